@@ -1,0 +1,98 @@
+# Everything here needs Python 3.11 or newer, make and the internet, and no Docker.
+PYTHON ?= python3
+FILE ?= events/accounts.csv
+export FILE
+
+UV := .venvs/uv/bin/uv
+DEV := .venv/.synced
+SAM := .venvs/sam/.synced
+EMULATOR := .venvs/emulator/.synced
+CHECKOV := .venvs/checkov/.synced
+RUN := $(DEV) $(SAM) $(EMULATOR)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run up down status test lint format lock clean
+.DELETE_ON_ERROR:
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(RUN) ## install what run and test need, from the hashed locks
+
+run: $(RUN) ## take FILE=<path> the whole way on the local cloud
+	@.venv/bin/python -m local.cloud run "$$FILE"
+
+up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= and API_KEY=: with another API)
+	@.venv/bin/python -m local.cloud up \
+		$(if $(API_BASE_URL),--api-base-url "$$API_BASE_URL") \
+		$(if $(WAIT_SCALE),--wait-scale "$$WAIT_SCALE") \
+		$(if $(filter true,$(AUTH)),--auth)
+
+down: $(DEV) ## stop the local cloud
+	@.venv/bin/python -m local.cloud down
+
+status: $(DEV) ## say what runs
+	@.venv/bin/python -m local.cloud status
+
+test: lint ## lint, types, templates and every test, end to end included
+	.venv/bin/python -m pytest
+
+lint: $(RUN) $(CHECKOV) ## ruff, mypy, sam validate, checkov
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venvs/sam/bin/cfn-lint template.yaml
+	SAM_CLI_TELEMETRY=0 .venvs/sam/bin/sam validate --lint --region us-east-1
+	.venvs/checkov/bin/checkov --file template.yaml
+
+format: $(DEV) ## put the code into shape
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+clean: ## stop the local cloud and remove all that was built
+	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
+	rm -rf .venv .venvs .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Environments: one per tool that pins what another pins differently.
+
+$(UV): requirements/bootstrap.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12 …")'
+	@echo "Setting up: .venvs/uv"
+	@$(PYTHON) -m venv --clear .venvs/uv
+	@.venvs/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+sync = @echo "Setting up: $(@D)" && \
+	export UV_PYTHON_DOWNLOADS=never && \
+	$(UV) venv --quiet --clear --python .venvs/uv/bin/python $(@D) && \
+	$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
+
+$(DEV): requirements/dev.txt $(UV)
+	$(sync)
+	@.venv/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "email_accounts.pth").write_text(str(pathlib.Path("layers/email_accounts").resolve()))'
+	@touch $@
+
+$(SAM): requirements/sam.txt $(UV)
+	$(sync)
+	@touch $@
+
+$(EMULATOR): requirements/emulator.txt $(UV)
+	$(sync)
+	@touch $@
+
+$(CHECKOV): requirements/checkov.txt $(UV)
+	$(sync)
+	@touch $@
+
+# Locks: one file per environment, for every system and every Python from 3.11 on.
+
+COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
+	--python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+
+lock: $(UV) ## renew all locks
+	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
+	$(COMPILE) layers/email_accounts/requirements.in -o layers/email_accounts/requirements.txt
+	$(COMPILE) requirements/dev.in -o requirements/dev.txt
+	$(COMPILE) requirements/sam.in -o requirements/sam.txt
+	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
+	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt

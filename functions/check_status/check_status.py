@@ -1,0 +1,26 @@
+"""Checks the status of an import's batches and fetches the reports that are ready."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from email_accounts.aws.services import step_document
+from email_accounts.runtime import logger, parts
+from email_accounts.tracking import Tracker
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object]:
+    """Answer the state machine with a step."""
+    import_id = event["importId"]
+    logger.append_keys(import_id=import_id)
+    step = _tracker().look(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
+    logger.info("looked", extra={"next": step.next, "wait_seconds": step.wait_seconds})
+    return step_document(step)
+
+
+@cache
+def _tracker() -> Tracker:
+    return parts().tracker()

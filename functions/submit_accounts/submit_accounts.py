@@ -1,0 +1,43 @@
+"""Submits accounts: those of new uploads from the queue, or what is left of one import."""
+
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from email_accounts.aws.services import step_document
+from email_accounts.runtime import logger, parts
+from email_accounts.submission import Submitter
+from email_accounts.upload import upload_of
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
+    """Answer the state machine with a step; the queue needs no answer.
+
+    What fails raises: the queue delivers the message again, and an upload that had been taken
+    on is not taken on twice.
+    """
+
+    def time_left() -> float:
+        return context.get_remaining_time_in_millis() / 1000
+
+    if "importId" in event:
+        logger.append_keys(import_id=event["importId"])
+        return step_document(_submitter().resume(event["importId"], time_left))
+    for record in event["Records"]:
+        upload = upload_of(json.loads(record["body"]))
+        if upload is None:
+            logger.info("no file: nothing to import")
+            continue
+        logger.append_keys(bucket=upload.bucket, key=upload.key)
+        step = _submitter().take(upload, time_left)
+        logger.info("import taken on" if step else "import was taken on before")
+    return None
+
+
+@cache
+def _submitter() -> Submitter:
+    return parts().submitter()

@@ -1,0 +1,1 @@
+"""Email accounts: read from a file, validated, submitted, tracked and reported."""

@@ -1,0 +1,1 @@
+"""AWS, spoken to in this package and nowhere else."""

@@ -1,0 +1,130 @@
+"""The inbox and the reports bucket."""
+
+import io
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+
+from botocore.exceptions import ClientError
+
+from email_accounts.errors import UploadMissingError
+from email_accounts.upload import Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_PART = 8 << 20
+_BUFFER = 1 << 16
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
+
+
+class InboxBucket:
+    """Reads uploads; one version of one object reads the same each time."""
+
+    def __init__(self, client: "S3Client") -> None:
+        """Use a client; nothing is called yet."""
+        self._client = client
+
+    def current_version(self, bucket: str, key: str) -> Upload:
+        """Return the object's newest version; UploadMissingError where there is none."""
+        try:
+            head = self._client.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            raise _translated(error) from None
+        return Upload(bucket, key, head.get("VersionId", ""), head["ContentLength"])
+
+    def open(self, upload: Upload) -> BinaryIO:
+        """Open exactly this version; UploadMissingError where it is gone."""
+        parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
+        return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
+
+
+class _Parts(io.RawIOBase):
+    """An object read part by part; an empty version means the newest.
+
+    The reader may pause between parts as long as it likes: between two requests to the remote
+    no connection to S3 is held open, which S3 would cut.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, version: str = "") -> None:
+        self._client = client
+        self._object: Any = {"Bucket": bucket, "Key": key}
+        if version:
+            self._object["VersionId"] = version
+        self._at = 0
+        self._size = 1
+        self._part = memoryview(self._fetch())
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._part and self._at < self._size:
+            self._part = memoryview(self._fetch())
+        count = min(len(buffer), len(self._part))
+        buffer[:count] = self._part[:count]
+        self._part = self._part[count:]
+        return count
+
+    def _fetch(self) -> bytes:
+        wanted = f"bytes={self._at}-{self._at + _PART - 1}"
+        try:
+            answer = self._client.get_object(**self._object, Range=wanted)
+        except ClientError as error:
+            raise _translated(error) from None
+        part = answer["Body"].read()
+        self._at += len(part)
+        # A server may ignore the range and answer with the whole object.
+        whole = f"/{self._at}"
+        self._size = int(answer.get("ContentRange", whole).rsplit("/", 1)[-1])
+        return part
+
+
+class ReportsBucket:
+    """Keeps reports under `imports/<import id>/`."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        """Use a bucket; nothing is called yet."""
+        self._client = client
+        self._bucket = bucket
+
+    def address(self, import_id: str, name: str) -> str:
+        """Return the s3:// address of a report."""
+        return f"s3://{self._bucket}/{_key(import_id, name)}"
+
+    @contextmanager
+    def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
+        """Open a report for writing.
+
+        It is written to a file first: with its length known it goes up as one streamed
+        request, and nothing goes up where writing it failed.
+        """
+        with tempfile.TemporaryFile() as file:
+            text = io.TextIOWrapper(cast("BinaryIO", file), encoding="utf-8", newline="")
+            yield text
+            text.flush()
+            file.seek(0)
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=_key(import_id, name),
+                Body=file,
+                ContentType=f"{content_type}; charset=utf-8",
+            )
+            text.detach()
+
+    @contextmanager
+    def open(self, import_id: str, name: str) -> Iterator[TextIO]:
+        """Open a report for reading."""
+        parts = _Parts(self._client, self._bucket, _key(import_id, name))
+        with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
+            yield text
+
+
+def _key(import_id: str, name: str) -> str:
+    return f"imports/{import_id}/{name}"
+
+
+def _translated(error: ClientError) -> Exception:
+    missing = error.response["Error"]["Code"] in _MISSING
+    return UploadMissingError("the upload is gone") if missing else error

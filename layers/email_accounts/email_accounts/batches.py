@@ -1,0 +1,159 @@
+"""What each row of an upload is, and which accounts are sent together."""
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+
+from email_accounts.account import Account, Problem, account_of, address_of, normalise, problems_of
+from email_accounts.errors import FileRefusedError, ImporterError
+from email_accounts.ports import Uploads
+from email_accounts.reading import AccountsFile, Row, open_accounts_file
+from email_accounts.upload import Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A row that is an account."""
+
+    row: int
+    address: str
+    values: list[str]
+
+    def account(self) -> Account:
+        """Make the account of this row."""
+        return account_of(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that is no account, with every reason why."""
+
+    row: int
+    address: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A row with the address of an accepted one before it."""
+
+    row: int
+    address: str
+    first_row: int
+
+
+Examined = Accepted | Rejected | Duplicate
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRange:
+    """The accounts of one request: their number, between two rows of the upload."""
+
+    number: int
+    first_row: int
+    last_row: int
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an upload is sent, and how its rows were judged."""
+
+    batches: tuple[BatchRange, ...]
+    rows: int
+    rejected: int
+    duplicates: int
+
+    @property
+    def accepted(self) -> int:
+        """How many rows are accounts."""
+        return self.rows - self.rejected - self.duplicates
+
+
+def examine(file: AccountsFile) -> Iterator[Examined]:
+    """Judge each row of the file, in its order."""
+    accepted: dict[str, int] = {}
+    for row in file.rows:
+        examined = _examine(row, accepted)
+        if isinstance(examined, Accepted):
+            accepted[examined.address.lower()] = examined.row
+        yield examined
+
+
+def examine_upload(uploads: Uploads, upload: Upload) -> Generator[Examined]:
+    """Judge each row of an upload, which is opened when the first row is asked for."""
+    with uploads.open(upload) as stream:
+        yield from examine(open_accounts_file(stream))
+
+
+def _examine(row: Row, accepted: dict[str, int]) -> Examined:
+    if row.unreadable:
+        cure = "Mend the row, or take it out."
+        problem = Problem("unreadable", "row_unreadable", row.unreadable, cure)
+        return Rejected(row.number, "", (problem,))
+    values = normalise(row.values)
+    address = address_of(values)
+    first_row = accepted.get(address.lower())
+    if first_row:
+        return Duplicate(row.number, address, first_row)
+    problems = problems_of(values)
+    if problems:
+        return Rejected(row.number, address, problems)
+    return Accepted(row.number, address, values)
+
+
+def plan(file: AccountsFile, batch_size: int) -> Plan:
+    """Plan the batches of a file by reading it once.
+
+    Raises:
+        FileRefusedError: the file cannot be read to its end, or holds no rows.
+    """
+    batches: list[BatchRange] = []
+    rows = rejected = duplicates = 0
+    first = last = waiting = 0
+    for examined in examine(file):
+        rows += 1
+        if isinstance(examined, Rejected):
+            rejected += 1
+        elif isinstance(examined, Duplicate):
+            duplicates += 1
+        else:
+            first = first if waiting else examined.row
+            last = examined.row
+            waiting += 1
+            if waiting == batch_size:
+                batches.append(BatchRange(len(batches) + 1, first, last, waiting))
+                waiting = 0
+    if waiting:
+        batches.append(BatchRange(len(batches) + 1, first, last, waiting))
+    if not rows:
+        raise FileRefusedError(
+            "It holds no rows.", "Put one account per row below the names of the columns."
+        )
+    return Plan(tuple(batches), rows, rejected, duplicates)
+
+
+class BatchReader:
+    """Hands out the accounts of batches in ascending order, reading the upload once."""
+
+    def __init__(self, examined: Iterator[Examined]) -> None:
+        """Read from an upload opened anew."""
+        self._accepted = (row for row in examined if isinstance(row, Accepted))
+
+    def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
+        """Return the accounts of the batch.
+
+        Raises:
+            ImporterError: the upload no longer reads as it did when it was planned.
+        """
+        accounts = []
+        for accepted in self._accepted:
+            if accepted.row >= batch.first_row:
+                accounts.append(accepted.account())
+            if accepted.row >= batch.last_row:
+                break
+        if len(accounts) != batch.accounts:
+            raise ImporterError(
+                f"rows {batch.first_row} to {batch.last_row} hold {len(accounts)} accounts, "
+                f"planned were {batch.accounts}"
+            )
+        return tuple(accounts)

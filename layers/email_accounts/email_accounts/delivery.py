@@ -1,0 +1,124 @@
+"""Delivering: one outcome per row into the reports bucket, and the one message."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TextIO
+
+from email_accounts.batches import examine_upload
+from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
+from email_accounts.message import Answer, ImportStatus, message_of
+from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
+from email_accounts.ports import Notifications, Reports, Uploads
+from email_accounts.reports import Verdict, report_name, verdicts
+from email_accounts.spreadsheet import no_formula
+
+OUTCOME_NAME = "outcome.csv"
+SUMMARY_NAME = "summary.json"
+_COLUMNS = ("row", "address", "outcome", "reason")
+_PAST_DEADLINE = (
+    "the deadline passed before everything was known; the service may still be working on it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverer:
+    """Ends an import with its answer."""
+
+    ledger: Ledger
+    uploads: Uploads
+    reports: Reports
+    notifications: Notifications
+
+    def deliver(self, import_id: str, failure: str = "") -> Answer | None:
+        """Write the reports and send the message; None when that was done before.
+
+        `failure` says what broke the tracking off, where something did.
+        """
+        imported = self.ledger.get(import_id)
+        if imported.state is ImportState.NOTIFIED:
+            return None
+        batches = list(self.ledger.batches(import_id))
+        trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)
+        if imported.state is ImportState.REFUSED:
+            answer = self._answer(imported, Tally(), trouble, {})
+        else:
+            tally = self._write_outcomes(imported, batches, trouble)
+            address = self.reports.address(import_id, OUTCOME_NAME)
+            answer = self._answer(imported, tally, trouble, {"outcome": address})
+        self._write_summary(answer, batches)
+        self.notifications.publish(message_of(answer))
+        self.ledger.notified(import_id)
+        return answer
+
+    def _cut_off(self, batches: list[Batch], failure: str) -> str:
+        if failure:
+            return f"the import was broken off: {failure}"
+        open_states = (BatchState.PLANNED, BatchState.SENDING, BatchState.SUBMITTED)
+        return _PAST_DEADLINE if any(batch.state in open_states for batch in batches) else ""
+
+    def _answer(
+        self, imported: Import, tally: Tally, trouble: str, reports: dict[str, str]
+    ) -> Answer:
+        summary = self.reports.address(imported.id, SUMMARY_NAME)
+        status = _status(imported, tally, trouble)
+        return Answer(imported, status, tally, trouble, {**reports, "summary": summary})
+
+    def _write_outcomes(self, imported: Import, batches: list[Batch], trouble: str) -> Tally:
+        tally = Tally()
+        with ExitStack() as stack:
+            examined = stack.enter_context(closing(examine_upload(self.uploads, imported.upload)))
+            report: TextIO = stack.enter_context(
+                self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
+            )
+            writer = csv.writer(report, lineterminator="\r\n")
+            writer.writerow(_COLUMNS)
+            for row in outcomes(
+                examined,
+                iter(batches),
+                lambda batch: self._verdicts(imported.id, batch),
+                trouble,
+            ):
+                tally.add(row)
+                writer.writerow(_line(row))
+        return tally
+
+    def _verdicts(self, import_id: str, batch: Batch) -> dict[str, Verdict]:
+        with self.reports.open(import_id, report_name(batch.number)) as report:
+            return verdicts(report)
+
+    def _write_summary(self, answer: Answer, batches: list[Batch]) -> None:
+        document = answer.document() | {"batches": list(_described(batches))}
+        with self.reports.writer(answer.imported.id, SUMMARY_NAME, "application/json") as report:
+            json.dump(document, report, indent=2, ensure_ascii=False)
+
+
+def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:
+    if imported.refusal:
+        return ImportStatus.REFUSED
+    if imported.stopped:
+        return ImportStatus.STOPPED
+    if trouble:
+        return ImportStatus.UNFINISHED
+    good = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.DUPLICATE)
+    everything_good = sum(tally.outcomes[outcome] for outcome in good) == tally.outcomes.total()
+    return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
+
+
+def _line(row: RowOutcome) -> tuple[int, str, str, str]:
+    return row.row, no_formula(row.address), row.outcome.value, no_formula(row.reason)
+
+
+def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:
+    for batch in batches:
+        yield {
+            "batch": batch.number,
+            "firstRow": batch.range.first_row,
+            "lastRow": batch.range.last_row,
+            "accounts": batch.range.accounts,
+            "requestId": batch.request_id,
+            "state": batch.state.value,
+            "reason": batch.reason,
+        }

@@ -1,0 +1,64 @@
+"""Everything that can go wrong and is known by name. No message quotes a secret."""
+
+
+class ImporterError(Exception):
+    """The root of all errors of this package."""
+
+
+class FileRefusedError(ImporterError):
+    """The upload as a whole cannot be read as accounts: what is wrong, and the cure."""
+
+    def __init__(self, problem: str, cure: str) -> None:
+        """Say what is wrong and how to mend it, one sentence each."""
+        super().__init__(f"{problem} {cure}")
+        self.problem = problem
+        self.cure = cure
+
+
+class UploadMissingError(ImporterError):
+    """The uploaded object, or its version, is no longer in the inbox."""
+
+
+class LedgerConflictError(ImporterError):
+    """The ledger holds another state than the change starts from."""
+
+
+class ApiKeyMissingError(ImporterError):
+    """The secret that should hold the API key is empty."""
+
+
+class RemoteError(ImporterError):
+    """The root of what the remote API can answer instead of a result."""
+
+
+class ApiKeyRefusedError(RemoteError):
+    """The remote does not accept the API key: nothing else will work either."""
+
+
+class ThrottledError(RemoteError):
+    """The remote wants fewer calls."""
+
+    def __init__(self, retry_after_seconds: float) -> None:
+        """Say how many seconds to wait."""
+        super().__init__(f"throttled, try again in {retry_after_seconds:g} s")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class RequestNotFoundError(RemoteError):
+    """The remote does not know the request id (yet, or any more)."""
+
+
+class RequestRefusedError(RemoteError):
+    """The remote read the request and refused it; the text is the remote's own."""
+
+
+class NotSentError(RemoteError):
+    """The request never reached the remote: repeating it is harmless."""
+
+
+class UnansweredError(RemoteError):
+    """The request may have been carried out, but no readable answer came back."""
+
+
+class ReportUnavailableError(ImporterError):
+    """The remote's report could not be fetched or read; the text says why."""

@@ -1,0 +1,109 @@
+"""What the domain needs of the world besides the ledger."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol, TextIO
+
+from email_accounts.account import Account
+from email_accounts.upload import Upload
+
+Clock = Callable[[], float]
+"""Seconds since the epoch."""
+
+WORKSPACE = "default"
+"""The one API key there is so far, and its share of the inbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers the stack's owner sets; times in seconds, sizes in bytes."""
+
+    batch_size: int
+    calls_per_minute: int
+    first_look: float
+    longest_wait: float
+    deadline: float
+    largest_file: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the state machine is to do next, and after how many seconds."""
+
+    next: str
+    wait_seconds: float = 0
+
+    CHECK = "check_status"
+    SUBMIT = "submit_accounts"
+    DELIVER = "deliver_report"
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The remote's word on one request; the link is empty where it gave none."""
+
+    completed: bool
+    report_link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The one notification: a line, a mail for a person, JSON for machines, attributes."""
+
+    subject: str
+    mail: str
+    document: str
+    attributes: dict[str, str | int]
+
+
+class Uploads(Protocol):
+    """The inbox bucket."""
+
+    def current_version(self, bucket: str, key: str) -> Upload:
+        """Return the object's newest version; UploadMissingError where there is none."""
+
+    def open(self, upload: Upload) -> BinaryIO:
+        """Open exactly this version for reading; UploadMissingError where it is gone."""
+
+
+class Reports(Protocol):
+    """The reports bucket."""
+
+    def address(self, import_id: str, name: str) -> str:
+        """Return the s3:// address of a report."""
+
+    def writer(
+        self, import_id: str, name: str, content_type: str
+    ) -> AbstractContextManager[TextIO]:
+        """Open a report for writing; it appears when it has been written without an error."""
+
+    def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
+        """Open a report for reading."""
+
+
+class Remote(Protocol):
+    """The remote API. Its errors are those of `errors.RemoteError`."""
+
+    def connect(self, accounts: Sequence[Account]) -> str:
+        """Send accounts once and return the request id."""
+
+    def status(self, request_id: str) -> Status:
+        """Look at a request."""
+
+    def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
+
+
+class Executions(Protocol):
+    """The state machine."""
+
+    def start(self, import_id: str, file: str, step: Step) -> None:
+        """Start the one execution of an import; a no-op when it has been started before."""
+
+
+class Notifications(Protocol):
+    """The topic."""
+
+    def publish(self, message: Message) -> None:
+        """Send the message to all who subscribed."""

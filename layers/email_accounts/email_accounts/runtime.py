@@ -1,0 +1,137 @@
+"""What the three functions share: settings, logs, metrics, and the parts put together."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from botocore.config import Config
+
+from email_accounts.aws.buckets import InboxBucket, ReportsBucket
+from email_accounts.aws.ledger import DynamoLedger
+from email_accounts.aws.services import ApiKeySecret, NotificationTopic, TrackImport
+from email_accounts.delivery import Deliverer
+from email_accounts.ports import Policy
+from email_accounts.remote import RemoteApi
+from email_accounts.submission import Submitter
+from email_accounts.tracking import Tracker
+
+logger = Logger()
+metrics = Metrics()
+
+_HOUR = 3600.0
+_DAY = 86400.0
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of a function; its names are those of template.yaml."""
+
+    api_base_url: str
+    api_key_secret: str
+    ledger_table: str
+    notification_topic: str
+    reports_bucket: str
+    state_machine: str
+    trusted_report_hosts: frozenset[str]
+    retention: float
+    policy: Policy
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings; KeyError and ValueError name what is missing or no number."""
+
+        def number(name: str) -> float:
+            try:
+                return float(environment[name])
+            except ValueError:
+                raise ValueError(f"{name} is no number") from None
+
+        hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
+        return cls(
+            api_base_url=environment["API_BASE_URL"],
+            api_key_secret=environment["API_KEY_SECRET"],
+            ledger_table=environment["LEDGER_TABLE"],
+            notification_topic=environment["NOTIFICATION_TOPIC"],
+            reports_bucket=environment["REPORTS_BUCKET"],
+            state_machine=environment["STATE_MACHINE"],
+            trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
+            retention=number("RETENTION_DAYS") * _DAY,
+            policy=Policy(
+                batch_size=int(number("BATCH_SIZE")),
+                calls_per_minute=int(number("CALLS_PER_MINUTE")),
+                first_look=number("FIRST_LOOK_SECONDS"),
+                longest_wait=number("LONGEST_WAIT_SECONDS"),
+                deadline=number("DEADLINE_HOURS") * _HOUR,
+                largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
+            ),
+        )
+
+
+class Parts:
+    """Makes the use-cases out of the real parts, once per process and only what is used."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Remember the settings; nothing is called yet."""
+        self._settings = settings
+        self._session = boto3.Session()
+        self._config = Config(
+            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
+        )
+        s3 = self._session.client("s3", config=self._config)
+        self._uploads = InboxBucket(s3)
+        self._reports = ReportsBucket(s3, settings.reports_bucket)
+        self._ledger = DynamoLedger(
+            self._session.client("dynamodb", config=self._config),
+            settings.ledger_table,
+            settings.retention,
+        )
+
+    def submitter(self) -> Submitter:
+        """Make what submits accounts."""
+        states = self._session.client("stepfunctions", config=self._config)
+        return Submitter(
+            self._ledger,
+            self._uploads,
+            self._remote(),
+            TrackImport(states, self._settings.state_machine),
+            self._settings.policy,
+            time.time,
+        )
+
+    def tracker(self) -> Tracker:
+        """Make what checks the status."""
+        return Tracker(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            self._remote(),
+            self._settings.policy,
+            time.time,
+        )
+
+    def deliverer(self) -> Deliverer:
+        """Make what delivers the report."""
+        topic = NotificationTopic(
+            self._session.client("sns", config=self._config), self._settings.notification_topic
+        )
+        return Deliverer(self._ledger, self._uploads, self._reports, topic)
+
+    def _remote(self) -> RemoteApi:
+        secrets = self._session.client("secretsmanager", config=self._config)
+        return RemoteApi(
+            self._settings.api_base_url,
+            ApiKeySecret(secrets, self._settings.api_key_secret),
+            self._settings.trusted_report_hosts,
+            time.time,
+        )
+
+
+@cache
+def parts() -> Parts:
+    """Return this process's parts; importing a handler needs neither settings nor AWS."""
+    return Parts(Settings.read(os.environ))

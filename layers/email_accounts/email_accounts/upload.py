@@ -1,0 +1,48 @@
+"""The uploaded object, and the events that tell of it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "uploads/"
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """One version of one object in the inbox; `size` in bytes."""
+
+    bucket: str
+    key: str
+    version: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's name as its owner knows it."""
+        return self.key.rsplit("/", 1)[-1]
+
+    @property
+    def import_id(self) -> str:
+        """The id of the one import that this upload is."""
+        return import_id(self.bucket, self.key, self.version)
+
+
+def import_id(bucket: str, key: str, version: str) -> str:
+    """Name the import of an object version: 32 hex digits, also its execution's name."""
+    return hashlib.sha256(f"{bucket}\n{key}\n{version}".encode()).hexdigest()[:32]
+
+
+def upload_of(event: Mapping[str, Any]) -> Upload | None:
+    """Read the upload from an `Object Created` event as EventBridge delivers it.
+
+    The key is taken as it stands: EventBridge does not URL-encode it. The version is empty
+    where the event has none. None for what is no file: console folders and empty objects.
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
+    """
+    detail = event["detail"]
+    item = detail["object"]
+    size = int(item.get("size", 0))
+    if size == 0 or item["key"].endswith("/"):
+        return None
+    return Upload(detail["bucket"]["name"], item["key"], item.get("version-id", ""), size)

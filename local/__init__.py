@@ -1,0 +1,1 @@
+"""What runs on one machine in place of AWS and of the remote API."""

@@ -1,0 +1,499 @@
+"""The local cloud: the whole system on this computer, deployed by the commands used for AWS.
+
+    python -m local.cloud [--state DIRECTORY] up | down | status | run FILE
+
+`up` starts the emulator and the stand-in for the remote API on free ports of 127.0.0.1, builds
+and deploys the template, and leaves everything running; `run` takes one file the whole way.
+Several clouds can run side by side, each with a state directory of its own.
+"""
+
+import argparse
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import boto3
+
+from local import journey, processes
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "email-accounts"
+REGION = "us-east-1"
+MAIL_ADDRESS = "you@mailbox.example"
+SOURCES = ("template.yaml", "samconfig.toml", "statemachines", "functions", "layers")
+# What the functions may see of this computer's environment, beside what Lambda gives them.
+PASSED_ON = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+)
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
+START_SECONDS = 30
+
+
+class CloudError(Exception):
+    """The local cloud could not do what was asked; the text says why and where to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `up` was asked for. No address of an API means: with the stand-in."""
+
+    api_base_url: str
+    wait_scale: float
+    auth: bool
+    parameters: tuple[str, ...]
+
+
+DEFAULTS = Settings(api_base_url="", wait_scale=1.0, auth=False, parameters=())
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A running cloud: how it was asked for, what it was built from, and its addresses."""
+
+    settings: Settings
+    sources: str
+    endpoint: str
+    api_base_url: str
+    control_url: str
+    outputs: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The directory of one cloud. Passwords lie in it while the cloud runs."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """The background processes."""
+        return self.path / "processes.json"
+
+    @property
+    def cloud(self) -> Path:
+        """The running cloud, written when all of it runs."""
+        return self.path / "cloud.json"
+
+    @property
+    def environment(self) -> Path:
+        """Shell exports for `aws`, `sam` and boto3."""
+        return self.path / "env"
+
+    @property
+    def api_key(self) -> Path:
+        """The key that the stand-in accepts."""
+        return self.path / "api-key"
+
+    @property
+    def database(self) -> Path:
+        """What the stand-in remembers."""
+        return self.path / "standin.sqlite"
+
+    @property
+    def emulator(self) -> Path:
+        """What the emulator and the functions in it write, mail included."""
+        return self.path / "emulator"
+
+    def log(self, name: str) -> Path:
+        """Where `name` writes what it does."""
+        return self.path / f"{name}.log"
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep a second command from starting or stopping the same cloud meanwhile."""
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+# ── up and down ─────────────────────────────────────────────────────────────────────────────────
+
+
+def up(state: State, settings: Settings, own_api_key: str) -> Cloud:
+    """Have a cloud with these settings and today's sources running, whatever runs now."""
+    with state.alone():
+        cloud = running(state)
+        if cloud and cloud.settings != settings:
+            print("The running local cloud has other settings: starting anew.")
+            cloud = None
+        if not cloud:
+            return _start(state, settings, own_api_key)
+        os.environ.update(_aws_environment(cloud.endpoint))
+        if cloud.sources != _digest():
+            cloud = _deploy(state, cloud)
+        if own_api_key:
+            _put_api_key(own_api_key)
+        return cloud
+
+
+def down(state: State) -> bool:
+    """Stop all that was started and remove all that could hold a password; False: nothing ran."""
+    with state.alone():
+        found = state.record.exists()
+        _stop(state)
+        return found
+
+
+def running(state: State) -> Cloud | None:
+    """Find the cloud that runs now, whole and well."""
+    if not state.cloud.exists() or not processes.all_running(state.record):
+        return None
+    known = json.loads(state.cloud.read_text())
+    asked = known.pop("settings")
+    parameters = tuple(asked.pop("parameters"))
+    return Cloud(settings=Settings(parameters=parameters, **asked), **known)
+
+
+def _start(state: State, settings: Settings, own_api_key: str) -> Cloud:
+    _stop(state)
+    try:
+        with _step("Starting the emulator"):
+            endpoint = _start_emulator(state, settings)
+        os.environ.update(_aws_environment(endpoint))
+        api_base_url, control_url, api_key = settings.api_base_url, "", own_api_key
+        if not api_base_url:
+            with _step("Starting the stand-in for the remote API"):
+                api_key = secrets.token_hex(20)
+                address = _start_standin(state, api_key)
+            api_base_url, control_url = f"{address}/v1", f"{address}/control"
+        cloud = Cloud(settings, "", endpoint, api_base_url, control_url, {})
+        cloud = _deploy(state, cloud)
+        _put_api_key(api_key)
+    except BaseException:
+        _stop(state)
+        raise
+    return cloud
+
+
+def _stop(state: State) -> None:
+    processes.stop(state.record)
+    for file in (state.cloud, state.environment, state.api_key):
+        file.unlink(missing_ok=True)
+    for file in state.path.glob(f"{state.database.name}*"):
+        file.unlink()
+    shutil.rmtree(state.emulator, ignore_errors=True)
+
+
+def _start_emulator(state: State, settings: Settings) -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    endpoint = f"http://127.0.0.1:{port}"
+    temporary = state.emulator / "tmp"
+    temporary.mkdir(parents=True)
+    environment = {
+        name: os.environ[name] for name in (*PASSED_ON, *PROXIES) if name in os.environ
+    } | {
+        **_aws_environment(endpoint),
+        "AUTH": str(settings.auth).lower(),
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "MINISTACK_HOST": "127.0.0.1",
+        # Both would listen on every address of this computer.
+        "IOT_MTLS_ENABLED": "0",
+        "SFTP_ENABLED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "S3_DATA_DIR": str(state.emulator / "s3"),
+        "SFN_WAIT_SCALE": str(settings.wait_scale),
+        "STATE_DIR": str(state.emulator / "state"),
+        "TMPDIR": str(temporary),
+    }
+    python = ROOT / ".venvs/emulator/bin/python"
+    log = state.log("emulator")
+    command = [str(python), str(ROOT / "local/emulator.py"), str(state.emulator)]
+    child = processes.start(state.record, command, log, environment, state.emulator)
+
+    def ready() -> str:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5).close()  # noqa: S310 - our own address
+            return endpoint
+        return ""
+
+    return _wait_for(ready, child, log)
+
+
+def _start_standin(state: State, api_key: str) -> str:
+    state.api_key.touch(mode=0o600)
+    state.api_key.write_text(api_key)
+    log = state.log("standin")
+    command = [sys.executable, "-m", "local.standin", "--port", "0"]
+    command += ["--database", str(state.database), "--api-key-file", str(state.api_key)]
+    child = processes.start(state.record, command, log, os.environ, ROOT)
+
+    def ready() -> str:
+        said = re.search(r"^listening on (http://\S+)$", log.read_text(), re.MULTILINE)
+        return said[1] if said else ""
+
+    return _wait_for(ready, child, log)
+
+
+def _wait_for(ready: Callable[[], str], child: subprocess.Popen[bytes], log: Path) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end and child.poll() is None:
+        if address := ready():
+            return address
+        time.sleep(0.05)
+    raise CloudError(f"it did not start. {_end_of(log)}")
+
+
+# ── sam build, sam deploy ───────────────────────────────────────────────────────────────────────
+
+
+def _deploy(state: State, cloud: Cloud) -> Cloud:
+    """Build and deploy today's sources, and write down what came of it."""
+    sources = _digest()
+    host = urlsplit(cloud.api_base_url).hostname or ""
+    parameters = [
+        f"ApiBaseUrl={cloud.api_base_url}",
+        f"NotificationEmail={MAIL_ADDRESS}",
+        *([f"TrustedReportHosts={host}"] if host in {"127.0.0.1", "localhost"} else []),
+        *cloud.settings.parameters,
+    ]
+    build = state.path / "build"
+    cache = state.path / "build-cache"
+    with _step("Building the functions (sam build)"):
+        _sam(state, "build", "--build-dir", str(build), "--cache-dir", str(cache))
+    deploy = ["--config-file", str(ROOT / "samconfig.toml"), "--no-confirm-changeset"]
+    deploy += ["--no-fail-on-empty-changeset", "--template-file", str(build / "template.yaml")]
+    with _step("Deploying the stack (sam deploy)"):
+        _sam(state, "deploy", *deploy, "--parameter-overrides", *parameters)
+    cloud = replace(cloud, sources=sources, outputs=_outputs())
+    state.environment.write_text(_exports(cloud))
+    state.cloud.write_text(json.dumps(asdict(cloud)))
+    return cloud
+
+
+def _sam(state: State, *arguments: str) -> None:
+    tools = ROOT / ".venvs/sam/bin"
+    environment = {
+        **os.environ,
+        "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
+        "SAM_CLI_POLL_DELAY": "0.5",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+    log = state.log(f"sam-{arguments[0]}")
+    with log.open("wb") as output:
+        done = subprocess.run(
+            [tools / "sam", *arguments],
+            check=False,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        raise CloudError(f"sam {arguments[0]} failed. {_end_of(log)}")
+
+
+def _outputs() -> dict[str, str]:
+    stacks = boto3.client("cloudformation")
+    stack = stacks.describe_stacks(StackName=STACK)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def _put_api_key(api_key: str) -> None:
+    store = boto3.client("secretsmanager")
+    store.put_secret_value(SecretId=f"{STACK}/workspaces/default", SecretString=api_key)
+
+
+def _digest() -> str:
+    """Tell whether anything that is deployed has changed."""
+    digest = hashlib.sha256()
+    files = [file for source in SOURCES for file in (ROOT / source, *(ROOT / source).rglob("*"))]
+    for file in sorted(files):
+        if file.is_file() and "__pycache__" not in file.parts:
+            digest.update(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+# ── The environment ──────────────────────────────────────────────────────────────────────────────
+
+
+def _aws_environment(endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+    }
+
+
+def _exports(cloud: Cloud) -> str:
+    values = _aws_environment(cloud.endpoint) | {"STACK_NAME": STACK}
+    if cloud.control_url:
+        values["CONTROL_URL"] = cloud.control_url
+    for name, value in cloud.outputs.items():
+        shell_name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper().removesuffix("_NAME")
+        values[shell_name] = value
+    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    lines += [f"export {name}='{value}'" for name, value in values.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _forget_the_surroundings() -> str:
+    """Keep the user's AWS settings, an outer make and an API key away from all that is started.
+
+    Returns the API key, if there is one.
+    """
+    api_key = os.environ.pop("API_KEY", "")
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "PYTHON", "MAKE", "MFLAGS")) or name == "VIRTUAL_ENV":
+            del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(
+        filter(None, (os.environ.get("NO_PROXY") or os.environ.get("no_proxy"), "127.0.0.1"))
+    )
+    return api_key
+
+
+# ── The command line ────────────────────────────────────────────────────────────────────────────
+
+
+@contextlib.contextmanager
+def _step(text: str) -> Iterator[None]:
+    print(f"{text} … ", end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        print("failed")
+        raise
+    print(f"{time.monotonic() - began:.1f} s", flush=True)
+
+
+def _end_of(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-15:]
+    return "\n".join([f"The end of {_shown(log)}:", *(f"  {line}" for line in lines)])
+
+
+def _shown(path: Path) -> str:
+    """Name a path as short as it can be typed."""
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m local.cloud", description="The local cloud.")
+    parser.add_argument("--state", type=Path, default=ROOT / ".local", help="its directory")
+    commands = parser.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("up", help="start it and keep it, or bring it up to date")
+    start.add_argument("--api-base-url", default="", help="another API; API_KEY holds its key")
+    start.add_argument("--wait-scale", type=float, default=1.0, help="0.05: waits 20 times shorter")
+    start.add_argument("--auth", action="store_true", help="hold functions to their permissions")
+    start.add_argument(
+        "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the template"
+    )
+    commands.add_parser("down", help="stop it")
+    commands.add_parser("status", help="say what runs")
+    take = commands.add_parser("run", help="take a file the whole way")
+    take.add_argument("file", type=Path)
+    take.add_argument(
+        "--patience", type=float, default=900, help="seconds without any progress (900)"
+    )
+    return parser.parse_args()
+
+
+def _up(state: State, arguments: argparse.Namespace, api_key: str) -> None:
+    if bool(arguments.api_base_url) != bool(api_key):
+        raise CloudError(
+            "another API needs both its address and the environment variable API_KEY:"
+            " make up API_BASE_URL=https://… API_KEY=…"
+        )
+    settings = Settings(
+        arguments.api_base_url, arguments.wait_scale, arguments.auth, tuple(arguments.parameter)
+    )
+    cloud = up(state, settings, api_key)
+    print(f"The local cloud runs at {cloud.endpoint}, the API at {cloud.api_base_url}.")
+    print(f"For aws, sam and boto3: source {_shown(state.environment)}")
+
+
+def _status(state: State) -> None:
+    cloud = running(state)
+    if not cloud:
+        print("No local cloud is running.")
+        return
+    print(f"The local cloud runs at {cloud.endpoint}, the API at {cloud.api_base_url}.")
+    if cloud.sources != _digest():
+        print("The sources have changed since: make up deploys them.")
+    for name, value in cloud.outputs.items():
+        print(f"  {name}: {value}")
+
+
+def _run(state: State, file: Path, patience: float) -> None:
+    """Take the file the whole way, on the running cloud or on one started for it alone."""
+    journey.check_file(file)
+    cloud = running(state)
+    started_here = cloud is None
+    try:
+        if cloud is None:
+            cloud = up(state, DEFAULTS, "")
+        os.environ.update(_aws_environment(cloud.endpoint))
+        folder = journey.take(
+            file, cloud.outputs, state.emulator / "mail", state.path / "reports", patience
+        )
+        print(f"Reports: {_shown(folder)}/")
+    except journey.NoAnswerError as error:
+        journey.save_logs(state.log("functions"))
+        logs = ", ".join(_shown(state.log(name)) for name in ("functions", "emulator", "standin"))
+        raise CloudError(f"{error}\nWhat happened is in {logs}.") from None
+    finally:
+        if started_here:
+            down(state)
+
+
+def main() -> int:
+    """Do what the command line says; 0 done, 1 not done, 2 cannot be done as asked."""
+    # Ends by an exception, so that what was started half is stopped.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+    api_key = _forget_the_surroundings()
+    arguments = _arguments()
+    state = State(arguments.state.resolve())
+    try:
+        match arguments.command:
+            case "up":
+                _up(state, arguments, api_key)
+            case "down":
+                print("Stopped." if down(state) else "No local cloud is running.")
+            case "status":
+                _status(state)
+            case "run":
+                _run(state, arguments.file, arguments.patience)
+    except journey.FileError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except CloudError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

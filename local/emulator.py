@@ -1,0 +1,89 @@
+"""Starts the emulator and closes the two of its gaps that matter here.
+
+Mail: MiniStack takes mail subscriptions of a topic and logs what it would send. Here every such
+mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would get it.
+
+Transport: requests reach it over plain HTTP, which never leaves this computer. Policies that
+demand TLS see TLS, so that they can be deployed as they are and hold for everything else.
+
+    python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
+
+Runs in the emulator's own environment; its settings reach it as environment variables.
+"""
+
+import importlib.metadata
+import sys
+from email.message import EmailMessage
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+from ministack import app
+from ministack.services import sns
+
+VERSION = "1.5.33"
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    installed = importlib.metadata.version("ministack")
+    if installed != VERSION:
+        sys.exit(
+            f"this file knows MiniStack {VERSION}, not {installed}: look at what it replaces again"
+        )
+    mail = Path(sys.argv.pop(), "mail")
+    mail.mkdir(parents=True, exist_ok=True)
+    _send_mail_to_files(mail)
+    _count_loopback_as_tls()
+    app.main()
+
+
+def _send_mail_to_files(folder: Path) -> None:
+    """Put the writing of mail in front of the emulator's own delivery."""
+    deliver = sns._fanout  # noqa: SLF001 - the emulator offers no other place
+
+    def deliver_and_mail(
+        topic_arn: str,
+        message_id: str,
+        message: str,
+        subject: str,
+        *rest: Any,  # noqa: ANN401 - as it came
+        **routing: Any,  # noqa: ANN401 - as it came
+    ) -> None:
+        structure, attributes = rest
+        # Mail first: whoever sees the message in a queue finds the mail written.
+        text = sns._resolve_message_for_protocol(message, structure, "email")  # noqa: SLF001
+        topic = sns._topic_by_arn_any_scope(topic_arn)  # noqa: SLF001
+        wanted = [
+            subscription
+            for subscription in (topic or {}).get("subscriptions", [])
+            if subscription["protocol"] == "email"
+            and sns._matches_filter_policy(subscription, attributes or {}, text)  # noqa: SLF001
+        ]
+        for number, subscription in enumerate(wanted, start=1):
+            letter = _letter(topic, subscription, subject, text)
+            (folder / f"{message_id}-{number}.eml").write_bytes(letter.as_bytes())
+        deliver(topic_arn, message_id, message, subject, *rest, **routing)
+
+    sns._fanout = deliver_and_mail  # noqa: SLF001
+
+
+def _count_loopback_as_tls() -> None:
+    pin = app.pin_request_origin
+    app.pin_request_origin = lambda address, _secure: pin(address, True)  # noqa: FBT003
+
+
+def _letter(
+    topic: dict[str, Any], subscription: dict[str, Any], subject: str, text: str
+) -> EmailMessage:
+    letter = EmailMessage()
+    letter["From"] = f'"{topic["attributes"].get("DisplayName", "")}" <no-reply@sns.amazonaws.com>'
+    letter["To"] = subscription["endpoint"]
+    letter["Subject"] = subject or "AWS Notification Message"
+    letter["Date"] = formatdate()
+    letter.set_content(text)
+    return letter
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Serve the stand-in on loopback: `python -m local.standin --help`."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import socket
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import uvicorn
+
+from local.standin.app import create_app
+from local.standin.store import Store
+
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    arguments = _arguments()
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: sys.exit(0))
+    # Bound and listening before the line is printed: whoever reads it may call at once.
+    with (
+        socket.create_server((HOST, arguments.port), backlog=128) as listener,
+        closing(Store(arguments.database)) as store,
+    ):
+        base_url = f"http://{HOST}:{listener.getsockname()[1]}"
+        app = create_app(store, arguments.api_key, base_url)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+        sys.stdout.write(f"listening on {base_url}\n")
+        sys.stdout.flush()
+        uvicorn.Server(config).run(sockets=[listener])
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="local.standin", description=main.__doc__)
+    parser.add_argument("--port", type=int, required=True, help="0 for any free port")
+    parser.add_argument("--database", type=Path, required=True, help="SQLite file, made if absent")
+    parser.add_argument(
+        "--api-key-file",
+        dest="api_key",
+        metavar="PATH",
+        type=_api_key,
+        required=True,
+        help="file that holds the one API key that is accepted",
+    )
+    return parser.parse_args()
+
+
+def _api_key(path: str) -> str:
+    try:
+        key = Path(path).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        msg = f"{path} cannot be read: {error.strerror}"
+        raise argparse.ArgumentTypeError(msg) from error
+    if not key:
+        msg = f"{path} is empty"
+        raise argparse.ArgumentTypeError(msg)
+    return key
+
+
+if __name__ == "__main__":
+    main()

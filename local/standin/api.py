@@ -1,0 +1,236 @@
+"""The endpoints of the remote API, and the link under which a report is fetched."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from local.standin import answers
+from local.standin.account import Account, Provider, sign_in
+from local.standin.behaviour import Behaviour
+from local.standin.store import Attempt, ListedAccount, SortKey, Store
+from local.standin.store import Request as Submission
+
+REPORTS = "/v3-email-connect-fault-csv"
+INITIATED = "The email accounts {verb} process has been initiated successfully."
+REPORT_COLUMNS = {
+    "service": ("Email", "Status", "Reason"),
+    "fields": ("smtpEmailAddress", "status", "errorMessage"),
+}
+
+router = APIRouter()
+
+
+async def current_store(request: Request) -> Store:
+    """Hand the application's store to an endpoint, on the thread that owns it."""
+    store: Store = request.app.state.store
+    return store
+
+
+async def current_behaviour(store: Annotated[Store, Depends(current_store)]) -> Behaviour:
+    """Hand the behaviour to an endpoint as it is when the call arrives."""
+    return store.behaviour()
+
+
+CurrentStore = Annotated[Store, Depends(current_store)]
+CurrentBehaviour = Annotated[Behaviour, Depends(current_behaviour)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid")
+
+
+class Reconnect(_Body):
+    """Listed accounts to try again."""
+
+    email_account_ids: Annotated[list[str], Field(min_length=1)]
+
+
+class ListQuery(_Body):
+    """One page of the list and what it is narrowed to."""
+
+    search: str = ""
+    page: Annotated[int, Field(ge=1)] = 1
+    page_size: Annotated[int, Field(ge=1, le=100)] = 25
+    status: Literal[0, 1, 2] | None = None
+    email_service_provider: list[Provider] | None = None
+    sort_by_key: SortKey = "createdAt"
+    sort: Literal["asc", "desc"] = "asc"
+
+
+@router.post("/v1/email-accounts/connect")
+async def connect(
+    accounts: Annotated[list[Account], Field(min_length=1)],
+    request: Request,
+    store: CurrentStore,
+    behaviour: CurrentBehaviour,
+) -> Response:
+    """Take accounts and answer at once, before any of them has been tried."""
+    request.state.accounts = len(accounts)
+    if len(accounts) > behaviour.max_accounts:
+        return answers.invalid([f"at most {behaviour.max_accounts} email accounts are allowed"])
+    encryptions = {"ssl", "tls", "none"} if behaviour.takes_encryption_none else {"ssl", "tls"}
+    if wrong := _wrong_encryptions(accounts, encryptions):
+        return answers.invalid(wrong)
+    request.state.request_id = store.submit(accounts, behaviour.completion_seconds)
+    return answers.success(
+        behaviour,
+        {"requestId": request.state.request_id},
+        INITIATED.format(verb="connection"),
+    )
+
+
+@router.get("/v1/email-accounts/connect/status/{request_id}")
+async def status(
+    request_id: str, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+) -> Response:
+    """Tell whether every account of a request has been tried, and where its report is."""
+    request.state.request_id = request_id
+    submission = store.look_at(request_id)
+    if submission is None or submission.polls <= behaviour.status_not_found_polls:
+        message = "Email Account connect request not found"
+        return answers.coded(400, 40000, "BadRequest", message)
+    if not submission.is_completed:
+        return answers.success(behaviour, _running(behaviour))
+    has_report = behaviour.report == "all" or (
+        behaviour.report == "failures" and submission.failures > 0
+    )
+    link = request.app.state.base_url + _report_path(submission) if has_report else None
+    return answers.success(behaviour, {"isCompleted": True, "reportURL": link})
+
+
+@router.post("/v1/email-accounts/reconnect")
+async def reconnect(
+    body: Reconnect, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+) -> Response:
+    """Try listed accounts again with the data they were last sent with."""
+    request.state.accounts = len(body.email_account_ids)
+    request_id = store.retry(body.email_account_ids, behaviour.completion_seconds)
+    if request_id is None:
+        return answers.coded(400, 40000, "BadRequest", "Email account not found")
+    request.state.request_id = request_id
+    return answers.success(
+        behaviour, {"requestId": request_id}, INITIATED.format(verb="reconnection")
+    )
+
+
+@router.post("/v1/email-accounts/smtp-imap/connect")
+async def connect_one(
+    account: Account, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+) -> Response:
+    """Try one account at once; it is listed even when it cannot be signed in to."""
+    request.state.accounts = 1
+    if wrong := _wrong_encryptions([account], {"SSL", "TLS"}):
+        return answers.invalid(wrong)
+    if store.account_id(account.address) is not None:
+        return answers.coded(409, 1001, "Conflict", "Email account already exists")
+    request.state.request_id = store.submit([account], seconds=0)
+    tried = sign_in(account)
+    return answers.success(
+        behaviour,
+        {
+            "id": store.account_id(account.address),
+            "status": int(tried.reason is None),
+            "smtpConnection": {"error": tried.smtp_error},
+            "imapConnection": {"error": tried.imap_error},
+        },
+    )
+
+
+@router.post("/v1/email-accounts")
+async def list_accounts(
+    store: CurrentStore, behaviour: CurrentBehaviour, query: ListQuery | None = None
+) -> Response:
+    """Give one page of all accounts that have been tried, working or not."""
+    query = query or ListQuery()
+    providers = query.email_service_provider
+    where: dict[str, str | int | None] = {
+        "search": query.search,
+        "status": query.status,
+        "providers": json.dumps(providers) if providers else None,
+        "size": query.page_size,
+        "offset": (query.page - 1) * query.page_size,
+    }
+    page = store.listed(where, query.sort_by_key, query.sort)
+    return answers.success(behaviour, {"emails": [_listed(one) for one in page]})
+
+
+@router.get(REPORTS + "/{token}/{name}")
+async def report(
+    token: str, name: str, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+) -> Response:
+    """Give the report of a request as a CSV file; the link alone is the permission."""
+    found = store.reported(token)
+    if found is None:
+        return answers.plain(404, "Not Found")
+    request.state.request_id, attempts = found
+    if behaviour.report != "all":
+        attempts = [one for one in attempts if one.reason is not None]
+    return Response(
+        _csv(attempts, behaviour),
+        media_type="text/csv",
+        headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _wrong_encryptions(accounts: Sequence[Account], taken: set[str]) -> list[str]:
+    return [
+        f"{position}.{field} must be one of {', '.join(sorted(taken))}"
+        for position, one in enumerate(accounts)
+        for field, encryption in (
+            ("smtpEncryption", one.smtp_encryption),
+            ("imapEncryption", one.imap_encryption),
+        )
+        if encryption not in taken
+    ]
+
+
+def _running(behaviour: Behaviour) -> dict[str, Any]:
+    links: dict[str, dict[str, Any]] = {
+        "null": {"reportURL": None},
+        "missing": {},
+        "empty": {"reportURL": ""},
+    }
+    return {"isCompleted": False} | links[behaviour.running_report_url]
+
+
+def _report_path(submission: Submission) -> str:
+    name = f"Email-Account_Bulk_Report_c{submission.id}_{submission.completes_at}.csv"
+    return f"{REPORTS}/{submission.report_token}/{name}"
+
+
+def _listed(account: ListedAccount) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "fromName": account.from_name,
+        "fromEmail": account.from_email,
+        "type": "smtp-imap",
+        "status": account.status,
+        "createdAt": account.created_at,
+        "healthScore": 100 * account.status,
+        "emailServiceProvider": account.provider,
+    }
+
+
+def _csv(attempts: Sequence[Attempt], behaviour: Behaviour) -> str:
+    address, status, reason = REPORT_COLUMNS[behaviour.report_columns]
+    echoed = [to_camel(name) for name in Account.model_fields]
+    columns = [*(echoed if behaviour.report_echoes_input else []), address, status, reason]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(columns)), extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(
+        one.account.model_dump(by_alias=True)
+        | {
+            address: one.account.smtp_email_address,
+            status: "Connected" if one.reason is None else "Failed",
+            reason: one.reason,
+        }
+        for one in attempts
+    )
+    return text.getvalue()

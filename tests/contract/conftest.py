@@ -1,0 +1,13 @@
+"""AWS in this process for the adapters."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.aws import aws
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _aws() -> Iterator[None]:
+    with aws():
+        yield

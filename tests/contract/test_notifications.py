@@ -1,0 +1,81 @@
+"""The topic: what subscribers get."""
+
+import json
+
+import boto3
+import pytest
+from moto.sns.models import sns_backends
+
+from email_accounts.aws.services import NotificationTopic
+from email_accounts.ports import Message, Notifications
+from tests.aws import ACCOUNT, REGION, new_topic, received
+from tests.fakes import FakeNotifications, Journal
+
+MESSAGE = Message(
+    subject="accounts.csv: 2 connected, 1 failed",
+    mail='accounts.csv: 2 connected\n\nOf 3 rows\n  "zoë" …\n',
+    document=json.dumps({"schema": 1, "headline": 'a "b" é.csv'}),
+    attributes={"status": "partial", "workspace": "default", "failed": 1},
+)
+
+
+def topic() -> tuple[str, str, NotificationTopic]:
+    """Make a topic with a queue behind it."""
+    arn, queue = new_topic()
+    return arn, queue, NotificationTopic(boto3.client("sns"), arn)
+
+
+def test_the_fake_sends_what_it_is_given() -> None:
+    """Each message is sent once, in its order."""
+    fake = FakeNotifications(Journal())
+    notifications: Notifications = fake
+    notifications.publish(MESSAGE)
+    assert fake.messages == [MESSAGE]
+
+
+def test_a_machine_gets_the_document() -> None:
+    """A queue gets one message: the subject, and the JSON document alone."""
+    _, queue, notifications = topic()
+    notifications.publish(MESSAGE)
+    (message,) = received(queue)
+    assert message["Subject"] == MESSAGE.subject
+    assert message["Message"] == MESSAGE.document
+
+
+def test_filters_get_attributes_with_types() -> None:
+    """Attributes are texts and numbers, so that a filter can say `failed > 0`."""
+    _, queue, notifications = topic()
+    notifications.publish(MESSAGE)
+    (message,) = received(queue)
+    assert message["MessageAttributes"] == {
+        "status": {"Type": "String", "Value": "partial"},
+        "workspace": {"Type": "String", "Value": "default"},
+        "failed": {"Type": "Number", "Value": "1"},
+    }
+
+
+@pytest.mark.parametrize(("failed", "messages"), [(1, 1), (0, 0)])
+def test_a_filter_on_a_number_holds(failed: int, messages: int) -> None:
+    """Who wants to hear of failures alone hears of nothing else."""
+    arn, queue, notifications = topic()
+    sns = boto3.client("sns")
+    (subscription,) = sns.list_subscriptions_by_topic(TopicArn=arn)["Subscriptions"]
+    sns.set_subscription_attributes(
+        SubscriptionArn=subscription["SubscriptionArn"],
+        AttributeName="FilterPolicy",
+        AttributeValue=json.dumps({"failed": [{"numeric": [">", 0]}]}),
+    )
+    attributes = MESSAGE.attributes | {"failed": failed}
+    notifications.publish(Message(MESSAGE.subject, MESSAGE.mail, MESSAGE.document, attributes))
+    assert len(received(queue)) == messages
+
+
+def test_a_person_gets_the_mail_and_every_machine_the_document() -> None:
+    """Mail gets the text, each protocol of machines the document, whatever else the text."""
+    arn, _, notifications = topic()
+    notifications.publish(MESSAGE)
+    ((_, sent, subject, *_),) = sns_backends[ACCOUNT][REGION].topics[arn].sent_notifications
+    texts = json.loads(sent)
+    assert subject == MESSAGE.subject
+    assert texts.pop("default") == MESSAGE.mail
+    assert texts == dict.fromkeys(("lambda", "sqs", "http", "https", "firehose"), MESSAGE.document)

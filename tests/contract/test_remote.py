@@ -1,0 +1,99 @@
+"""The remote API: what the domain relies on, held against the fake and the real client.
+
+The real client speaks to the stand-in, a process of its own.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from email_accounts.errors import ReportUnavailableError, RequestNotFoundError
+from email_accounts.ports import Remote, Status
+from email_accounts.remote import RemoteApi
+from email_accounts.reports import verdicts
+from email_accounts.secret import Secret
+from tests.fakes import FakeRemote, Journal
+from tests.files import account
+from tests.standin import API_KEY, Server, start, stop
+
+GOOD = account("robin@reach.example")
+FAILING = account("kim@reach.example", smtpPassword="wrong-password", imapPassword="wrong-password")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A remote, and the hand that keeps its requests running or lets them be."""
+
+    remote: Remote
+    keep_running: Callable[[], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start the stand-in."""
+    server = start(tmp_path_factory.mktemp("standin"))
+    yield server
+    stop(server)
+
+
+@pytest.fixture(params=["fake", "http"])
+def service(request: pytest.FixtureRequest) -> Service:
+    """Give a remote of either kind, which completes requests at once."""
+    if request.param == "fake":
+        fake = FakeRemote(Journal(), failing={"kim@reach.example": "Sign-in refused"})
+        return Service(fake, lambda: fake.running.update({"request-1", "request-2"}))
+    server: Server = request.getfixturevalue("server")
+    server.control("POST", "/reset")
+    server.behave(completion_seconds=0)
+    remote = RemoteApi(
+        f"{server.url}/v1", lambda: Secret(API_KEY), frozenset({"127.0.0.1"}), lambda: 0.0
+    )
+    return Service(remote, lambda: server.behave(completion_seconds=60))
+
+
+def test_each_request_has_an_id_of_its_own(service: Service) -> None:
+    """Two requests, even of the same accounts, have two ids."""
+    ids = [service.remote.connect([GOOD]) for _ in range(2)]
+    assert len(set(ids)) == 2
+    assert all(ids)
+
+
+def test_a_request_that_runs_is_not_complete(service: Service) -> None:
+    """While it runs there is no link."""
+    service.keep_running()
+    request_id = service.remote.connect([GOOD, FAILING])
+    assert service.remote.status(request_id) == Status(completed=False)
+
+
+def test_a_request_without_failures_has_no_link(service: Service) -> None:
+    """Complete without a link means that nothing failed."""
+    request_id = service.remote.connect([GOOD])
+    assert service.remote.status(request_id) == Status(completed=True)
+
+
+def test_a_request_with_failures_has_a_report_of_them(service: Service) -> None:
+    """The report behind the link names the failed account alone, with a reason."""
+    status = service.remote.status(service.remote.connect([GOOD, FAILING]))
+    assert status.completed
+    with service.remote.report(status.report_link) as chunks:
+        report = b"".join(chunks).decode()
+    found = verdicts(io.StringIO(report))
+    assert found.keys() == {"kim@reach.example"}
+    assert "Sign-in refused" in found["kim@reach.example"].reason
+
+
+def test_a_request_nobody_made_is_not_found(service: Service) -> None:
+    """An id that was never given is unknown."""
+    with pytest.raises(RequestNotFoundError):
+        service.remote.status("never-given")
+
+
+def test_a_report_nobody_wrote_is_unavailable(service: Service) -> None:
+    """A link that leads nowhere leads to no report."""
+    with (
+        pytest.raises(ReportUnavailableError),
+        service.remote.report("http://127.0.0.1:9/request-99"),
+    ):
+        pytest.fail("there was a report")

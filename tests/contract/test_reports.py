@@ -1,0 +1,113 @@
+"""The reports bucket: what the domain relies on, held against the fake and against S3."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import boto3
+import pytest
+
+from email_accounts.aws.buckets import ReportsBucket
+from email_accounts.ports import Reports
+from tests.aws import new_bucket
+from tests.fakes import FakeReports, Journal
+
+ID = "0123456789abcdef0123456789abcdef"
+NAME = "remote/batch-000001.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Reports, and what a visitor of the bucket sees: names and content types."""
+
+    reports: Reports
+    content_types: Callable[[], dict[str, str]]
+
+
+def fake_shelf() -> Shelf:
+    """Make an empty fake."""
+    reports = FakeReports(Journal())
+    return Shelf(reports, lambda: {name: kind for (_, name), kind in reports.content_types.items()})
+
+
+def s3_shelf() -> Shelf:
+    """Make an empty bucket."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+
+    def content_types() -> dict[str, str]:
+        keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket).get("Contents", [])]
+        heads = {key: s3.head_object(Bucket=bucket, Key=key) for key in keys}
+        return {key.removeprefix(f"imports/{ID}/"): heads[key]["ContentType"] for key in keys}
+
+    return Shelf(ReportsBucket(s3, bucket), content_types)
+
+
+@pytest.fixture(params=["fake", "s3"])
+def shelf(request: pytest.FixtureRequest) -> Shelf:
+    """Give an empty shelf of either kind."""
+    return fake_shelf() if request.param == "fake" else s3_shelf()
+
+
+def test_a_report_reads_as_it_was_written(shelf: Shelf) -> None:
+    """Every character comes back, line ends of either kind included."""
+    text = "row,address\r\n2,zoë@reach.example\n3,名@reach.example\r\n"
+    with shelf.reports.writer(ID, NAME, "text/csv") as report:
+        for line in text.splitlines(keepends=True):
+            report.write(line)
+    with shelf.reports.open(ID, NAME) as report:
+        assert report.read() == text
+
+
+def test_a_report_names_its_type(shelf: Shelf) -> None:
+    """A browser is told what a report is and how it is encoded."""
+    for name, kind in ((NAME, "text/csv"), ("summary.json", "application/json")):
+        with shelf.reports.writer(ID, name, kind) as report:
+            report.write("x")
+    assert shelf.content_types() == {
+        NAME: "text/csv; charset=utf-8",
+        "summary.json": "application/json; charset=utf-8",
+    }
+
+
+def break_off(reports: Reports) -> None:
+    """Begin a report and fail in the midst of it."""
+    with reports.writer(ID, NAME, "text/csv") as report:
+        report.write("half of it")
+        raise ZeroDivisionError
+
+
+def test_a_report_that_fails_does_not_appear(shelf: Shelf) -> None:
+    """Where writing breaks off, nothing lies in the bucket."""
+    with pytest.raises(ZeroDivisionError):
+        break_off(shelf.reports)
+    assert shelf.content_types() == {}
+
+
+def test_a_report_that_fails_leaves_the_one_before(shelf: Shelf) -> None:
+    """Where writing again breaks off, the earlier report stands."""
+    with shelf.reports.writer(ID, NAME, "text/csv") as report:
+        report.write("whole")
+    with pytest.raises(ZeroDivisionError):
+        break_off(shelf.reports)
+    with shelf.reports.open(ID, NAME) as report:
+        assert report.read() == "whole"
+
+
+def test_a_report_is_written_again_in_its_place(shelf: Shelf) -> None:
+    """The second writing replaces the first."""
+    for text in ("first and longer", "second"):
+        with shelf.reports.writer(ID, NAME, "text/csv") as report:
+            report.write(text)
+    with shelf.reports.open(ID, NAME) as report:
+        assert report.read() == "second"
+
+
+def test_the_address_of_a_report_leads_to_it() -> None:
+    """The address names the very bucket and key the report lies under."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+    reports = ReportsBucket(s3, bucket)
+    with reports.writer(ID, NAME, "text/csv") as report:
+        report.write("found")
+    address = reports.address(ID, NAME)
+    assert address == f"s3://{bucket}/imports/{ID}/{NAME}"
+    key = address.removeprefix(f"s3://{bucket}/")
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"found"

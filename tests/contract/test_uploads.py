@@ -1,0 +1,170 @@
+"""The inbox: what the domain relies on, held against the fake and against S3."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from email_accounts.aws.buckets import InboxBucket
+from email_accounts.errors import UploadMissingError
+from email_accounts.ports import Uploads
+from email_accounts.upload import Upload
+from tests.aws import new_bucket
+from tests.fakes import INBOX, FakeUploads
+
+KEY = "uploads/a+b %41 é.csv"
+
+
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """An inbox and the hand that fills it."""
+
+    bucket: str
+    uploads: Uploads
+    put: Callable[[str, bytes], Upload]
+    delete: Callable[[Upload], None]
+    delete_version: Callable[[Upload], None]
+
+
+def fake_inbox() -> Inbox:
+    """Make an empty fake."""
+    uploads = FakeUploads()
+    return Inbox(INBOX, uploads, uploads.put, uploads.delete, uploads.delete_version)
+
+
+def s3_inbox() -> Inbox:
+    """Make an empty bucket."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+
+    def put(key: str, content: bytes) -> Upload:
+        version = s3.put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+        return Upload(bucket, key, version, len(content))
+
+    def delete(upload: Upload) -> None:
+        s3.delete_object(Bucket=bucket, Key=upload.key)
+
+    def delete_version(upload: Upload) -> None:
+        s3.delete_object(Bucket=bucket, Key=upload.key, VersionId=upload.version)
+
+    return Inbox(bucket, InboxBucket(s3), put, delete, delete_version)
+
+
+@pytest.fixture(params=["fake", "s3"])
+def inbox(request: pytest.FixtureRequest) -> Inbox:
+    """Give an empty inbox of either kind."""
+    return fake_inbox() if request.param == "fake" else s3_inbox()
+
+
+def test_an_upload_is_read(inbox: Inbox) -> None:
+    """What was uploaded is what is read, by a key with every kind of character."""
+    upload = inbox.put(KEY, b"one\r\ntwo\n")
+    with inbox.uploads.open(upload) as stream:
+        assert stream.read() == b"one\r\ntwo\n"
+
+
+def test_exactly_the_named_version_is_read(inbox: Inbox) -> None:
+    """A newer version under the same key, or its deletion, changes nothing."""
+    upload = inbox.put(KEY, b"old")
+    inbox.put(KEY, b"newer")
+    with inbox.uploads.open(upload) as stream:
+        assert stream.read() == b"old"
+    inbox.delete(upload)
+    with inbox.uploads.open(upload) as stream:
+        assert stream.read() == b"old"
+
+
+def test_readers_do_not_disturb_each_other(inbox: Inbox) -> None:
+    """Two that read one upload each begin at its beginning."""
+    upload = inbox.put(KEY, b"abcdef")
+    with inbox.uploads.open(upload) as first, inbox.uploads.open(upload) as second:
+        assert first.read(3) == b"abc"
+        assert second.read(2) == b"ab"
+        assert first.read() == b"def"
+
+
+def test_without_a_version_the_newest_is_read(inbox: Inbox) -> None:
+    """An upload whose version nobody knows is what lies there now."""
+    inbox.put(KEY, b"old")
+    inbox.put(KEY, b"new")
+    with inbox.uploads.open(Upload(inbox.bucket, KEY, "", 3)) as stream:
+        assert stream.read() == b"new"
+
+
+def test_the_current_version_is_the_newest(inbox: Inbox) -> None:
+    """The newest version comes with its size; an older one when the newest is deleted for good."""
+    first = inbox.put(KEY, b"old")
+    second = inbox.put(KEY, b"newer")
+    assert inbox.uploads.current_version(inbox.bucket, KEY) == second
+    inbox.delete_version(second)
+    assert inbox.uploads.current_version(inbox.bucket, KEY) == first
+
+
+def test_an_object_that_is_not_there_has_no_version(inbox: Inbox) -> None:
+    """A key nobody used, and one that was deleted, are missing."""
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.current_version(inbox.bucket, KEY)
+    inbox.delete(inbox.put(KEY, b"x"))
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.current_version(inbox.bucket, KEY)
+
+
+@pytest.mark.parametrize("version", ["", "v7"])
+def test_what_is_not_there_is_not_opened(inbox: Inbox, version: str) -> None:
+    """A key nobody used is missing, with and without a version."""
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.open(Upload(inbox.bucket, KEY, version, 3))
+
+
+def test_a_version_deleted_for_good_is_missing(inbox: Inbox) -> None:
+    """A version that is gone is missing, though an older one lies there."""
+    inbox.put(KEY, b"old")
+    upload = inbox.put(KEY, b"new")
+    inbox.delete_version(upload)
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.open(upload)
+
+
+# What only S3 has
+
+
+@pytest.mark.parametrize("size", [1, 9, 10, 11, 20, 95])
+def test_a_large_upload_is_read_part_by_part(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """Each part is a request of its own; together they are the upload.
+
+    No connection is held between two parts, however long the reader pauses.
+    """
+    monkeypatch.setattr("email_accounts.aws.buckets._PART", 10)
+    s3, bucket = boto3.client("s3"), new_bucket()
+    asked: list[str] = []
+
+    def note(params: dict[str, Any], **_: object) -> None:
+        asked.append(params["Range"])
+
+    s3.meta.events.register("provide-client-params.s3.GetObject", note)
+    content = bytes(range(size))
+    version = s3.put_object(Bucket=bucket, Key=KEY, Body=content)["VersionId"]
+    with InboxBucket(s3).open(Upload(bucket, KEY, version, size)) as stream:
+        assert b"".join(iter(lambda: stream.read(3), b"")) == content
+    assert asked == [f"bytes={at}-{at + 9}" for at in range(0, size, 10)]
+
+
+def test_a_version_deleted_while_it_is_read_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next part of a version that is gone is missing, not the end of the file."""
+    monkeypatch.setattr("email_accounts.aws.buckets._PART", 10)
+    inbox = s3_inbox()
+    upload = inbox.put(KEY, b"x" * 25)
+    with inbox.uploads.open(upload) as stream:
+        assert stream.read(10) == b"x" * 10
+        inbox.delete_version(upload)
+        with pytest.raises(UploadMissingError):
+            stream.read(10)
+
+
+def test_other_troubles_are_not_taken_for_a_missing_upload() -> None:
+    """A bucket that does not exist is a fault of the stack, and shows as one."""
+    uploads = InboxBucket(boto3.client("s3"))
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        uploads.open(Upload("no-such-bucket", KEY, "", 3))

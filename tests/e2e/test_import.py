@@ -1,0 +1,129 @@
+"""A file goes the whole way, under the permissions of the template."""
+
+import csv
+import json
+import re
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from boto3.dynamodb.types import TypeDeserializer
+
+from email_accounts.upload import import_id
+from tests.e2e.conftest import SAMPLE, LocalCloud
+
+pytestmark = pytest.mark.e2e
+
+SUBJECT = "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+OUTCOMES = {"connected": 234, "failed": 6, "rejected": 5, "duplicate": 1}
+CONNECT = "/v1/email-accounts/connect"
+COPIES = 4
+PASSWORD = re.compile(r"app-[0-9a-f]{16}")  # as in the sample
+
+
+def import_state(cloud: LocalCloud, identity: str) -> str:
+    """Ask the ledger for the state of an import."""
+    item = cloud.client("dynamodb").get_item(
+        TableName=cloud.environment["LEDGER_TABLE"],
+        Key={"pk": {"S": f"IMPORT#{identity}"}, "sk": {"S": "IMPORT"}},
+    )["Item"]
+    return str(TypeDeserializer().deserialize(item["state"]))
+
+
+def test_sample(cloud: LocalCloud) -> None:
+    """Every row of the sample gets its outcome, in three requests, and the mail counts them."""
+    cloud.control("POST", "reset")
+    cloud.control("PUT", "behaviour", {"completion_seconds": 1})
+    shown = cloud.take(SAMPLE)
+    folder = Path(shown.splitlines()[-1].removeprefix("Reports: "))
+    with (folder / "outcome.csv").open(newline="", encoding="utf-8") as file:
+        outcomes = list(csv.DictReader(file))
+
+    assert f"Subject: {SUBJECT}\n" in shown
+    assert len(outcomes) == 246
+    assert Counter(row["outcome"] for row in outcomes) == OUTCOMES
+    assert cloud.calls(CONNECT) == 3
+    known = cloud.control("GET", "accounts").json()
+    assert sum(account["status"] == 1 for account in known) == 234
+
+
+def test_event_that_comes_five_times(cloud: LocalCloud) -> None:
+    """An upload whose event is delivered five times at once is one import, sent once."""
+    inbox, key = cloud.environment["INBOX_BUCKET"], "uploads/five times.csv"
+    cloud.control("DELETE", "calls")
+    content = SAMPLE.read_bytes()
+    stored = cloud.client("s3").put_object(Bucket=inbox, Key=key, Body=content)
+    detail = {
+        "bucket": {"name": inbox},
+        "object": {"key": key, "size": len(content), "version-id": stored["VersionId"]},
+    }
+    event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+
+    def deliver_again(_: int) -> None:
+        cloud.client("sqs").send_message(
+            QueueUrl=cloud.environment["UPLOAD_QUEUE_URL"], MessageBody=json.dumps(event)
+        )
+
+    with ThreadPoolExecutor(COPIES) as pool:
+        list(pool.map(deliver_again, range(COPIES)))
+    identity = import_id(inbox, key, stored["VersionId"])
+    queue = {"QueueUrl": cloud.environment["UPLOAD_QUEUE_URL"], "AttributeNames": ["All"]}
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        waiting = cloud.client("sqs").get_queue_attributes(**queue)["Attributes"]
+        counts = [int(n) for name, n in waiting.items() if name.startswith("ApproximateNumber")]
+        if not any(counts) and import_state(cloud, identity) == "notified":
+            break
+        time.sleep(0.5)
+
+    executions = cloud.client("stepfunctions").list_executions(
+        stateMachineArn=cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
+    )["executions"]
+    assert import_state(cloud, identity) == "notified"
+    assert [execution["name"] for execution in executions].count(identity) == 1
+    assert cloud.calls(CONNECT) == 3
+
+
+def test_passwords_stay_put(cloud: LocalCloud) -> None:
+    """No password and no API key is in logs, histories, ledger, reports, mail or any file."""
+    cloud.control("PUT", "behaviour", {"report_echoes_input": True})
+    shown = cloud.take(SAMPLE)
+    with SAMPLE.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    # The words that decide a made-up account's fate are no secrets, and stand in reasons.
+    passwords = {row["smtpPassword"] for row in rows if PASSWORD.match(row["smtpPassword"])}
+    api_key = (cloud.state / "api-key").read_text()
+
+    places = {"terminal": shown, **written_files(cloud), **kept_by_services(cloud)}
+    assert len(passwords) > 200
+    assert {"logs", "ledger", "histories", "emulator.log"} <= places.keys()
+    assert all(places[name] for name in ("logs", "ledger", "histories"))
+    assert [name for name, text in places.items() if api_key in text] == []
+    assert [name for name, text in places.items() if passwords & set(PASSWORD.findall(text))] == []
+
+
+def written_files(cloud: LocalCloud) -> dict[str, str]:
+    """Read every file under the state directory but the stand-in's own memory and its key."""
+    own = {"api-key", "standin.sqlite", "standin.sqlite-wal", "standin.sqlite-shm"}
+    files = [path for path in cloud.state.rglob("*") if path.is_file() and path.name not in own]
+    return {str(path.relative_to(cloud.state)): path.read_text(errors="replace") for path in files}
+
+
+def kept_by_services(cloud: LocalCloud) -> dict[str, str]:
+    """Ask the services for all that they keep but the inbox and the secret."""
+    logs, machine = cloud.client("logs"), cloud.client("stepfunctions")
+    groups = [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]]
+    executions = machine.list_executions(
+        stateMachineArn=cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
+    )["executions"]
+    arns = [execution["executionArn"] for execution in executions]
+    table = cloud.environment["LEDGER_TABLE"]
+    return {
+        "logs": str([logs.filter_log_events(logGroupName=name)["events"] for name in groups]),
+        "ledger": str(cloud.client("dynamodb").scan(TableName=table)["Items"]),
+        "histories": str(
+            [machine.get_execution_history(executionArn=arn)["events"] for arn in arns]
+        ),
+    }

@@ -1,0 +1,123 @@
+"""The local cloud itself: what it starts, what it leaves behind, what it says."""
+
+import email
+import email.policy
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.e2e.conftest import ROOT, SAMPLE, LocalCloud
+
+pytestmark = pytest.mark.e2e
+
+
+def processes_of(cloud: LocalCloud) -> list[str]:
+    """Every process that has to do with the cloud's directory, by its command line."""
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    return [" ".join(words) for words in commands if any(str(cloud.state) in w for w in words)]
+
+
+def test_mail_is_written(cloud: LocalCloud) -> None:
+    """A mail subscription gets a letter with its text; one whose filter does not match, none."""
+    topics = cloud.client("sns")
+    topic = topics.create_topic(Name="letters", Attributes={"DisplayName": "Letters"})["TopicArn"]
+    topics.subscribe(TopicArn=topic, Protocol="email", Endpoint="a@mailbox.example")
+    topics.subscribe(
+        TopicArn=topic,
+        Protocol="email",
+        Endpoint="b@mailbox.example",
+        Attributes={"FilterPolicy": json.dumps({"status": ["failed"]})},
+    )
+    sent = topics.publish(
+        TopicArn=topic,
+        Subject="All well",
+        MessageStructure="json",
+        Message=json.dumps({"default": "{}", "email": "Grüße,\nall well."}),
+        MessageAttributes={"status": {"DataType": "String", "StringValue": "completed"}},
+    )
+    [file] = (cloud.state / "emulator/mail").glob(f"{sent['MessageId']}-*.eml")
+    letter = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    body = letter.get_body()
+    assert (letter["To"], letter["Subject"]) == ("a@mailbox.example", "All well")
+    assert body is not None
+    assert body.get_content().rstrip() == "Grüße,\nall well."
+
+
+def test_up_twice_is_up_once(cloud: LocalCloud) -> None:
+    """A cloud that runs and is up to date is left as it is, at once."""
+    before = cloud.environment
+    began = time.monotonic()
+    cloud.up("--auth", "--wait-scale", "0.05", "--parameter", "CallsPerMinute=600")
+    assert time.monotonic() - began < 5
+    assert cloud.environment == before
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"), [("missing.csv", "does not exist"), ("", "not a file")]
+)
+def test_what_is_no_file_is_refused(second: LocalCloud, file: str, reason: str) -> None:
+    """A missing file or a folder is refused in one line, and no cloud is started for it."""
+    done = second.command("run", str(second.state.parent / file))
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not second.state.exists()
+
+
+def test_interrupted_up_leaves_nothing(second: LocalCloud) -> None:
+    """An `up` that is ended half-way stops what it has started and forgets its key."""
+    up = subprocess.Popen(
+        [sys.executable, "-m", "local.cloud", "--state", str(second.state), "up"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    )
+    while not (second.state / "sam-build.log").exists():
+        time.sleep(0.05)
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(30) == 1
+    assert processes_of(second) == []
+    assert not (second.state / "api-key").exists()
+
+
+def test_another_api(cloud: LocalCloud, second: LocalCloud) -> None:
+    """With an address and a key of an API there is no stand-in, and the key is the stack's.
+
+    The key is wrong there: the import is answered so, after a call or two. Afterwards `down`
+    leaves no process, no address and no password, and says so.
+    """
+    api = cloud.environment["CONTROL_URL"].replace("/control", "/v1")
+    second.up("--api-base-url", api, API_KEY="key-of-another-api")
+    stored = second.client("secretsmanager").get_secret_value(
+        SecretId="email-accounts/workspaces/default"
+    )
+    assert stored["SecretString"] == "key-of-another-api"
+    assert not (second.state / "standin.log").exists()
+    assert "CONTROL_URL" not in second.environment
+    running = processes_of(second)
+    assert running
+    assert "key-of-another-api" not in " ".join(running)
+
+    cloud.control("DELETE", "calls")
+    assert "API key" in second.take(SAMPLE)
+    assert 1 <= len(cloud.control("GET", "calls").json()) <= 2
+
+    assert second.command("down").stdout == "Stopped.\n"
+    assert processes_of(second) == []
+    left = {path.name for path in second.state.iterdir()}
+    assert not left & {"emulator", "env", "cloud.json", "processes.json"}
+    assert second.command("down").stdout == "No local cloud is running.\n"
+
+
+def test_another_api_needs_its_key(second: LocalCloud) -> None:
+    """An address of an API without its key is refused before anything starts."""
+    environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}
+    done = second.command("up", "--api-base-url", "https://api.example/v1", **environment)
+    assert done.returncode == 1
+    assert "API_KEY" in done.stderr
+    assert not second.state.exists()

@@ -1,0 +1,417 @@
+"""In-memory stand-ins for all that the domain needs of the world.
+
+Each effect is written to a journal just before it happens: a journal that raises there is a crash
+between two effects. The contract tests hold the fakes to what the real adapters do.
+"""
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, TextIO
+
+from email_accounts.account import Account
+from email_accounts.batches import Plan
+from email_accounts.delivery import Deliverer
+from email_accounts.errors import (
+    ImporterError,
+    LedgerConflictError,
+    ReportUnavailableError,
+    RequestNotFoundError,
+    UploadMissingError,
+)
+from email_accounts.ledger import Batch, BatchState, Import, ImportState
+from email_accounts.ports import Message, Policy, Status, Step
+from email_accounts.submission import Submitter
+from email_accounts.tracking import Tracker
+from email_accounts.upload import Upload
+
+INBOX = "inbox"
+_MINUTE = 60.0
+
+
+class Journal:
+    """The effects in their order, each a name and what it was about."""
+
+    def __init__(self) -> None:
+        """Begin empty."""
+        self.entries: list[tuple[str, object]] = []
+
+    def effect(self, name: str, about: object) -> None:
+        """Write down an effect that is about to happen."""
+        self.entries.append((name, about))
+
+    def names(self) -> list[str]:
+        """Return the names of the effects."""
+        return [name for name, _ in self.entries]
+
+
+@dataclass(slots=True)
+class FakeClock:
+    """A clock that goes only when it is told to; in seconds since the epoch."""
+
+    time: float = 1_000_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += seconds
+
+
+@dataclass(slots=True)
+class FakeLedger:
+    """The ledger in dictionaries."""
+
+    journal: Journal
+    _imports: dict[str, Import] = field(default_factory=dict)
+    _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
+    _calls: dict[str, list[float]] = field(default_factory=dict)
+
+    def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
+        """Take an upload on, or take it over."""
+        import_id = upload.import_id
+        if import_id in self._imports:
+            return self.lease(import_id, now, lease_until)
+        self.journal.effect("claim", import_id)
+        self._imports[import_id] = Import(
+            import_id, upload, ImportState.RECEIVED, now, deadline, lease_until
+        )
+        return True
+
+    def lease(self, import_id: str, now: float, lease_until: float) -> bool:
+        """Become the one who submits."""
+        imported = self._imports.get(import_id)
+        if imported is None or imported.lease_until > now:
+            return False
+        if imported.state is ImportState.NOTIFIED:
+            return False
+        self.journal.effect("lease", import_id)
+        self._imports[import_id] = replace(imported, lease_until=lease_until)
+        return True
+
+    def release(self, import_id: str) -> None:
+        """Let the next submitter begin at once."""
+        imported = self._known(import_id)
+        self.journal.effect("release", import_id)
+        self._imports[import_id] = replace(imported, lease_until=0.0)
+
+    def get(self, import_id: str) -> Import:
+        """Return the import."""
+        if import_id not in self._imports:
+            raise ImporterError(f"no import {import_id}")
+        return self._imports[import_id]
+
+    def refuse(self, import_id: str, refusal: str) -> None:
+        """Remember that the file as a whole is refused."""
+        imported = self._received(import_id)
+        self.journal.effect("refuse", refusal)
+        self._imports[import_id] = replace(imported, state=ImportState.REFUSED, refusal=refusal)
+
+    def plan(self, import_id: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+        """Remember the batches, then that the import is planned."""
+        self._received(import_id)
+        self.journal.effect("plan batches", len(plan.batches))
+        self._batches.setdefault(import_id, {}).update(
+            {batch.number: Batch(batch, BatchState.PLANNED) for batch in plan.batches}
+        )
+        self.journal.effect("plan", import_id)
+        self._imports[import_id] = replace(
+            self._received(import_id),
+            state=ImportState.PLANNED,
+            unknown_columns=tuple(unknown_columns),
+        )
+
+    def stop(self, import_id: str, reason: str) -> None:
+        """Remember that nothing more is to be sent, and why."""
+        imported = self._known(import_id)
+        self.journal.effect("stop", reason)
+        self._imports[import_id] = replace(imported, stopped=reason)
+
+    def look_from(self, import_id: str, number: int) -> None:
+        """Remember with which batch the next look begins."""
+        imported = self._known(import_id)
+        self.journal.effect("look from", number)
+        self._imports[import_id] = replace(imported, look_from=number)
+
+    def batches(self, import_id: str) -> Iterator[Batch]:
+        """Yield the batches in their order, as they were when they were asked for."""
+        batches = self._batches.get(import_id, {})
+        yield from [batches[number] for number in sorted(batches)]
+
+    def intend(self, import_id: str, number: int, now: float) -> bool:
+        """Remember, before a request, that it is being sent."""
+        batch = self._batches.get(import_id, {}).get(number)
+        if batch is None or batch.state is not BatchState.PLANNED:
+            return False
+        self.journal.effect("intend", number)
+        self._put(import_id, replace(batch, state=BatchState.SENDING, sent_at=now))
+        return True
+
+    def withdraw(self, import_id: str, number: int) -> None:
+        """Remember that a request being sent was not carried out."""
+        batch = self._batch(import_id, number, BatchState.SENDING)
+        self.journal.effect("withdraw", number)
+        self._put(import_id, replace(batch, state=BatchState.PLANNED))
+
+    def submitted(self, import_id: str, number: int, request_id: str) -> None:
+        """Remember the request id of a request being sent."""
+        batch = self._batch(import_id, number, BatchState.SENDING)
+        self.journal.effect("submitted", number)
+        self._put(import_id, replace(batch, state=BatchState.SUBMITTED, request_id=request_id))
+
+    def settle(
+        self, import_id: str, number: int, state: BatchState, reason: str, *, report: bool
+    ) -> None:
+        """Remember how a batch ended."""
+        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.SUBMITTED)
+        self.journal.effect("settle", (number, state))
+        self._put(import_id, replace(batch, state=state, reason=reason, report=report))
+
+    def take_call(self, workspace: str, now: float, calls_per_minute: int) -> float:
+        """Take one call out of the budget."""
+        calls = [at for at in self._calls.get(workspace, []) if at > now - _MINUTE]
+        if len(calls) >= calls_per_minute:
+            return calls[-calls_per_minute] + _MINUTE - now
+        self.journal.effect("take call", workspace)
+        self._calls[workspace] = [*calls, now]
+        return 0
+
+    def notified(self, import_id: str) -> bool:
+        """Remember that the message was sent."""
+        imported = self.get(import_id)
+        if imported.state is ImportState.NOTIFIED:
+            return False
+        self.journal.effect("notified", import_id)
+        self._imports[import_id] = replace(imported, state=ImportState.NOTIFIED)
+        return True
+
+    def _known(self, import_id: str) -> Import:
+        if import_id not in self._imports:
+            raise LedgerConflictError(f"no import {import_id}")
+        return self._imports[import_id]
+
+    def _received(self, import_id: str) -> Import:
+        imported = self._known(import_id)
+        if imported.state is not ImportState.RECEIVED:
+            raise LedgerConflictError(f"import {import_id} is {imported.state}")
+        return imported
+
+    def _batch(self, import_id: str, number: int, *states: BatchState) -> Batch:
+        batch = self._batches.get(import_id, {}).get(number)
+        if batch is None or batch.state not in states:
+            raise LedgerConflictError(f"batch {number} is not {' or '.join(states)}")
+        return batch
+
+    def _put(self, import_id: str, batch: Batch) -> None:
+        self._batches[import_id][batch.number] = batch
+
+
+@dataclass(slots=True)
+class FakeUploads:
+    """The inbox: of each key its versions, the newest last; None where one was deleted."""
+
+    _versions: dict[tuple[str, str], list[bytes | None]] = field(default_factory=dict)
+    _marked: set[tuple[str, str]] = field(default_factory=set)
+
+    def put(self, key: str, content: bytes, bucket: str = INBOX) -> Upload:
+        """Upload a new version."""
+        versions = self._versions.setdefault((bucket, key), [])
+        versions.append(content)
+        self._marked.discard((bucket, key))
+        return Upload(bucket, key, f"v{len(versions)}", len(content))
+
+    def delete(self, upload: Upload) -> None:
+        """Delete as a person does: the versions stay behind a marker."""
+        self._marked.add((upload.bucket, upload.key))
+
+    def delete_version(self, upload: Upload) -> None:
+        """Delete one version for good."""
+        self._versions[upload.bucket, upload.key][int(upload.version[1:]) - 1] = None
+
+    def current_version(self, bucket: str, key: str) -> Upload:
+        """Return the object's newest version."""
+        versions = self._versions.get((bucket, key), [])
+        if (bucket, key) not in self._marked:
+            for number in range(len(versions), 0, -1):
+                content = versions[number - 1]
+                if content is not None:
+                    return Upload(bucket, key, f"v{number}", len(content))
+        raise UploadMissingError("the upload is gone")
+
+    def open(self, upload: Upload) -> BinaryIO:
+        """Open exactly this version, or the newest where none is named."""
+        if not upload.version:
+            upload = self.current_version(upload.bucket, upload.key)
+        versions = self._versions.get((upload.bucket, upload.key), [])
+        named = dict(zip((f"v{at}" for at in range(1, len(versions) + 1)), versions, strict=True))
+        content = named.get(upload.version)
+        if content is None:
+            raise UploadMissingError("the upload is gone")
+        return io.BytesIO(content)
+
+
+@dataclass(slots=True)
+class FakeReports:
+    """The reports bucket: text and content type of each report."""
+
+    journal: Journal
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+    content_types: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def address(self, import_id: str, name: str) -> str:
+        """Return the s3:// address of a report."""
+        return f"s3://reports/imports/{import_id}/{name}"
+
+    @contextmanager
+    def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
+        """Open a report for writing."""
+        text = io.StringIO(newline="")
+        yield text
+        self.journal.effect("report", name)
+        self.texts[import_id, name] = text.getvalue()
+        self.content_types[import_id, name] = f"{content_type}; charset=utf-8"
+
+    def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
+        """Open a report for reading."""
+        return io.StringIO(self.texts[import_id, name], newline="")
+
+
+@dataclass(slots=True)
+class FakeRemote:
+    """The remote API; it completes a request at once unless that is in `running`.
+
+    `failing` maps addresses to the reason why they cannot be connected. `connect_errors`,
+    `status_errors` and `report_errors` are what the next calls are answered with; None lets a
+    call through. `reports` replaces the report behind a link, `links` the link of a request.
+    """
+
+    journal: Journal
+    failing: dict[str, str] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
+    connect_errors: deque[Exception | None] = field(default_factory=deque)
+    status_errors: deque[Exception | None] = field(default_factory=deque)
+    report_errors: deque[Exception | None] = field(default_factory=deque)
+    links: dict[str, str] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
+    requests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def connect(self, accounts: Sequence[Account]) -> str:
+        """Take accounts."""
+        addresses = tuple(account.smtp.address for account in accounts)
+        self.journal.effect("connect", addresses)
+        _raise_next(self.connect_errors)
+        request_id = f"request-{len(self.requests) + 1}"
+        self.requests[request_id] = addresses
+        return request_id
+
+    def status(self, request_id: str) -> Status:
+        """Show a request."""
+        self.journal.effect("status", request_id)
+        _raise_next(self.status_errors)
+        if request_id not in self.requests:
+            raise RequestNotFoundError("Email Account connect request not found")
+        if request_id in self.running:
+            return Status(completed=False)
+        return Status(completed=True, report_link=self._link(request_id))
+
+    def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Serve a report."""
+        self.journal.effect("fetch", link)
+        _raise_next(self.report_errors)
+        content = self.reports.get(link)
+        if content is None:
+            content = self._report(link)
+        return nullcontext(iter([content[:7], content[7:]]))
+
+    def _link(self, request_id: str) -> str:
+        failed = any(address in self.failing for address in self.requests[request_id])
+        return self.links.get(request_id, f"https://reports.example/{request_id}" if failed else "")
+
+    def _report(self, link: str) -> bytes:
+        addresses = self.requests.get(link.rsplit("/", 1)[-1])
+        if addresses is None:
+            raise ReportUnavailableError("the link was answered with HTTP 404")
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(("Email", "Status", "Reason"))
+        for address in addresses:
+            if address in self.failing:
+                writer.writerow((address, "Failed", self.failing[address]))
+        return text.getvalue().encode()
+
+
+def _raise_next(errors: deque[Exception | None]) -> None:
+    error = errors.popleft() if errors else None
+    if error:
+        raise error
+
+
+@dataclass(slots=True)
+class FakeExecutions:
+    """The executions: of each import its file and its first step."""
+
+    journal: Journal
+    started: dict[str, tuple[str, Step]] = field(default_factory=dict)
+
+    def start(self, import_id: str, file: str, step: Step) -> None:
+        """Start the one execution of an import."""
+        if import_id not in self.started:
+            self.journal.effect("start", import_id)
+            self.started[import_id] = (file, step)
+
+
+@dataclass(slots=True)
+class FakeNotifications:
+    """The topic: all that was sent."""
+
+    journal: Journal
+    messages: list[Message] = field(default_factory=list)
+
+    def publish(self, message: Message) -> None:
+        """Send the message."""
+        self.journal.effect("publish", message.subject)
+        self.messages.append(message)
+
+
+class World:
+    """All fakes with one journal and one clock, and the use-cases on top of them."""
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        """Make an empty world."""
+        self.journal = journal or Journal()
+        self.clock = FakeClock()
+        self.ledger = FakeLedger(self.journal)
+        self.uploads = FakeUploads()
+        self.reports = FakeReports(self.journal)
+        self.remote = FakeRemote(self.journal)
+        self.executions = FakeExecutions(self.journal)
+        self.notifications = FakeNotifications(self.journal)
+        self.policy = Policy(
+            batch_size=2,
+            calls_per_minute=1000,
+            first_look=10.0,
+            longest_wait=300.0,
+            deadline=21_600.0,
+            largest_file=1_000_000,
+        )
+
+    def submitter(self) -> Submitter:
+        """Make what submits accounts."""
+        return Submitter(
+            self.ledger, self.uploads, self.remote, self.executions, self.policy, self.clock
+        )
+
+    def tracker(self) -> Tracker:
+        """Make what checks the status."""
+        return Tracker(
+            self.ledger, self.uploads, self.reports, self.remote, self.policy, self.clock
+        )
+
+    def deliverer(self) -> Deliverer:
+        """Make what delivers the report."""
+        return Deliverer(self.ledger, self.uploads, self.reports, self.notifications)

@@ -1,0 +1,34 @@
+"""Accounts files made for one test."""
+
+import csv
+import io
+from itertools import chain
+
+from email_accounts.account import FIELDS, Account, account_of, normalise
+
+PASSWORD = "app-3f9c2a7e51d0b864"
+
+
+def row(address: str, /, **changed: str) -> dict[str, str]:
+    """Return the fifteen fields of a valid row, some of them changed."""
+    values = ("gsuite", "Robin", "Stone", *_server(address, 465), *_server(address, 993))
+    return dict(zip(FIELDS, values, strict=True)) | changed
+
+
+def accounts_file(*rows: str | dict[str, str]) -> bytes:
+    """Return a CSV of these rows, or of valid rows with these addresses."""
+    text = io.StringIO(newline="")
+    whole = [row(one) if isinstance(one, str) else one for one in rows]
+    writer = csv.DictWriter(text, dict.fromkeys([*FIELDS, *chain(*whole)]))
+    writer.writeheader()
+    writer.writerows(whole)
+    return text.getvalue().encode()
+
+
+def account(address: str, /, **changed: str) -> Account:
+    """Return the account of a row."""
+    return account_of(normalise(list(row(address, **changed).values())))
+
+
+def _server(address: str, port: int) -> tuple[str, ...]:
+    return address, address, PASSWORD, "mail.example", str(port), "ssl"

@@ -1,0 +1,805 @@
+"""The client of the remote API, against the stand-in and against a server that misbehaves."""
+
+import datetime as dt
+import email.utils
+import ipaddress
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from email_accounts.account import FIELDS
+from email_accounts.errors import (
+    ApiKeyRefusedError,
+    NotSentError,
+    RemoteError,
+    ReportUnavailableError,
+    RequestNotFoundError,
+    RequestRefusedError,
+    ThrottledError,
+    UnansweredError,
+)
+from email_accounts.ports import Status
+from email_accounts.remote import RemoteApi
+from email_accounts.secret import Secret
+from tests.files import PASSWORD, account
+from tests.standin import API_KEY, Server
+
+KEY = "key-5d1c0e9b7a"
+NOW = 1_790_000_000.0
+ACCOUNT = account("robin@reach.example")
+NOT_FOUND = "Email Account connect request not found"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as it arrived; the names of headers in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Answer = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers each request with the next answer that was laid down for it."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Service"
+
+    def answer(self) -> None:
+        """Take the next answer."""
+        self.close_connection = True
+        self.server.answers.popleft()(self)
+
+    do_GET = do_POST = answer  # noqa: N815  the names that http.server calls
+
+    def arrived(self) -> None:
+        """Read the request to its end and remember it."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.calls.append(Call(self.command, self.path, headers, body))
+
+    def begin(self, status: int, length: int, headers: dict[str, str] | None = None) -> None:
+        """Send the head of an answer."""
+        self.send_response(status)
+        self.send_header("content-length", str(length))
+        self.send_header("connection", "close")
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def reset(self) -> None:
+        """Cut the connection off as a server does that has died."""
+        linger = struct.pack("ii", 1, 0)
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.connection.close()
+        self.wfile = self.rfile = open("/dev/null", "r+b")  # noqa: SIM115, PTH123
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+class Service(ThreadingHTTPServer):
+    """A server that answers as it is told, on a free port."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        """Listen."""
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: deque[Answer] = deque()
+        self.calls: list[Call] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """Keep quiet about clients that have gone."""
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """Give a server that has no answers yet."""
+    with Service() as service:
+        thread = threading.Thread(target=lambda: service.serve_forever(0.01))
+        thread.start()
+        yield service
+        service.over.set()
+        service.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Sleep through no wait; give their seconds."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept
+
+
+def api(url: str, *trusted: str, key: str = KEY) -> RemoteApi:
+    """Make a client."""
+    return RemoteApi(url, lambda: Secret(key), frozenset(trusted), lambda: NOW)
+
+
+def said(status: int, body: object = b"", **headers: str) -> Answer:
+    """Answer with a status and a body, which is JSON unless it is bytes."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def answer(handler: Handler) -> None:
+        handler.arrived()
+        spelled = {name.replace("_", "-"): value for name, value in headers.items()}
+        handler.begin(status, len(content), spelled)
+        handler.wfile.write(content)
+
+    return answer
+
+
+def reset_before_reading(handler: Handler) -> None:
+    """Die before the body of the request has been read."""
+    handler.reset()
+
+
+def reset_after_reading(handler: Handler) -> None:
+    """Die when the request has been read."""
+    handler.arrived()
+    handler.reset()
+
+
+def silent(handler: Handler) -> None:
+    """Say nothing until the test is over."""
+    handler.arrived()
+    handler.server.over.wait(10)
+
+
+def truncated(handler: Handler) -> None:
+    """Promise more than is sent."""
+    handler.arrived()
+    handler.begin(200, 1000)
+    handler.wfile.write(b"Email,Reason\r\n")
+
+
+def dripping(handler: Handler) -> None:
+    """Send a byte now and then, without an end."""
+    handler.arrived()
+    handler.begin(200, 1_000_000)
+    while not handler.server.over.wait(0.02):
+        handler.wfile.write(b"x")
+
+
+# Connect
+
+
+def test_connect_sends_what_the_service_documents(service: Service) -> None:
+    """One POST with the key in x-api-key and an array of the fifteen fields, ports as numbers."""
+    service.answers.append(said(200, {"payload": {"requestId": "129a184"}}))
+    api(service.url + "/v1/").connect([ACCOUNT, account("kim@reach.example")])
+    (call,) = service.calls
+    assert (call.method, call.path) == ("POST", "/v1/email-accounts/connect")
+    assert call.headers["x-api-key"] == KEY
+    assert "authorization" not in call.headers
+    assert call.headers["content-type"] == "application/json"
+    first, second = json.loads(call.body)
+    assert tuple(first) == FIELDS
+    assert first | {"smtpPort": 465, "imapPort": 993, "smtpPassword": PASSWORD} == first
+    assert second["smtpEmailAddress"] == "kim@reach.example"
+
+
+@pytest.mark.parametrize(
+    ("body", "request_id"),
+    [
+        ({"message": "initiated", "payload": {"requestId": "129a184"}}, "129a184"),
+        ({"payload": {"requestId": 129184}}, "129184"),
+        ({"requestId": "129a184"}, "129a184"),
+        ({"payload": None, "requestId": "129a184"}, "129a184"),
+    ],
+)
+def test_a_request_id_is_a_text_wherever_it_stands(
+    service: Service, body: object, request_id: str
+) -> None:
+    """Ids may be numbers, and fields may stand at the top instead of under payload."""
+    service.answers.append(said(200, body))
+    assert api(service.url).connect([ACCOUNT]) == request_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"payload": {}},
+        {"payload": {"requestId": ""}},
+        {"payload": {"requestId": None}},
+        {"payload": {"requestId": ["x"]}},
+        [],
+        "129a184",
+        b"",
+        b"<html>OK</html>",
+        b"\xff\xfe",
+    ],
+)
+def test_a_success_without_a_request_id_is_no_answer(service: Service, body: object) -> None:
+    """The accounts may have arrived: it is unknown what became of them."""
+    service.answers.append(said(200, body))
+    with pytest.raises(UnansweredError):
+        api(service.url).connect([ACCOUNT])
+    assert len(service.calls) == 1
+
+
+# Errors, for every call
+
+
+def failure(service: Service, *answers: Answer) -> RemoteError:
+    """Return how a connect fails that gets these answers, of which it takes but the first."""
+    service.answers.extend([*answers, said(200, {"payload": {"requestId": "second"}})])
+    with pytest.raises(RemoteError) as caught:
+        api(service.url).connect([ACCOUNT])
+    assert len(service.answers) == 1
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (400, {"code": 1001, "type": "x", "message": "Invalid key"}, ApiKeyRefusedError, "key"),
+        (400, {"code": "1001", "message": "Invalid key"}, ApiKeyRefusedError, "Invalid key"),
+        (401, {"statusCode": 401, "message": "Unauthorized"}, ApiKeyRefusedError, "Unauthorized"),
+        (403, {"error": "Forbidden", "error_code": 7}, ApiKeyRefusedError, "Forbidden"),
+        (401, b"", ApiKeyRefusedError, "HTTP 401"),
+        (400, {"code": 40000, "message": NOT_FOUND}, RequestNotFoundError, NOT_FOUND),
+        (
+            400,
+            {"error": True, "error_code": 40000, "error_message": NOT_FOUND},
+            RequestNotFoundError,
+            NOT_FOUND,
+        ),
+        (400, {"code": 40000, "message": "Rate Limit exceeded"}, ThrottledError, "60 s"),
+        (400, {"statusCode": 400, "message": "rate limit exceeded"}, ThrottledError, "60 s"),
+        (429, b"<html>", ThrottledError, "60 s"),
+        (
+            400,
+            {"statusCode": 400, "messages": ["0.a: no", "1.b: no"]},
+            RequestRefusedError,
+            "0.a: no; 1.b: no (HTTP 400)",
+        ),
+        (400, {"statusCode": 400, "message": ["a", "b"]}, RequestRefusedError, "a; b"),
+        (
+            400,
+            {"error": "x", "error_code": 5, "error_message": "no\n good"},
+            RequestRefusedError,
+            "no good",
+        ),
+        (400, {"code": 40000, "message": "anything else"}, RequestRefusedError, "anything else"),
+        (409, {"code": 1001, "message": "already exists"}, RequestRefusedError, "already exists"),
+        (404, b"<html>", RequestRefusedError, "HTTP 404"),
+        (413, {"statusCode": 413, "message": "too large"}, RequestRefusedError, "too large"),
+        (400, [], RequestRefusedError, "HTTP 400"),
+        (400, {"message": {"a": 1}}, RequestRefusedError, "HTTP 400"),
+        (500, {"code": 5001, "message": "Internal"}, UnansweredError, "Internal (HTTP 500)"),
+        (502, b"<html><h1>Bad Gateway</h1></html>", UnansweredError, "HTTP 502"),
+        (503, b"", UnansweredError, "HTTP 503"),
+        (504, b"", UnansweredError, "HTTP 504"),
+        (408, b"", UnansweredError, "HTTP 408"),
+    ],
+)
+def test_each_error_is_known_by_name(
+    service: Service, status: int, body: object, kind: type[RemoteError], text: str
+) -> None:
+    """All shapes of errors are read, both meanings of 400/40000 told apart, nothing is repeated."""
+    error = failure(service, said(status, body))
+    assert type(error) is kind
+    assert text in str(error)
+    assert "<" not in str(error)
+
+
+def http_date(seconds: float) -> str:
+    """Write a moment so many seconds from now as HTTP does."""
+    return email.utils.formatdate(NOW + seconds, usegmt=True)
+
+
+def iso_date(seconds: float) -> str:
+    """Write a moment so many seconds from now as JavaScript does."""
+    moment = dt.datetime.fromtimestamp(NOW + seconds, dt.UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "17"}, 17),
+        ({"retry_after": "1.5"}, 1.5),
+        ({"retry_after": http_date(25)}, 25),
+        ({"x_ratelimit_reset": str(int(NOW) + 33)}, 33),
+        ({"x_ratelimit_reset": str(int(NOW + 33) * 1000)}, 33),
+        ({"x_ratelimit_reset": "33"}, 33),
+        ({"x_ratelimit_reset": http_date(40)}, 40),
+        ({"x_ratelimit_reset": iso_date(40)}, 40),
+        ({"retry_after": "9", "x_ratelimit_reset": "33"}, 9),
+        ({"retry_after": "soon", "x_ratelimit_reset": "33"}, 33),
+        ({"retry_after": "soon"}, 60),
+        ({"retry_after": "nan"}, 60),
+        ({}, 60),
+        ({"retry_after": "0"}, 1),
+        ({"retry_after": http_date(-500)}, 1),
+        ({"x_ratelimit_reset": str(int(NOW) - 500)}, 1),
+        ({"retry_after": "99999999"}, 3600),
+        ({"retry_after": http_date(99_999)}, 3600),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 400])
+def test_a_throttled_call_says_when_to_come_back(
+    service: Service, status: int, headers: dict[str, str], seconds: float
+) -> None:
+    """Both headers are read, as seconds, epoch or date, within a second and an hour."""
+    error = failure(service, said(status, {"message": "Rate Limit exceeded"}, **headers))
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after_seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("fault", [reset_before_reading, reset_after_reading, truncated])
+def test_a_connection_cut_off_may_have_carried_the_request(service: Service, fault: Answer) -> None:
+    """From the first byte on nobody knows what arrived, and nothing is repeated."""
+    service.answers.extend([fault, said(200, {"payload": {"requestId": "second"}})])
+    large = [account(f"a{number}@reach.example") for number in range(2000)]
+    with pytest.raises(UnansweredError):
+        api(service.url).connect(large)
+    assert len(service.answers) == 1
+
+
+def test_a_service_that_says_nothing_may_have_the_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the time for reading is over the request counts as unanswered."""
+    monkeypatch.setattr("email_accounts.remote._TIMEOUTS", (1, 0.05))
+    assert isinstance(failure(service, silent), UnansweredError)
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://nowhere.invalid", "http://[x"])
+def test_a_service_that_is_not_reached_got_nothing(url: str) -> None:
+    """A closed port, a name nobody has and a broken address: repeating is harmless."""
+    with pytest.raises(NotSentError) as caught:
+        api(url.format(port=closed_port())).connect([ACCOUNT])
+    assert KEY not in str(caught.value)
+
+
+def test_a_service_with_a_false_certificate_got_nothing(service: Service, tmp_path: Path) -> None:
+    """Neither key nor passwords are sent to a server that cannot prove its name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(tmp_path))
+    service.socket = context.wrap_socket(service.socket, server_side=True)
+    with pytest.raises(NotSentError):
+        api(service.url.replace("http", "https")).connect([ACCOUNT])
+    assert service.calls == []
+
+
+def self_signed(folder: Path) -> Path:
+    """Write a certificate that nobody vouches for, with its key, into one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    now = dt.datetime.now(dt.UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "certificate.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+def test_a_call_follows_no_redirect(service: Service) -> None:
+    """The key and the passwords go to the service's own address and nowhere else."""
+    error = failure(service, said(307, b"", location=f"{service.url}/elsewhere"))
+    assert isinstance(error, RequestRefusedError)
+    assert len(service.calls) == 1
+
+
+def test_a_call_answered_with_a_broken_redirect(service: Service) -> None:
+    """A redirect that is no address is an answer of the service, not a fault of the client."""
+    error = failure(service, said(307, b"", location="http://["))
+    assert isinstance(error, RequestRefusedError | UnansweredError)
+
+
+def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy named in the environment does not get to see the calls."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    service.answers.append(said(200, {"requestId": "1"}))
+    assert api(service.url).connect([ACCOUNT]) == "1"
+
+
+def test_the_key_is_asked_for_at_each_call(service: Service) -> None:
+    """A key that is changed meanwhile is used by the next call."""
+    keys = iter(["first", "second"])
+    client = RemoteApi(service.url, lambda: Secret(next(keys)), frozenset(), lambda: NOW)
+    service.answers.extend([said(200, {"isCompleted": False})] * 2)
+    client.status("1")
+    client.status("1")
+    assert [call.headers["x-api-key"] for call in service.calls] == ["first", "second"]
+
+
+def test_no_connection_is_kept(service: Service) -> None:
+    """Each call has a connection of its own: a kept one may have died unnoticed."""
+    service.answers.append(said(200, {"requestId": "1"}))
+    api(service.url).connect([ACCOUNT])
+    assert service.calls[0].headers["connection"] == "close"
+
+
+# Secrets in answers
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+@pytest.mark.parametrize(
+    "password",
+    [PASSWORD, "two  blanks  each", "back\\slash'and\"quotes", "tab\tinside", "ümläut-pass"],
+)
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda text: {"message": text},
+        lambda text: {"messages": [text, text]},
+        lambda text: {"messages": [{"value": text}]},
+        lambda text: {"message": {"value": text}},
+        lambda text: {"error": text, "error_code": 1},
+    ],
+    ids=["text", "list", "list-of-objects", "object", "error"],
+)
+def test_a_secret_that_is_echoed_is_not_passed_on(
+    service: Service, status: int, password: str, shaped: Callable[[str], object]
+) -> None:
+    """Neither a password nor the key gets from an answer into an error, in whatever shape."""
+    service.answers.append(said(status, shaped(f"value {password} of {KEY} is wrong")))
+    with pytest.raises(RemoteError) as caught:
+        api(service.url).connect([account("a@x.example", smtpPassword=password)])
+    text = str(caught.value)
+    assert KEY not in text
+    assert "".join(password.split()) not in "".join(text.split())
+    assert "slash" not in text
+
+
+def test_a_secret_at_the_edge_of_a_long_message_is_hidden(service: Service) -> None:
+    """A message is hidden first and shortened then, so that no half of a secret is left."""
+    message = "x" * 490 + PASSWORD
+    error = failure(service, said(400, {"message": message}))
+    assert PASSWORD[:6] not in str(error)
+    assert len(str(error)) < 520
+
+
+def test_an_error_does_not_lead_to_the_request(service: Service) -> None:
+    """The library's error, whose request holds key and passwords, is not chained."""
+    error = failure(service, reset_after_reading)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+# Status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (
+            {"payload": {"isCompleted": True, "reportURL": "https://x.example/r"}},
+            Status(completed=True, report_link="https://x.example/r"),
+        ),
+        (
+            {"isCompleted": True, "reportURL": "https://x.example/r"},
+            Status(completed=True, report_link="https://x.example/r"),
+        ),
+        ({"payload": {"isCompleted": True, "reportURL": None}}, Status(completed=True)),
+        ({"payload": {"isCompleted": True, "reportURL": ""}}, Status(completed=True)),
+        ({"payload": {"isCompleted": True}}, Status(completed=True)),
+        ({"payload": {"isCompleted": True, "reportURL": 7}}, Status(completed=True)),
+        ({"payload": {"isCompleted": False, "reportURL": None}}, Status(completed=False)),
+        ({"payload": {"isCompleted": "true"}}, Status(completed=False)),
+        ({"payload": {"isCompleted": 1}}, Status(completed=False)),
+        ({"payload": {}}, Status(completed=False)),
+        ([], Status(completed=False)),
+    ],
+)
+def test_only_true_is_complete(service: Service, body: object, status: Status) -> None:
+    """A request is complete when the service says the JSON value true, with or without a link."""
+    service.answers.append(said(200, body))
+    assert api(service.url).status("129a184") == status
+    (call,) = service.calls
+    assert (call.method, call.path) == ("GET", "/email-accounts/connect/status/129a184")
+    assert call.headers["x-api-key"] == KEY
+
+
+def test_a_request_id_cannot_leave_its_place(service: Service) -> None:
+    """Whatever the service calls a request is one part of the path."""
+    service.answers.append(said(200, {}))
+    api(service.url).status("../a/b?c#d")
+    assert service.calls[0].path == "/email-accounts/connect/status/..%2Fa%2Fb%3Fc%23d"
+
+
+def test_an_unreadable_status_is_no_answer(service: Service) -> None:
+    """A page in place of a status is asked for again, not taken for 'not complete'."""
+    service.answers.append(said(200, b"<html>"))
+    with pytest.raises(UnansweredError):
+        api(service.url).status("1")
+
+
+# Reports
+
+
+def fetched(service: Service, *answers: Answer, trusted: str = "127.0.0.1") -> bytes:
+    """Fetch a report from the service, which gives these answers."""
+    service.answers.extend(answers)
+    with api(service.url, trusted).report(f"{service.url}/report.csv?signed=1") as chunks:
+        return b"".join(chunks)
+
+
+def test_a_report_is_fetched_without_the_key(service: Service) -> None:
+    """The link is followed as it stands; nothing of the key or its header goes with it."""
+    content = b"Email,Reason\r\n" + b"x" * 200_000
+    assert fetched(service, said(200, content)) == content
+    (call,) = service.calls
+    assert (call.method, call.path) == ("GET", "/report.csv?signed=1")
+    assert "x-api-key" not in call.headers
+    assert KEY not in str(call)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "",
+        "report.csv",
+        "/report.csv",
+        "ftp://reports.example/x",
+        "file:///etc/passwd",
+        "http://",
+        "https://[::1",
+        "https://x.example:99999/",
+        "http://reports.example/x",
+        "https://127.0.0.1/x",
+        "https://localhost/x",
+        "https://2130706433/x",
+        "https://0x7f.1/x",
+        "https://10.0.0.1/x",
+        "https://172.16.0.1/x",
+        "https://192.168.1.1/x",
+        "https://100.64.0.1/x",
+        "https://169.254.169.254/latest/meta-data",
+        "https://0.0.0.0/x",
+        "https://[::1]/x",
+        "https://[::ffff:10.0.0.1]/x",
+        "https://[fe80::1]/x",
+        "https://[fd00::1]/x",
+        "https://224.0.0.1/x",
+        "https://user:secret@127.0.0.1/x",
+        "https://nowhere.invalid/x",
+        "https://a..b/x",
+        f"https://{'a' * 64}.example/x",
+    ],
+)
+def test_a_link_that_leads_nowhere_public_is_not_followed(link: str) -> None:
+    """Only https at a public address is asked; the link itself is not quoted."""
+    with pytest.raises(ReportUnavailableError) as caught, api("http://unused").report(link):
+        pytest.fail("it was followed")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_name_with_one_private_address_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All addresses of a name must be public: which of them is called is not ours to say."""
+    addresses = ("93.184.216.34", "10.0.0.1")
+    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in addresses]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
+    link = "https://reports.example/x"
+    with pytest.raises(ReportUnavailableError, match="public"), api("http://x").report(link):
+        pytest.fail("it was followed")
+
+
+def test_a_host_nobody_trusts_is_not_called(service: Service) -> None:
+    """The address of this machine gets no request unless it is trusted."""
+    with pytest.raises(ReportUnavailableError, match="not https"):
+        fetched(service, said(200, b"x"), trusted="other.example")
+    assert service.calls == []
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["https://127.0.0.2/x", "http://10.0.0.1/x", "https://169.254.169.254/", "file:///etc/passwd"],
+)
+def test_a_redirect_to_a_private_address_is_not_followed(service: Service, location: str) -> None:
+    """Each step of a redirect is judged as the link was."""
+    with pytest.raises(ReportUnavailableError, match="the link"):
+        fetched(service, said(302, b"", location=location))
+    assert len(service.calls) == 1
+
+
+@pytest.mark.parametrize("location", ["http://[", "//[x", "http://a:port/"])
+def test_a_broken_redirect_is_no_fault(service: Service, location: str) -> None:
+    """A redirect that is no address makes the report unavailable."""
+    with pytest.raises(ReportUnavailableError):
+        fetched(service, said(302, b"", location=location))
+
+
+def test_a_redirect_to_a_good_address_is_followed(service: Service) -> None:
+    """A relative redirect leads to the report."""
+    answers = said(302, b"", location="/moved.csv"), said(200, b"found")
+    assert fetched(service, *answers) == b"found"
+    assert [call.path for call in service.calls] == ["/report.csv?signed=1", "/moved.csv"]
+
+
+def test_redirects_come_to_an_end(service: Service) -> None:
+    """A circle of redirects is left after a few rounds."""
+    with pytest.raises(ReportUnavailableError, match="redirects more than 3 times"):
+        fetched(service, *[said(302, b"", location="/report.csv")] * 10)
+    assert len(service.calls) == 4
+
+
+@pytest.mark.parametrize("status", [204, 206, 403, 404, 410])
+def test_a_report_that_is_not_there_says_so(service: Service, status: int) -> None:
+    """Anything but 200 is no report, and is not asked for again."""
+    with pytest.raises(ReportUnavailableError, match=f"HTTP {status}"):
+        fetched(service, said(status, b""))
+    assert len(service.calls) == 1
+
+
+def test_a_report_is_asked_for_once_more(service: Service, naps: list[float]) -> None:
+    """A server that fails once is forgiven; a second failure is the end."""
+    assert fetched(service, said(502, b""), said(200, b"found")) == b"found"
+    with pytest.raises(ReportUnavailableError, match="HTTP 503"):
+        fetched(service, said(503, b""), said(503, b""))
+    assert len(service.calls) == 4
+    assert sum(naps) < 5
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_report_server_cannot_put_the_function_to_sleep(
+    service: Service, naps: list[float], status: int
+) -> None:
+    """Retry-After of the report's server is not obeyed: the function's time is not its own."""
+    with pytest.raises(ReportUnavailableError):
+        fetched(service, *[said(status, b"", retry_after="3600")] * 2)
+    assert sum(naps) < 5
+
+
+def test_a_report_too_large_is_broken_off(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report of more bytes than allowed is not read to its end."""
+    monkeypatch.setattr("email_accounts.remote.LARGEST_REPORT", 1_000_000)
+    assert len(fetched(service, said(200, b"x" * 1_000_000))) == 1_000_000
+    with pytest.raises(ReportUnavailableError, match="larger than 1 MB"):
+        fetched(service, said(200, b"x" * 1_000_001))
+
+
+def test_a_report_that_breaks_off_is_not_taken_for_whole(service: Service) -> None:
+    """A report shorter than its server said is unavailable."""
+    with pytest.raises(ReportUnavailableError, match="broke off"):
+        fetched(service, truncated)
+
+
+@pytest.mark.parametrize("fault", [reset_after_reading, silent])
+def test_a_report_server_that_does_not_answer(
+    service: Service, monkeypatch: pytest.MonkeyPatch, fault: Answer
+) -> None:
+    """No answer is no report, after a second attempt."""
+    monkeypatch.setattr("email_accounts.remote._REPORT_TIMEOUTS", (1, 0.05))
+    with pytest.raises(ReportUnavailableError, match="not answered"):
+        fetched(service, fault, fault)
+    assert len(service.calls) == 2
+
+
+def test_a_report_that_drips_is_broken_off(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However slowly a report comes, no more than its time is given to it."""
+    monkeypatch.setattr("email_accounts.remote.REPORT_SECONDS", 0.2)
+    began = time.monotonic()
+    # A client that would wait for ever is set free after a while.
+    threading.Timer(3, service.over.set).start()
+    with pytest.raises(ReportUnavailableError):
+        fetched(service, dripping)
+    assert time.monotonic() - began < 2
+
+
+# The stand-in
+
+
+def standin(server: Server, key: str = API_KEY) -> RemoteApi:
+    """Make a client of the stand-in, whose reports lie on this machine."""
+    return api(f"{server.url}/v1", "127.0.0.1", key=key)
+
+
+@pytest.mark.parametrize("top_level", [True, False])
+def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
+    """Connect, status and report work together, in both shapes of answers."""
+    server.behave(top_level_fields=top_level)
+    client = standin(server)
+    failing = account("kim@reach.example", smtpPassword="wrong-password")
+    request_id = client.connect([ACCOUNT, failing])
+    status = client.status(request_id)
+    assert status.completed
+    with client.report(status.report_link) as chunks:
+        report = b"".join(chunks).decode()
+    assert "kim@reach.example" in report
+    assert "robin@reach.example" not in report
+    calls = server.control("GET", "/calls")
+    assert [(call["status"], call["key_ok"]) for call in calls] == [(200, True)] * 3
+
+
+@pytest.mark.parametrize("link", ["null", "missing", "empty"])
+def test_a_running_request_is_not_complete(server: Server, link: str) -> None:
+    """Whatever stands in place of the link, a running request is not complete."""
+    server.behave(completion_seconds=60, running_report_url=link)
+    client = standin(server)
+    assert client.status(client.connect([ACCOUNT])) == Status(completed=False)
+
+
+def test_a_request_without_failures_has_no_link(server: Server) -> None:
+    """Complete without a link means that nothing failed."""
+    client = standin(server)
+    assert client.status(client.connect([ACCOUNT])) == Status(completed=True)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
+    """The key is refused for connect and status alike, in each way the service may say so."""
+    server.behave(refused_key_status=status)
+    client = standin(server, "wrong-key-0123")
+    for call in (lambda: client.connect([ACCOUNT]), lambda: client.status("x")):
+        with pytest.raises(ApiKeyRefusedError) as caught:
+            call()
+        assert "wrong-key-0123" not in str(caught.value)
+
+
+def test_a_request_not_known_yet(server: Server) -> None:
+    """The first looks may find nothing; an id nobody gave finds nothing for ever."""
+    server.behave(status_not_found_polls=2)
+    client = standin(server)
+    request_id = client.connect([ACCOUNT])
+    for _ in range(2):
+        with pytest.raises(RequestNotFoundError):
+            client.status(request_id)
+    assert client.status(request_id).completed
+    with pytest.raises(RequestNotFoundError):
+        client.status("never-given")
+
+
+def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
+    """Too many accounts, and a value the service does not take, are refused with its text."""
+    server.behave(max_accounts=1)
+    with pytest.raises(RequestRefusedError, match="at most 1 email accounts"):
+        standin(server).connect([ACCOUNT, ACCOUNT])
+    with pytest.raises(RequestRefusedError, match="emailServiceProvider"):
+        standin(server).connect([account("a@x.example", emailServiceProvider="unknown")])

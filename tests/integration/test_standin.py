@@ -1,0 +1,688 @@
+"""The stand-in for the remote API, as a process of its own and over HTTP only."""
+
+from __future__ import annotations
+
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from tests.standin import API_KEY, ROOT, Server, start, stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APP_PASSWORD = "app-3f9c2a7e51d0b864"
+NOT_FOUND = "Email Account connect request not found"
+
+
+def account(address: str = "robin@reach.example", /, **changed: object) -> dict[str, object]:
+    """Return the fifteen fields of an account that can be signed in to."""
+    return {
+        "emailServiceProvider": "gsuite",
+        "fromFirstName": "Robin",
+        "fromLastName": "Stone",
+        "smtpEmailAddress": address,
+        "smtpUserName": address,
+        "smtpPassword": APP_PASSWORD,
+        "smtpHost": "smtp.mail.example",
+        "smtpPort": 465,
+        "smtpEncryption": "ssl",
+        "imapEmailAddress": address,
+        "imapUserName": address,
+        "imapPassword": APP_PASSWORD,
+        "imapHost": "imap.mail.example",
+        "imapPort": 993,
+        "imapEncryption": "ssl",
+    } | changed
+
+
+def failing(address: str = "failing@reach.example") -> dict[str, object]:
+    """Return an account whose password is refused."""
+    return account(address, smtpPassword="wrong-password", imapPassword="wrong-password")
+
+
+# Connect
+
+
+def test_connect_answers_a_request_id_before_an_account_is_tried(server: Server) -> None:
+    """Connect answers a short request id at once; the accounts are not yet in the list."""
+    server.behave(completion_seconds=60)
+    answer = server.call("POST", "/connect", json=[account()])
+    assert answer.status_code == 200
+    assert "initiated successfully" in answer.json()["message"]
+    assert re.fullmatch("[0-9a-f]{7,12}", answer.json()["payload"]["requestId"])
+    assert server.emails() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ({}, "valid list"),
+        ([], "at least 1 item"),
+        (["x"], "0: "),
+        ([account(smtpPort="465")], "0.smtpPort: "),
+        ([account(), account(imapPort=70000)], "1.imapPort: "),
+        ([account(emailServiceProvider="GSuite")], "0.emailServiceProvider: "),
+        ([account(smtpPassword="")], "0.smtpPassword: "),
+        ([account(smtpEncryption="SSL")], "0.smtpEncryption "),
+        ([account(dailyLimit=5)], "0.dailyLimit: "),
+        ([{k: v for k, v in account().items() if k != "imapHost"}], "0.imapHost: "),
+    ],
+)
+def test_connect_refuses_a_wrong_body(server: Server, body: object, complaint: str) -> None:
+    """A body that is not an array of whole accounts is refused, and no value is quoted."""
+    answer = server.call("POST", "/connect", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["statusCode"] == 400
+    (message,) = answer.json()["messages"]
+    assert complaint in message
+    assert APP_PASSWORD not in answer.text
+    assert server.control("GET", "/accounts") == []
+
+
+def test_connect_refuses_what_is_not_json(server: Server) -> None:
+    """A body that is no JSON is refused like any other wrong body."""
+    headers: dict[str, str | None] = {"content-type": "application/json"}
+    answer = server.call("POST", "/connect", data=b"[{", headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["statusCode"] == 400
+    assert "JSON" in answer.json()["messages"][0]
+
+
+def test_connect_takes_no_more_accounts_than_set(server: Server) -> None:
+    """A hundred accounts are taken and one more is refused; a switch moves the limit."""
+    many = [account(f"a{number}@reach.example") for number in range(101)]
+    server.connect(*many[:100])
+    answer = server.call("POST", "/connect", json=many)
+    assert answer.status_code == 400
+    assert answer.json()["messages"] == ["at most 100 email accounts are allowed"]
+    server.behave(max_accounts=101)
+    server.connect(*many)
+
+
+def test_connect_takes_encryption_none_when_switched_on(server: Server) -> None:
+    """`none` is refused by default and taken when the switch is on."""
+    plain = account(smtpEncryption="none")
+    assert server.call("POST", "/connect", json=[plain]).status_code == 400
+    server.behave(takes_encryption_none=True)
+    server.connect(plain)
+
+
+def test_a_body_over_five_megabytes_is_refused(server: Server) -> None:
+    """A body may have 5 MB and not one byte more."""
+    limit = 5 * 1024 * 1024
+    headers: dict[str, str | None] = {"content-type": "application/json"}
+    largest = server.call("POST", "/connect", data=b" " * limit, headers=headers)
+    larger = server.call("POST", "/connect", data=b" " * (limit + 1), headers=headers)
+    assert largest.status_code == 400
+    assert larger.status_code == 413
+    assert larger.json()["statusCode"] == 413
+
+
+# The API key
+
+
+@pytest.mark.parametrize("refused_as", [401, 400, 403])
+@pytest.mark.parametrize("headers", [{"x-api-key": None}, {"x-api-key": "wrong"}])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/connect"),
+        ("GET", "/connect/status/1"),
+        ("POST", ""),
+        ("POST", "/reconnect"),
+        ("POST", "/smtp-imap/connect"),
+    ],
+)
+def test_a_missing_or_wrong_key_is_refused(
+    server: Server, method: str, path: str, headers: dict[str, str | None], refused_as: int
+) -> None:
+    """No endpoint works without the key; the switch decides the HTTP status only."""
+    server.behave(refused_key_status=refused_as)
+    answer = server.call(method, path, headers=headers)
+    assert answer.status_code == refused_as
+    assert answer.json().keys() == {"code", "type", "message"}
+    assert answer.json()["code"] == 1001
+    assert server.control("GET", "/calls")[0]["key_ok"] is False
+
+
+# Status
+
+
+def test_an_unknown_request_is_not_found(server: Server) -> None:
+    """An id never given out answers 400 with code 40000."""
+    answer = server.call("GET", "/connect/status/129a184")
+    assert answer.status_code == 400
+    assert answer.json().keys() == {"code", "type", "message"}
+    assert (answer.json()["code"], answer.json()["message"]) == (40000, NOT_FOUND)
+
+
+def test_the_first_looks_can_answer_not_found(server: Server) -> None:
+    """The switch hides each request for its own first looks."""
+    server.behave(status_not_found_polls=2)
+    first, second = server.connect(account()), server.connect(account())
+    seen = [
+        server.call("GET", f"/connect/status/{one}").status_code
+        for one in (first, first, first, second)
+    ]
+    assert seen == [400, 400, 200, 400]
+
+
+@pytest.mark.parametrize(
+    ("running_report_url", "payload"),
+    [
+        ("null", {"isCompleted": False, "reportURL": None}),
+        ("missing", {"isCompleted": False}),
+        ("empty", {"isCompleted": False, "reportURL": ""}),
+    ],
+)
+def test_a_running_request_has_no_link(
+    server: Server, running_report_url: str, payload: dict[str, object]
+) -> None:
+    """While a request runs its link is null, missing or empty, as the switch says."""
+    server.behave(completion_seconds=60, running_report_url=running_report_url)
+    assert server.status(server.connect(failing())) == payload
+
+
+def test_a_request_completes_after_the_set_time(server: Server) -> None:
+    """A request runs for the set time, then it is complete and its accounts are listed."""
+    server.behave(completion_seconds=0.6)
+    request_id = server.connect(account())
+    assert server.status(request_id)["isCompleted"] is False
+    assert server.emails() == []
+    time.sleep(0.7)
+    assert server.status(request_id)["isCompleted"] is True
+    assert len(server.emails()) == 1
+
+
+def test_all_fields_can_stand_at_top_level(server: Server) -> None:
+    """The switch moves the fields of every answer out of `payload`."""
+    server.behave(top_level_fields=True)
+    connected = server.call("POST", "/connect", json=[account()]).json()
+    assert connected.keys() == {"message", "requestId"}
+    status = server.call("GET", f"/connect/status/{connected['requestId']}").json()
+    assert status == {"isCompleted": True, "reportURL": None}
+    (listed,) = server.call("POST", "").json()["emails"]
+    ids = {"emailAccountIds": [listed["id"]]}
+    assert "requestId" in server.call("POST", "/reconnect", json=ids).json()
+    body = account("new@reach.example", smtpEncryption="SSL", imapEncryption="SSL")
+    assert server.call("POST", "/smtp-imap/connect", json=body).json()["status"] == 1
+
+
+# What becomes of an account, and the report
+
+
+def test_the_report_names_each_failure_with_its_own_reason(server: Server) -> None:
+    """The three ways to fail have three different reasons; connected rows are not reported."""
+    request_id = server.connect(
+        account(),
+        account("a@reach.example", smtpPassword="wrong-password", imapPassword="wrong-password"),
+        account("b@reach.example", imapPassword="imap-disabled"),
+        account("c@reach.example", smtpHost="smtp.Unreachable.example", smtpPort=587),
+        account("d@notunreachable.example", smtpHost="smtp.notunreachable.example"),
+    )
+    rows = server.report(request_id)
+    assert [(row["Email"], row["Status"]) for row in rows] == [
+        ("a@reach.example", "Failed"),
+        ("b@reach.example", "Failed"),
+        ("c@reach.example", "Failed"),
+    ]
+    refused, disabled, unreachable = (row["Reason"] for row in rows)
+    assert refused == "Sign-in refused: 535 5.7.8 Username and Password not accepted"
+    assert "IMAP access is switched off" in disabled
+    assert "No answer" in unreachable
+    assert "smtp.Unreachable.example:587: connection timed out" in unreachable
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"smtpPassword": "wrong-password"}, "Sign-in refused"),
+        ({"imapPassword": "wrong-password"}, "Sign-in refused"),
+        ({"smtpPassword": "imap-disabled"}, "IMAP access is switched off"),
+        ({"imapHost": "unreachable.example"}, "No answer from the IMAP server"),
+    ],
+)
+def test_either_half_of_an_account_can_fail(
+    server: Server, changed: dict[str, object], reason: str
+) -> None:
+    """What is wrong with either server fails the account, which is saved but not working."""
+    (row,) = server.report(server.connect(account(**changed)))
+    assert row["Reason"].startswith(reason)
+    assert [one["status"] for one in server.emails()] == [0]
+
+
+def test_the_report_link_is_a_csv_file_that_takes_no_key(server: Server) -> None:
+    """The link gives an attachment of text/csv, and refuses and records a key that leaks."""
+    link = server.status(server.connect(failing()))["reportURL"]
+    path = r"/v3-email-connect-fault-csv/[\w-]{32}/Email-Account_Bulk_Report_c[0-9a-f]+_\d{13}\.csv"
+    assert re.fullmatch(re.escape(server.url) + path, link)
+    fetched = requests.get(link, timeout=10)
+    assert fetched.status_code == 200
+    assert fetched.headers["content-type"].startswith("text/csv")
+    assert fetched.headers["content-disposition"].startswith("attachment; filename=")
+    leaked = requests.get(link, headers={"x-api-key": API_KEY}, timeout=10)
+    assert leaked.status_code == 400
+    calls = server.control("GET", "/calls")[-2:]
+    assert [(call["status"], call["key_ok"]) for call in calls] == [(200, True), (400, False)]
+
+
+def test_a_guessed_report_link_is_not_found(server: Server) -> None:
+    """Without the token of a link there is no report."""
+    server.connect(failing())
+    url = f"{server.url}/v3-email-connect-fault-csv/guessed/report.csv"
+    assert requests.get(url, timeout=10).status_code == 404
+
+
+def test_nothing_failed_means_no_link(server: Server) -> None:
+    """A completed request without a failure has no link."""
+    request_id = server.connect(account())
+    assert server.status(request_id) == {"isCompleted": True, "reportURL": None}
+
+
+def test_a_report_of_all_rows(server: Server) -> None:
+    """The switch reports connected rows, too, in the order they were sent."""
+    server.behave(report="all")
+    rows = server.report(server.connect(account(), failing()))
+    assert [row["Status"] for row in rows] == ["Connected", "Failed"]
+    assert rows[0]["Reason"] == ""
+
+
+def test_no_report_at_all(server: Server) -> None:
+    """The switch withholds the link though an account failed."""
+    server.behave(report="none")
+    request_id = server.connect(failing())
+    assert server.status(request_id) == {"isCompleted": True, "reportURL": None}
+
+
+def test_the_report_columns_can_be_named_otherwise(server: Server) -> None:
+    """The switch names the columns in the API's own manner."""
+    request_id = server.connect(failing())
+    assert list(server.report(request_id)[0]) == ["Email", "Status", "Reason"]
+    server.behave(report_columns="fields")
+    assert list(server.report(request_id)[0]) == ["smtpEmailAddress", "status", "errorMessage"]
+
+
+@pytest.mark.parametrize("columns", ["service", "fields"])
+def test_the_report_can_echo_what_was_sent(server: Server, columns: str) -> None:
+    """A password is in a report only when the switch echoes the whole input row."""
+    sent = account(imapPassword="imap-disabled")
+    request_id = server.connect(sent)
+    assert APP_PASSWORD not in str(server.report(request_id))
+    server.behave(report_echoes_input=True, report_columns=columns)
+    (row,) = server.report(request_id)
+    assert list(row)[:15] == list(sent)
+    assert {name: row[name] for name in sent} == {name: str(sent[name]) for name in sent}
+
+
+# Sending again
+
+
+def test_a_listed_address_sent_again_is_tried_again(server: Server) -> None:
+    """Another sending, in whatever case, changes the listed account and adds none."""
+    server.connect(failing("robin@reach.example"))
+    (before,) = server.emails()
+    server.connect(account("Robin@reach.example"))
+    (after,) = server.emails()
+    assert (before["status"], after["status"]) == (0, 1)
+    assert (before["id"], after["fromEmail"]) == (after["id"], "Robin@reach.example")
+
+
+def test_a_running_request_leaves_the_listed_account_as_it_was(server: Server) -> None:
+    """Until the second request completes the list shows what the first one found."""
+    server.connect(failing())
+    server.behave(completion_seconds=60)
+    server.connect(account("failing@reach.example"))
+    assert [one["status"] for one in server.emails()] == [0]
+
+
+def test_reconnect_tries_listed_accounts_again(server: Server) -> None:
+    """Reconnect answers a request id with a status and a report of its own."""
+    server.connect(account(), failing())
+    ids = [one["id"] for one in server.emails()]
+    answer = server.call("POST", "/reconnect", json={"emailAccountIds": ids})
+    assert answer.status_code == 200
+    assert "initiated successfully" in answer.json()["message"]
+    request_id = answer.json()["payload"]["requestId"]
+    assert [row["Email"] for row in server.report(request_id)] == ["failing@reach.example"]
+    known = server.control("GET", "/accounts")
+    assert [(one["times_sent"], one["request_id"]) for one in known] == [(1, request_id)] * 2
+
+
+@pytest.mark.parametrize("body", [{}, {"emailAccountIds": []}, {"emailAccountIds": [1]}])
+def test_reconnect_refuses_a_wrong_body(server: Server, body: object) -> None:
+    """Reconnect takes one id or more, and ids are strings."""
+    answer = server.call("POST", "/reconnect", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["messages"]
+
+
+def test_reconnect_refuses_an_unknown_account(server: Server) -> None:
+    """One id that is not listed refuses the whole request."""
+    server.connect(account())
+    ids = [server.emails()[0]["id"], "1Gz3xlNwr9"]
+    answer = server.call("POST", "/reconnect", json={"emailAccountIds": ids})
+    assert answer.status_code == 400
+    assert answer.json()["code"] == 40000
+
+
+def test_one_account_is_tried_at_once_and_saved_even_when_it_fails(server: Server) -> None:
+    """The single-account endpoint answers each server's error and lists the account."""
+    body = account(smtpEncryption="SSL", imapEncryption="TLS", imapPassword="wrong-password")
+    answer = server.call("POST", "/smtp-imap/connect", json=body)
+    assert answer.status_code == 200
+    payload = answer.json()["payload"]
+    (listed,) = server.emails()
+    assert (payload["id"], payload["status"]) == (listed["id"], 0)
+    assert payload["smtpConnection"] == {"error": None}
+    assert payload["imapConnection"]["error"].startswith("Sign-in refused")
+    assert listed["status"] == 0
+
+
+def test_one_account_that_exists_is_a_conflict(server: Server) -> None:
+    """The single-account endpoint answers 409 with code 1001 for a listed address."""
+    server.connect(account())
+    body = account("ROBIN@reach.example", smtpEncryption="SSL", imapEncryption="SSL")
+    answer = server.call("POST", "/smtp-imap/connect", json=body)
+    assert answer.status_code == 409
+    assert answer.json().keys() == {"code", "type", "message"}
+    assert answer.json()["code"] == 1001
+    assert "already exists" in answer.json()["message"]
+
+
+def test_one_account_spells_encryption_in_capitals(server: Server) -> None:
+    """The single-account endpoint takes SSL and TLS where connect takes ssl and tls."""
+    answer = server.call("POST", "/smtp-imap/connect", json=account())
+    assert answer.status_code == 400
+    assert len(answer.json()["messages"]) == 2
+
+
+# The list
+
+
+def test_the_list_shows_the_documented_fields(server: Server) -> None:
+    """A listed account has the fields the service names, its id a string."""
+    server.connect(account())
+    (listed,) = server.call("POST", "").json()["payload"]["emails"]
+    assert isinstance(listed.pop("id"), str)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z", listed.pop("createdAt"))
+    assert listed == {
+        "fromName": "Robin Stone",
+        "fromEmail": "robin@reach.example",
+        "type": "smtp-imap",
+        "status": 1,
+        "healthScore": 100,
+        "emailServiceProvider": "gsuite",
+    }
+
+
+def test_the_list_comes_in_pages(server: Server) -> None:
+    """A page has 25 accounts unless told; together the pages have every account once."""
+    sent = [f"a{number}@reach.example" for number in range(60)]
+    server.connect(*map(account, sent))
+    assert [len(server.emails(page=page)) for page in (1, 2, 3, 4)] == [25, 25, 10, 0]
+    pages = [server.emails(page=page, pageSize=40) for page in (1, 2)]
+    assert [one["fromEmail"] for page in pages for one in page] == sent
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ({"search": "KIM@"}, ["kim@reach.example"]),
+        ({"search": "lee brook"}, ["lee@reach.example"]),
+        ({"search": "absent"}, []),
+        ({"search": "%"}, []),
+        ({"status": 0}, ["lee@reach.example"]),
+        ({"status": 2}, []),
+        ({"emailServiceProvider": ["zoho", "other"]}, ["kim@reach.example"]),
+        ({"sortByKey": "fromEmail"}, ["ari@", "kim@", "lee@"]),
+        ({"sortByKey": "fromEmail", "sort": "desc"}, ["lee@", "kim@", "ari@"]),
+        ({"sortByKey": "fromEmail", "sort": "desc", "pageSize": 1, "page": 2}, ["kim@"]),
+    ],
+)
+def test_the_list_is_narrowed_and_sorted(
+    server: Server, query: dict[str, object], found: list[str]
+) -> None:
+    """Search, status and provider narrow the list; a key and a direction sort it."""
+    server.connect(
+        failing("lee@reach.example") | {"fromFirstName": "Lee", "fromLastName": "Brook"},
+        account("kim@reach.example", emailServiceProvider="zoho"),
+        account("ari@reach.example"),
+    )
+    emails = [one["fromEmail"] for one in server.emails(**query)]
+    assert len(emails) == len(found)
+    assert all(email.startswith(start) for email, start in zip(emails, found, strict=True))
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"page": 0},
+        {"pageSize": 101},
+        {"pageSize": "25"},
+        {"status": 3},
+        {"emailServiceProvider": ["Gmail"]},
+        {"sortByKey": "unknown"},
+        {"sort": "up"},
+        {"size": 1},
+    ],
+)
+def test_the_list_refuses_a_wrong_query(server: Server, query: dict[str, object]) -> None:
+    """A query outside the documented limits is refused."""
+    answer = server.call("POST", "", json=query)
+    assert answer.status_code == 400
+    assert answer.json()["statusCode"] == 400
+    assert answer.json()["messages"]
+
+
+# Paths
+
+
+def test_an_unknown_path_is_refused_and_recorded(server: Server) -> None:
+    """A path that does not exist answers 404 in the second error shape."""
+    answer = server.call("GET", "/unknown")
+    assert answer.status_code == 404
+    assert answer.json() == {"statusCode": 404, "message": "Cannot GET /v1/email-accounts/unknown"}
+    assert server.call("GET", "/connect").status_code == 405
+    assert [call["status"] for call in server.control("GET", "/calls")] == [404, 405]
+
+
+# Control
+
+
+def test_behaviour_is_changed_in_part_and_set_back(server: Server) -> None:
+    """Setting one switch leaves the others; DELETE sets every one to its default."""
+    server.behave(report="all")
+    changed = server.control("PUT", "/behaviour", {"max_accounts": 7})
+    assert changed == server.control("GET", "/behaviour")
+    assert (changed["report"], changed["max_accounts"]) == ("all", 7)
+    assert server.control("DELETE", "/behaviour") == {
+        "completion_seconds": 12,
+        "max_accounts": 100,
+        "takes_encryption_none": False,
+        "refused_key_status": 401,
+        "status_not_found_polls": 0,
+        "running_report_url": "null",
+        "top_level_fields": False,
+        "report": "failures",
+        "report_columns": "service",
+        "report_echoes_input": False,
+    }
+
+
+@pytest.mark.parametrize("switches", [{"unknown": 1}, {"report": "some"}, {"max_accounts": 0}])
+def test_a_wrong_switch_changes_nothing(server: Server, switches: dict[str, object]) -> None:
+    """A switch that does not exist or a value out of range is refused."""
+    before = server.control("GET", "/behaviour")
+    answer = requests.put(f"{server.url}/control/behaviour", json=switches, timeout=10)
+    assert answer.status_code == 400
+    assert server.control("GET", "/behaviour") == before
+
+
+def test_calls_are_shown_in_order_without_secrets(server: Server) -> None:
+    """Every call to the service is shown with what it was about, none with a password."""
+    request_id = server.connect(account(), failing())
+    server.report(request_id)
+    server.emails()
+    server.call("POST", "/connect", json=[account()], headers={"x-api-key": "wrong"})
+    calls = server.control("GET", "/calls")
+    assert [
+        (call["method"], call["status"], call["accounts"], call["request_id"], call["key_ok"])
+        for call in calls
+    ] == [
+        ("POST", 200, 2, request_id, True),
+        ("GET", 200, None, request_id, True),
+        ("GET", 200, None, request_id, True),
+        ("POST", 200, None, None, True),
+        ("POST", 401, None, None, False),
+    ]
+    assert calls[1]["path"] == f"/v1/email-accounts/connect/status/{request_id}"
+    assert [call["number"] for call in calls] == [calls[0]["number"] + step for step in range(5)]
+    assert all(re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{3}Z", call["at"]) for call in calls)
+    assert APP_PASSWORD not in str(calls)
+    assert "wrong-password" not in str(calls)
+
+
+def test_calls_can_be_forgotten(server: Server) -> None:
+    """Forgetting the calls leaves the accounts, and numbers are never given twice."""
+    server.connect(account())
+    last = server.control("GET", "/calls")[-1]["number"]
+    server.control("DELETE", "/calls")
+    assert server.control("GET", "/calls") == []
+    server.emails()
+    assert server.control("GET", "/calls")[0]["number"] == last + 1
+    assert len(server.control("GET", "/accounts")) == 1
+
+
+def test_known_accounts_show_what_was_sent_and_what_became_of_it(server: Server) -> None:
+    """An address is known from its sending on, with no status until it has been tried."""
+    first = server.connect(account(), failing(), failing())
+    server.behave(completion_seconds=60)
+    second = server.connect(account(), account("new@reach.example"))
+    assert server.control("GET", "/accounts") == [
+        known("robin@reach.example", 1, 2, second),
+        known("failing@reach.example", 0, 2, first),
+        known("new@reach.example", None, 1, second),
+    ]
+
+
+def known(address: str, status: int | None, times_sent: int, request_id: str) -> dict[str, object]:
+    """Return an account as the control endpoint shows it."""
+    return {
+        "address": address,
+        "status": status,
+        "times_sent": times_sent,
+        "request_id": request_id,
+    }
+
+
+def test_reset_forgets_everything(server: Server) -> None:
+    """After a reset nothing is known and every switch has its default."""
+    request_id = server.connect(account())
+    server.control("POST", "/reset")
+    assert server.control("GET", "/calls") == []
+    assert server.control("GET", "/accounts") == []
+    assert server.control("GET", "/behaviour")["completion_seconds"] == 12
+    assert server.call("GET", f"/connect/status/{request_id}").status_code == 400
+
+
+def test_the_documentation_is_served(server: Server) -> None:
+    """The page of the documentation and its schema name every switch and endpoint."""
+    assert requests.get(f"{server.url}/docs", timeout=10).status_code == 200
+    schema = requests.get(f"{server.url}/openapi.json", timeout=10).json()
+    assert schema["components"]["schemas"]["Behaviour"]["properties"].keys() == set(
+        server.control("GET", "/behaviour")
+    )
+    assert "/v1/email-accounts/connect" in schema["paths"]
+
+
+# The process
+
+
+def test_calls_at_once_lose_nothing(server: Server) -> None:
+    """Fifty calls at once from twenty threads are all answered, counted and remembered."""
+
+    def submit(number: int) -> str:
+        return server.connect(account("shared@reach.example"), account(f"a{number}@reach.example"))
+
+    with ThreadPoolExecutor(20) as pool:
+        request_ids = set(pool.map(submit, range(50)))
+        assert len(request_ids) == 50
+        assert all(one["isCompleted"] for one in pool.map(server.status, request_ids))
+    calls = server.control("GET", "/calls")
+    assert [call["status"] for call in calls] == [200] * 100
+    assert {call["request_id"] for call in calls} == request_ids
+    accounts = server.control("GET", "/accounts")
+    times = {one["address"]: one["times_sent"] for one in accounts}
+    assert times.pop("shared@reach.example") == 50
+    assert sorted(times) == sorted(f"a{number}@reach.example" for number in range(50))
+    assert set(times.values()) == {1}
+
+
+def test_looks_at_once_are_all_counted(server: Server) -> None:
+    """Of forty looks at once at one request exactly as many are not found as the switch says."""
+    server.behave(status_not_found_polls=17)
+    request_id = server.connect(account())
+
+    def look(_: int) -> int:
+        return server.call("GET", f"/connect/status/{request_id}").status_code
+
+    with ThreadPoolExecutor(20) as pool:
+        seen = list(pool.map(look, range(40)))
+    assert (seen.count(400), seen.count(200)) == (17, 23)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restart_keeps_everything(tmp_path: Path, how: signal.Signals) -> None:
+    """Accounts, requests, behaviour and calls outlive the process, however it ends."""
+    before = start(tmp_path)
+    before.behave(completion_seconds=0.5, max_accounts=3)
+    request_id = before.connect(account(), failing())
+    calls = before.control("GET", "/calls")
+    before.process.send_signal(how)
+    before.process.communicate(timeout=10)
+    time.sleep(0.6)
+    after = start(tmp_path)
+    assert after.control("GET", "/calls") == calls
+    assert after.control("GET", "/behaviour")["max_accounts"] == 3
+    assert [row["Email"] for row in after.report(request_id)] == ["failing@reach.example"]
+    assert [one["status"] for one in after.emails()] == [1, 0]
+    stop(after)
+
+
+def test_it_ends_cleanly_and_silently(tmp_path: Path) -> None:
+    """SIGTERM ends it with status 0; it prints no call, and its file is its owner's alone."""
+    server = start(tmp_path)
+    server.connect(account())
+    server.call("POST", "/connect", json=[account(smtpPort=0)])
+    assert stop(server) == (0, "")
+    assert stat.S_IMODE((tmp_path / "standin.sqlite").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(("content", "complaint"), [(None, "cannot be read"), (" \n", "is empty")])
+def test_it_does_not_start_without_a_key(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    """A key file that is absent or empty is named, and nothing is started."""
+    key_file = tmp_path / "api-key"
+    if content is not None:
+        key_file.write_text(content, encoding="utf-8")
+    command = [sys.executable, "-m", "local.standin", "--port", "0", "--database", "unused"]
+    ended = subprocess.run(
+        [*command, "--api-key-file", str(key_file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert f"{key_file} {complaint}" in ended.stderr

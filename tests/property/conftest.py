@@ -1,0 +1,13 @@
+"""Property tests find the same examples on every run."""
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "same-every-time",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=200,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("same-every-time")

@@ -1,0 +1,32 @@
+"""A subject can always be sent, and never says a wrong count."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from email_accounts.message import subject
+from email_accounts.outcomes import Outcome
+
+COUNTS = st.dictionaries(st.sampled_from(Outcome), st.integers(1, 2_500_000), min_size=1)
+PREFIXES = st.sampled_from(["", "stopped, ", "not finished, "])
+NAMES = st.text(min_size=1, max_size=200) | st.text("abc: ,5failed.csv", min_size=1, max_size=120)
+
+
+@given(NAMES, COUNTS, PREFIXES)
+def test_a_subject_can_be_sent_and_keeps_the_counts(
+    name: str, counts: dict[Outcome, int], prefix: str
+) -> None:
+    """Printable ASCII, at most 99 characters; the counts are whole, from the first one on."""
+    parts = [f"{count:,} {outcome.replace('_', ' ')}" for outcome, count in counts.items()]
+    said = prefix + ", ".join(parts)
+    made = subject(name, f"{name}: {said}")
+    assert 0 < len(made) <= 99
+    assert made.isascii()
+    assert made.isprintable()
+    assert made == made.strip()
+    if len(said) <= 70:
+        assert made.endswith(f": {said}")
+        return
+    kept = made.removesuffix(", ...")
+    wholes = [": " + prefix + ", ".join(parts[:many]) for many in range(1, len(parts) + 1)]
+    assert any(kept.endswith(whole) for whole in wholes)
+    assert made != kept or kept.endswith(wholes[-1])

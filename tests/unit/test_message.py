@@ -1,0 +1,229 @@
+"""The answer as people and machines get it."""
+
+import json
+
+import pytest
+
+from email_accounts.ledger import Import, ImportState
+from email_accounts.message import Answer, ImportStatus, message_of, subject
+from email_accounts.outcomes import Outcome, RowOutcome, Tally
+from email_accounts.upload import Upload
+
+REPORTS = {
+    "outcome": "s3://reports/imports/0f/outcome.csv",
+    "summary": "s3://reports/imports/0f/summary.json",
+}
+SAMPLE_COUNTS = {
+    Outcome.CONNECTED: 234,
+    Outcome.FAILED: 6,
+    Outcome.REJECTED: 5,
+    Outcome.DUPLICATE: 1,
+}
+
+
+def answer(
+    counts: dict[Outcome, int],
+    status: ImportStatus = ImportStatus.PARTIAL,
+    *,
+    key: str = "uploads/accounts.csv",
+    trouble: str = "",
+    unknown_columns: tuple[str, ...] = (),
+) -> Answer:
+    """Make the answer to an import whose rows ended like this."""
+    tally = Tally()
+    number = 1
+    for outcome, count in counts.items():
+        for at in range(count):
+            number += 1
+            reason = f"cause {at % 4}\nsecond line" if outcome is Outcome.FAILED else "why"
+            tally.add(RowOutcome(number, "", outcome, reason, ("smtpPort", "imapHost")))
+    upload = Upload("inbox", key, "v1", 54_208)
+    imported = Import(
+        upload.import_id,
+        upload,
+        ImportState.PLANNED,
+        received_at=0.0,
+        deadline=1.0,
+        lease_until=0.0,
+        unknown_columns=unknown_columns,
+    )
+    return Answer(imported, status, tally, trouble, REPORTS)
+
+
+def test_the_subject_says_it_all() -> None:
+    """The file and every count, in the order in which people want to know."""
+    message = message_of(answer(SAMPLE_COUNTS))
+    assert message.subject == "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "said"),
+    [
+        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 1_234}, "1,234 connected"),
+        (ImportStatus.PARTIAL, {Outcome.ALREADY_CONNECTED: 2}, "2 already connected"),
+        (
+            ImportStatus.STOPPED,
+            {Outcome.CONNECTED: 1, Outcome.FAILED: 2},
+            "stopped, 1 connected, 2 failed",
+        ),
+        (ImportStatus.UNFINISHED, {Outcome.UNCONFIRMED: 3}, "not finished, 3 unconfirmed"),
+        (ImportStatus.UNFINISHED, {}, "not finished"),
+        (ImportStatus.REFUSED, {}, "not imported, the file cannot be used"),
+    ],
+)
+def test_the_headline_tells_how_an_import_ended(
+    status: ImportStatus, counts: dict[Outcome, int], said: str
+) -> None:
+    """An early end comes before the counts."""
+    made = answer(counts, status)
+    assert made.headline == f"accounts.csv: {said}"
+    assert message_of(made).subject == made.headline
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("märz übersicht.csv", "marz ubersicht.csv"),
+        ("Ünïcödé ﬁle.csv", "Unicode file.csv"),
+        ("名簿.csv", "??.csv"),
+        ("a\tb\nc\x7f.csv", "a?b?c?.csv"),
+        (" blank.csv", "blank.csv"),
+        ("a: 5 failed, 3.csv", "a: 5 failed, 3.csv"),
+        (f"{'long' * 40}.csv", None),
+    ],
+)
+def test_a_subject_is_printable_ascii_of_at_most_99_characters(
+    name: str, shown: str | None
+) -> None:
+    """Nothing else can be sent; it is the name that gives way, and the counts that stay."""
+    counts = "234 connected, 6 failed, 5 rejected, 1 duplicate"
+    made = subject(name, f"{name}: {counts}")
+    assert made.endswith(f": {counts}")
+    assert len(made) <= 99
+    assert made == made.strip()
+    assert made.isascii()
+    assert made.isprintable()
+    if shown:
+        assert made == f"{shown}: {counts}"
+
+
+def test_a_subject_leaves_out_whole_counts_rather_than_cut_one() -> None:
+    """A count that is cut would be a wrong one."""
+    said = (
+        "not finished, 1,234,567 connected, 1,234,567 already connected, 1,234,567 failed, "
+        "1,234,567 unconfirmed, 1,234,567 rejected, 1,234,567 duplicate"
+    )
+    made = subject("accounts.csv", f"accounts.csv: {said}")
+    assert len(made) <= 99
+    assert made.startswith("accounts.csv: not finished, 1,234,567 connected, 1,234,567 already")
+    assert made.endswith(", ...")
+    assert said.startswith(made.removeprefix("accounts.csv: ").removesuffix("..."))
+
+
+def test_the_mail_reads_well() -> None:
+    """The whole text, as a person gets it."""
+    message = message_of(answer(SAMPLE_COUNTS, unknown_columns=("Daily Limit", "Tag")))
+    import_id = Upload("inbox", "uploads/accounts.csv", "v1", 0).import_id
+    assert message.mail == (
+        "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate\n"
+        "\n"
+        "Of 246 rows\n"
+        "  234  connected          Saleshandy can send from them\n"
+        "    6  failed             not connected; the causes are below\n"
+        "    5  rejected           not sent, because something in the row is wrong\n"
+        "    1  duplicate          left out, because the address stands in the file before\n"
+        "\n"
+        "Why\n"
+        "  2 x  cause 0?second line\n"
+        "  2 x  cause 1?second line\n"
+        "  1 x  cause 2?second line\n"
+        "\n"
+        "What is wrong in rejected rows\n"
+        + "".join(f"  row {number}: smtpPort, imapHost\n" for number in range(242, 247))
+        + "\n"
+        "Columns that were not used: Daily Limit, Tag\n"
+        "\n"
+        "What became of each row: s3://reports/imports/0f/outcome.csv\n"
+        "The file: s3://inbox/uploads/accounts.csv\n"
+        f"The import: {import_id}\n"
+    )
+
+
+def test_the_mail_says_how_many_rejections_it_leaves_out() -> None:
+    """It shows some, and counts the others."""
+    assert "  and 1,995 more\n" in message_of(answer({Outcome.REJECTED: 2_000})).mail
+
+
+def test_a_refused_file_is_told_why() -> None:
+    """What is wrong and how to mend it stands below the headline; there are no counts."""
+    made = answer({}, ImportStatus.REFUSED, trouble="It is a PDF, which cannot be read. Save it.")
+    mail = message_of(made).mail
+    assert mail.startswith(
+        "accounts.csv: not imported, the file cannot be used\n"
+        "\n"
+        "It is a PDF, which cannot be read. Save it.\n"
+    )
+    assert "Of 0 rows" not in mail
+
+
+def test_a_mail_has_no_lines_without_end() -> None:
+    """Long names, columns and causes are cut; control characters do not break a line."""
+    made = answer(
+        SAMPLE_COUNTS,
+        ImportStatus.UNFINISHED,
+        key=f"uploads/{'x' * 500}\n.csv",
+        trouble="y" * 5_000,
+        unknown_columns=tuple("z" * 100 for _ in range(20)),
+    )
+    lines = message_of(made).mail.splitlines()
+    assert all(line.isprintable() for line in lines)
+    assert max(map(len, lines)) < 600
+
+
+def test_the_document_holds_the_answer_for_machines() -> None:
+    """Plain JSON: the status, the file, each count, the causes, where the reports lie."""
+    made = answer(SAMPLE_COUNTS)
+    document = json.loads(message_of(made).document)
+    assert document == made.document()
+    assert document["schema"] == 1
+    assert document["importId"] == made.imported.id
+    assert document["status"] == "partial"
+    assert document["headline"] == made.headline
+    assert document["file"] == {
+        "name": "accounts.csv",
+        "bucket": "inbox",
+        "key": "uploads/accounts.csv",
+        "version": "v1",
+        "bytes": 54_208,
+    }
+    assert document["counts"] == {
+        "rows": 246,
+        "connected": 234,
+        "already_connected": 0,
+        "failed": 6,
+        "unconfirmed": 0,
+        "rejected": 5,
+        "duplicate": 1,
+    }
+    assert [cause["rows"] for cause in document["causes"]] == [2, 2, 1, 1]
+    assert document["reports"] == REPORTS
+
+
+def test_a_message_fits_into_a_notification() -> None:
+    """A notification carries 256 KB, the mail and the document several times over."""
+    tally = answer({}).tally
+    for number in range(300):
+        tally.add(RowOutcome(number, "", Outcome.FAILED, f"{number} {'€' * 500}"))
+    made = answer({}, key=f"uploads/{'é' * 500}", unknown_columns=("€" * 60,) * 50)
+    made.tally.outcomes.update(tally.outcomes)
+    made.tally.reasons.update(tally.reasons)
+    message = message_of(made)
+    assert len(message.document.encode()) < 32_000
+    assert len(message.mail.encode()) < 32_000
+
+
+def test_the_attributes_let_subscribers_choose() -> None:
+    """By how it ended, by workspace, by whether anything failed."""
+    message = message_of(answer(SAMPLE_COUNTS))
+    assert message.attributes == {"status": "partial", "workspace": "default", "failed": 6}
+    assert message_of(answer({})).attributes["failed"] == 0

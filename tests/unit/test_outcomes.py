@@ -1,0 +1,176 @@
+"""What becomes of each row."""
+
+import io
+from collections.abc import Iterable
+
+import pytest
+
+from email_accounts.batches import BatchRange, examine, plan
+from email_accounts.ledger import Batch, BatchState
+from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
+from email_accounts.reading import open_accounts_file
+from email_accounts.reports import Verdict
+from tests.files import accounts_file, row
+
+TROUBLE = "the deadline passed"
+
+
+def told(
+    content: bytes,
+    batches: Iterable[Batch],
+    verdicts: dict[int, dict[str, Verdict]] | None = None,
+) -> list[RowOutcome]:
+    """Return the outcome of each row, with the verdicts of each batch by its number."""
+    read = outcomes(
+        examine(open_accounts_file(io.BytesIO(content))),
+        iter(batches),
+        lambda batch: (verdicts or {})[batch.number],
+        TROUBLE,
+    )
+    return list(read)
+
+
+def one_batch(state: BatchState, reason: str = "", *, report: bool = False) -> list[Batch]:
+    """Make the only batch of a file with one row."""
+    return [Batch(BatchRange(1, 2, 2, 1), state, "r1", 0.0, reason, report)]
+
+
+def the_one(batches: list[Batch], *verdicts: tuple[str, Verdict]) -> RowOutcome:
+    """Return the outcome of the only row of a file."""
+    (outcome,) = told(accounts_file("Robin@north.example"), batches, {1: dict(verdicts)})
+    assert (outcome.row, outcome.address) == (2, "Robin@north.example")
+    return outcome
+
+
+@pytest.mark.parametrize(
+    ("state", "outcome", "reason"),
+    [
+        (BatchState.COMPLETED, Outcome.CONNECTED, ""),
+        (BatchState.REFUSED, Outcome.FAILED, "the service refused the request: why"),
+        (BatchState.UNCONFIRMED, Outcome.UNCONFIRMED, "why"),
+        (BatchState.PLANNED, Outcome.FAILED, f"not sent: {TROUBLE}"),
+        (BatchState.SENDING, Outcome.UNCONFIRMED, TROUBLE),
+        (BatchState.SUBMITTED, Outcome.UNCONFIRMED, TROUBLE),
+    ],
+)
+def test_the_state_of_a_batch_decides_about_its_rows(
+    state: BatchState, outcome: Outcome, reason: str
+) -> None:
+    """Sent and complete is connected; what may have been sent is never called failed."""
+    got = the_one(one_batch(state, "why"))
+    assert (got.outcome, got.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "outcome", "reason"),
+    [
+        (Verdict(connected=True, reason="fine"), Outcome.CONNECTED, ""),
+        (Verdict(connected=False, reason="535 refused"), Outcome.FAILED, "535 refused"),
+        (
+            Verdict(connected=False, reason="Email already exists"),
+            Outcome.ALREADY_CONNECTED,
+            "Email already exists",
+        ),
+    ],
+)
+def test_a_report_decides_about_the_rows_it_names(
+    verdict: Verdict, outcome: Outcome, reason: str
+) -> None:
+    """The address is looked for but for its case."""
+    got = the_one(one_batch(BatchState.COMPLETED, report=True), ("robin@north.example", verdict))
+    assert (got.outcome, got.reason) == (outcome, reason)
+
+
+def test_a_row_that_a_report_of_failures_does_not_name_is_connected() -> None:
+    """The report names what went wrong."""
+    other = ("toni@north.example", Verdict(connected=False, reason="535"))
+    got = the_one(one_batch(BatchState.COMPLETED, report=True), other)
+    assert got.outcome is Outcome.CONNECTED
+
+
+def test_each_row_is_judged_by_its_own_batch() -> None:
+    """Rejected and double rows between and around the batches do not shift them."""
+    bad = row("bad@north.example", smtpPort="0", imapHost="")
+    names = [f"m{at}@north.example" for at in range(5)]
+    content = accounts_file(
+        bad, names[0], names[0], names[1], bad, names[2], names[3].upper(), names[4], names[4], bad
+    )
+    ranges = plan(open_accounts_file(io.BytesIO(content)), 2).batches
+    refused = Verdict(connected=False, reason="535")
+    got = told(
+        content,
+        [
+            Batch(ranges[0], BatchState.COMPLETED, report=True),
+            Batch(ranges[1], BatchState.COMPLETED, report=True),
+            Batch(ranges[2], BatchState.UNCONFIRMED, reason="lost"),
+        ],
+        {1: {names[1]: refused, names[2]: refused}, 2: {names[3]: refused}},
+    )
+    assert [one.row for one in got] == list(range(2, 12))
+    assert [one.outcome for one in got] == [
+        Outcome.REJECTED,
+        Outcome.CONNECTED,
+        Outcome.DUPLICATE,
+        Outcome.FAILED,
+        Outcome.REJECTED,
+        Outcome.CONNECTED,
+        Outcome.FAILED,
+        Outcome.UNCONFIRMED,
+        Outcome.DUPLICATE,
+        Outcome.REJECTED,
+    ]
+
+
+def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
+    """Whoever mends the row needs to mend it once only."""
+    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="")), [])
+    assert got.fields == ("smtpPort", "imapHost")
+    assert "smtpPort: this is not a port. Give a number" in got.reason
+    assert "imapHost: this is not the name of a mail server. Give its full name" in got.reason
+
+
+def test_a_duplicate_names_the_row_that_is_sent() -> None:
+    """Its owner finds the other one by it."""
+    got = told(accounts_file("a@b.example", "A@b.example"), one_batch(BatchState.COMPLETED))
+    assert (got[1].outcome, got[1].reason) == (Outcome.DUPLICATE, "the same address as in row 2")
+
+
+def test_a_file_without_accounts_needs_no_batches() -> None:
+    """All its rows are rejected."""
+    got = told(accounts_file(row(""), row("")), [])
+    assert [one.outcome for one in got] == [Outcome.REJECTED, Outcome.REJECTED]
+
+
+def test_a_tally_counts_outcomes_and_the_causes_of_trouble() -> None:
+    """Causes are those of rows that somebody has to look after."""
+    tally = Tally()
+    for outcome, reason in [
+        (Outcome.CONNECTED, ""),
+        (Outcome.FAILED, "535"),
+        (Outcome.FAILED, "535"),
+        (Outcome.UNCONFIRMED, "lost"),
+        (Outcome.DUPLICATE, "the same"),
+        (Outcome.ALREADY_CONNECTED, "exists"),
+    ]:
+        tally.add(RowOutcome(2, "a@b.example", outcome, reason))
+    assert tally.outcomes.total() == 6
+    assert tally.outcomes[Outcome.FAILED] == 2
+    assert tally.reasons == {(Outcome.FAILED, "535"): 2, (Outcome.UNCONFIRMED, "lost"): 1}
+
+
+def test_a_tally_keeps_the_first_rejections_only() -> None:
+    """They are examples for the mail; the file of outcomes has them all."""
+    tally = Tally()
+    for number in range(2, 12):
+        tally.add(RowOutcome(number, "", Outcome.REJECTED, "why", ("smtpPort",)))
+    assert [one.row for one in tally.rejections] == [2, 3, 4, 5, 6]
+    assert tally.outcomes[Outcome.REJECTED] == 10
+
+
+def test_a_tally_does_not_grow_with_ever_new_reasons() -> None:
+    """Reasons that name a mailbox or a time are each unique; they do not pile up."""
+    tally = Tally()
+    for number in range(20_000):
+        tally.add(RowOutcome(number, "", Outcome.FAILED, f"refused at {number}"))
+    assert tally.outcomes[Outcome.FAILED] == 20_000
+    assert len(tally.reasons) <= 2_000

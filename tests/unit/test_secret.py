@@ -1,0 +1,117 @@
+"""Secrets do not show themselves."""
+
+import copy
+import io
+import json
+import logging
+import pickle
+import traceback
+from dataclasses import asdict
+
+import pytest
+
+from email_accounts.secret import HIDDEN, Redactor, Secret
+from tests.files import PASSWORD, account
+
+SECRET = Secret(PASSWORD)
+
+
+def fail(secret: Secret) -> None:
+    """Raise an error that holds a secret."""
+    raise ValueError("refused", secret)
+
+
+def test_a_secret_is_handed_out_by_reveal_alone() -> None:
+    """The one place that sends it asks for it by name."""
+    assert SECRET.reveal() == PASSWORD
+
+
+def test_a_secret_prints_as_stars() -> None:
+    """Text made of a secret in any usual way is three stars."""
+    for text in (repr(SECRET), str(SECRET), f"{SECRET}", f"{SECRET!r}", "%s" % SECRET):  # noqa: UP031  the old way must hide it, too
+        assert text == HIDDEN
+    assert f"{SECRET:>5}" == "  ***"
+    assert "{:<4}|".format(SECRET) == "*** |"  # noqa: UP032  the old way must hide it, too
+
+
+@pytest.mark.parametrize(
+    "write", [pickle.dumps, copy.copy, copy.deepcopy, json.dumps, lambda it: json.dumps([it])]
+)
+def test_a_secret_is_not_written(write: object) -> None:
+    """Pickle, copy and JSON refuse a secret, and their error does not quote it."""
+    assert callable(write)
+    with pytest.raises(TypeError) as caught:
+        write(SECRET)
+    assert PASSWORD not in str(caught.value)
+
+
+def test_an_account_is_not_turned_into_plain_data() -> None:
+    """A well-meant asdict of an account fails instead of giving its passwords away."""
+    with pytest.raises(TypeError):
+        asdict(account("robin@north.example"))
+
+
+def test_json_for_logs_shows_stars() -> None:
+    """A logger that writes what it does not know as text writes stars."""
+    assert json.loads(json.dumps({"key": SECRET}, default=str)) == {"key": HIDDEN}
+
+
+def test_a_log_line_and_its_traceback_show_stars() -> None:
+    """An error that holds a secret is logged without it."""
+    target = io.StringIO()
+    logger = logging.Logger("test")  # noqa: LOG001  one that no other test shares
+    logger.addHandler(logging.StreamHandler(target))
+    try:
+        fail(SECRET)
+    except ValueError:
+        logger.exception("failed for %s and %r", SECRET, {"password": SECRET})
+    assert PASSWORD not in target.getvalue()
+    assert HIDDEN in target.getvalue()
+
+
+def test_a_traceback_with_local_variables_shows_stars() -> None:
+    """Tools that print the variables of each frame do not print a secret."""
+    password = SECRET
+    try:
+        fail(password)
+    except ValueError as error:
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+    frames = "".join(shown.format())
+    assert "password = ***" in frames
+    assert PASSWORD not in frames
+
+
+def test_secrets_are_equal_when_their_texts_are() -> None:
+    """They compare and hash as the texts do, and never equal a plain text."""
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a"), Secret("b")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("hunter22", "***"),
+        ("  hunter22\t", "***"),
+        ("535 refused hunter22.", "535 refused ***."),
+        ("hunter22hunter22", "******"),
+        ("abc", "***"),
+        ("abcd is not abc", "abcd is not abc"),
+        ("a.c*", "***"),
+        ("axcx stays, a.c* goes", "axcx stays, *** goes"),
+        ("hunter22 and more", "***"),
+        ("535 refused: hunter22 and more.", "535 refused: ***."),
+        ("nothing here", "nothing here"),
+        ("", ""),
+    ],
+)
+def test_a_redactor_removes_secrets_from_texts(text: str, cleaned: str) -> None:
+    """Whole or inside, literally; the longest first; short ones only where they stand alone."""
+    secrets = ("hunter22", "hunter22 and more", "abc", "a.c*", "")
+    assert Redactor(map(Secret, secrets)).clean(text) == cleaned
+
+
+def test_a_redactor_without_secrets_changes_nothing() -> None:
+    """No secret, no star."""
+    assert Redactor([Secret("")]).clean("any text") == "any text"
