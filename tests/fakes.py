@@ -24,6 +24,7 @@ from email_accounts.errors import (
 )
 from email_accounts.ledger import Batch, BatchState, Import, ImportState
 from email_accounts.ports import Message, Policy, Status, Step
+from email_accounts.secret import Secret
 from email_accounts.submission import Submitter
 from email_accounts.tracking import Tracker
 from email_accounts.upload import Upload
@@ -415,3 +416,18 @@ class World:
     def deliverer(self) -> Deliverer:
         """Make what delivers the report."""
         return Deliverer(self.ledger, self.uploads, self.reports, self.notifications)
+
+
+@dataclass
+class FakeApiKey:
+    """The keys a secret gives out, one after the other once the one before was refused."""
+
+    keys: list[str]
+
+    def __call__(self) -> Secret:
+        """Return the key that is in the secret now."""
+        return Secret(self.keys[0])
+
+    def forget(self) -> None:
+        """Go over to the key that was put in meanwhile."""
+        self.keys = self.keys[1:] or self.keys

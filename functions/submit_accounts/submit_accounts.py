@@ -32,7 +32,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
         if upload is None:
             logger.info("no file: nothing to import")
             continue
-        logger.append_keys(bucket=upload.bucket, key=upload.key)
+        upload = _submitter().identified(upload)
+        logger.append_keys(import_id=upload.import_id, bucket=upload.bucket, key=upload.key)
         step = _submitter().take(upload, time_left)
         logger.info("import taken on" if step else "import was taken on before")
     return None

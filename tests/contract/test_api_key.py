@@ -52,6 +52,16 @@ def test_the_key_is_fetched_once_and_again_after_minutes(monkeypatch: pytest.Mon
     assert len(fetched) == 2
 
 
+def test_a_forgotten_key_is_fetched_anew() -> None:
+    """After a refusal the key that was put in meanwhile is used at once."""
+    client, name = boto3.client("secretsmanager"), new_secret(KEY)
+    key = ApiKeySecret(client, name)
+    key()
+    client.put_secret_value(SecretId=name, SecretString="mended")
+    key.forget()
+    assert key() == Secret("mended")
+
+
 def test_a_key_put_in_later_is_found() -> None:
     """That there was no key is not remembered."""
     client, name = boto3.client("secretsmanager"), new_secret(" ")

@@ -13,8 +13,7 @@ from email_accounts.errors import ReportUnavailableError, RequestNotFoundError
 from email_accounts.ports import Remote, Status
 from email_accounts.remote import RemoteApi
 from email_accounts.reports import verdicts
-from email_accounts.secret import Secret
-from tests.fakes import FakeRemote, Journal
+from tests.fakes import FakeApiKey, FakeRemote, Journal
 from tests.files import account
 from tests.standin import API_KEY, Server, start, stop
 
@@ -48,7 +47,7 @@ def service(request: pytest.FixtureRequest) -> Service:
     server.control("POST", "/reset")
     server.behave(completion_seconds=0)
     remote = RemoteApi(
-        f"{server.url}/v1", lambda: Secret(API_KEY), frozenset({"127.0.0.1"}), lambda: 0.0
+        f"{server.url}/v1", FakeApiKey([API_KEY]), frozenset({"127.0.0.1"}), lambda: 0.0
     )
     return Service(remote, lambda: server.behave(completion_seconds=60))
 

@@ -33,7 +33,7 @@ from email_accounts.errors import (
 )
 from email_accounts.ports import Status
 from email_accounts.remote import RemoteApi
-from email_accounts.secret import Secret
+from tests.fakes import FakeApiKey
 from tests.files import PASSWORD, account
 from tests.standin import API_KEY, Server
 
@@ -138,7 +138,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def api(url: str, *trusted: str, key: str = KEY) -> RemoteApi:
     """Make a client."""
-    return RemoteApi(url, lambda: Secret(key), frozenset(trusted), lambda: NOW)
+    return RemoteApi(url, FakeApiKey([key]), frozenset(trusted), lambda: NOW)
 
 
 def said(status: int, body: object = b"", **headers: str) -> Answer:
@@ -445,12 +445,12 @@ def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.Monkey
     assert api(service.url).connect([ACCOUNT]) == "1"
 
 
-def test_the_key_is_asked_for_at_each_call(service: Service) -> None:
-    """A key that is changed meanwhile is used by the next call."""
-    keys = iter(["first", "second"])
-    client = RemoteApi(service.url, lambda: Secret(next(keys)), frozenset(), lambda: NOW)
-    service.answers.extend([said(200, {"isCompleted": False})] * 2)
-    client.status("1")
+def test_a_refused_key_is_not_remembered(service: Service) -> None:
+    """Once the service has refused a key, the next call uses what is in the secret by then."""
+    client = RemoteApi(service.url, FakeApiKey(["first", "second"]), frozenset(), lambda: NOW)
+    service.answers.extend([said(401, {"message": "no"}), said(200, {"isCompleted": False})])
+    with pytest.raises(ApiKeyRefusedError):
+        client.status("1")
     client.status("1")
     assert [call.headers["x-api-key"] for call in service.calls] == ["first", "second"]
 

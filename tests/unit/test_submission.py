@@ -180,7 +180,8 @@ def test_two_versions_of_a_file_are_two_imports(world: World) -> None:
 def test_an_event_without_a_version_means_the_newest(world: World) -> None:
     """Where the event does not name a version, the inbox does; the import is that version's."""
     upload = five(world)
-    world.submitter().take(replace(upload, version=""), plenty)
+    submitter = world.submitter()
+    submitter.take(submitter.identified(replace(upload, version="")), plenty)
     assert world.ledger.get(upload.import_id).upload == upload
     assert sent(world) == BATCHES
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.account import Account
+from email_accounts.secret import Secret
 from email_accounts.upload import Upload
 
 Clock = Callable[[], float]
@@ -93,6 +94,16 @@ class Remote(Protocol):
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
+
+
+class ApiKey(Protocol):
+    """The API key of a workspace."""
+
+    def __call__(self) -> Secret:
+        """Return the key; ApiKeyMissingError where none has been put in."""
+
+    def forget(self) -> None:
+        """Do not remember a key that was refused."""
 
 
 class Executions(Protocol):

@@ -11,7 +11,7 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -34,7 +34,7 @@ from email_accounts.errors import (
     ThrottledError,
     UnansweredError,
 )
-from email_accounts.ports import Clock, Status
+from email_accounts.ports import ApiKey, Clock, Status
 from email_accounts.secret import Redactor, Secret
 
 CONNECT_TIMEOUT = 5.0
@@ -69,7 +69,7 @@ class RemoteApi:
     def __init__(
         self,
         base_url: str,
-        api_key: Callable[[], Secret],
+        api_key: ApiKey,
         trusted_hosts: frozenset[str],
         now: Clock,
     ) -> None:
@@ -198,7 +198,10 @@ class RemoteApi:
                 return response.json()
             except ValueError:
                 raise UnansweredError("the service's answer is not readable") from None
-        raise _error_of(response, Redactor([key, *hidden]), self._now())
+        refusal = _error_of(response, Redactor([key, *hidden]), self._now())
+        if isinstance(refusal, ApiKeyRefusedError):
+            self._api_key.forget()
+        raise refusal
 
 
 def _translated(error: Exception) -> RemoteError:

@@ -44,14 +44,21 @@ class Submitter:
     policy: Policy
     now: Clock
 
+    def identified(self, upload: Upload) -> Upload:
+        """Return the upload with its version, which an event may lack."""
+        if upload.version:
+            return upload
+        try:
+            return self.uploads.current_version(upload.bucket, upload.key)
+        except UploadMissingError:
+            return upload  # taken on all the same, so that planning it refuses it
+
     def take(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
         """Take an upload on and submit what time and budget allow.
 
         `time_left` gives the seconds this invocation may still run. None when the upload is
         somebody else's or already answered.
         """
-        if not upload.version:
-            upload = self._with_version(upload)
         now = self.now()
         if not self.ledger.claim(upload, now, now + self.policy.deadline, now + time_left()):
             return None
@@ -72,12 +79,6 @@ class Submitter:
         if not self.ledger.lease(import_id, now, now + time_left()):
             return Step(Step.CHECK, self.policy.first_look)
         return self._submit(import_id, time_left)
-
-    def _with_version(self, upload: Upload) -> Upload:
-        try:
-            return self.uploads.current_version(upload.bucket, upload.key)
-        except UploadMissingError:
-            return upload  # taken on all the same, so that planning it refuses it
 
     def _plan(self, upload: Upload) -> None:
         try:

@@ -87,6 +87,10 @@ class ApiKeySecret:
             self._fetched_at = time.monotonic()
         return self._key
 
+    def forget(self) -> None:
+        """Fetch the key anew next time, because it was refused and may be mended by then."""
+        self._key = None
+
     def _fetch(self) -> Secret:
         try:
             answer = self._client.get_secret_value(SecretId=self._name)
