@@ -353,3 +353,19 @@ def test_the_answer_is_returned(world: World) -> None:
     assert answer is not None
     assert answer.status is ImportStatus.COMPLETE
     assert answer.headline == "accounts.csv: 5 connected"
+
+
+def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When only the last write of the ledger fails, the delivery ends well all the same."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
+    world.submitter().take(upload, plenty)
+    monkeypatch.setattr(type(world.ledger), "notified", fail)
+    assert world.deliverer().deliver(upload.import_id) is not None
+    assert len(world.notifications.messages) == 1
+
+
+def fail(_ledger: object, _import_id: str) -> bool:
+    """Fail as a service does that is not there."""
+    raise ConnectionError

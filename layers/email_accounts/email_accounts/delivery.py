@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
 from email_accounts.ports import Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
 from email_accounts.spreadsheet import no_formula
+
+_log = logging.getLogger(__name__)
 
 OUTCOME_NAME = "outcome.csv"
 SUMMARY_NAME = "summary.json"
@@ -50,7 +53,10 @@ class Deliverer:
             answer = self._answer(imported, tally, trouble, {"outcome": address})
         self._write_summary(answer, batches)
         self.notifications.publish(message_of(answer))
-        self.ledger.notified(import_id)
+        try:
+            self.ledger.notified(import_id)
+        except Exception:  # noqa: BLE001  failing now would send the answer again
+            _log.exception("the answer is sent, but the ledger does not know")
         return answer
 
     def _cut_off(self, batches: list[Batch], failure: str) -> str:
