@@ -1,0 +1,50 @@
+"""A permission taken from a function is missed."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def impatient(cloud: LocalCloud) -> Iterator[None]:
+    """Have the state machine give up at the first failure: trying again changes no permission."""
+    machines = cloud.client("stepfunctions")
+    machine = {"stateMachineArn": cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]}
+    deployed = machines.describe_state_machine(**machine)["definition"]
+    definition = json.loads(deployed)
+    for state in definition["States"].values():
+        state.pop("Retry", None)
+    machines.update_state_machine(**machine, definition=json.dumps(definition))
+    yield
+    machines.update_state_machine(**machine, definition=deployed)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    ("function", "action", "ending"),
+    [
+        ("check_status", "dynamodb:UpdateItem", "not finished, 3 unconfirmed"),
+        ("check_status", "s3:GetObjectVersion", "not finished, 3 unconfirmed"),
+        ("deliver_report", "s3:PutObject", "could not be finished"),
+        ("deliver_report", "sns:Publish", "could not be finished"),
+    ],
+)
+def test_permission_is_needed(
+    cloud: LocalCloud, subscriber: Subscriber, function: str, action: str, ending: str
+) -> None:
+    """Without a permission the answer names the function that failed; with it all ends well."""
+    cloud.behave()
+    with cloud.without(function, action):
+        without = subscriber.answer(cloud.upload("uploads/without.csv", SMALL))
+    allowed = subscriber.answer(cloud.upload("uploads/allowed.csv", SMALL))
+
+    assert ending in without.subject
+    assert "without.csv" in without.mail
+    assert f"{function} failed" in without.mail
+    assert allowed.subject == "allowed.csv: 2 connected, 1 failed"
+    assert allowed.attributes == {"status": "partial", "workspace": "default", "failed": "1"}

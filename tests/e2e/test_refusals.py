@@ -1,0 +1,142 @@
+"""Uploads that are no file of accounts, and names that are hard to carry."""
+
+import io
+import zipfile
+
+import pytest
+
+from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+
+pytestmark = pytest.mark.e2e
+
+SAVE_AS = "Save it as CSV (UTF-8) or as a JSON array and drop it again."
+NO_ROWS = SMALL.splitlines(keepends=True)[0]
+REFUSED = {"status": "refused", "workspace": "default", "failed": "0"}
+
+
+def archive() -> bytes:
+    """Return a zip archive that holds a good file."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as packed:
+        packed.writestr("accounts.csv", SMALL)
+    return content.getvalue()
+
+
+def assert_refused(
+    cloud: LocalCloud, subscriber: Subscriber, identity: str, name: str, words: tuple[str, str]
+) -> None:
+    """Hold an import to its one message, with these words in the mail, and to no call at all."""
+    answer = subscriber.answer(identity)
+    wait_until(lambda: not cloud.waiting_events())
+    assert answer.subject == f"{name}: not imported, the file cannot be used"
+    assert answer.attributes == REFUSED
+    assert answer.document["counts"]["rows"] == 0
+    assert answer.mail.startswith(f"{answer.subject}\n")
+    assert [word for word in words if word not in answer.mail] == []
+    assert cloud.control("GET", "calls").json() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "latin-1.csv",
+            SMALL.replace(b"Robin", "Jürgen".encode("latin-1")),
+            ("It is neither UTF-8 text nor a known format (byte 0xfc).", SAVE_AS),
+        ),
+        (
+            "packed.csv",
+            archive(),
+            ("It is an Excel workbook or a zip archive, which cannot be read.", SAVE_AS),
+        ),
+        (
+            "no rows.csv",
+            NO_ROWS,
+            ("It holds no rows.", "Put one account per row below the names of the columns."),
+        ),
+        (
+            "unknown columns.csv",
+            b"Name,Box\nRobin,a@accounts.example\n",
+            (
+                "None of its columns is smtpEmailAddress, the address of an account.",
+                "Name the columns emailServiceProvider, fromFirstName, fromLastName,",
+            ),
+        ),
+    ],
+)
+def test_content_is_refused(
+    cloud: LocalCloud, subscriber: Subscriber, name: str, content: bytes, words: tuple[str, str]
+) -> None:
+    """A file that holds no accounts is answered with what is wrong and how to mend it."""
+    cloud.behave()
+    identity = cloud.upload(f"uploads/{name}", content)
+    assert_refused(cloud, subscriber, identity, name, words)
+
+
+def test_size_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A file over the limit is answered without being read."""
+    cloud.behave()
+    identity = cloud.announce("uploads/large.csv", "version-of-no-object", 900_000_000)
+    words = ("It has 900.0 MB, the limit is 500 MB.", "Split it, or raise MaxFileMegabytes.")
+    assert_refused(cloud, subscriber, identity, "large.csv", words)
+
+
+def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A file that lies outside uploads/ is answered with where it should lie."""
+    cloud.behave()
+    identity = cloud.announce("elsewhere/accounts.csv", "version-of-no-object", 1000)
+    words = ("It does not lie under uploads/", "Drop it again as uploads/accounts.csv.")
+    assert_refused(cloud, subscriber, identity, "accounts.csv", words)
+
+
+def test_deleted_upload(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A file whose version is gone before it was read is answered so."""
+    cloud.behave()
+    # An empty object starts no import, so that nothing reads it before it is deleted.
+    inbox = {"Bucket": cloud.environment["INBOX_BUCKET"], "Key": "uploads/deleted.csv"}
+    version = cloud.client("s3").put_object(**inbox)["VersionId"]
+    cloud.client("s3").delete_object(**inbox, VersionId=version)
+    identity = cloud.announce(inbox["Key"], version, len(SMALL))
+    words = ("It was deleted or replaced before it could be read.", "Drop it again.")
+    assert_refused(cloud, subscriber, identity, "deleted.csv", words)
+
+
+def test_what_is_no_file(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A folder and an empty object start nothing, not even when their events get through."""
+    cloud.behave()
+    inbox = cloud.environment["INBOX_BUCKET"]
+    identities = set()
+    for key in ("uploads/folder/", "uploads/empty.csv"):
+        stored = cloud.client("s3").put_object(Bucket=inbox, Key=key)
+        identities.add(cloud.announce(key, stored["VersionId"], 0))
+    subscriber.answer(cloud.upload("uploads/after.csv", NO_ROWS))
+    wait_until(lambda: not cloud.waiting_events())
+
+    executions = cloud.client("stepfunctions").list_executions(
+        stateMachineArn=cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
+    )["executions"]
+    items = cloud.client("dynamodb").scan(TableName=cloud.environment["LEDGER_TABLE"])["Items"]
+    assert len(executions) > 0
+    assert not identities & {execution["name"] for execution in executions}
+    assert not identities & {item["pk"]["S"].removeprefix("IMPORT#") for item in items}
+    assert len(subscriber.envelopes) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a+b 100% %41%2B .csv", "a+b 100% %41%2B .csv"),
+        ("Größe 表 🙂.csv", "Gro?e ? ?.csv"),
+        (f"{'n' * 120}.csv", f"{'n' * 73}..."),
+    ],
+)
+def test_name(cloud: LocalCloud, subscriber: Subscriber, name: str, shown: str) -> None:
+    """A key with plus, percent, blanks or letters of any script is read and named as it is."""
+    cloud.behave()
+    key = f"uploads/new + old/{name}"
+    answer = subscriber.answer(cloud.upload(key, SMALL))
+    assert answer.subject == f"{shown}: 2 connected, 1 failed"
+    assert answer.attributes == {"status": "partial", "workspace": "default", "failed": "1"}
+    assert answer.document["file"]["key"] == key
+    assert answer.document["file"]["name"] == name
+    assert f"/{key}\n" in answer.mail

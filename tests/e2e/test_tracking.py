@@ -1,0 +1,116 @@
+"""The branches of the state machine that a smooth import never takes."""
+
+import time
+
+import pytest
+
+from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.files import PASSWORD, accounts_file, row
+
+pytestmark = pytest.mark.e2e
+
+CONNECT = "/v1/email-accounts/connect"
+SECRET = {"SecretId": "email-accounts/workspaces/default"}
+
+
+def test_check_that_keeps_failing(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A look that fails four times is given up: the answer says so, the rows are unconfirmed."""
+    cloud.behave()
+    with cloud.without("check_status", "dynamodb:Query"):
+        identity = cloud.upload("uploads/unseen.csv", SMALL)
+        answer = subscriber.answer(identity)
+
+    history = cloud.history(identity)
+    assert history.count("TaskFailed") == 4
+    assert history[-1] == "ExecutionSucceeded"
+    assert answer.subject == "unseen.csv: not finished, 3 unconfirmed"
+    assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
+    assert "the import was broken off: check_status failed with " in answer.mail
+    assert [line["outcome"] for line in cloud.outcomes(identity)] == ["unconfirmed"] * 3
+    assert cloud.calls(CONNECT) == 1
+
+
+def test_deadline(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """An import that the service does not complete is answered at its deadline, row by row."""
+    cloud.behave(completion_seconds=3600)
+    content = accounts_file(
+        "a@accounts.example", row("b@accounts.example", smtpPort="no port"), "A@Accounts.example"
+    )
+    with cloud.environment_of("submit_accounts", DEADLINE_HOURS="0.001"):
+        identity = cloud.upload("uploads/late.csv", content)
+        answer = subscriber.answer(identity)
+
+    assert answer.subject == "late.csv: not finished, 1 unconfirmed, 1 rejected, 1 duplicate"
+    assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
+    assert "the deadline passed before everything was known" in answer.mail
+    assert [line["outcome"] for line in cloud.outcomes(identity)] == [
+        "unconfirmed",
+        "rejected",
+        "duplicate",
+    ]
+
+
+def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """What the budget leaves no call for is sent by the state machine when its turn comes."""
+    cloud.behave()
+    ledger, table = cloud.client("dynamodb"), cloud.environment["LEDGER_TABLE"]
+    budget = {"pk": {"S": "BUDGET#default"}, "sk": {"S": "BUDGET"}}
+    calls = {"L": [{"N": repr(time.time() - 30)}] * 600}
+    ledger.put_item(TableName=table, Item=budget | {"calls": calls})
+    identity = cloud.upload("uploads/later.csv", SMALL)
+    # It has been looked at, and could not be submitted a second time either.
+    wait_until(lambda: cloud.history(identity).count("WaitStateEntered") == 3)
+    assert cloud.control("GET", "calls").json() == []
+
+    ledger.delete_item(TableName=table, Key=budget)
+    answer = subscriber.answer(identity)
+    assert answer.subject == "later.csv: 2 connected, 1 failed"
+    assert cloud.calls(CONNECT) == 1
+
+
+@pytest.mark.parametrize(
+    ("switches", "counted"),
+    [
+        ({"report": "none"}, "3 connected"),
+        ({"report": "all", "report_columns": "fields"}, "2 connected, 1 failed"),
+        ({"top_level_fields": True}, "2 connected, 1 failed"),
+        ({"status_not_found_polls": 2}, "2 connected, 1 failed"),
+    ],
+)
+def test_unknown(
+    cloud: LocalCloud, subscriber: Subscriber, switches: dict[str, object], counted: str
+) -> None:
+    """Whichever way the service turns out to behave, the rows are counted right."""
+    cloud.behave(**switches)
+    answer = subscriber.answer(cloud.upload("uploads/unknown.csv", SMALL))
+    assert answer.subject == f"unknown.csv: {counted}"
+
+
+def test_report_that_echoes_passwords(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A report with all that was sent in it is kept without the passwords, and counted right."""
+    cloud.behave(report="all", report_echoes_input=True)
+    identity = cloud.upload("uploads/echo.csv", SMALL)
+    answer = subscriber.answer(identity)
+    kept = cloud.report(identity, "remote/batch-000001.csv")
+    assert answer.subject == "echo.csv: 2 connected, 1 failed"
+    assert "a@accounts.example" in kept
+    assert PASSWORD not in kept
+
+
+def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """A key that the service refuses stops the import at its first call, and the mail says so."""
+    cloud.behave()
+    secrets = cloud.client("secretsmanager")
+    right = secrets.get_secret_value(**SECRET)["SecretString"]
+    secrets.put_secret_value(**SECRET, SecretString="no-such-key")
+    try:
+        cloud.renew("submit_accounts")
+        answer = subscriber.answer(cloud.upload("uploads/locked out.csv", SMALL))
+    finally:
+        secrets.put_secret_value(**SECRET, SecretString=right)
+
+    assert answer.subject == "locked out.csv: stopped, 3 failed"
+    assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "3"}
+    assert "the service refused the API key" in answer.mail
+    assert "no-such-key" not in answer.text + answer.mail
+    assert [call["path"] for call in cloud.control("GET", "calls").json()] == [CONNECT]
