@@ -1,6 +1,7 @@
 # Everything here needs Python 3.11 or newer, make and the internet, and no Docker.
 PYTHON ?= python3
 FILE ?= events/accounts.csv
+MINUTES ?= 10
 export FILE
 
 UV := .venvs/uv/bin/uv
@@ -8,10 +9,11 @@ DEV := .venv/.synced
 SAM := .venvs/sam/.synced
 EMULATOR := .venvs/emulator/.synced
 CHECKOV := .venvs/checkov/.synced
+BENCH := .venvs/bench/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format lock clean
+.PHONY: help setup run up down status test lint format docs bench fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -49,6 +51,15 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
+docs: $(DEV) ## renew the tables of docs/account-files.md from the code
+	@.venv/bin/python docs/tables.py
+
+bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
+	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
+
+fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
+	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
+
 clean: ## stop the local cloud and remove all that was built
 	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
 	rm -rf .venv .venvs .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -69,7 +80,7 @@ sync = @echo "Setting up: $(@D)" && \
 
 $(DEV): requirements/dev.txt $(UV)
 	$(sync)
-	@.venv/bin/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "email_accounts.pth").write_text(str(pathlib.Path("layers/email_accounts").resolve()))'
+	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
 	@touch $@
 
 $(SAM): requirements/sam.txt $(UV)
@@ -81,6 +92,10 @@ $(EMULATOR): requirements/emulator.txt $(UV)
 	@touch $@
 
 $(CHECKOV): requirements/checkov.txt $(UV)
+	$(sync)
+	@touch $@
+
+$(BENCH): requirements/bench.txt $(UV)
 	$(sync)
 	@touch $@
 
@@ -96,3 +111,4 @@ lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
 	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
+	$(COMPILE) requirements/bench.in -o requirements/bench.txt

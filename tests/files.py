@@ -4,7 +4,7 @@ import csv
 import io
 from itertools import chain
 
-from email_accounts.account import FIELDS, Account, account_of, normalise
+from email_accounts.account import FIELDS, Account, account_of
 
 PASSWORD = "app-3f9c2a7e51d0b864"
 
@@ -27,7 +27,7 @@ def accounts_file(*rows: str | dict[str, str]) -> bytes:
 
 def account(address: str, /, **changed: str) -> Account:
     """Return the account of a row."""
-    return account_of(normalise(list(row(address, **changed).values())))
+    return account_of(list(row(address, **changed).values()))
 
 
 def _server(address: str, port: int) -> tuple[str, ...]:

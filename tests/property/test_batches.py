@@ -5,8 +5,14 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.batches import Accepted, BatchReader, Duplicate, Rejected, examine, plan
-from email_accounts.reading import AccountsFile, open_accounts_file
+from email_accounts.batches import BatchReader, plan
+from email_accounts.reading import (
+    Accepted,
+    AccountsFile,
+    Duplicate,
+    Rejected,
+    open_accounts_file,
+)
 from tests.files import accounts_file, row
 
 KINDS = st.tuples(st.sampled_from(["good", "GOOD", "bad", "nameless", "long"]), st.integers(0, 9))
@@ -36,7 +42,7 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
 ) -> None:
     """The counts add up, and each batch, read anew, is made of exactly its accounts."""
     content = content_of(kinds)
-    judged = list(examine(opened(content)))
+    judged = list(opened(content).rows)
     assert [one.row for one in judged] == list(range(2, len(kinds) + 2))
     accepted = [one for one in judged if isinstance(one, Accepted)]
     names = {name for kind, name in kinds if kind in ("good", "GOOD")}
@@ -54,7 +60,7 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
     assert ends == sorted(ends)
 
     due = [one for one in planned.batches if data.draw(st.booleans())]
-    reader = BatchReader(examine(opened(content)))
+    reader = BatchReader(opened(content).rows)
     for batch in due:
         before = sum(one.accounts for one in planned.batches[: batch.number - 1])
         mine = accepted[before : before + batch.accounts]
@@ -66,7 +72,7 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
 def test_a_duplicate_names_an_accepted_row_above_it(kinds: list[tuple[str, int]]) -> None:
     """Whoever looks there finds the row that is sent."""
     accepted: dict[int, str] = {}
-    for one in examine(opened(content_of(kinds))):
+    for one in opened(content_of(kinds)).rows:
         if isinstance(one, Accepted):
             accepted[one.row] = one.address.lower()
         elif isinstance(one, Duplicate):

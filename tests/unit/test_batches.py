@@ -1,28 +1,27 @@
 """What each row is, and which accounts are sent together."""
 
+import gzip
 import io
 from pathlib import Path
 
 import pytest
 
-from email_accounts.account import ADDRESS_FIELD
-from email_accounts.batches import (
+from email_accounts.batches import BatchRange, BatchReader, Plan, examine_upload, plan
+from email_accounts.errors import FileRefusedError, ImporterError, UploadMissingError
+from email_accounts.reading import (
     Accepted,
-    BatchRange,
-    BatchReader,
+    AccountsFile,
     Duplicate,
     Examined,
-    Plan,
     Rejected,
-    examine,
-    plan,
+    open_accounts_file,
 )
-from email_accounts.errors import FileRefusedError, ImporterError
-from email_accounts.reading import AccountsFile, open_accounts_file
-from tests.files import PASSWORD, accounts_file, row
+from tests.fakes import FakeUploads
+from tests.files import accounts_file, row
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "tests/samples/accounts.csv").read_bytes()
+JSON_SAMPLE = (ROOT / "tests/samples/accounts.json").read_bytes()
 DEFAULT_FILE = (ROOT / "events/accounts.csv").read_bytes()
 
 
@@ -33,12 +32,12 @@ def opened(content: bytes) -> AccountsFile:
 
 def examined(content: bytes) -> list[Examined]:
     """Judge all rows of a file."""
-    return list(examine(opened(content)))
+    return list(opened(content).rows)
 
 
 def reader(content: bytes) -> BatchReader:
     """Read a file again for its batches."""
-    return BatchReader(examine(opened(content)))
+    return BatchReader(opened(content).rows)
 
 
 def named(content: bytes, batch: BatchRange) -> list[str]:
@@ -104,44 +103,16 @@ def test_the_default_file_shows_every_judgement_in_small() -> None:
     assert all(account.smtp.address.endswith(".example") for account in accounts)
 
 
-def test_a_duplicate_is_the_second_of_two_addresses_but_for_case() -> None:
-    """It names the row that is sent; a third one names the same row."""
-    content = accounts_file("a@b.example", "c@d.example", "A@B.example", "a@B.EXAMPLE")
-    assert examined(content)[2:] == [
-        Duplicate(4, "A@B.example", 2),
-        Duplicate(5, "a@B.EXAMPLE", 2),
-    ]
-
-
-def test_the_twin_of_a_rejected_row_is_no_duplicate() -> None:
-    """Of two rows with one address the good one is sent, in whatever order they stand."""
-    bad = row("a@b.example", smtpPort="none")
-    kinds = [type(one) for one in examined(accounts_file(bad, "a@b.example", bad))]
-    assert kinds == [Rejected, Accepted, Duplicate]
-
-
-def test_rows_without_an_address_are_no_duplicates_of_each_other() -> None:
-    """Two rows that lack it are both rejected."""
-    content = accounts_file(row(""), row(""), row("not-an-address"))
-    assert [type(one) for one in examined(content)] == [Rejected, Rejected, Rejected]
-
-
-def test_an_unreadable_row_is_rejected_with_its_reason() -> None:
-    """A row that is no row has a problem of its own, and shows nothing of its cells."""
-    content = accounts_file("a@b.example") + b",".join([PASSWORD.encode()] * 16) + b"\n"
-    rejected = examined(content)[1]
-    assert isinstance(rejected, Rejected)
-    assert (rejected.row, rejected.address) == (3, "")
-    (problem,) = rejected.problems
-    assert (problem.field, problem.code) == ("unreadable", "row_unreadable")
-    assert PASSWORD not in repr(rejected)
-
-
-def test_a_rejected_row_shows_no_password_in_the_place_of_its_address() -> None:
-    """Where columns are shifted, nothing is shown that is no address."""
-    (rejected,) = examined(accounts_file(row("a@b.example", **{ADDRESS_FIELD: PASSWORD})))
-    assert isinstance(rejected, Rejected)
-    assert PASSWORD not in repr(rejected)
+def test_an_upload_is_opened_when_its_first_row_is_asked_for() -> None:
+    """Whoever needs no row reads no file; one that is gone is told where it is read."""
+    uploads = FakeUploads()
+    upload = uploads.put("uploads/a.csv", accounts_file("a@b.example", "c@d.example"))
+    rows = examine_upload(uploads, upload)
+    assert [(one.row, one.address) for one in rows] == [(2, "a@b.example"), (3, "c@d.example")]
+    uploads.delete_version(upload)
+    gone = examine_upload(uploads, upload)
+    with pytest.raises(UploadMissingError):
+        next(gone)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +138,13 @@ def test_a_file_without_rows_is_refused(content: bytes) -> None:
         plan(opened(content), 100)
 
 
-def test_a_file_that_breaks_off_is_refused_as_a_whole() -> None:
+@pytest.mark.parametrize(
+    "content", [SAMPLE + b'"', JSON_SAMPLE.rstrip().removesuffix(b"]"), gzip.compress(SAMPLE)[:-9]]
+)
+def test_a_file_that_breaks_off_is_refused_as_a_whole(content: bytes) -> None:
     """Nothing of a file is planned that cannot be read to its end."""
     with pytest.raises(FileRefusedError):
-        plan(opened(SAMPLE + b"\xff"), 100)
+        plan(opened(content), 100)
 
 
 def test_each_batch_gets_its_accounts_in_order() -> None:

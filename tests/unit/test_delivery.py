@@ -250,11 +250,11 @@ def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
 
 def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     """The message names the file, what is wrong and the cure; there is no outcome.csv."""
-    upload = world.uploads.put("uploads/accounts.xlsx", b"PK\x03\x04")
+    upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
     world.submitter().take(upload, plenty)
     message = delivered(world, upload)
-    assert message.subject == "accounts.xlsx: not imported, the file cannot be used"
-    assert "It is an Excel workbook" in message.mail
+    assert message.subject == "accounts.pdf: not imported, the file cannot be used"
+    assert "It is a PDF." in message.mail
     assert "Save it as CSV" in message.mail
     assert message.attributes["status"] == "refused"
     assert list(world.reports.texts) == [(upload.import_id, SUMMARY_NAME)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from email_accounts.batches import BatchRange, examine, plan
+from email_accounts.batches import BatchRange, plan
 from email_accounts.ledger import Batch, BatchState
 from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
 from email_accounts.reading import open_accounts_file
@@ -22,7 +22,7 @@ def told(
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with the verdicts of each batch by its number."""
     read = outcomes(
-        examine(open_accounts_file(io.BytesIO(content))),
+        open_accounts_file(io.BytesIO(content)).rows,
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
         TROUBLE,
@@ -90,7 +90,7 @@ def test_a_row_that_a_report_of_failures_does_not_name_is_connected() -> None:
 
 def test_each_row_is_judged_by_its_own_batch() -> None:
     """Rejected and double rows between and around the batches do not shift them."""
-    bad = row("bad@north.example", smtpPort="0", imapHost="")
+    bad = row("bad@north.example", smtpPort="0", imapHost="imap")
     names = [f"m{at}@north.example" for at in range(5)]
     content = accounts_file(
         bad, names[0], names[0], names[1], bad, names[2], names[3].upper(), names[4], names[4], bad
@@ -123,7 +123,7 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
 
 def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
     """Whoever mends the row needs to mend it once only."""
-    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="")), [])
+    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
     assert got.fields == ("smtpPort", "imapHost")
     assert "smtpPort: this is not a port. Give a number" in got.reason
     assert "imapHost: this is not the name of a mail server. Give its full name" in got.reason

@@ -194,12 +194,12 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
     [
         ("uploads/a.csv", b"x" * 1_000_001, "1.0 MB, the limit is 1 MB"),
         ("other/a.csv", accounts_file("a@x.example"), "Drop it again as uploads/a.csv"),
-        ("uploads/a.xlsx", b"PK\x03\x04...", "an Excel workbook or a zip archive"),
-        ("uploads/a.csv", b"\xff\xfea", "UTF-16"),
-        ("uploads/a.csv", accounts_file("a@x.example") + b"caf\xe9\r\n", "neither UTF-8"),
+        ("uploads/a.xlsx", b"PK\x03\x04...", "It is a damaged workbook"),
+        ("uploads/a.csv", b"\xff\xfea", "It ends inside a character"),
+        ("uploads/a.csv", b"caf\xe9\x81\r\n" + accounts_file("a@x.example"), "neither text"),
         ("uploads/a.csv", b"name,phone\nx,y\n", "smtpEmailAddress"),
         ("uploads/a.csv", accounts_file(), "no rows"),
-        ("uploads/a.json", b'[{"smtpEmailAddress": "a@x.example"}, {', "cannot be read behind"),
+        ("uploads/a.json", b'[{"smtpEmailAddress": "a@x.example"}, {', "Item 2 of its JSON array"),
     ],
 )
 def test_a_file_that_cannot_be_used_sends_nothing(

@@ -19,19 +19,25 @@ PROVIDERS = (
     "other",
 )
 ENCRYPTIONS = ("ssl", "tls")
+ADDRESS_FIELD = "smtpEmailAddress"
+LONGEST_TEXT = 255
 _HIGHEST_PORT = 65535
-_LONGEST_TEXT = 255
+_LABEL = r"(?![a-z0-9-]{64})[a-z0-9]++(?:-++[a-z0-9]++)*+"
 _ADDRESS = re.compile(
-    r"(?=.{3,254}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
-    r"@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])",
+    r"(?=.{3,254}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
+    rf"@(?:{_LABEL}\.)++(?=[a-z]){_LABEL}(?<!@.)(?<!\..)",
     re.IGNORECASE | re.ASCII,
 )
+PLAIN_ADDRESS = re.compile(
+    r"[a-z0-9]++(?:[._+-][a-z0-9]++)*+@(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z]{2,24}"
+)
+"""The simplest form of an address; what fits it and is not long fits the whole form, too."""
+
+LONGEST_PLAIN = 64
 _HOST = re.compile(
-    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+"
-    r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?",
+    rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)++{_LABEL}",
     re.IGNORECASE | re.ASCII,
 )
-_WHOLE_NUMBER = re.compile(r"[0-9]{1,5}(?:\.0+)?")
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -74,8 +80,10 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
-    holds: Callable[[str], bool]
+class Rule:
+    """What holds for a normalised value, and what is told where it does not."""
+
+    holds: Callable[[str], object]
     code: str
     message: str
     cure: str
@@ -83,66 +91,72 @@ class _Rule:
 
 def is_address(text: str) -> bool:
     """Say whether a text is an email address."""
-    return bool(_ADDRESS.fullmatch(text))
+    is_plain = PLAIN_ADDRESS.fullmatch(text) and len(text) <= LONGEST_PLAIN
+    return bool(is_plain or _ADDRESS.fullmatch(text))
 
 
 def _is_text(value: str) -> bool:
-    return len(value) <= _LONGEST_TEXT and not _UNSENDABLE.search(value)
+    return len(value) <= LONGEST_TEXT and (value.isprintable() or not _UNSENDABLE.search(value))
+
+
+def _is_filled_text(value: str) -> bool:
+    return value != "" and not value.isspace() and _is_text(value)
 
 
 def _is_port(value: str) -> bool:
-    return bool(_WHOLE_NUMBER.fullmatch(value)) and 1 <= int(float(value)) <= _HIGHEST_PORT
+    is_short_number = len(value) <= len(str(_HIGHEST_PORT)) and value.isascii() and value.isdigit()
+    return is_short_number and 1 <= int(value) <= _HIGHEST_PORT
 
 
-_NAME = _Rule(
+_NAME = Rule(
     _is_text,
     "name_unusable",
     "the name is too long or holds control characters",
-    f"Shorten it to {_LONGEST_TEXT} characters without line breaks.",
+    f"Write at most {LONGEST_TEXT} characters, without line breaks.",
 )
-_EMAIL_ADDRESS = _Rule(
+_EMAIL_ADDRESS = Rule(
     is_address,
     "address_invalid",
     "this is not an email address",
     "Write it as name@domain, without blanks or brackets.",
 )
-_USER_NAME = _Rule(
-    lambda value: value != "" and _is_text(value),
-    "user_name_missing",
-    "the user name is missing or unusable",
-    "Give the name the mailbox signs in with; mostly it is the address.",
+_USER_NAME = Rule(
+    _is_filled_text,
+    "user_name_unusable",
+    "the user name is missing, too long or holds control characters",
+    "Give the name the mailbox signs in with; leave it blank where that is the address.",
 )
-_PASSWORD = _Rule(
-    lambda value: value != "" and _is_text(value),
+_PASSWORD = Rule(
+    _is_filled_text,
     "password_missing",
     "the password is missing or unusable",
     "Give the mailbox's password; where two-step verification is on, an app password.",
 )
-_SERVER_HOST = _Rule(
-    lambda value: bool(_HOST.fullmatch(value)),
+_SERVER_HOST = Rule(
+    _HOST.fullmatch,
     "host_invalid",
     "this is not the name of a mail server",
     "Give its full name such as smtp.gmail.com, without http:// and without a port.",
 )
-_PORT = _Rule(
+_PORT = Rule(
     _is_port,
     "port_invalid",
     "this is not a port",
     "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
 )
-_ENCRYPTION = _Rule(
-    lambda value: value in ENCRYPTIONS,
+_ENCRYPTION = Rule(
+    ENCRYPTIONS.__contains__,
     "encryption_invalid",
     "this is not an encryption the service knows",
     "Write ssl (ports 465 and 993) or tls (ports 587, 143 and 2525).",
 )
 
-_RULES: dict[str, _Rule] = {
-    "emailServiceProvider": _Rule(
-        lambda value: value in PROVIDERS,
+RULES: dict[str, Rule] = {
+    "emailServiceProvider": Rule(
+        PROVIDERS.__contains__,
         "provider_unknown",
         "this is not a provider the service knows",
-        f"Write one of {', '.join(PROVIDERS)}.",
+        f"Write one of {', '.join(PROVIDERS)}, or leave it blank.",
     ),
     "fromFirstName": _NAME,
     "fromLastName": _NAME,
@@ -159,38 +173,38 @@ _RULES: dict[str, _Rule] = {
     "imapPort": _PORT,
     "imapEncryption": _ENCRYPTION,
 }
-FIELDS: tuple[str, ...] = tuple(_RULES)
-ADDRESS_FIELD = "smtpEmailAddress"
-_ADDRESS_AT = FIELDS.index(ADDRESS_FIELD)
-_LOWERCASE_AT = tuple(
-    FIELDS.index(field) for field in ("emailServiceProvider", "smtpEncryption", "imapEncryption")
+"""The 15 fields in the remote's order, each with its rule."""
+
+FIELDS: tuple[str, ...] = tuple(RULES)
+SETTINGS = (
+    "emailServiceProvider",
+    "smtpHost",
+    "smtpPort",
+    "smtpEncryption",
+    "imapHost",
+    "imapPort",
+    "imapEncryption",
+)
+"""The fields that many accounts of a file share."""
+
+_SENDGRID = Problem(
+    "imapHost",
+    "imap_missing",
+    "SendGrid only sends: it has no mailbox to read",
+    "Name the IMAP server where the answers arrive, with its port.",
 )
 
 
-def normalise(values: list[str]) -> list[str]:
-    """Bring the texts of a row, in the order of FIELDS, into the form the rules expect."""
-    values = [value.strip() for value in values]
-    for at in _LOWERCASE_AT:
-        values[at] = values[at].lower()
-    return values
+def problem_with(field: str) -> Problem:
+    """Return what is told where the rule of a field does not hold."""
+    rule = RULES[field]
+    return Problem(field, rule.code, rule.message, rule.cure)
 
 
-def address_of(values: Sequence[str]) -> str:
-    """Return the address a row is known by, or '' where there is none.
-
-    What is no address is not shown: where columns are shifted it may be a password.
-    """
-    address = values[_ADDRESS_AT]
-    return address if is_address(address) else ""
-
-
-def problems_of(values: Sequence[str]) -> tuple[Problem, ...]:
-    """Return every problem of a normalised row; none means that it is an account."""
-    return tuple(
-        Problem(field, rule.code, rule.message, rule.cure)
-        for (field, rule), value in zip(_RULES.items(), values, strict=True)
-        if not rule.holds(value)
-    )
+def sendgrid_problems(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Tell the missing IMAP server of a SendGrid account as what it is."""
+    others = (problem for problem in problems if not problem.field.startswith("imap"))
+    return (*others, _SENDGRID)
 
 
 def account_of(values: Sequence[str]) -> Account:
@@ -201,4 +215,4 @@ def account_of(values: Sequence[str]) -> Account:
 
 def _server(values: Sequence[str]) -> Server:
     address, user_name, password, host, port, encryption = values
-    return Server(address, user_name, Secret(password), host, int(float(port)), encryption)
+    return Server(address, user_name, Secret(password), host, int(port), encryption)

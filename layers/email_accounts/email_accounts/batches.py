@@ -3,45 +3,17 @@
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
-from email_accounts.account import Account, Problem, account_of, address_of, normalise, problems_of
+from email_accounts.account import Account
 from email_accounts.errors import FileRefusedError, ImporterError
 from email_accounts.ports import Uploads
-from email_accounts.reading import AccountsFile, Row, open_accounts_file
+from email_accounts.reading import (
+    Accepted,
+    AccountsFile,
+    Examined,
+    Rejected,
+    open_accounts_file,
+)
 from email_accounts.upload import Upload
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A row that is an account."""
-
-    row: int
-    address: str
-    values: list[str]
-
-    def account(self) -> Account:
-        """Make the account of this row."""
-        return account_of(self.values)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A row that is no account, with every reason why."""
-
-    row: int
-    address: str
-    problems: tuple[Problem, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicate:
-    """A row with the address of an accepted one before it."""
-
-    row: int
-    address: str
-    first_row: int
-
-
-Examined = Accepted | Rejected | Duplicate
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,36 +41,10 @@ class Plan:
         return self.rows - self.rejected - self.duplicates
 
 
-def examine(file: AccountsFile) -> Iterator[Examined]:
-    """Judge each row of the file, in its order."""
-    accepted: dict[str, int] = {}
-    for row in file.rows:
-        examined = _examine(row, accepted)
-        if isinstance(examined, Accepted):
-            accepted[examined.address.lower()] = examined.row
-        yield examined
-
-
 def examine_upload(uploads: Uploads, upload: Upload) -> Generator[Examined]:
     """Judge each row of an upload, which is opened when the first row is asked for."""
     with uploads.open(upload) as stream:
-        yield from examine(open_accounts_file(stream))
-
-
-def _examine(row: Row, accepted: dict[str, int]) -> Examined:
-    if row.unreadable:
-        cure = "Mend the row, or take it out."
-        problem = Problem("unreadable", "row_unreadable", row.unreadable, cure)
-        return Rejected(row.number, "", (problem,))
-    values = normalise(row.values)
-    address = address_of(values)
-    first_row = accepted.get(address.lower())
-    if first_row:
-        return Duplicate(row.number, address, first_row)
-    problems = problems_of(values)
-    if problems:
-        return Rejected(row.number, address, problems)
-    return Accepted(row.number, address, values)
+        yield from open_accounts_file(stream).rows
 
 
 def plan(file: AccountsFile, batch_size: int) -> Plan:
@@ -110,19 +56,20 @@ def plan(file: AccountsFile, batch_size: int) -> Plan:
     batches: list[BatchRange] = []
     rows = rejected = duplicates = 0
     first = last = waiting = 0
-    for examined in examine(file):
+    for examined in file.rows:
         rows += 1
-        if isinstance(examined, Rejected):
-            rejected += 1
-        elif isinstance(examined, Duplicate):
-            duplicates += 1
-        else:
-            first = first if waiting else examined.row
+        if isinstance(examined, Accepted):
             last = examined.row
+            if not waiting:
+                first = last
             waiting += 1
             if waiting == batch_size:
                 batches.append(BatchRange(len(batches) + 1, first, last, waiting))
                 waiting = 0
+        elif isinstance(examined, Rejected):
+            rejected += 1
+        else:
+            duplicates += 1
     if waiting:
         batches.append(BatchRange(len(batches) + 1, first, last, waiting))
     if not rows:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from email_accounts.batches import Accepted, Duplicate, Examined, Rejected
 from email_accounts.ledger import Batch, BatchState
+from email_accounts.reading import Accepted, Duplicate, Examined, Rejected
 from email_accounts.reports import Verdict
 
 _REJECTIONS_KEPT = 5

@@ -9,9 +9,9 @@ from typing import TextIO
 
 from email_accounts.account import is_address
 from email_accounts.errors import ReportUnavailableError
-from email_accounts.reading.layouts import normalise_header
 from email_accounts.secret import HIDDEN, Redactor
 from email_accounts.spreadsheet import no_formula, unmarked
+from email_accounts.values import folded
 
 _SECRET_HEADER = re.compile("pass|pwd|secret|token|credential|apikey")
 _ADDRESS_HEADERS = frozenset(
@@ -58,9 +58,7 @@ def copy_without_secrets(
     header = next(records, [])
     if any(cell.strip().lower() in addresses for cell in header):
         raise ReportUnavailableError("its first line does not name columns")
-    kept = [
-        at for at, name in enumerate(header) if not _SECRET_HEADER.search(normalise_header(name))
-    ]
+    kept = [at for at, name in enumerate(header) if not _SECRET_HEADER.search(folded(name))]
     address_at = _address_column(header)
     writer = csv.writer(copy, lineterminator="\r\n")
     writer.writerow(no_formula(redactor.clean(header[at])) for at in kept)
@@ -138,7 +136,7 @@ def verdicts(report: TextIO) -> dict[str, Verdict]:
 
 
 def _address_column(header: Sequence[str]) -> int | None:
-    names = [normalise_header(name) for name in header]
+    names = [folded(name) for name in header]
     return next((at for at, name in enumerate(names) if name in _ADDRESS_HEADERS), None)
 
 
@@ -150,7 +148,7 @@ def _address_in(record: Sequence[str], column: int | None) -> str:
 
 
 def _columns(header: Sequence[str], likely: re.Pattern[str]) -> list[int]:
-    return [at for at, name in enumerate(header) if likely.search(normalise_header(name))]
+    return [at for at, name in enumerate(header) if likely.search(folded(name))]
 
 
 def _filled(record: Sequence[str], columns: Sequence[int]) -> list[str]:

@@ -59,6 +59,18 @@ class _Parts(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        self._part = memoryview(b"")
+        return self._at
+
+    def tell(self) -> int:
+        return self._at - len(self._part)
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if not self._part and self._at < self._size:
             self._part = memoryview(self._fetch())
@@ -74,10 +86,13 @@ class _Parts(io.RawIOBase):
         except ClientError as error:
             raise _translated(error) from None
         part = answer["Body"].read()
+        content_range = answer.get("ContentRange", "")
+        if content_range:
+            self._size = int(content_range.rsplit("/", 1)[-1])
+        else:  # a server may ignore the range and answer with the whole object
+            self._size = len(part)
+            part = part[self._at :]
         self._at += len(part)
-        # A server may ignore the range and answer with the whole object.
-        whole = f"/{self._at}"
-        self._size = int(answer.get("ContentRange", whole).rsplit("/", 1)[-1])
         return part
 
 

@@ -1,10 +1,10 @@
-"""From the bytes of an upload to its rows.
+"""From the bytes of an upload to its rows, judged one after the other.
 
-`open_accounts_file` finds out the format, resolves the columns once and then yields one `Row`
-after the other; nothing but the row in hand is kept in memory. Reading the same bytes again
-yields the same rows with the same numbers: batches are named by row numbers and rely on it.
+Nothing but the row in hand is kept in memory, and one number per accepted row. Reading the
+same bytes again yields the same rows with the same numbers: batches rely on it.
 """
 
-from email_accounts.reading.formats import AccountsFile, Row, open_accounts_file
+from email_accounts.reading.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.reading.rows import Accepted, Duplicate, Examined, Rejected
 
-__all__ = ["AccountsFile", "Row", "open_accounts_file"]
+__all__ = ["Accepted", "AccountsFile", "Duplicate", "Examined", "Rejected", "open_accounts_file"]

@@ -1,0 +1,149 @@
+"""Judging a file on this computer by the code that judges an upload."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from email_accounts.account import FIELDS, Account, Server
+from email_accounts.batches import Plan, plan
+from email_accounts.errors import FileRefusedError
+from email_accounts.reading import (
+    Accepted,
+    AccountsFile,
+    Duplicate,
+    Examined,
+    Rejected,
+    open_accounts_file,
+)
+from email_accounts.secret import HIDDEN, Secret
+
+_BATCH_SIZE = 100
+_COLUMNS_NAMED = 20
+_LONGEST_NAME = 60
+_PATIENCE_SECONDS = 1
+_ROWS_BETWEEN_LOOKS = 1024
+
+Sent = dict[str, str | int]
+"""The 15 fields of an account as they would be sent, its passwords hidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a file was found to be and to hold, and its first accounts by their rows."""
+
+    file: AccountsFile
+    plan: Plan
+    preview: dict[int, Sent]
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether every row is an account that would be sent."""
+        return self.plan.accepted == self.plan.rows
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is worth a look although no row is rejected for it."""
+        columns = [_cut(column) for column in self.file.unknown_columns]
+        if not columns:
+            return self.file.warnings
+        more = f" and {len(columns) - _COLUMNS_NAMED} more" if columns[_COLUMNS_NAMED:] else ""
+        unknown = f"columns that are not used: {', '.join(columns[:_COLUMNS_NAMED])}{more}"
+        return [*self.file.warnings, unknown]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+
+
+def judge(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None]) -> Judgement:
+    """Read a file to its end, and tell of each row that would not be sent.
+
+    Nothing is kept but what `tell` keeps, and the first `preview` accounts.
+
+    Raises:
+        FileRefusedError: the file as a whole cannot be read, or not as accounts.
+    """
+    first: dict[int, Sent] = {}
+
+    def watched(rows: Iterator[Examined]) -> Iterator[Examined]:
+        for row in rows:
+            if not isinstance(row, Accepted):
+                tell(row)
+            elif len(first) < preview:
+                first[row.row] = _as_sent(row.account())
+            yield row
+
+    try:
+        with Path(name).open("rb") as stream:
+            file = open_accounts_file(stream)
+            with closing(_with_progress(file.rows, stream)) as rows:
+                file.rows = watched(rows)
+                planned = plan(file, _BATCH_SIZE)
+    except OSError as error:
+        raise FileRefusedError(
+            f"{error.strerror}.", "Name a file of accounts that can be read."
+        ) from None
+    return Judgement(file, planned, first)
+
+
+def _as_sent(account: Account) -> Sent:
+    """Show an account; a password that got into another field is hidden there, too."""
+    values = (
+        account.provider,
+        account.first_name,
+        account.last_name,
+        *_shown(account.smtp),
+        *_shown(account.imap),
+    )
+    return {
+        field: HIDDEN if isinstance(value, str) and Secret(value) in account.secrets else value
+        for field, value in zip(FIELDS, values, strict=True)
+    }
+
+
+def _shown(server: Server) -> tuple[str | int, ...]:
+    return (
+        server.address,
+        server.user_name,
+        str(server.password),
+        server.host,
+        server.port,
+        server.encryption,
+    )
+
+
+def _with_progress(rows: Iterator[Examined], stream: BinaryIO) -> Generator[Examined]:
+    """Yield the rows; on a terminal, draw a bar when they take more than a moment."""
+    if sys.stderr.isatty():
+        start = time.monotonic()
+        for count, row in enumerate(rows):
+            yield row
+            if not count % _ROWS_BETWEEN_LOOKS and time.monotonic() > start + _PATIENCE_SECONDS:
+                yield from _with_bar(rows, stream)
+    yield from rows
+
+
+def _with_bar(rows: Iterator[Examined], stream: BinaryIO) -> Generator[Examined]:
+    from rich.console import Console  # noqa: PLC0415  only where it is drawn
+    from rich.progress import (  # noqa: PLC0415  only where it is drawn
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+    )
+
+    seekable = stream.seekable()
+    size = os.fstat(stream.fileno()).st_size if seekable else None
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("", total=size)
+        for count, row in enumerate(rows):
+            if seekable and not count % _ROWS_BETWEEN_LOOKS:
+                progress.update(task, completed=stream.tell())
+            yield row

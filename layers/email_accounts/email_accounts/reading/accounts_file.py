@@ -1,0 +1,54 @@
+"""A file of accounts: what it was found to be, and what each of its rows is."""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import BinaryIO
+
+from email_accounts.reading.addresses import SeenAddresses
+from email_accounts.reading.formats import open_records
+from email_accounts.reading.layouts import Layout, find_columns, resolve
+from email_accounts.reading.records import Records
+from email_accounts.reading.rows import Examined, RowReader, Warnings
+
+
+class AccountsFile:
+    """What a file was found to be, and its rows, to be read once."""
+
+    def __init__(self, records: Records, layout: Layout) -> None:
+        """Read the records of a file whose first header has this layout."""
+        self._records = records
+        self._warnings = Warnings()
+        self.format = records.format
+        self.layout = layout.name
+        self.unknown_columns = layout.unknown
+        self.rows: Iterator[Examined] = chain.from_iterable(self._rows_by_header(layout))
+
+    @property
+    def encoding(self) -> str:
+        """How the text is encoded, as far as rows have been read; '' for a workbook."""
+        return self._records.encoding
+
+    @property
+    def warnings(self) -> list[str]:
+        """What will probably fail though it is valid, as far as rows have been read."""
+        return self._warnings.texts()
+
+    def _rows_by_header(self, layout: Layout) -> Iterator[Iterator[Examined]]:
+        """Yield the rows up to another header, then those up to the next, and so on."""
+        seen, records = SeenAddresses(), self._records.records
+        reader = RowReader(layout, seen, self._warnings)
+        yield reader.examine(records, compiled=True)
+        while reader.next_header:
+            reader = RowReader(find_columns(reader.next_header), seen, self._warnings)
+            yield reader.examine(records, compiled=False)
+
+
+def open_accounts_file(stream: BinaryIO) -> AccountsFile:
+    """Recognise format, encoding and columns from the content.
+
+    Raises:
+        FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
+            is found while the rows are read, and raises it then.
+    """
+    records = open_records(stream)
+    return AccountsFile(records, resolve(records.header))

@@ -1,0 +1,550 @@
+"""The installed command `email-accounts`, run as a process on real files."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.worksheet.worksheet import Worksheet
+
+from docs.tables import PAGE, renewed
+from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS
+from email_accounts_cli.template import IF_BLANK
+from tests.files import PASSWORD, accounts_file, row
+
+ROOT = Path(__file__).parents[2]
+SAMPLES = ROOT / "tests" / "samples"
+COMMAND = Path(sys.executable).with_name("email-accounts")
+ADDRESS = "robin.stone@north.example"
+MANY = 60_000
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def checked(file: Path, *options: str) -> dict[str, Any]:
+    """Return what `check --json` says of a file."""
+    document = json.loads(run("check", "--json", *options, file).stdout)
+    assert isinstance(document, dict)
+    return document
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Callable[..., Path]:
+    """Give a maker of files with this content, or with these rows."""
+
+    def make(content: bytes | list[str | dict[str, str]], name: str = "accounts.csv") -> Path:
+        file = tmp_path / name
+        file.write_bytes(content if isinstance(content, bytes) else accounts_file(*content))
+        return file
+
+    return make
+
+
+Maker = Callable[..., Path]
+
+
+def bad(count: int) -> list[str | dict[str, str]]:
+    """Return rows without a usable port."""
+    return [row(f"a{number}@n.example", smtpPort="x") for number in range(count)]
+
+
+# check
+
+
+def test_json_says_all_that_was_found() -> None:
+    """One file is exactly one document: detection, counts, warnings, problems, preview."""
+    file = SAMPLES / "accounts.csv"
+    document = checked(file)
+    warnings = document.pop("warnings")
+    assert document == {
+        "file": str(file),
+        "format": "CSV",
+        "encoding": "UTF-8",
+        "layout": "Saleshandy API",
+        "rows": 246,
+        "accepted": 240,
+        "rejected": 5,
+        "duplicates": 1,
+        "problems": [
+            problem(12, "smtpEmailAddress", "address_invalid", "this is not an email address"),
+            problem(52, "smtpPort", "port_invalid", "this is not a port"),
+            problem(62, "smtpPassword", "password_missing", "the password is missing or unusable"),
+            problem(
+                122,
+                "imapEncryption",
+                "encryption_invalid",
+                "this is not an encryption the service knows",
+            ),
+            problem(202, "imapHost", "host_invalid", "this is not the name of a mail server"),
+        ],
+        "preview": [],
+    }
+    assert all(isinstance(warning, str) for warning in warnings)
+
+
+def problem(number: int, field: str, code: str, message: str) -> dict[str, str | int]:
+    """Return a problem as a document has it."""
+    return {"row": number, "field": field, "code": code, "message": message}
+
+
+def test_a_person_sees_the_same() -> None:
+    """The table has row, field, cause and cure; below it stand duplicates and counts."""
+    done = run("check", SAMPLES / "accounts.csv")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines = done.stdout.splitlines()
+    assert lines[1] == "CSV, UTF-8, layout Saleshandy API"
+    [port] = [line for line in lines if line.startswith("52 ")]
+    assert port.split(maxsplit=2)[1:2] == ["smtpPort"]
+    assert "this is not a port" in port
+    assert "Give a number from 1 to 65535" in port
+    assert "Sent once: row 247 repeats row 7" in lines
+    assert "246 rows: 240 accepted, 5 rejected, 1 duplicate" in lines
+
+
+@pytest.mark.parametrize("name", ["accounts.json", "instantly.csv", "smartlead.csv"])
+def test_a_good_file_ends_with_0(name: str) -> None:
+    """Where every row is accepted the exit code is 0."""
+    done = run("check", SAMPLES / name)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0 rejected, 0 duplicates" in done.stdout
+
+
+def test_a_duplicate_alone_ends_with_1(made: Maker) -> None:
+    """A duplicate is a row that is not sent, so not all rows are accepted."""
+    assert run("check", made([ADDRESS, ADDRESS.upper()])).returncode == 1
+
+
+def test_a_long_list_is_cut_for_people_and_whole_for_programs(made: Maker) -> None:
+    """A person sees the first problems and how many more there are; --json has every one."""
+    file = made(bad(2_000))
+    shown = run("check", file).stdout
+    assert "and 1,980 more; --json lists them all" in shown
+    assert shown.count("this is not a port") == 20
+    problems = checked(file)["problems"]
+    assert [one["row"] for one in problems] == list(range(2, 2_002))
+
+
+def test_unknown_columns_are_named_once(made: Maker) -> None:
+    """Columns that nobody knows are named in one warning, in both outputs."""
+    file = made([row(ADDRESS, smtpPassword="a" * 16, Notes="x", Größe="y", daily_limit="3")])
+    warning = "columns that are not used: Notes, Größe"
+    assert checked(file)["warnings"] == [warning]
+    assert f"Warning: {warning}\n" in run("check", file).stdout
+
+
+def test_a_preview_is_what_would_be_sent(made: Maker) -> None:
+    """--preview shows the fifteen fields as they would be sent, and `***` for passwords."""
+    content = f"Email,Display Name,Password\n{ADDRESS},Robin Stone,{PASSWORD}\n".encode()
+    content = content.replace(b"@north.example", b"@gmail.com")
+    file = made(content)
+    sent = {
+        "emailServiceProvider": "gmail",
+        "fromFirstName": "Robin",
+        "fromLastName": "Stone",
+        "smtpEmailAddress": "robin.stone@gmail.com",
+        "smtpUserName": "robin.stone@gmail.com",
+        "smtpPassword": "***",
+        "smtpHost": "smtp.gmail.com",
+        "smtpPort": 465,
+        "smtpEncryption": "ssl",
+        "imapEmailAddress": "robin.stone@gmail.com",
+        "imapUserName": "robin.stone@gmail.com",
+        "imapPassword": "***",
+        "imapHost": "imap.gmail.com",
+        "imapPort": 993,
+        "imapEncryption": "ssl",
+    }
+    [shown] = checked(file, "--preview", "3")["preview"]
+    assert list(shown.items()) == list(sent.items())
+    text = run("check", "--preview", "1", file).stdout.splitlines()
+    assert "Row 2 as it would be sent" in text
+    assert {tuple(line.split()) for line in text} >= {
+        (field, str(value)) for field, value in sent.items()
+    }
+
+
+def test_a_preview_has_the_first_accounts(made: Maker) -> None:
+    """--preview N leaves out rejected rows and stops after N."""
+    file = made([*bad(1), "b@n.example", "c@n.example", "d@n.example"])
+    shown = checked(file, "--preview", "2")["preview"]
+    assert [one["smtpEmailAddress"] for one in shown] == ["b@n.example", "c@n.example"]
+
+
+def test_a_password_is_never_shown(made: Maker) -> None:
+    """Neither output has a password, in whatever column it stands, or that of a broken row."""
+    fields = [field for field in FIELDS if not field.endswith("Password")]
+    astray = [row(f"{field}@n.example", **{field: PASSWORD}) for field in fields]
+    broken = f'"x"{PASSWORD}",{PASSWORD}\n{",".join([PASSWORD] * 20)}\n'
+    file = made(accounts_file(ADDRESS, ADDRESS, *astray) + broken.encode())
+    for option in ("--preview=99", "--json"):
+        done = run("check", "--preview=99", option, file)
+        assert done.returncode == 1
+        assert "***" in done.stdout
+        assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_each_file_has_its_document_and_the_worst_code_counts(made: Maker) -> None:
+    """Several files are checked one after the other, whatever becomes of one of them."""
+    good, some = made([ADDRESS], "good.csv"), made(bad(1), "some.csv")
+    done = run("check", "--json", good, some)
+    assert done.returncode == 1
+    assert [json.loads(line)["accepted"] for line in done.stdout.splitlines()] == [1, 0]
+    done = run("check", "--json", "nowhere.csv", good)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == len(done.stdout.splitlines()) == 1
+    done = run("check", good, "nowhere.csv", some)
+    assert (done.returncode, done.stdout.count("accepted")) == (2, 2)
+
+
+REFUSED = {
+    "empty": b"",
+    "header alone": accounts_file(),
+    "PDF": b"%PDF-1.7\n" + bytes(range(256)),
+    "no address": b"smtpHost,password\nmail.example,x\n",
+    "cut off JSON": b"[" + json.dumps(row(ADDRESS)).encode() + b',{"smtpEmailAddress": "b@n.ex',
+    "cut off gzip": gzip.compress(accounts_file(*bad(3_000)))[:-9],
+    "open quote": accounts_file(*bad(9)) + b'"other,x\n' + b"y,z\n" * 9,
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["person", "program"])
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
+def test_a_refused_file_is_one_line(made: Maker, content: bytes, options: tuple[str]) -> None:
+    """A file refused as a whole, even half-way, ends with 2, one line on stderr, and no more."""
+    file = made(content)
+    done = run("check", *options, file)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{file}: ")
+    assert line.endswith(".")
+
+
+def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
+    """A missing file and a directory end like a refused file; a name steers no terminal."""
+    missing = run("check", tmp_path / "a\x1b[2J.csv")
+    assert (missing.returncode, missing.stdout) == (2, "")
+    assert missing.stderr == (
+        f"{tmp_path}/a?[2J.csv: No such file or directory. "
+        "Name a file of accounts that can be read.\n"
+    )
+    directory = run("check", tmp_path)
+    assert (directory.returncode, directory.stdout) == (2, "")
+    assert directory.stderr.startswith(f"{tmp_path}: Is a directory. ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may read everything")
+def test_a_file_that_may_not_be_read_is_one_line(made: Maker) -> None:
+    """A file without permission ends like a refused file."""
+    file = made([ADDRESS])
+    file.chmod(0)
+    done = run("check", file)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+
+
+@pytest.mark.parametrize("option", ["--preview=0", "--json"])
+def test_a_reader_that_goes_is_no_error(made: Maker, option: str) -> None:
+    """A closed pipe ends the command without a word."""
+    file = made(bad(3_000))
+    with subprocess.Popen(
+        [COMMAND, "check", option, file], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout
+        assert child.stderr
+        child.stdout.close()
+        assert child.stderr.read() == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["template"], ["check"], ["check", "--json"]])
+def test_a_full_disk_is_one_line(made: Maker, arguments: list[str]) -> None:
+    """Output that cannot be written ends with 2 and one line."""
+    files = [made(bad(3_000))] if "check" in arguments else []
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, *arguments, *files], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 2
+    assert done.stderr == b"The output cannot be written: No space left on device.\n"
+
+
+@pytest.fixture
+def fifo(tmp_path: Path) -> Path:
+    """Give a named pipe: a file that is read as slowly as it is written."""
+    path = tmp_path / "slow.csv"
+    os.mkfifo(path)
+    return path
+
+
+def test_ctrl_c_ends_with_130(fifo: Path) -> None:
+    """An interrupt ends the command at once, without a traceback."""
+    with subprocess.Popen([COMMAND, "check", fifo], stderr=subprocess.PIPE) as child:
+        with fifo.open("wb") as pipe:
+            pipe.write(accounts_file(*bad(2_000)))
+            pipe.flush()
+            child.send_signal(signal.SIGINT)
+            assert child.wait(10) == 130
+        assert child.stderr
+        assert child.stderr.read() == b""
+
+
+def test_a_bar_shows_on_a_terminal_that_waits(fifo: Path) -> None:
+    """Progress is drawn on stderr when it is a terminal and reading takes over a second."""
+    assert b"\xe2\x94\x81" in on_terminal(fifo, pause=1.3)
+
+
+def test_no_bar_shows_for_a_moment(fifo: Path) -> None:
+    """A file that is read at once is read without a bar."""
+    assert on_terminal(fifo, pause=0) == b""
+
+
+def on_terminal(fifo: Path, pause: float) -> bytes:
+    """Check a file that comes with a pause, and return what a terminal on stderr shows."""
+    head, *rest = accounts_file(*bad(3_000)).splitlines(keepends=True)
+    screen, terminal = pty.openpty()
+    command: list[str | Path] = [COMMAND, "check", "--json", fifo]
+    environment = os.environ | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=terminal, env=environment
+    ) as child:
+        os.close(terminal)
+        with fifo.open("wb") as pipe:
+            pipe.writelines([head, *rest[:1_500]])
+            pipe.flush()
+            time.sleep(pause)
+            pipe.writelines(rest[1_500:])
+        shown = b"".join(written(screen))
+    os.close(screen)
+    assert child.returncode == 1
+    return shown
+
+
+def written(screen: int) -> Iterator[bytes]:
+    """Yield what comes to a terminal until nobody has it open any more."""
+    while True:
+        try:
+            data = os.read(screen, 1 << 16)
+        except OSError:
+            return
+        if not data:
+            return
+        yield data
+
+
+@pytest.mark.parametrize("option", ["--preview=0", "--json"])
+def test_memory_does_not_grow_with_bad_rows(made: Maker, option: str) -> None:
+    """Problems are not kept: thirty times the bad rows take no more than a tenth more memory."""
+    few = peak_memory("check", option, made(bad(MANY // 30), "few.csv"))
+    many = peak_memory("check", option, made(bad(MANY), "many.csv"))
+    assert many < 1.1 * few
+
+
+def peak_memory(*arguments: str | Path) -> int:
+    """Return the largest size of the command's process; it starts from a small one."""
+    start = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    command = [sys.executable, "-c", start, COMMAND, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
+        (["check", "--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
+        (["check", "--json", str(SAMPLES / "accounts.json")], {"boto3", "rich", "openpyxl"}),
+        (["check", str(SAMPLES / "accounts.json")], {"boto3", "openpyxl", "requests"}),
+        (["template"], {"boto3", "rich", "openpyxl", "requests"}),
+    ],
+)
+def test_only_what_is_needed_is_imported(arguments: list[str], unwanted: set[str]) -> None:
+    """A command does not wait for libraries that it does not use."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", COMMAND, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "click" in imported
+    assert not imported & unwanted
+
+
+# template
+
+
+def csv_rows(content: str) -> list[dict[str, str]]:
+    """Return the records of a CSV."""
+    return list(csv.DictReader(io.StringIO(content, newline="")))
+
+
+def as_csv(rows: list[dict[str, str]]) -> bytes:
+    """Write records as a CSV."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def test_the_csv_template_has_fields_example_and_values() -> None:
+    """It begins with the 15 fields, has one example, and tells what every field may hold."""
+    done = run("template")
+    [example] = csv_rows(done.stdout)
+    assert (*example,)[:15] == FIELDS
+    assert example["smtpEmailAddress"].endswith(".example")
+    notes = example["allowedValues"]
+    assert all(word in notes for word in (*FIELDS, *PROVIDERS, *ENCRYPTIONS, "65535"))
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_template_left_as_it_is_sends_nothing(tmp_path: Path, kind: str) -> None:
+    """Its example is rejected for its passwords alone, without any warning."""
+    file = tmp_path / f"accounts.{kind}"
+    assert run("template", "--output", file).returncode == 0
+    document = checked(file)
+    assert (document["format"], document["layout"]) == (kind.upper(), "Saleshandy API")
+    assert (document["rows"], document["rejected"], document["warnings"]) == (1, 1, [])
+    assert [(one["field"], one["code"]) for one in document["problems"]] == [
+        ("smtpPassword", "password_missing"),
+        ("imapPassword", "password_missing"),
+    ]
+
+
+def test_a_csv_template_that_is_filled_in_is_accepted(made: Maker) -> None:
+    """With a password, the example is an account as it stands."""
+    [example] = csv_rows(run("template", "--format", "csv").stdout)
+    [sent] = checked(made(as_csv([example | {"smtpPassword": "a" * 16}])), "--preview=1")["preview"]
+    hidden = {"smtpPassword": "***", "imapPassword": "***"}
+    assert {field: str(value) for field, value in sent.items()} == {
+        field: example[field] for field in FIELDS
+    } | hidden
+
+
+def test_the_workbook_offers_its_values(made: Maker) -> None:
+    """It has lists to choose from, keeps texts as typed, explains itself, and is accepted."""
+    content = subprocess.run(
+        [COMMAND, "template", "--format=xlsx"], capture_output=True, check=True
+    )
+    book = openpyxl.load_workbook(io.BytesIO(content.stdout))
+    accounts, notes = book.worksheets
+    assert isinstance(accounts, Worksheet)
+    lists = {one.formula1: str(one.sqref) for one in accounts.data_validations.dataValidation}
+    assert lists == {
+        f'"{",".join(PROVIDERS)}"': "A2:A1048576",
+        f'"{",".join(ENCRYPTIONS)}"': "I2:I1048576 O2:O1048576",
+    }
+    assert accounts.column_dimensions["F"].number_format == "@"
+    explained = {str(line[0]): str(line[1]) for line in notes.iter_rows(values_only=True)}
+    assert {*explained} >= {*FIELDS}
+    assert all(name in explained["emailServiceProvider"] for name in PROVIDERS)
+    accounts["F2"] = "a" * 16
+    filled = io.BytesIO()
+    book.save(filled)
+    document = checked(made(filled.getvalue()))
+    assert (document["accepted"], document["rows"], document["warnings"]) == (1, 1, [])
+
+
+def test_a_template_overwrites_nothing(made: Maker) -> None:
+    """A file that exists may be filled in already."""
+    file = made([ADDRESS])
+    done = run("template", "--output", file)
+    assert done.returncode == 1
+    assert done.stderr == f"Error: {file} exists: name another file.\n"
+    assert file.read_bytes() == accounts_file(ADDRESS)
+
+
+BLANK = {
+    "fromFirstName": ("no name", ""),
+    "fromLastName": ("no name", ""),
+    "emailServiceProvider": ("recognised by the servers", "gsuite"),
+    "smtpEmailAddress": ("as imapEmailAddress", "imap@{}.example"),
+    "smtpUserName": ("the address", "smtp@{}.example"),
+    "smtpHost": ("the provider's", "smtp.gmail.com"),
+    "smtpPort": ("the usual one", 465),
+    "smtpEncryption": ("by the port", "ssl"),
+    "imapEmailAddress": ("as smtpEmailAddress", "smtp@{}.example"),
+    "imapUserName": ("as smtpUserName", "user"),
+    "imapPassword": ("as smtpPassword", "***"),
+    "imapHost": ("the provider's", "imap.gmail.com"),
+    "imapPort": ("the usual one", 993),
+    "imapEncryption": ("by the port", "ssl"),
+}
+
+
+def test_a_blank_cell_means_what_the_template_says(made: Maker) -> None:
+    """What is told of an empty cell is what becomes of one."""
+    given = {
+        "smtpUserName": "user",
+        "imapUserName": "other",
+        "smtpHost": "smtp.gmail.com",
+        "imapHost": "imap.gmail.com",
+    }
+    sides = {"smtpEmailAddress": "smtp@{}.example", "imapEmailAddress": "imap@{}.example"}
+    rows = []
+    for field in FIELDS:
+        addresses = {side: address.format(field) for side, address in sides.items()}
+        rows.append(row(ADDRESS, **given | addresses | {field: ""}))
+    document = checked(made(rows), "--preview=99")
+    assert [one["field"] for one in document["problems"]] == ["smtpPassword"]
+    assert IF_BLANK["smtpPassword"] == "not possible"
+    accepted = [field for field in FIELDS if field != "smtpPassword"]
+    for field, sent in zip(accepted, document["preview"], strict=True):
+        meaning, value = BLANK[field]
+        assert IF_BLANK[field].startswith(meaning)
+        assert sent[field] == (value.format(field) if isinstance(value, str) else value)
+
+
+# The page, and the wheel
+
+
+def test_the_page_has_the_tables_of_the_code() -> None:
+    """docs/account-files.md says what the code does: `make docs` renews it."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert page.count("<!-- table: ") == page.count("<!-- end -->") == 10
+    assert renewed(page) == page
+
+
+def test_the_page_shows_a_document_as_it_is(made: Maker) -> None:
+    """The JSON on the page has the keys of a real document, in their order."""
+    example = json.loads(PAGE.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0])
+    document = checked(made(bad(1)))
+    assert [*example] == [*document]
+    assert [*example["problems"][0]] == [*document["problems"][0]]
+
+
+def test_the_wheel_has_both_packages(tmp_path: Path) -> None:
+    """What is installed elsewhere is the domain and the command, and nothing else."""
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        [points] = [name for name in names if name.endswith("entry_points.txt")]
+        assert b"email-accounts = email_accounts_cli.main:commands" in archive.read(points)
+    packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert packages == {"email_accounts", "email_accounts_cli"}

@@ -1,0 +1,357 @@
+"""Rows are judged alike, however a file is put together."""
+
+import codecs
+import csv
+import gzip
+import io
+import json
+from collections.abc import Callable
+from itertools import chain
+from typing import Any
+
+import openpyxl
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES, is_address
+from email_accounts.reading import Accepted, Duplicate, Examined, Rejected, open_accounts_file
+from email_accounts.reading.addresses import SeenAddresses
+from email_accounts.reading.layouts import (
+    ADDRESS,
+    ALIASES,
+    FULL_NAME,
+    LAYOUTS,
+    OPTIONAL_HEADERS,
+    PASSWORD,
+    Layout,
+    find_columns,
+)
+from email_accounts.reading.records import Unreadable
+from email_accounts.reading.rows import RowReader, Warnings
+from email_accounts.values import PRESETS, PROVIDER_NAMES, PROVIDER_OF_DOMAIN, folded
+
+# A glance and a close look.
+
+ADDRESSES = [
+    *(f"{name}@{domain}" for name in "ab" for domain in ("b.example", "gmail.com", "outlook.com")),
+    *("A@b.example", "a@Gmail.com", " b@b.example", "b@b.example\xa0", "a.b-c_d+e@x-y.b.example"),
+    *("a@b", "nobody", "a b@b.example", "a@b.example,b@b.example", "ä@b.example", "a@-b.example"),
+    *("@b.example".rjust(length, "a") for length in (63, 64, 65, 254, 255)),
+    *(f"a@{'b' * length}.example" for length in (55, 56, 63, 64)),
+]
+TEXTS = [
+    *("Robin", "Robin van Stone", " Robin ", "Zoë 李", "Robin\xa0Stone", "Ro\nbin", "\x00", "\x1f"),
+    *("abcdefghijklmnop", "abcd efgh ijkl mnop", "abcd\xa0efgh\xa0ijkl\xa0mnop", "normal password"),
+    *("x" * length for length in (64, 127, 128, 200, 254, 255, 256)),
+    *("apikey", " abcdefghijklmnop\t", "'", '"', "{}", "$address"),
+]
+HOSTS = [
+    *(side.host for preset in PRESETS.values() for side in (preset.smtp, preset.imap)),
+    *("SMTP.gmail.com", " imap.gmail.com ", "mail.b.example", "localhost", "a b.example"),
+]
+PORTS = ["465", "587", "993", "143", "25", "465.0", " 0587 ", "0", "65536", "smtp", "٤٦٥"]
+ENCRYPTION_TEXTS = ["ssl", "TLS", "starttls", "true", "false", "1", "none", " SSL/TLS "]
+PROVIDER_TEXTS = [*PROVIDER_NAMES, *PROVIDERS, " Gmail ", "g suite", "nobody"]
+BLANKS = ["", " ", "\t", "\xa0"]
+
+KINDS: dict[str, list[str]] = {
+    **dict.fromkeys((ADDRESS, "smtpEmailAddress", "imapEmailAddress"), ADDRESSES),
+    **dict.fromkeys(("smtpHost", "imapHost"), HOSTS),
+    **dict.fromkeys(("smtpPort", "imapPort"), PORTS),
+    **dict.fromkeys(("smtpEncryption", "imapEncryption"), ENCRYPTION_TEXTS),
+    "emailServiceProvider": PROVIDER_TEXTS,
+}
+"""The tricky cells of each column; of all others texts."""
+
+GOOD: dict[str, list[str]] = {
+    ADDRESS: ["a@gmail.com", "b@gmail.com", "a@b.example", "b@b.example"],
+    "smtpEmailAddress": ["a@gmail.com", "b@gmail.com", "a@b.example"],
+    "smtpHost": ["smtp.gmail.com"],
+    "smtpPort": ["465"],
+    "smtpEncryption": ["ssl", ""],
+    "imapHost": ["imap.gmail.com"],
+    "imapPort": ["993"],
+    "imapEncryption": ["ssl", ""],
+    "emailServiceProvider": ["google", ""],
+    PASSWORD: ["abcdefghijklmnop"],
+    "smtpPassword": ["abcdefghijklmnop"],
+}
+"""What makes an account of a row; all other columns may be blank."""
+
+ANYTHING = [*ADDRESSES, *TEXTS, *HOSTS, *PORTS, *ENCRYPTION_TEXTS, *PROVIDER_TEXTS, *BLANKS]
+NAMES = [name for target, names in ALIASES.items() for name in (target, *names)]
+WRITERS = [(*headers, *OPTIONAL_HEADERS.get(name, ())) for name, headers in LAYOUTS.items()]
+NEEDED = [ADDRESS, PASSWORD, "smtp", "imap"]
+HEADERS = (
+    st.sampled_from(WRITERS)
+    | st.sampled_from(WRITERS).flatmap(st.permutations).map(tuple)
+    | st.lists(st.sampled_from([*NAMES, "note", "status", ""]), min_size=1, max_size=16).map(tuple)
+    | st.lists(st.sampled_from([*NAMES, "note", ""]), max_size=16)
+    .flatmap(lambda names: st.permutations([*names, *NEEDED]))
+    .map(tuple)
+)
+TARGET_OF = {folded(name): target for target, names in ALIASES.items() for name in (target, *names)}
+
+
+def good(header: str) -> st.SearchStrategy[str]:
+    """Make a cell of an account."""
+    return st.sampled_from(GOOD.get(TARGET_OF.get(folded(header), ""), [""]))
+
+
+def tricky(header: str) -> st.SearchStrategy[str]:
+    """Make a cell that may not be what it seems, mostly of the kind that belongs there."""
+    fitting = KINDS.get(TARGET_OF.get(folded(header), ""), TEXTS)
+    return st.sampled_from([*fitting, *BLANKS]) | st.sampled_from(ANYTHING)
+
+
+@st.composite
+def records(draw: st.DrawFn) -> tuple[Layout, list[tuple[int, list[str]] | Unreadable]]:
+    """Make a layout and some rows with numbers that go up, few cells of each changed."""
+    headers = draw(HEADERS)
+    accounts_of = st.tuples(*map(good, headers)).map(list)
+    number = 1
+    made: list[tuple[int, list[str]] | Unreadable] = []
+    for cells in draw(st.lists(accounts_of, min_size=1, max_size=10)):
+        number += draw(st.sampled_from([1, 1, 1, 2, 1000]))
+        for column in draw(st.lists(st.integers(0, len(headers) - 1), max_size=2)):
+            cells[column] = draw(tricky(headers[column]))
+        kept = draw(st.sampled_from([len(cells)] * 9 + [len(cells) // 2]))
+        made.append(draw(st.sampled_from([(number, cells[:kept])] * 15 + [Unreadable(number, "")])))
+    return find_columns(headers), made
+
+
+def plain(one: Examined) -> tuple[object, ...]:
+    """Return what a row is without the reader it came from."""
+    return (Accepted, one.row, one.address, one.account()) if isinstance(one, Accepted) else one
+
+
+@given(records(), st.booleans())
+def test_a_glance_sees_what_a_close_look_sees(
+    made: tuple[Layout, list[tuple[int, list[str]] | Unreadable]],
+    compiled: bool,  # noqa: FBT001  hypothesis gives it
+) -> None:
+    """The fast check accepts nothing that the rules reject, and reads and warns the same."""
+    layout, rows = made
+    fast, slow = Warnings(), Warnings()
+    reader = RowReader(layout, SeenAddresses(2), fast)
+    judge = RowReader(layout, SeenAddresses(), slow).judge
+    got = [*map(plain, reader.examine(iter(rows), compiled=compiled))]
+    assert got == [*map(plain, map(judge, rows))]
+    assert fast.texts() == slow.texts()
+
+
+@given(records())
+def test_rules_and_judgement_cannot_disagree(
+    made: tuple[Layout, list[tuple[int, list[str]] | Unreadable]],
+) -> None:
+    """A row is accepted where all rules hold; otherwise those that do not are its problems."""
+    layout, rows = made
+    reader = RowReader(layout, SeenAddresses(), Warnings())
+    first: dict[str, int] = {}
+    for row in rows:
+        if isinstance(row, Unreadable):
+            continue
+        values = dict(zip(FIELDS, reader.values(row[1]), strict=True))
+        broken = [field for field, value in values.items() if not RULES[field].holds(value)]
+        if values["emailServiceProvider"] == "sendgrid" and not values["imapHost"]:
+            settings = {"imapHost", "imapPort", "imapEncryption"}
+            broken = [field for field in broken if field not in settings - {"imapHost"}]
+        address = values["smtpEmailAddress"].lower()
+        match reader.judge(row):
+            case Accepted(number, shown, cells, _):
+                assert (broken, shown, cells) == ([], values["smtpEmailAddress"], row[1])
+                assert address not in first
+                first[address] = number
+            case Duplicate(_, shown, before):
+                assert shown == values["smtpEmailAddress"]
+                assert first[address] == before
+            case Rejected(_, shown, problems):
+                assert [problem.field for problem in problems] == broken != []
+                assert shown == (values["smtpEmailAddress"] if is_address(address) else "")
+                assert address not in first
+
+
+# Writing and reading.
+
+EDGELESS = st.text(
+    st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=20
+).filter(lambda text: text == text.strip())
+WORDS = EDGELESS.map(lambda text: text.replace(" ", "_"))
+LABELS = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,4})?", fullmatch=True)
+DOMAINS = st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: f"{'.'.join(labels)}.example")
+LOCAL = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Za-z0-9]{1,6})?", fullmatch=True)
+PORT_NUMBERS = st.integers(1, 65535).map(str)
+ENCRYPTED = st.sampled_from(ENCRYPTIONS)
+PERSONAL = {
+    provider: sorted(domain for domain, of in PROVIDER_OF_DOMAIN.items() if of == provider)
+    for provider in ("gmail", "microsoft")
+}
+ONE_FOR_BOTH = {
+    ADDRESS: ("smtpEmailAddress", "imapEmailAddress"),
+    PASSWORD: ("smtpPassword", "imapPassword"),
+}
+
+
+@st.composite
+def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
+    """Make the values of a valid account, as far as this header can tell them apart."""
+    layout = find_columns(header)
+    provider = draw(st.sampled_from(PROVIDERS))
+    own = DOMAINS.map("@{}".format)
+    domain = st.sampled_from(PERSONAL[provider]) if provider in PERSONAL else own
+    values = {
+        "emailServiceProvider": provider,
+        "fromFirstName": draw(WORDS),
+        "fromLastName": draw(EDGELESS),
+        "smtpEmailAddress": draw(LOCAL) + draw(domain),
+        "imapEmailAddress": draw(LOCAL) + draw(own),
+        **{f"{side}UserName": draw(EDGELESS) for side in ("smtp", "imap")},
+        **{f"{side}Password": draw(EDGELESS) for side in ("smtp", "imap")},
+        **{f"{side}Host": draw(DOMAINS) for side in ("smtp", "imap")},
+        **{f"{side}Port": draw(PORT_NUMBERS) for side in ("smtp", "imap")},
+        **{f"{side}Encryption": draw(ENCRYPTED) for side in ("smtp", "imap")},
+    }
+    for target, (smtp, imap) in ONE_FOR_BOTH.items():
+        if target in layout.columns and not {smtp, imap} & {*layout.columns}:
+            values[imap] = values[smtp]
+    return {field: values[field] for field in FIELDS}
+
+
+def written(header: str, values: dict[str, str]) -> str:
+    """Return what an account has in a column."""
+    target = TARGET_OF.get(folded(header), "")
+    if target == FULL_NAME:
+        return f"{values['fromFirstName']} {values['fromLastName']}"
+    return values.get(ONE_FOR_BOTH.get(target, (target,))[0], "")
+
+
+def carried(layout: Layout) -> set[str]:
+    """Return the fields that a layout has a column for."""
+    fields = {*layout.columns}
+    for target in fields & {*ONE_FOR_BOTH}:
+        fields |= {*ONE_FOR_BOTH[target]}
+    if FULL_NAME in fields:
+        fields |= {"fromFirstName", "fromLastName"}
+    return fields & {*FIELDS}
+
+
+def as_csv(table: list[list[str]], delimiter: str = ",") -> str:
+    """Write a table as text."""
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=delimiter).writerows(table)
+    return text.getvalue()
+
+
+def as_items(table: list[list[str]]) -> list[dict[str, str]]:
+    """Return the rows of a table as JSON has them."""
+    return [dict(zip(table[0], row, strict=True)) for row in table[1:]]
+
+
+def as_json(table: list[list[str]]) -> str:
+    """Write a table as a JSON array."""
+    return json.dumps(as_items(table), ensure_ascii=False)
+
+
+def as_lines(table: list[list[str]]) -> str:
+    """Write a table as JSON Lines."""
+    return "\n".join(json.dumps(item, ensure_ascii=False) for item in as_items(table))
+
+
+def as_workbook(table: list[list[str]]) -> bytes:
+    """Write a table as the first sheet of a workbook."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for row in table:
+        sheet.append(row)
+    for cell in chain.from_iterable(sheet.iter_rows()):
+        cell.data_type = "s"  # also what begins with "="
+    target = io.BytesIO()
+    book.save(target)
+    return target.getvalue()
+
+
+TEXT_FORMATS: list[Callable[[list[list[str]]], str]] = [
+    as_csv,
+    lambda table: as_csv(table, ";"),
+    lambda table: as_csv(table, "\t"),
+    as_json,
+    as_lines,
+]
+
+
+@st.composite
+def files(draw: st.DrawFn, table: list[list[str]]) -> bytes:
+    """Write a table in any format and encoding that can hold it."""
+    if draw(st.integers(0, 9)) == 0:
+        content = as_workbook(table)
+    else:
+        text = draw(st.sampled_from(TEXT_FORMATS))(table)
+        encoding = draw(st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]))
+        content = text.encode(encoding, errors="ignore")
+        assume(content.decode(encoding) == text)
+        assume(encoding != "cp1252" or text.isascii() or not is_utf_8(content))
+    return gzip.compress(content, 1) if draw(st.booleans()) else content
+
+
+def is_utf_8(content: bytes) -> bool:
+    """Say whether bytes can be read as UTF-8."""
+    try:
+        codecs.decode(content, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+@given(st.data(), st.sampled_from(WRITERS) | st.sampled_from(WRITERS).flatmap(st.permutations))
+def test_an_account_reads_back_from_any_layout_and_format(data: st.DataObject, header: Any) -> None:  # noqa: ANN401  tuple or list
+    """What a layout has a column for is read as it was; only what it lacks can be a problem."""
+    header = tuple(header)
+    made = data.draw(st.lists(accounts(header), min_size=1, max_size=3))
+    assume(len({values["smtpEmailAddress"].lower() for values in made}) == len(made))
+    table = [[*header], *([written(name, values) for name in header] for values in made)]
+    fields = carried(find_columns(header))
+    rows = [*open_accounts_file(io.BytesIO(data.draw(files(table)))).rows]
+    assert len(rows) == len(made)
+    for one, values in zip(rows, made, strict=True):
+        if isinstance(one, Accepted):
+            read = dict(zip(FIELDS, one.reader.values(one.cells), strict=True))
+            assert {field: read[field] for field in fields} == {
+                field: values[field] for field in fields
+            }
+        else:
+            assert isinstance(one, Rejected)
+            assert not {problem.field for problem in one.problems} & fields
+    # The service's own layout carries all there is.
+    assert fields != {*FIELDS} or all(isinstance(one, Accepted) for one in rows)
+
+
+# One after the other.
+
+BAD_ROWS = st.lists(
+    st.sampled_from(ANYTHING) | st.text(st.characters(codec="utf-8"), max_size=9),
+    min_size=5,
+    max_size=5,
+)
+COLUMNS = ["email", "password", "provider", "smtp_port", "from_name"]
+
+
+@given(st.lists(st.none() | BAD_ROWS, min_size=1, max_size=12), st.sampled_from(TEXT_FORMATS))
+def test_a_bad_row_never_stops_the_next(
+    bad: list[list[str] | None], write: Callable[[list[list[str]]], str]
+) -> None:
+    """Whatever stands in the rows around it, each good row is accepted with its number."""
+    account = ("abcdefghijklmnop", "gsuite", "465", "Robin Stone")
+    names = [f"good{at}@north.example" for at in range(len(bad))]
+    rows = [one or [name, *account] for one, name in zip(bad, names, strict=True)]
+    content = write([COLUMNS, *rows]).encode()
+    first = 1 if write in (as_json, as_lines) else 2
+    judged = {one.row: one for one in open_accounts_file(io.BytesIO(content)).rows}
+    number = first
+    for row, name in zip(rows, names, strict=True):
+        blank = not "".join(row).strip()
+        assert blank or number in judged
+        if row[0] == name:
+            one = judged[number]
+            assert isinstance(one, Accepted)
+            assert one.address == name
+        number += 1
