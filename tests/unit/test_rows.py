@@ -154,7 +154,9 @@ def test_a_list_or_an_object_is_no_value(value: object) -> None:
     """In a field that is used it is wrong, whatever the field takes; elsewhere it is harmless."""
     assert kinds(judged(json.dumps([row(ADDRESS) | {"tags": value}]).encode())) == [Accepted]
     for field in FIELDS:
-        rejected, good = judged(json.dumps([row(ADDRESS) | {field: value}, row("a@b.example")]).encode())
+        rejected, good = judged(
+            json.dumps([row(ADDRESS) | {field: value}, row("a@b.example")]).encode()
+        )
         assert isinstance(rejected, Rejected)
         assert field in [problem.field for problem in rejected.problems]
         assert isinstance(good, Accepted)
