@@ -9,7 +9,7 @@ from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
 
-SAVE_AS = "Save it as CSV (UTF-8) or as a JSON array and drop it again."
+SAVE_AS = "Save it as CSV, as an Excel workbook (.xlsx) or as JSON, and drop it again."
 NO_ROWS = SMALL.splitlines(keepends=True)[0]
 REFUSED = {"status": "refused", "workspace": "default", "failed": "0"}
 
@@ -40,14 +40,14 @@ def assert_refused(
     ("name", "content", "words"),
     [
         (
-            "latin-1.csv",
-            SMALL.replace(b"Robin", "Jürgen".encode("latin-1")),
-            ("It is neither UTF-8 text nor a known format (byte 0xfc).", SAVE_AS),
+            "picture.csv",
+            NO_ROWS + b"\xff\xfe\x80\x81",
+            ("It is neither text nor a format that can be read.", SAVE_AS),
         ),
         (
             "packed.csv",
             archive(),
-            ("It is an Excel workbook or a zip archive, which cannot be read.", SAVE_AS),
+            ("It is a zip archive, not an Excel workbook.", SAVE_AS),
         ),
         (
             "no rows.csv",
@@ -58,8 +58,8 @@ def assert_refused(
             "unknown columns.csv",
             b"Name,Box\nRobin,a@accounts.example\n",
             (
-                "None of its columns is smtpEmailAddress, the address of an account.",
-                "Name the columns emailServiceProvider, fromFirstName, fromLastName,",
+                "None of its columns is the address of an account.",
+                "the address is one of email, email_address, e_mail, from_email,",
             ),
         ),
     ],

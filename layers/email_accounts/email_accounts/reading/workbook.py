@@ -101,8 +101,8 @@ class _Archive:
         _refuse_bomb(members)
         self._members = {_name(member.filename): member for member in members}
         if "[content_types].xml" not in self._members:
-            kind = "OpenDocument file" if "content.xml" in self._members else "zip archive"
-            raise FileRefusedError(f"It is an {kind}, not an Excel workbook.", KNOWN_FORMATS)
+            kind = "an OpenDocument file" if "content.xml" in self._members else "a zip archive"
+            raise FileRefusedError(f"It is {kind}, not an Excel workbook.", KNOWN_FORMATS)
 
     def first_sheet(self) -> tuple[str, str]:
         """Return the names of the first visible sheet and of the shared texts, "" for none."""
