@@ -33,7 +33,7 @@ SMALL = accounts_file(
     "c@accounts.example",
 )
 SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 99 characters
-PATIENCE = 60.0
+PATIENCE = 180
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
