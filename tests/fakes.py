@@ -14,6 +14,7 @@ from typing import BinaryIO, TextIO
 
 from email_accounts.account import Account
 from email_accounts.batches import Plan
+from email_accounts.budget import Budget
 from email_accounts.delivery import Deliverer
 from email_accounts.errors import (
     ImporterError,
@@ -21,16 +22,17 @@ from email_accounts.errors import (
     ReportUnavailableError,
     RequestNotFoundError,
     UploadMissingError,
+    WorkspaceUnknownError,
 )
-from email_accounts.ledger import Batch, BatchState, Import, ImportState
-from email_accounts.ports import Message, Policy, Status, Step
+from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState, Walk
+from email_accounts.listing import AccountList
+from email_accounts.ports import Listed, Message, Policy, Remote, Status, Step
 from email_accounts.secret import Secret
 from email_accounts.submission import Submitter
 from email_accounts.tracking import Tracker
-from email_accounts.upload import Upload
+from email_accounts.upload import DEFAULT_WORKSPACE, Upload
 
 INBOX = "inbox"
-_MINUTE = 60.0
 
 
 class Journal:
@@ -71,7 +73,8 @@ class FakeLedger:
     journal: Journal
     _imports: dict[str, Import] = field(default_factory=dict)
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
-    _calls: dict[str, list[float]] = field(default_factory=dict)
+    _budgets: dict[str, Budget] = field(default_factory=dict)
+    _walks: dict[str, tuple[Walk, float]] = field(default_factory=dict)
 
     def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
         """Take an upload on, or take it over."""
@@ -80,7 +83,7 @@ class FakeLedger:
             return self.lease(import_id, now, lease_until)
         self.journal.effect("claim", import_id)
         self._imports[import_id] = Import(
-            import_id, upload, ImportState.RECEIVED, now, deadline, lease_until
+            import_id, upload, ImportState.RECEIVED, now, now, deadline, lease_until
         )
         return True
 
@@ -124,6 +127,9 @@ class FakeLedger:
         self._imports[import_id] = replace(
             self._received(import_id),
             state=ImportState.PLANNED,
+            batches=len(plan.batches),
+            rejected=plan.rejected,
+            duplicates=plan.duplicates,
             unknown_columns=tuple(unknown_columns),
         )
 
@@ -133,54 +139,160 @@ class FakeLedger:
         self.journal.effect("stop", reason)
         self._imports[import_id] = replace(imported, stopped=reason)
 
-    def look_from(self, import_id: str, number: int) -> None:
-        """Remember with which batch the next look begins."""
-        imported = self._known(import_id)
-        self.journal.effect("look from", number)
-        self._imports[import_id] = replace(imported, look_from=number)
-
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order, as they were when they were asked for."""
         batches = self._batches.get(import_id, {})
         yield from [batches[number] for number in sorted(batches)]
 
-    def intend(self, import_id: str, number: int, now: float) -> bool:
+    def intend(self, import_id: str, number: int, now: float, *, listing: bool) -> bool:
         """Remember, before a request, that it is being sent."""
         batch = self._batches.get(import_id, {}).get(number)
         if batch is None or batch.state is not BatchState.PLANNED:
             return False
         self.journal.effect("intend", number)
-        self._put(import_id, replace(batch, state=BatchState.SENDING, sent_at=now))
+        self._put(
+            import_id,
+            replace(
+                batch,
+                state=BatchState.SENDING,
+                sent=batch.sent + 1,
+                sent_at=now,
+                changed_at=now,
+                reason="",
+                listing=listing,
+            ),
+        )
         return True
 
     def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request being sent was not carried out."""
-        batch = self._batch(import_id, number, BatchState.SENDING)
+        """Remember that a request was not carried out."""
+        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.UNCONFIRMED)
         self.journal.effect("withdraw", number)
         self._put(import_id, replace(batch, state=BatchState.PLANNED))
 
-    def submitted(self, import_id: str, number: int, request_id: str) -> None:
-        """Remember the request id of a request being sent."""
+    def submitted(
+        self, import_id: str, number: int, request_id: str, now: float, look_at: float
+    ) -> None:
+        """Remember the request id of a request being sent, and when to look at it."""
         batch = self._batch(import_id, number, BatchState.SENDING)
         self.journal.effect("submitted", number)
-        self._put(import_id, replace(batch, state=BatchState.SUBMITTED, request_id=request_id))
+        self._put(
+            import_id,
+            replace(
+                batch,
+                state=BatchState.SUBMITTED,
+                request_id=request_id,
+                changed_at=now,
+                look_at=look_at,
+            ),
+        )
 
-    def settle(
-        self, import_id: str, number: int, state: BatchState, reason: str, *, report: bool
+    def unconfirmed(
+        self, import_id: str, number: int, reason: str, now: float, look_at: float
+    ) -> None:
+        """Remember that it is not known what became of a batch, and when to look for it."""
+        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.SUBMITTED)
+        self.journal.effect("unconfirmed", number)
+        self._put(
+            import_id,
+            replace(
+                batch,
+                state=BatchState.UNCONFIRMED,
+                reason=reason,
+                changed_at=now,
+                look_at=look_at,
+            ),
+        )
+
+    def looked(
+        self, import_id: str, number: int, look_at: float, *, reports_missed: int = 0
+    ) -> None:
+        """Remember when to look at a batch again."""
+        batch = self._batch(import_id, number, BatchState.SUBMITTED, BatchState.UNCONFIRMED)
+        self.journal.effect("looked", number)
+        self._put(import_id, replace(batch, look_at=look_at, reports_missed=reports_missed))
+
+    def settle(  # noqa: PLR0913  what is not named stays as it is usual
+        self,
+        import_id: str,
+        number: int,
+        state: BatchState,
+        now: float,
+        *,
+        reason: str = "",
+        report: bool = False,
+        listing: bool | None = None,
     ) -> None:
         """Remember how a batch ended."""
-        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.SUBMITTED)
+        batch = self._batch(import_id, number, *(one for one in BatchState if one not in FINAL))
         self.journal.effect("settle", (number, state))
-        self._put(import_id, replace(batch, state=state, reason=reason, report=report))
+        self._put(
+            import_id,
+            replace(
+                batch,
+                state=state,
+                reason=reason,
+                report=report,
+                changed_at=now,
+                listing=batch.listing if listing is None else listing,
+            ),
+        )
 
-    def take_call(self, workspace: str, now: float, calls_per_minute: int) -> float:
+    def take_call(
+        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    ) -> float:
         """Take one call out of the budget."""
-        calls = [at for at in self._calls.get(workspace, []) if at > now - _MINUTE]
-        if len(calls) >= calls_per_minute:
-            return calls[-calls_per_minute] + _MINUTE - now
-        self.journal.effect("take call", workspace)
-        self._calls[workspace] = [*calls, now]
-        return 0
+        budget = self._budgets.get(workspace, Budget())
+        after, wait = budget.take(holder, wanted, now, calls_per_minute)
+        self.journal.effect("wait" if wait else "take call", workspace)
+        self._budgets[workspace] = after
+        return wait
+
+    def close_budget(self, workspace: str, now: float, until: float) -> None:
+        """Let nobody call before a time."""
+        self.journal.effect("close budget", workspace)
+        self._budgets[workspace] = self._budgets.get(workspace, Budget()).closed(now, until)
+
+    def walk(self, owner: str) -> Walk | None:
+        """Return the last walk through the account list."""
+        return self._walks[owner][0] if owner in self._walks else None
+
+    def take_walk(
+        self, owner: str, seen: Walk | None, walk: Walk, now: float, lease_until: float
+    ) -> bool:
+        """Become the one who goes on with a walk, or begins one."""
+        last, leased_until = self._walks.get(owner, (None, 0.0))
+        if last != seen or leased_until > now:
+            return False
+        self.journal.effect("take walk", owner)
+        self._walks[owner] = walk, lease_until
+        return True
+
+    def walked(self, owner: str, walk: Walk) -> None:
+        """Remember how far a walk has come."""
+        self.journal.effect("walked", owner)
+        self._walks[owner] = walk, 0.0
+
+    def reopen(self, import_id: str, now: float, deadline: float) -> bool:
+        """Take an import up again that was answered."""
+        imported = self.get(import_id)
+        if imported.state is not ImportState.NOTIFIED:
+            return False
+        self.journal.effect("reopen", import_id)
+        for batch in list(self.batches(import_id)):
+            if batch.state in (BatchState.LISTED, BatchState.UNCONFIRMED):
+                state = BatchState.SUBMITTED if batch.request_id else BatchState.UNCONFIRMED
+                self._put(import_id, replace(batch, state=state, look_at=now, reports_missed=0))
+        self._imports[import_id] = replace(
+            imported,
+            state=ImportState.PLANNED,
+            began_at=now,
+            deadline=deadline,
+            lease_until=0.0,
+            resumed=imported.resumed + 1,
+            stopped="",
+        )
+        return True
 
     def notified(self, import_id: str) -> bool:
         """Remember that the message was sent."""
@@ -287,11 +399,14 @@ class FakeRemote:
     """The remote API; it completes a request at once unless that is in `running`.
 
     `failing` maps addresses to the reason why they cannot be connected. `connect_errors`,
-    `status_errors` and `report_errors` are what the next calls are answered with; None lets a
-    call through. `reports` replaces the report behind a link, `links` the link of a request.
+    `status_errors`, `report_errors` and `list_errors` are what the next calls are answered with;
+    None lets a call through. `reports` replaces the report behind a link, `links` the link of a
+    request. `accounts` is the account list, the oldest first, to which the accounts of a request
+    come at once; `closed` is for how long its answers allow no further call.
     """
 
     journal: Journal
+    clock: FakeClock = field(default_factory=FakeClock)
     failing: dict[str, str] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     connect_errors: deque[Exception | None] = field(default_factory=deque)
@@ -300,6 +415,10 @@ class FakeRemote:
     links: dict[str, str] = field(default_factory=dict)
     reports: dict[str, bytes] = field(default_factory=dict)
     requests: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    list_errors: deque[Exception | None] = field(default_factory=deque)
+    accounts: list[Listed] = field(default_factory=list)
+    page_size: int = 100
+    closed: float = 0.0
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Take accounts."""
@@ -307,8 +426,15 @@ class FakeRemote:
         self.journal.effect("connect", addresses)
         _raise_next(self.connect_errors)
         request_id = f"request-{len(self.requests) + 1}"
-        self.requests[request_id] = addresses
+        self.carry_out(request_id, addresses)
         return request_id
+
+    def carry_out(self, request_id: str, addresses: tuple[str, ...]) -> None:
+        """Take a request, so that its accounts are in the list."""
+        self.requests[request_id] = addresses
+        self.accounts += [
+            Listed(one.lower(), one not in self.failing, self.clock()) for one in addresses
+        ]
 
     def status(self, request_id: str) -> Status:
         """Show a request."""
@@ -328,6 +454,17 @@ class FakeRemote:
         if content is None:
             content = self._report(link)
         return nullcontext(iter([content[:7], content[7:]]))
+
+    def listed(self, page: int) -> list[Listed]:
+        """Show one page of the account list, the newest first."""
+        self.journal.effect("list", page)
+        _raise_next(self.list_errors)
+        newest_first = list(reversed(self.accounts))
+        return newest_first[(page - 1) * self.page_size : page * self.page_size]
+
+    def closed_for(self) -> float:
+        """Say how long no further call is allowed."""
+        return self.closed
 
     def _link(self, request_id: str) -> str:
         failed = any(address in self.failing for address in self.requests[request_id])
@@ -354,16 +491,16 @@ def _raise_next(errors: deque[Exception | None]) -> None:
 
 @dataclass(slots=True)
 class FakeExecutions:
-    """The executions: of each import its file and its first step."""
+    """The executions: of each name its import, its file and its first step."""
 
     journal: Journal
-    started: dict[str, tuple[str, Step]] = field(default_factory=dict)
+    started: dict[str, tuple[str, str, Step]] = field(default_factory=dict)
 
-    def start(self, import_id: str, file: str, step: Step) -> None:
-        """Start the one execution of an import."""
-        if import_id not in self.started:
-            self.journal.effect("start", import_id)
-            self.started[import_id] = (file, step)
+    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+        """Start an execution of an import."""
+        if name not in self.started:
+            self.journal.effect("start", name)
+            self.started[name] = (import_id, file, step)
 
 
 @dataclass(slots=True)
@@ -389,7 +526,8 @@ class World:
         self.ledger = FakeLedger(self.journal)
         self.uploads = FakeUploads()
         self.reports = FakeReports(self.journal)
-        self.remote = FakeRemote(self.journal)
+        self.remote = FakeRemote(self.journal, self.clock)
+        self.account_list = AccountList(self.ledger, FakeReports(self.journal), self.clock)
         self.executions = FakeExecutions(self.journal)
         self.notifications = FakeNotifications(self.journal)
         self.policy = Policy(
@@ -398,24 +536,45 @@ class World:
             first_look=10.0,
             longest_wait=300.0,
             deadline=21_600.0,
+            grace=600.0,
+            skip_connected=False,
             largest_file=1_000_000,
         )
+
+    def remote_of(self, workspace: str) -> Remote:
+        """Give the remote with the key of a workspace; there is the default one alone."""
+        if workspace != DEFAULT_WORKSPACE:
+            raise WorkspaceUnknownError(workspace)
+        return self.remote
 
     def submitter(self) -> Submitter:
         """Make what submits accounts."""
         return Submitter(
-            self.ledger, self.uploads, self.remote, self.executions, self.policy, self.clock
+            self.ledger,
+            self.uploads,
+            self.reports,
+            self.account_list,
+            self.remote_of,
+            self.executions,
+            self.policy,
+            self.clock,
         )
 
     def tracker(self) -> Tracker:
         """Make what checks the status."""
         return Tracker(
-            self.ledger, self.uploads, self.reports, self.remote, self.policy, self.clock
+            self.ledger,
+            self.uploads,
+            self.reports,
+            self.account_list,
+            self.remote_of,
+            self.policy,
+            self.clock,
         )
 
     def deliverer(self) -> Deliverer:
         """Make what delivers the report."""
-        return Deliverer(self.ledger, self.uploads, self.reports, self.notifications)
+        return Deliverer(self.ledger, self.uploads, self.reports, self.notifications, self.clock)
 
 
 @dataclass

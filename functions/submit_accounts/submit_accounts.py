@@ -1,6 +1,7 @@
 """Submits accounts: those of new uploads from the queue, or what is left of one import."""
 
 import json
+import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,19 @@ if TYPE_CHECKING:
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
-    """Answer the state machine with a step; the queue needs no answer.
+    """Answer the state machine with a step, the operator with whether an import is resumed.
 
-    What fails raises: the queue delivers the message again, and an upload that had been taken
-    on is not taken on twice.
+    The queue needs no answer. What fails raises: the queue delivers the message again, and an
+    upload that had been taken on is not taken on twice. At the last delivery the upload is given
+    up, which answers it.
     """
 
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
+    if "resume" in event:
+        logger.append_keys(import_id=event["resume"])
+        return {"resumed": _submitter().reopen(event["resume"])}
     if "importId" in event:
         logger.append_keys(import_id=event["importId"])
         return step_document(_submitter().resume(event["importId"], time_left))
@@ -34,7 +39,12 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
             continue
         upload = _submitter().identified(upload)
         logger.append_keys(import_id=upload.import_id, bucket=upload.bucket, key=upload.key)
-        step = _submitter().take(upload, time_left)
+        received = int(record["attributes"]["ApproximateReceiveCount"])
+        if received < int(os.environ["UPLOAD_ATTEMPTS"]):
+            step = _submitter().take(upload, time_left)
+        else:
+            logger.error("the last attempt: giving up")
+            step = _submitter().give_up(upload, time_left)
         logger.info("import taken on" if step else "import was taken on before")
     return None
 

@@ -4,8 +4,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from email_accounts.aws.services import ApiKeySecret
-from email_accounts.errors import ApiKeyMissingError
+from email_accounts.aws.services import ApiKeySecret, workspace_key
+from email_accounts.errors import ApiKeyMissingError, WorkspaceUnknownError
 from email_accounts.secret import Secret
 from tests.aws import new_name, new_secret
 
@@ -86,3 +86,57 @@ def test_a_key_that_no_header_can_carry_is_no_key(stored: str) -> None:
     with pytest.raises(ApiKeyMissingError) as caught:
         api_key(new_secret(stored))()
     assert stored not in str(caught.value)
+
+
+# Workspaces
+
+
+def new_workspace(name: str, key: str) -> str:
+    """Put the API key of a workspace under a name that nothing has yet; return what it is under."""
+    workspaces = new_name("stack/workspaces")
+    boto3.client("secretsmanager").create_secret(Name=f"{workspaces}/{name}", SecretString=key)
+    return workspaces
+
+
+@pytest.mark.parametrize("name", ["default", "sales", "Sales_2.north-1", "x" * 64])
+def test_a_workspace_has_the_key_of_its_secret(name: str) -> None:
+    """The secret is named by the workspace."""
+    workspaces = new_workspace(name, KEY)
+    assert workspace_key(boto3.client("secretsmanager"), workspaces, name)() == Secret(KEY)
+
+
+def test_a_workspace_without_a_secret_is_unknown() -> None:
+    """Neither the secret of another workspace nor an empty one of its own makes it one."""
+    workspaces = new_workspace("sales", " ")
+    client = boto3.client("secretsmanager")
+    for name in ("other", "sales"):
+        with pytest.raises(WorkspaceUnknownError, match=f"no workspace {name}"):
+            workspace_key(client, workspaces, name)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "märz 2026", "x" * 65, "sales\n", "*", "a b"])
+def test_what_cannot_name_a_secret_is_no_workspace(name: str) -> None:
+    """A folder of any name is answered, whatever Secrets Manager would say to it: nothing asks."""
+    client = boto3.client("secretsmanager")
+    client.meta.events.register("before-call.secretsmanager.*", lambda **_: pytest.fail("asked"))
+    with pytest.raises(WorkspaceUnknownError):
+        workspace_key(client, "workspaces", name)
+
+
+def test_the_default_workspace_is_there_without_a_key() -> None:
+    """It is part of the stack: what is missing is its key, and that is said when it is used."""
+    workspaces = new_workspace("default", " ")
+    key = workspace_key(boto3.client("secretsmanager"), workspaces, "default")
+    with pytest.raises(ApiKeyMissingError, match=f"{workspaces}/default: put it there") as caught:
+        key()
+    assert not isinstance(caught.value, WorkspaceUnknownError)
+
+
+def test_a_workspace_added_later_is_found() -> None:
+    """That there was none is not remembered."""
+    workspaces = new_workspace("default", KEY)
+    client = boto3.client("secretsmanager")
+    with pytest.raises(WorkspaceUnknownError):
+        workspace_key(client, workspaces, "sales")
+    client.create_secret(Name=f"{workspaces}/sales", SecretString="key of sales")
+    assert workspace_key(client, workspaces, "sales")() == Secret("key of sales")

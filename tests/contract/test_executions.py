@@ -31,8 +31,8 @@ def fake_machine() -> Machine:
 
     def started() -> dict[str, dict[str, object]]:
         return {
-            import_id: {"importId": import_id, "file": file, **step_document(step)}
-            for import_id, (file, step) in executions.started.items()
+            name: {"importId": import_id, "file": file, **step_document(step)}
+            for name, (import_id, file, step) in executions.started.items()
         }
 
     return Machine(executions, started)
@@ -58,7 +58,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 def test_an_execution_is_named_by_its_import(machine: Machine) -> None:
     """An execution is told the import, the file, what comes first and in how many seconds."""
-    machine.executions.start(ID, 'a "b" é.csv', Step(Step.CHECK, 10.0))
+    machine.executions.start(ID, ID, 'a "b" é.csv', Step(Step.CHECK, 10.0))
     assert machine.started() == {
         ID: {"importId": ID, "file": 'a "b" é.csv', "next": "check_status", "waitSeconds": 10}
     }
@@ -66,9 +66,9 @@ def test_an_execution_is_named_by_its_import(machine: Machine) -> None:
 
 def test_an_import_has_one_execution(machine: Machine) -> None:
     """Started again, with the same step or another, there is one execution: the first."""
-    machine.executions.start(ID, "a.csv", Step(Step.CHECK, 10.0))
-    machine.executions.start(ID, "a.csv", Step(Step.CHECK, 10.0))
-    machine.executions.start(ID, "a.csv", Step(Step.DELIVER))
+    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK, 10.0))
+    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK, 10.0))
+    machine.executions.start(ID, ID, "a.csv", Step(Step.DELIVER))
     assert [(name, one["next"]) for name, one in machine.started().items()] == [
         (ID, "check_status")
     ]
@@ -76,11 +76,23 @@ def test_an_import_has_one_execution(machine: Machine) -> None:
 
 def test_imports_have_executions_of_their_own(machine: Machine) -> None:
     """Two imports are two executions."""
-    machine.executions.start(ID, "a.csv", Step(Step.CHECK))
-    machine.executions.start(OTHER, "a.csv", Step(Step.DELIVER))
+    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK))
+    machine.executions.start(OTHER, OTHER, "a.csv", Step(Step.DELIVER))
     assert {name: one["next"] for name, one in machine.started().items()} == {
         ID: "check_status",
         OTHER: "deliver_report",
+    }
+
+
+def test_an_import_taken_up_again_has_another_execution(machine: Machine) -> None:
+    """A name of its own makes a second execution, which is told the same import."""
+    again = f"{ID}-2"
+    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK))
+    for _ in range(2):
+        machine.executions.start(again, ID, "a.csv", Step(Step.CHECK))
+    assert {name: one["importId"] for name, one in machine.started().items()} == {
+        ID: ID,
+        again: ID,
     }
 
 
@@ -96,10 +108,10 @@ def test_an_execution_that_has_ended_is_not_started_again() -> None:
     """The end of an execution does not free its name."""
     client, arn = boto3.client("stepfunctions"), new_state_machine()
     executions = TrackImport(client, arn)
-    executions.start(ID, "a.csv", Step(Step.CHECK))
+    executions.start(ID, ID, "a.csv", Step(Step.CHECK))
     (listed,) = client.list_executions(stateMachineArn=arn)["executions"]
     client.stop_execution(executionArn=listed["executionArn"])
-    executions.start(ID, "a.csv", Step(Step.CHECK))
+    executions.start(ID, ID, "a.csv", Step(Step.CHECK))
     assert len(client.list_executions(stateMachineArn=arn)["executions"]) == 1
 
 
@@ -107,4 +119,4 @@ def test_a_machine_that_is_not_there_is_no_success() -> None:
     """What could not be started raises, so that the queue delivers the upload again."""
     arn = "arn:aws:states:us-east-1:123456789012:stateMachine:none"
     with pytest.raises(ClientError):
-        TrackImport(boto3.client("stepfunctions"), arn).start(ID, "a.csv", Step(Step.CHECK))
+        TrackImport(boto3.client("stepfunctions"), arn).start(ID, ID, "a.csv", Step(Step.CHECK))

@@ -5,15 +5,16 @@ The real client speaks to the stand-in, a process of its own.
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from time import time
 
 import pytest
 
 from email_accounts.errors import ReportUnavailableError, RequestNotFoundError
-from email_accounts.ports import Remote, Status
+from email_accounts.ports import Listed, Remote, Status
 from email_accounts.remote import RemoteApi
 from email_accounts.reports import verdicts
-from tests.fakes import FakeApiKey, FakeRemote, Journal
+from tests.fakes import FakeApiKey, FakeClock, FakeRemote, Journal
 from tests.files import account
 from tests.standin import API_KEY, Server, start, stop
 
@@ -41,7 +42,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def service(request: pytest.FixtureRequest) -> Service:
     """Give a remote of either kind, which completes requests at once."""
     if request.param == "fake":
-        fake = FakeRemote(Journal(), failing={"kim@reach.example": "Sign-in refused"})
+        fake = FakeRemote(
+            Journal(), FakeClock(time()), failing={"kim@reach.example": "Sign-in refused"}
+        )
         return Service(fake, lambda: fake.running.update({"request-1", "request-2"}))
     server: Server = request.getfixturevalue("server")
     server.control("POST", "/reset")
@@ -96,3 +99,33 @@ def test_a_report_nobody_wrote_is_unavailable(service: Service) -> None:
         service.remote.report("http://127.0.0.1:9/request-99"),
     ):
         pytest.fail("there was a report")
+
+
+def test_an_account_is_listed_as_it_stands(service: Service) -> None:
+    """What was connected works, what could not be is there but does not; the newest come first."""
+    began = time()
+    service.remote.connect([GOOD])
+    service.remote.connect([FAILING])
+    listed = list(service.remote.listed(1))
+    assert [replace(one, created_at=None) for one in listed] == [
+        Listed("kim@reach.example", connected=False, created_at=None),
+        Listed("robin@reach.example", connected=True, created_at=None),
+    ]
+    assert all(one.created_at and abs(one.created_at - began) < 60 for one in listed)
+
+
+def test_a_list_ends_with_an_empty_page(service: Service) -> None:
+    """There are pages until there are no more accounts; before the first account there is none."""
+    assert list(service.remote.listed(1)) == []
+    accounts = [account(f"m{number}@reach.example") for number in range(130)]
+    for some in (accounts[:100], accounts[100:]):
+        service.remote.connect(some)
+    pages = [list(service.remote.listed(page)) for page in (1, 2, 3)]
+    assert [len(page) for page in pages] == [100, 30, 0]
+    assert len({one.address for page in pages for one in page}) == 130
+
+
+def test_an_answer_that_allows_further_calls_closes_nothing(service: Service) -> None:
+    """Usually the next call may be made at once."""
+    service.remote.connect([GOOD])
+    assert service.remote.closed_for() == 0

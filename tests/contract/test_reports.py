@@ -57,6 +57,15 @@ def test_a_report_reads_as_it_was_written(shelf: Shelf) -> None:
         assert report.read() == text
 
 
+def test_an_empty_report_reads_as_empty(shelf: Shelf) -> None:
+    """A report of nothing is there, and has nothing in it."""
+    with shelf.reports.writer(ID, NAME, "text/csv"):
+        pass
+    with shelf.reports.open(ID, NAME) as report:
+        assert report.read() == ""
+    assert list(shelf.content_types()) == [NAME]
+
+
 def test_a_report_names_its_type(shelf: Shelf) -> None:
     """A browser is told what a report is and how it is encoded."""
     for name, kind in ((NAME, "text/csv"), ("summary.json", "application/json")):
@@ -111,3 +120,17 @@ def test_the_address_of_a_report_leads_to_it() -> None:
     assert address == f"s3://{bucket}/imports/{ID}/{NAME}"
     key = address.removeprefix(f"s3://{bucket}/")
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"found"
+
+
+def test_reports_of_another_folder_lie_beside_the_others() -> None:
+    """What lies in one folder is not seen in the other, under the same names."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+    shelves = [ReportsBucket(s3, bucket), ReportsBucket(s3, bucket, "accounts")]
+    for at, reports in enumerate(shelves):
+        with reports.writer(ID, NAME, "text/csv") as report:
+            report.write(str(at))
+    for at, reports in enumerate(shelves):
+        with reports.open(ID, NAME) as report:
+            assert report.read() == str(at)
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == [f"accounts/{ID}/{NAME}", f"imports/{ID}/{NAME}"]

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -15,13 +16,15 @@ import boto3
 import botocore.client
 import pytest
 
+from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.runtime import Settings
 from email_accounts.upload import Upload
-from tests.aws import aws, new_bucket, new_secret, new_state_machine, new_table, new_topic, received
+from tests.aws import aws, new_bucket, new_name, new_state_machine, new_table, new_topic, received
 from tests.files import PASSWORD, accounts_file, row
 from tests.standin import API_KEY, Server
 from tests.template import ROOT, actions_of, template
 
+FIRST_LOOK = 0.05
 FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
 CONTENT = accounts_file(
     "robin@reach.example",
@@ -31,25 +34,28 @@ CONTENT = accounts_file(
 # What the template gives every function; the names of what tests make are put in by `Stack`.
 SETTINGS = {
     "API_BASE_URL": "http://127.0.0.1:9/v1",
-    "API_KEY_SECRET": "secret",
     "BATCH_SIZE": "100",
     "CALLS_PER_MINUTE": "20",
     "DEADLINE_HOURS": "6",
     "FIRST_LOOK_SECONDS": "10",
+    "GRACE_SECONDS": "600",
     "LEDGER_TABLE": "ledger",
     "LONGEST_WAIT_SECONDS": "300",
     "MAX_FILE_MEGABYTES": "500",
     "NOTIFICATION_TOPIC": "topic",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
+    "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
     "TRUSTED_REPORT_HOSTS": "",
+    "WORKSPACES": "workspaces",
 }
 NUMBERS = (
     "BATCH_SIZE",
     "CALLS_PER_MINUTE",
     "DEADLINE_HOURS",
     "FIRST_LOOK_SECONDS",
+    "GRACE_SECONDS",
     "LONGEST_WAIT_SECONDS",
     "MAX_FILE_MEGABYTES",
     "RETENTION_DAYS",
@@ -78,6 +84,7 @@ class Stack:
     reports: str
     queue: str
     machine: str
+    workspaces: str
     used: dict[str, set[str]] = field(default_factory=dict)
     running: str = ""
     processes: dict[str, ModuleType] = field(default_factory=dict)
@@ -98,12 +105,27 @@ class Stack:
             self.running = ""
         return json.loads(json.dumps(answer))
 
-    def started(self) -> list[dict[str, Any]]:
-        """Return what each execution was started with."""
+    def look(self, upload: Upload) -> Any:  # noqa: ANN401  JSON
+        """Invoke check_status when the first look is due."""
+        time.sleep(FIRST_LOOK)
+        return self.call("check_status", told("check_status", upload))
+
+    def executions(self) -> dict[str, dict[str, Any]]:
+        """Return what each execution was started with, by its name."""
         client = boto3.client("stepfunctions")
         listed = client.list_executions(stateMachineArn=self.machine)["executions"]
         shown = [client.describe_execution(executionArn=one["executionArn"]) for one in listed]
-        return [json.loads(one["input"]) for one in shown]
+        return {one["name"]: json.loads(one["input"]) for one in shown}
+
+    def started(self) -> list[dict[str, Any]]:
+        """Return what each execution was started with."""
+        return list(self.executions().values())
+
+    def add_workspace(self, name: str, key: str) -> None:
+        """Put the API key of a workspace where the functions look for it."""
+        boto3.client("secretsmanager").create_secret(
+            Name=f"{self.workspaces}/{name}", SecretString=key
+        )
 
     def report(self, import_id: str, name: str) -> str:
         """Read a report."""
@@ -131,15 +153,19 @@ def stack(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     """Make all that the functions need, with nothing in it."""
     with aws():
         topic, queue = new_topic()
-        stack = Stack(new_bucket(), new_bucket(), queue, new_state_machine())
+        workspaces = new_name("stack/workspaces")
+        stack = Stack(new_bucket(), new_bucket(), queue, new_state_machine(), workspaces)
+        stack.add_workspace("default", API_KEY)
         made = {
             "API_BASE_URL": f"{server.url}/v1",
-            "API_KEY_SECRET": new_secret(API_KEY),
+            "FIRST_LOOK_SECONDS": str(FIRST_LOOK),
             "LEDGER_TABLE": new_table(),
             "NOTIFICATION_TOPIC": topic,
             "REPORTS_BUCKET": stack.reports,
             "STATE_MACHINE": stack.machine,
             "TRUSTED_REPORT_HOSTS": "127.0.0.1",
+            "UPLOAD_ATTEMPTS": "5",
+            "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
         }
@@ -168,16 +194,55 @@ def watch(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 def event(name: str, *uploads: Upload) -> dict[str, Any]:
     """Return a sample event, its records telling of these uploads."""
     sample: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
-    for record, upload in zip(sample["Records"], uploads, strict=True):
-        body = json.loads(record["body"])
-        body["detail"]["bucket"]["name"] = upload.bucket
-        item = body["detail"]["object"]
-        assert item["key"] == upload.key
-        item["size"] = upload.size
-        if "version-id" in item:
-            item["version-id"] = upload.version
-        record["body"] = json.dumps(body)
-    return sample
+    records = zip(sample["Records"], uploads, strict=True)
+    return {"Records": [told_of(record, upload) for record, upload in records]}
+
+
+def told_of(record: dict[str, Any], upload: Upload) -> dict[str, Any]:
+    """Have a record, which is of the same key, tell of this upload."""
+    body = json.loads(record["body"])
+    body["detail"]["bucket"]["name"] = upload.bucket
+    item = body["detail"]["object"]
+    assert item["key"] == upload.key
+    item["size"] = upload.size
+    if "version-id" in item:
+        item["version-id"] = upload.version
+    return record | {"body": json.dumps(body)}
+
+
+def attempt(number: int, upload: Upload) -> dict[str, Any]:
+    """Return the event of an upload as the queue delivers it this time."""
+    delivered = event("put_object", upload)
+    delivered["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(number)
+    return delivered
+
+
+def failed(upload: Upload, status: str = "FAILED", cause: str | None = None) -> dict[str, Any]:
+    """Return what the queue of failures delivers of the execution of this upload's import.
+
+    Source: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
+    """
+    detail = {
+        "executionArn": f"arn:aws:states:us-east-1:123456789012:execution:x:{upload.import_id}",
+        "stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:x",
+        "name": upload.import_id,
+        "status": status,
+        "startDate": 1_795_339_800_000,
+        "stopDate": 1_795_339_860_000,
+        "input": json.dumps({"importId": upload.import_id}),
+        "output": None,
+        "error": None,
+        "cause": cause,
+    }
+    body = {
+        "version": "0",
+        "detail-type": "Step Functions Execution Status Change",
+        "source": "aws.states",
+        "account": "123456789012",
+        "region": "us-east-1",
+        "detail": detail,
+    }
+    return {"Records": [{"body": json.dumps(body), "eventSource": "aws:sqs"}]}
 
 
 def told(name: str, upload: Upload, **changed: str) -> dict[str, Any]:
@@ -242,7 +307,7 @@ def test_settings_have_the_units_of_the_domain() -> None:
     [
         ("put_object", "uploads/accounts.csv"),
         ("multipart", "uploads/large.csv"),
-        ("key_with_blanks_and_accents", "uploads/märz 2026/a+b %41 é.csv"),
+        ("key_with_blanks_and_accents", "uploads/default/märz 2026/a+b %41 é.csv"),
         ("without_version", "uploads/accounts.csv"),
     ],
 )
@@ -262,9 +327,9 @@ def test_an_upload_goes_the_whole_way(
         "importId": upload.import_id,
         "file": name,
         "next": "check_status",
-        "waitSeconds": 10,
+        "waitSeconds": 1,
     }
-    step = stack.call("check_status", told("check_status", upload))
+    step = stack.look(upload)
     assert step == {"next": "deliver_report", "waitSeconds": 0}
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer == {"importId": upload.import_id, "status": "partial"}
@@ -281,7 +346,7 @@ def test_an_upload_goes_the_whole_way(
         "duplicate": 0,
     }
     assert stack.report(upload.import_id, "outcome.csv").count("\r\n") == 4
-    assert [call["accounts"] for call in server.control("GET", "/calls")] == [2, None, None]
+    assert [call["accounts"] for call in server.control("GET", "/calls")] == [None, 2, None, None]
     printed = "".join(capsys.readouterr())
     assert PASSWORD not in printed
     assert API_KEY not in printed
@@ -320,7 +385,8 @@ def test_two_uploads_in_one_delivery_are_two_imports(stack: Stack, server: Serve
     )
     stack.call("submit_accounts", event("two_records", *uploads))
     assert {one["importId"] for one in stack.started()} == {one.import_id for one in uploads}
-    assert [call["accounts"] for call in server.control("GET", "/calls")] == [2, 1]
+    calls = [call["accounts"] for call in server.control("GET", "/calls")]
+    assert [accounts for accounts in calls if accounts] == [2, 1]
 
 
 def test_one_event_delivered_five_times_is_one_import(stack: Stack, server: Server) -> None:
@@ -329,7 +395,7 @@ def test_one_event_delivered_five_times_is_one_import(stack: Stack, server: Serv
     for _ in range(5):
         stack.call("submit_accounts", event("put_object", upload))
     assert len(stack.started()) == 1
-    assert len(server.control("GET", "/calls")) == 1
+    assert [call["accounts"] for call in server.control("GET", "/calls")] == [None, 2]
 
 
 def test_a_fault_is_not_hidden_from_the_queue(
@@ -350,16 +416,20 @@ def test_an_import_is_resumed(
 ) -> None:
     """With the budget spent the machine has the rest submitted when its turn comes."""
     monkeypatch.setenv("BATCH_SIZE", "1")
+    monkeypatch.setenv("SKIP_CONNECTED", "false")
+    monkeypatch.setenv("FIRST_LOOK_SECONDS", "100")
     monkeypatch.setenv("CALLS_PER_MINUTE", "1")
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
     resume = told("submit_accounts_resume", upload)
     step = stack.call("submit_accounts", resume)
     assert step["next"] == "submit_accounts"
-    assert 55 <= step["waitSeconds"] <= 60
-    monkeypatch.setenv("CALLS_PER_MINUTE", "2")
-    stack.processes.clear()
-    assert stack.call("submit_accounts", resume) == {"next": "check_status", "waitSeconds": 10}
+    assert 55 <= step["waitSeconds"] <= 63
+    boto3.client("dynamodb").delete_item(
+        TableName=os.environ["LEDGER_TABLE"],
+        Key={"pk": {"S": "BUDGET#default"}, "sk": {"S": "BUDGET"}},
+    )
+    assert stack.call("submit_accounts", resume) == {"next": "check_status", "waitSeconds": 100}
     assert len(server.control("GET", "/calls")) == 2
 
 
@@ -367,7 +437,7 @@ def test_a_second_delivery_of_the_answer_is_none(stack: Stack) -> None:
     """The machine may repeat a task: the message is sent once."""
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
-    stack.call("check_status", told("check_status", upload))
+    stack.look(upload)
     stack.call("deliver_report", told("deliver_report", upload))
     answer = stack.call("deliver_report", told("deliver_report", upload, failure="late"))
     assert answer == {"importId": upload.import_id}
@@ -385,15 +455,15 @@ def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
     assert failure in json.loads(str(message["Message"]))["trouble"]
 
 
-def test_a_wrong_key_is_one_call_and_one_message(
-    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -> None:
     """Five deliveries with a key that is refused: one call, one message that says so."""
-    monkeypatch.setenv("API_KEY_SECRET", new_secret("wrong-key"))
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
+    )
     upload = stack.upload("uploads/accounts.csv")
     for _ in range(5):
         stack.call("submit_accounts", event("put_object", upload))
-    assert stack.call("check_status", told("check_status", upload))["next"] == "deliver_report"
+    assert stack.look(upload)["next"] == "deliver_report"
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "stopped"
     assert len(server.control("GET", "/calls")) == 1
@@ -401,18 +471,183 @@ def test_a_wrong_key_is_one_call_and_one_message(
     assert "refused the API key" in json.loads(str(message["Message"]))["trouble"]
 
 
+# Workspaces
+
+
+def test_a_file_goes_with_the_key_of_its_workspace(stack: Stack, server: Server) -> None:
+    """The folder it lies in names the workspace, and that names the secret of its key."""
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
+    )
+    stack.add_workspace("sales", API_KEY)
+    upload = stack.upload("uploads/sales/accounts.csv")
+    stack.call("submit_accounts", moved(event_of_put_object(), upload))
+    assert stack.look(upload)["next"] == "deliver_report"
+    stack.call("deliver_report", told("deliver_report", upload))
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert (document["workspace"], document["status"]) == ("sales", "partial")
+    assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
+
+
+def test_a_file_of_an_unknown_workspace_is_answered(stack: Stack, server: Server) -> None:
+    """It is refused with a message; nothing is submitted, and its rows are not read."""
+    upload = stack.upload("uploads/märz 2026/accounts.csv")
+    stack.call("submit_accounts", moved(event_of_put_object(), upload))
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "refused"
+    (message,) = received(stack.queue)
+    assert "no workspace 'märz 2026'" in json.loads(str(message["Message"]))["trouble"]
+    assert server.control("GET", "/calls") == []
+
+
+def event_of_put_object() -> dict[str, Any]:
+    """Return the sample event of one upload."""
+    sample: dict[str, Any] = json.loads((ROOT / "events" / "put_object.json").read_text("utf-8"))
+    return sample
+
+
+def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
+    """Have an event tell of an upload under another key."""
+    (record,) = sample["Records"]
+    body = json.loads(record["body"])
+    body["detail"]["object"]["key"] = upload.key
+    record["body"] = json.dumps(body)
+    return {"Records": [told_of(record, upload)]}
+
+
+# Ends that are not as planned
+
+
+def test_the_last_delivery_is_answered(
+    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload that ends every attempt is given up at the last one: one message, no call."""
+    upload = stack.upload("uploads/accounts.csv")
+    with monkeypatch.context() as patched:
+        patched.setattr("email_accounts.submission.plan", crash)
+        for number in range(1, 5):
+            with pytest.raises(ZeroDivisionError):
+                stack.call("submit_accounts", attempt(number, upload))
+            let_the_lease_end(upload)
+        stack.call("submit_accounts", attempt(5, upload))
+    (execution,) = stack.started()
+    assert execution["next"] == "deliver_report"
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "refused"
+    (message,) = received(stack.queue)
+    assert "Every attempt to read it broke off" in str(message["Message"])
+    assert server.control("GET", "/calls") == []
+
+
+def crash(*_: object) -> None:
+    """Fail as no use-case expects."""
+    raise ZeroDivisionError
+
+
+def let_the_lease_end(upload: Upload) -> None:
+    """Let the time pass after which another attempt is made."""
+    boto3.client("dynamodb").update_item(
+        TableName=os.environ["LEDGER_TABLE"],
+        Key={"pk": {"S": f"IMPORT#{upload.import_id}"}, "sk": {"S": "IMPORT"}},
+        UpdateExpression="SET lease_until = :over",
+        ExpressionAttributeValues={":over": {"N": "0"}},
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "cause", "said"),
+    [
+        ("FAILED", "deliver_report failed with States.Timeout", "failed with States.Timeout"),
+        ("ABORTED", None, "its execution was aborted"),
+        ("TIMED_OUT", None, "its execution was timed_out"),
+    ],
+)
+def test_an_execution_that_ended_without_success_is_answered(
+    stack: Stack, status: str, cause: str | None, said: str
+) -> None:
+    """Whatever broke it off, the import has one answer, which says so; told twice, still one."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    for _ in range(2):
+        assert stack.call("deliver_report", failed(upload, status, cause)) is None
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert (document["status"], document["importId"]) == ("unfinished", upload.import_id)
+    assert said in document["trouble"]
+    assert stack.report(upload.import_id, "outcome.csv").count("\r\n") == 4
+
+
+def test_a_failure_after_the_answer_is_nothing(stack: Stack) -> None:
+    """An execution that failed after its answer costs no second message."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stack.look(upload)
+    stack.call("deliver_report", told("deliver_report", upload))
+    stack.call("deliver_report", failed(upload))
+    assert len(received(stack.queue)) == 1
+
+
+def test_the_message_comes_though_no_report_can_be_written(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the reports bucket the machine's delivery fails, and the last resort answers."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    monkeypatch.setenv("REPORTS_BUCKET", "no-such-bucket")
+    with pytest.raises(Exception, match="NoSuchBucket"):
+        stack.call("deliver_report", told("deliver_report", upload))
+    assert received(stack.queue) == []
+    stack.call("deliver_report", failed(upload, cause="deliver_report failed with NoSuchBucket"))
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert document["reports"] == {}
+    assert document["counts"]["rows"] == 3
+
+
+def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) -> None:
+    """There is a second execution, and at its end a second message; before the answer neither."""
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
+    )
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    resume = {"resume": upload.import_id}
+    assert stack.call("submit_accounts", resume) == {"resumed": False}
+    stack.call("deliver_report", told("deliver_report", upload))
+    boto3.client("secretsmanager").put_secret_value(
+        SecretId=f"{stack.workspaces}/default", SecretString=API_KEY
+    )
+    stack.processes.clear()
+    assert stack.call("submit_accounts", resume) == {"resumed": True}
+    assert stack.executions()[f"{upload.import_id}-2"]["importId"] == upload.import_id
+    stack.call("submit_accounts", told("submit_accounts_resume", upload))
+    assert stack.look(upload)["next"] == "deliver_report"
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "partial"
+    documents = [json.loads(str(one["Message"])) for one in received(stack.queue)]
+    assert sorted((one["answer"], one["status"]) for one in documents) == [
+        (1, "stopped"),
+        (2, "partial"),
+    ]
+    assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
+
+
 # Permissions
 
 
 def test_a_role_allows_what_its_function_calls_and_no_more(stack: Stack) -> None:
     """Over all ways through a function it makes every call its role allows, and no other."""
-    stack.call("submit_accounts", event("put_object", stack.upload("uploads/accounts.csv")))
+    lost = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", lost))
+    lose_the_answer(lost)
+    stack.look(lost)
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))
     gone = Upload(stack.inbox, "uploads/accounts.csv", "", 1)
     boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key)
     stack.call("submit_accounts", event("without_version", gone))
-    stack.call("check_status", told("check_status", upload))
+    stack.look(upload)
     stack.call("deliver_report", told("deliver_report", upload))
     roles = template()["Resources"]
     # What the platform does in a function's name, and what S3 asks for to answer 'not there'.
@@ -428,6 +663,13 @@ def test_a_role_allows_what_its_function_calls_and_no_more(stack: Stack) -> None
             if action.partition(":")[0] not in ("logs", "xray", "sqs")
         }
         assert renamed(stack.used[function]) == allowed - not_called, function
+
+
+def lose_the_answer(upload: Upload) -> None:
+    """Have it unknown what became of the first batch, so that it is looked for in the list."""
+    now = time.time()
+    ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"], 9999)
+    ledger.unconfirmed(upload.import_id, 1, "no answer came", now, now)
 
 
 def renamed(calls: set[str]) -> set[str]:

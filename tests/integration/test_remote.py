@@ -31,7 +31,7 @@ from email_accounts.errors import (
     ThrottledError,
     UnansweredError,
 )
-from email_accounts.ports import Status
+from email_accounts.ports import Listed, Status
 from email_accounts.remote import RemoteApi
 from tests.fakes import FakeApiKey
 from tests.files import PASSWORD, account
@@ -555,6 +555,116 @@ def test_an_unreadable_status_is_no_answer(service: Service) -> None:
     service.answers.append(said(200, b"<html>"))
     with pytest.raises(UnansweredError):
         api(service.url).status("1")
+
+
+# The account list
+
+
+LISTED = {
+    "id": "1Gz3xlNwr9",
+    "fromEmail": "Robin@Reach.example ",
+    "status": 1,
+    "createdAt": "2026-11-22T09:30:00.000Z",
+}
+CREATED_AT = 1_795_339_800.0
+
+
+def test_a_page_of_the_list_is_asked_for_newest_first(service: Service) -> None:
+    """One POST with the page, its size and the order; nothing is filtered."""
+    service.answers.append(said(200, {"payload": {"emails": []}}))
+    assert api(service.url).listed(3) == []
+    (call,) = service.calls
+    assert (call.method, call.path) == ("POST", "/email-accounts")
+    assert call.headers["x-api-key"] == KEY
+    assert json.loads(call.body) == {
+        "page": 3,
+        "pageSize": 100,
+        "sortByKey": "createdAt",
+        "sort": "desc",
+    }
+
+
+@pytest.mark.parametrize("body", [{"payload": {"emails": [LISTED]}}, {"emails": [LISTED]}])
+def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
+    """Its address is in lower case and without blanks around it."""
+    service.answers.append(said(200, body))
+    assert api(service.url).listed(1) == [
+        Listed("robin@reach.example", connected=True, created_at=CREATED_AT)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "connected"),
+    [(1, True), ("1", True), (0, False), (2, False), (None, False), ("active", False), (11, False)],
+)
+def test_an_account_of_status_one_works(
+    service: Service,
+    status: object,
+    connected: bool,  # noqa: FBT001  a case
+) -> None:
+    """Whatever else the service may say, it does not pass for connected."""
+    service.answers.append(said(200, {"emails": [LISTED | {"status": status}]}))
+    (one,) = api(service.url).listed(1)
+    assert one.connected is connected
+
+
+@pytest.mark.parametrize(
+    ("created_at", "seconds"),
+    [
+        ("2026-11-22T09:30:00Z", CREATED_AT),
+        ("2026-11-22T10:30:00+01:00", CREATED_AT),
+        (CREATED_AT, CREATED_AT),
+        (CREATED_AT * 1000, CREATED_AT),
+        (str(int(CREATED_AT)), CREATED_AT),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_the_time_of_an_account_is_a_date_or_an_epoch(
+    service: Service, created_at: object, seconds: float | None
+) -> None:
+    """What is neither is not known, and never taken for a time long ago."""
+    service.answers.append(said(200, {"emails": [LISTED | {"createdAt": created_at}]}))
+    (one,) = api(service.url).listed(1)
+    assert one.created_at == seconds
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"payload": {}}, {"emails": None}, {"emails": {}}, [], b"<html>", b""]
+)
+def test_an_unreadable_list_is_no_empty_one(service: Service, body: object) -> None:
+    """What is not understood must not pass for 'nothing has arrived'."""
+    service.answers.append(said(200, body))
+    with pytest.raises(UnansweredError):
+        api(service.url).listed(1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"x_ratelimit_remaining": "1", "x_ratelimit_reset": "33"}, 0),
+        ({"x_ratelimit_remaining": "many", "x_ratelimit_reset": "33"}, 0),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": "33"}, 33),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": iso_date(40)}, 40),
+        ({"x_ratelimit_remaining": "0", "retry_after": "9"}, 9),
+        ({"x_ratelimit_remaining": "0"}, 60),
+    ],
+)
+def test_an_answer_that_allows_no_further_call_says_for_how_long(
+    service: Service, headers: dict[str, str], seconds: float
+) -> None:
+    """It is the last answer that counts."""
+    service.answers.append(said(200, {"emails": []}, **headers))
+    service.answers.append(said(200, {"emails": []}))
+    client = api(service.url)
+    assert client.closed_for() == 0
+    client.listed(1)
+    assert client.closed_for() == pytest.approx(seconds)
+    client.listed(1)
+    assert client.closed_for() == 0
 
 
 # Reports

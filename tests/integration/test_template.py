@@ -118,7 +118,23 @@ def test_a_function_is_a_folder_of_its_name(name: str) -> None:
     assert (ROOT / "functions" / handler / f"{handler}.py").is_file()
     assert handler.replace("_", "") == name.lower()
     variables = FUNCTIONS[name]["Environment"]["Variables"]
-    assert variables == {"POWERTOOLS_SERVICE_NAME": handler}
+    assert variables["POWERTOOLS_SERVICE_NAME"] == handler
+
+
+def test_the_last_attempt_is_the_last_delivery_of_the_queue() -> None:
+    """The function gives an upload up at the very delivery after which the queue does."""
+    own = {
+        name: set(function["Environment"]["Variables"]) - {"POWERTOOLS_SERVICE_NAME"}
+        for name, function in FUNCTIONS.items()
+    }
+    assert own == {
+        "SubmitAccounts": {"UPLOAD_ATTEMPTS"},
+        "CheckStatus": set(),
+        "DeliverReport": set(),
+    }
+    attempts = FUNCTIONS["SubmitAccounts"]["Environment"]["Variables"]["UPLOAD_ATTEMPTS"]
+    redrive = RESOURCES["UploadQueue"]["Properties"]["RedrivePolicy"]
+    assert int(attempts) == redrive["maxReceiveCount"] >= 3
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -192,16 +208,14 @@ def test_the_machine_may_run_the_functions_it_runs() -> None:
         for statement in statements_of(ROLES["TrackImportRole"])
         for action in listed(statement["Action"])
     }
-    assert in_order(targets[name] for name in LAMBDA_TASKS) == in_order(
-        allowed["lambda:InvokeFunction"]
-    )
-    assert [targets["NotifyOfFailure"]] == allowed["sns:Publish"]
+    assert TASKS == LAMBDA_TASKS
+    assert in_order(iter(targets.values())) == in_order(allowed["lambda:InvokeFunction"])
+    assert {action.partition(":")[0] for action in allowed} == {"lambda", "logs", "xray"}
 
 
 def target(task: Mapping[str, Any]) -> str:
     """Return the placeholder of what a task calls."""
-    arguments = task["Arguments"]
-    placeholder: str = arguments.get("FunctionName", arguments.get("TopicArn"))
+    placeholder: str = task["Arguments"]["FunctionName"]
     return placeholder
 
 
@@ -226,10 +240,86 @@ def test_every_dead_letter_queue_has_an_alarm() -> None:
     assert dead <= watched
 
 
-def test_the_queue_waits_longer_than_the_function_runs() -> None:
+SOURCES = {
+    event["Properties"]["Queue"]["Fn::GetAtt"].removesuffix(".Arn"): name
+    for name, function in FUNCTIONS.items()
+    for event in function.get("Events", {}).values()
+}
+"""The function that takes from a queue, by the queue."""
+
+
+def test_every_queue_that_is_filled_is_emptied() -> None:
+    """Each queue but the dead letters' has a function that takes from it."""
+    assert SOURCES == {"UploadQueue": "SubmitAccounts", "FailureQueue": "DeliverReport"}
+    assert of_type("AWS::SQS::Queue").keys() - SOURCES.keys() == {"DeadLetterQueue"}
+
+
+@pytest.mark.parametrize("queue", SOURCES)
+def test_a_queue_waits_longer_than_its_function_runs(queue: str) -> None:
     """A message stays hidden six times as long as its function may run."""
     timeout = template()["Globals"]["Function"]["Timeout"]
-    assert RESOURCES["UploadQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+    assert RESOURCES[queue]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+
+
+@pytest.mark.parametrize("queue", SOURCES)
+def test_a_function_may_take_from_its_queue_alone(queue: str) -> None:
+    """Its role names the queue, and no other."""
+    role = ROLES[FUNCTIONS[SOURCES[queue]]["Role"]["Fn::GetAtt"].removesuffix(".Arn")]
+    (statement,) = [
+        one for one in statements_of(role) if str(one["Action"]).find("sqs:ReceiveMessage") >= 0
+    ]
+    assert listed(statement["Resource"]) == [{"Fn::GetAtt": f"{queue}.Arn"}]
+
+
+@pytest.mark.parametrize("queue", of_type("AWS::SQS::Queue"))
+def test_a_queue_is_encrypted_and_keeps_for_long(queue: str) -> None:
+    """What waits in it is not lost over a weekend, and every queue speaks TLS alone."""
+    properties = RESOURCES[queue]["Properties"]
+    assert properties["SqsManagedSseEnabled"] is True
+    assert properties["MessageRetentionPeriod"] == 14 * 86_400
+    policy = RESOURCES["QueuePolicy"]["Properties"]
+    assert {"Ref": queue} in policy["Queues"]
+    (tls,) = [one for one in policy["PolicyDocument"]["Statement"] if one["Sid"] == "TlsOnly"]
+    assert {"Fn::GetAtt": f"{queue}.Arn"} in tls["Resource"]
+
+
+@pytest.mark.parametrize("rule", of_type("AWS::Events::Rule"))
+def test_a_rule_may_send_where_it_sends(rule: str) -> None:
+    """Its queue and its dead letters take messages from it, and nothing else sends to them."""
+    targets = RESOURCES[rule]["Properties"]["Targets"]
+    wanted = [arn for one in targets for arn in (one["Arn"], one["DeadLetterConfig"]["Arn"])]
+    (statement,) = [
+        one
+        for one in RESOURCES["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+        if one["Effect"] == "Allow"
+        and one["Condition"]["ArnEquals"]["aws:SourceArn"] == {"Fn::GetAtt": f"{rule}.Arn"}
+    ]
+    assert in_order(statement["Resource"]) == in_order(wanted)
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+
+
+def test_every_end_without_success_is_told() -> None:
+    """An execution of the machine that fails, times out or is stopped goes to the last resort."""
+    rule = RESOURCES["FailureRule"]["Properties"]
+    assert rule["EventPattern"] == {
+        "source": ["aws.states"],
+        "detail-type": ["Step Functions Execution Status Change"],
+        "detail": {
+            "stateMachineArn": [{"Ref": "TrackImport"}],
+            "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        },
+    }
+    assert [one["Arn"] for one in rule["Targets"]] == [{"Fn::GetAtt": "FailureQueue.Arn"}]
+
+
+def test_imports_can_be_listed_by_day() -> None:
+    """The index has the keys that the ledger writes, and all of an import."""
+    table = RESOURCES["LedgerTable"]["Properties"]
+    (index,) = table["GlobalSecondaryIndexes"]
+    assert [key["AttributeName"] for key in index["KeySchema"]] == ["day", "received_at"]
+    assert index["Projection"] == {"ProjectionType": "ALL"}
+    keys = {key["AttributeName"] for key in (*table["KeySchema"], *index["KeySchema"])}
+    assert {one["AttributeName"] for one in table["AttributeDefinitions"]} == keys
 
 
 @pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
@@ -281,20 +371,22 @@ def test_every_state_is_reached() -> None:
 
 @pytest.mark.parametrize("name", STATES)
 def test_every_state_leads_to_an_answer(name: str) -> None:
-    """From every state before it there is a way to the delivery or to its replacement."""
+    """From every state before it there is a way to the delivery; a failure goes to a queue."""
     if name != "ImportFailed":
-        assert reachable(name) & {"DeliverReport", "NotifyOfFailure"}
+        assert "DeliverReport" in reachable(name)
+    else:
+        assert STATES[name]["Type"] == "Fail"
 
 
 @pytest.mark.parametrize("name", LAMBDA_TASKS)
 def test_a_task_that_fails_ends_in_an_answer(name: str) -> None:
-    """Every fault is tried again and then caught: by the delivery, and its own by a message."""
+    """Every fault is tried again and then caught: by the delivery, its own by a failure."""
     task = LAMBDA_TASKS[name]
     retried = {error for retry in task["Retry"] for error in retry["ErrorEquals"]}
     assert {"States.ALL", "Lambda.TooManyRequestsException"} <= retried
     (catch,) = task["Catch"]
     assert catch["ErrorEquals"] == ["States.ALL"]
-    assert catch["Next"] == ("NotifyOfFailure" if name == "DeliverReport" else "DeliverReport")
+    assert catch["Next"] == ("ImportFailed" if name == "DeliverReport" else "DeliverReport")
     assert "failed with" in catch["Assign"]["failure"]
     assert RESOURCES[name]["Properties"]["Handler"].split(".")[0] in catch["Assign"]["failure"]
 
@@ -305,12 +397,9 @@ def test_a_task_outlasts_its_function(name: str) -> None:
     assert LAMBDA_TASKS[name]["TimeoutSeconds"] > template()["Globals"]["Function"]["Timeout"]
 
 
-def test_the_last_message_is_tried_again() -> None:
-    """When delivering failed, the message that says so does not fail at the first attempt."""
-    (retry,) = STATES["NotifyOfFailure"]["Retry"]
-    assert retry["ErrorEquals"] == ["States.ALL"]
-    assert retry["MaxAttempts"] >= 3
-    assert STATES["NotifyOfFailure"]["Next"] == "ImportFailed"
+def test_a_failure_says_what_failed() -> None:
+    """The last resort reads from the cause what broke the import off."""
+    assert "failure" in STATES["ImportFailed"]["Cause"]
 
 
 def test_the_machine_outlasts_the_longest_deadline() -> None:

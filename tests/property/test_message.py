@@ -7,7 +7,7 @@ from email_accounts.message import subject
 from email_accounts.outcomes import Outcome
 
 COUNTS = st.dictionaries(st.sampled_from(Outcome), st.integers(1, 2_500_000), min_size=1)
-PREFIXES = st.sampled_from(["", "stopped, ", "not finished, "])
+PREFIXES = st.sampled_from(["", "stopped, ", "not finished, ", "resumed, stopped, "])
 NAMES = st.text(min_size=1, max_size=200) | st.text("abc: ,5failed.csv", min_size=1, max_size=120)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,11 @@ from email_accounts.errors import (
     RequestRefusedError,
     UnansweredError,
 )
+from email_accounts.ledger import ImportState
 from email_accounts.message import ImportStatus
-from email_accounts.ports import Message
-from email_accounts.submission import SAFE_MARGIN
+from email_accounts.pacing import SAFE_MARGIN
+from email_accounts.ports import Listed, Message, Step
+from email_accounts.tracking import NO_PROGRESS
 from email_accounts.upload import Upload
 from tests.fakes import World
 from tests.files import PASSWORD, accounts_file, row
@@ -44,10 +47,23 @@ def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
 
 
 def looked_at(world: World, *rows: str | dict[str, str]) -> Upload:
-    """Submit a file and look once."""
+    """Submit a file and look until there is no more to look for."""
     upload = submitted(world, *rows)
-    world.tracker().look(upload.import_id, plenty)
+    follow(world, upload)
     return upload
+
+
+def follow(world: World, upload: Upload, *, looks: int = 100) -> None:
+    """Do what each step says, as the state machine does, up to the delivery or so many looks."""
+    world.clock.advance(world.policy.first_look)
+    for _ in range(looks):
+        step = world.tracker().look(upload.import_id, plenty)
+        while step.next == Step.SUBMIT:
+            world.clock.advance(step.wait_seconds)
+            step = world.submitter().resume(upload.import_id, plenty)
+        if step.next == Step.DELIVER:
+            break
+        world.clock.advance(step.wait_seconds)
 
 
 def delivered(world: World, upload: Upload, failure: str = "") -> Message:
@@ -78,9 +94,11 @@ def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
 
 
 def everything(world: World) -> Upload:
-    """Let a file end with an outcome of every kind that there is so far."""
+    """Let a file end with an outcome of every kind that there is."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.remote.accounts.append(Listed(ADDRESSES[3], connected=True, created_at=0.0))
     world.remote.failing[ADDRESSES[1]] = "Sign-in refused"
-    world.remote.connect_errors.extend([None, None, UnansweredError("no answer came")])
+    world.remote.connect_errors.extend([None, None, *[UnansweredError("no answer came")] * 3])
     return looked_at(
         world,
         *(ADDRESSES[0], ADDRESSES[1], row("bad@reach.example", smtpPort="0", imapHost="-")),
@@ -97,7 +115,7 @@ def test_every_row_ends_with_one_outcome(world: World) -> None:
         ("3", "failed"),
         ("4", "rejected"),
         ("5", "connected"),
-        ("6", "connected"),
+        ("6", "already_connected"),
         ("7", "duplicate"),
         ("8", "unconfirmed"),
     ]
@@ -113,7 +131,7 @@ def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
     assert "smtpPort: this is not a port. Give a number" in reasons["4"]
     assert "imapHost: this is not the name of a mail server." in reasons["4"]
     assert reasons["7"] == "the same address as in row 2"
-    assert reasons["8"] == "no answer came"
+    assert reasons["8"] == "no answer came; the account list does not show it"
 
 
 def test_the_counts_add_up(world: World) -> None:
@@ -126,7 +144,8 @@ def test_the_counts_add_up(world: World) -> None:
     assert {name: count for name, count in told.items() if count} == counts
     assert json.loads(message.document)["counts"] == {"rows": 7, **told}
     assert message.subject == (
-        "accounts.csv: 3 connected, 1 failed, 1 unconfirmed, 1 rejected, 1 duplicate"
+        "accounts.csv: 2 connected, 1 already connected, 1 failed, 1 unconfirmed, 1 rejected, "
+        "1 duplicate"
     )
     assert message.attributes == {"status": "partial", "workspace": "default", "failed": 1}
 
@@ -140,7 +159,7 @@ def test_the_summary_names_every_request(world: World) -> None:
         (one["batch"], one["firstRow"], one["lastRow"], one["accounts"], one["requestId"])
         for one in batches
     ] == [(1, 2, 3, 2, "request-1"), (2, 5, 6, 2, "request-2"), (3, 8, 8, 1, "")]
-    assert [one["state"] for one in batches] == ["completed", "completed", "unconfirmed"]
+    assert [one["state"] for one in batches] == ["completed", "completed", "listed"]
 
 
 def test_the_message_says_where_the_reports_lie(world: World) -> None:
@@ -290,6 +309,7 @@ def test_an_import_past_its_deadline_says_what_is_known(world: World) -> None:
     left = iter([300.0, 300.0, 300.0, SAFE_MARGIN - 1])
     world.submitter().take(upload, lambda: next(left))
     world.remote.running.add("request-2")
+    world.clock.advance(10)
     world.tracker().look(upload.import_id, plenty)
     message = delivered(world, upload)
     assert message.attributes["status"] == "unfinished"
@@ -322,16 +342,199 @@ def test_a_refused_request_fails_its_rows(world: World) -> None:
     )
 
 
-def test_a_missing_report_confirms_nothing(world: World) -> None:
-    """Without its report a batch is unconfirmed, row by row."""
+def test_a_missing_report_is_made_up_for_by_the_list(world: World) -> None:
+    """Without its report a batch is answered with what the account list shows, row by row."""
     world.remote.failing[ADDRESSES[0]] = "Sign-in refused"
-    world.remote.report_errors.append(ReportUnavailableError("HTTP 404"))
-    upload = looked_at(world)
-    delivered(world, upload)
-    assert brief(world, upload)[:3] == [
-        *(("2", "unconfirmed"), ("3", "unconfirmed")),
-        ("4", "connected"),
+    world.remote.report_errors.extend([ReportUnavailableError("HTTP 404")] * 3)
+    upload = submitted(world)
+    world.remote.accounts.pop(1)
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "partial"
+    assert brief(world, upload) == [
+        *(("2", "failed"), ("3", "unconfirmed")),
+        *(("4", "connected"), ("5", "connected"), ("6", "connected")),
     ]
+    reasons = [one["reason"] for one in outcome(world, upload)]
+    assert reasons[0] == "the service has saved it, but it does not work there"
+    assert reasons[1] == (
+        "the service finished, but its report is missing: HTTP 404; "
+        "the account list does not show it"
+    )
+
+
+def test_a_batch_whose_answer_was_lost_is_answered_by_the_list(world: World) -> None:
+    """Where the list shows every account connected, nobody need know that an answer was lost."""
+    world.remote.connect_errors.append(UnansweredError("no answer came"))
+    upload = submitted(world, *ADDRESSES[:2])
+    world.remote.carry_out("lost", ADDRESSES[:2])
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "complete"
+    assert message.subject == "accounts.csv: 2 connected"
+
+
+def test_what_was_connected_before_is_complete(world: World) -> None:
+    """A file dropped a second time needs nobody: everything in it is connected already."""
+    world.policy = replace(world.policy, skip_connected=True)
+    looked_at(world)
+    world.clock.advance(3600)
+    upload = looked_at(world)
+    message = delivered(world, upload)
+    assert message.subject == "accounts.csv: 5 already connected"
+    assert message.attributes["status"] == "complete"
+    assert world.journal.names().count("connect") == 3
+
+
+def test_a_service_that_makes_no_progress_is_named(world: World) -> None:
+    """Rows that neither the service nor its list tells of are unconfirmed, and it says why."""
+    upload = submitted(world)
+    world.remote.running.update(world.remote.requests)
+    world.remote.accounts.pop(1)
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "unfinished"
+    assert NO_PROGRESS in message.mail
+    assert Counter(one["outcome"] for one in outcome(world, upload)) == {
+        "connected": 4,
+        "unconfirmed": 1,
+    }
+
+
+def test_no_progress_that_the_list_makes_up_for_is_none(world: World) -> None:
+    """Where the list shows everything connected, the import is complete."""
+    upload = submitted(world)
+    world.remote.running.update(world.remote.requests)
+    follow(world, upload)
+    assert delivered(world, upload).attributes["status"] == "complete"
+
+
+# Where the rows cannot be named
+
+
+def test_a_file_deleted_before_its_answer_is_counted(world: World) -> None:
+    """What the ledger knows is told, though no row can be named; there are no reports."""
+    bad = row("bad@reach.example", smtpPort="0")
+    world.remote.failing[ADDRESSES[2]] = "Sign-in refused"
+    world.remote.connect_errors.extend([None, None, RequestRefusedError("no (HTTP 400)")])
+    upload = looked_at(world, *ADDRESSES, bad, ADDRESSES[0])
+    world.uploads.delete_version(upload)
+    message = delivered(world, upload)
+    assert message.subject == (
+        "accounts.csv: not finished, 2 connected, 1 failed, 2 unconfirmed, 1 rejected, 1 duplicate"
+    )
+    assert "the file was deleted before its answer could be written" in message.mail
+    document = json.loads(message.document)
+    assert document["reports"] == {}
+    assert document["counts"]["rows"] == 7
+    assert OUTCOME_NAME not in {name for _, name in world.reports.texts}
+
+
+def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
+    """Its deletion stops the import; what was not sent has failed."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, 300.0, 0.0])
+    world.submitter().take(upload, lambda: next(left))
+    world.uploads.delete_version(upload)
+    world.submitter().resume(upload.import_id, plenty)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "stopped"
+    counts = json.loads(message.document)["counts"]
+    assert counts["unconfirmed"] + counts["failed"] == counts["rows"] == 5
+
+
+def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
+    """Without the file nobody can tell how many of a batch had been left out of it."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.remote.accounts.append(Listed(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = looked_at(world)
+    world.uploads.delete_version(upload)
+    counts = json.loads(delivered(world, upload).document)["counts"]
+    assert (counts["connected"], counts["unconfirmed"]) == (3, 2)
+
+
+@pytest.fixture
+def broken(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Give a world in which no report can be written."""
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("no reports today")
+
+    monkeypatch.setattr(type(world.reports), "writer", fail)
+    return world
+
+
+def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
+    """Before the last resort the delivery fails, and nothing has been sent."""
+    upload = looked_at(broken)
+    with pytest.raises(ConnectionError):
+        broken.deliverer().deliver(upload.import_id)
+    assert broken.notifications.messages == []
+    assert broken.ledger.get(upload.import_id).state is ImportState.PLANNED
+
+
+def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
+    """There is an answer: what broke off, what the ledger knows, and what to do."""
+    upload = looked_at(broken)
+    failure = "deliver_report failed with ConnectionError"
+    answer = broken.deliverer().deliver(upload.import_id, failure, last_resort=True)
+    assert answer is not None
+    assert (answer.status, answer.reports) == (ImportStatus.UNFINISHED, {})
+    (message,) = broken.notifications.messages
+    assert message.subject == "accounts.csv: not finished, 5 connected"
+    assert failure in message.mail
+    assert "email-accounts resume" in message.mail
+    assert broken.ledger.get(upload.import_id).state is ImportState.NOTIFIED
+
+
+def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
+    """An execution that failed for another reason does not cost the rows their names."""
+    upload = looked_at(world)
+    answer = world.deliverer().deliver(upload.import_id, "it was aborted", last_resort=True)
+    assert answer is not None
+    assert answer.reports.keys() == {"outcome", "summary"}
+    assert len(outcome(world, upload)) == 5
+
+
+def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None:
+    """A failure told after the answer, or told twice, sends nothing."""
+    upload = looked_at(broken)
+    for _ in range(2):
+        answer = broken.deliverer().deliver(upload.import_id, "failed", last_resort=True)
+    assert answer is None
+    assert len(broken.notifications.messages) == 1
+
+
+def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> None:
+    """What is wrong with the file is still what its owner has to know."""
+    upload = broken.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
+    broken.submitter().take(upload, plenty)
+    broken.deliverer().deliver(upload.import_id, "it failed", last_resort=True)
+    (message,) = broken.notifications.messages
+    assert message.attributes["status"] == "refused"
+    assert "It is a PDF." in message.mail
+
+
+# Taken up again
+
+
+def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
+    """After a resumption there is a second message, and the reports say how it stands now."""
+    refused = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+    world.remote.connect_errors.extend([None, refused])
+    upload = submitted(world)
+    assert delivered(world, upload).attributes["status"] == "stopped"
+    assert world.submitter().reopen(upload.import_id)
+    follow(world, upload)
+    answer = world.deliverer().deliver(upload.import_id)
+    assert answer is not None
+    assert answer.status is ImportStatus.COMPLETE
+    first, second = world.notifications.messages
+    assert second.subject == "accounts.csv: resumed, 5 connected"
+    assert [json.loads(one.document)["answer"] for one in (first, second)] == [1, 2]
+    assert [one["outcome"] for one in outcome(world, upload)] == ["connected"] * 5
+    assert summary(world, upload)["answer"] == 2
+    assert world.deliverer().deliver(upload.import_id) is None
 
 
 # Once

@@ -1,6 +1,7 @@
 """The answer as people and machines get it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,7 @@ def answer(
         upload,
         ImportState.PLANNED,
         received_at=0.0,
+        began_at=0.0,
         deadline=1.0,
         lease_until=0.0,
         unknown_columns=unknown_columns,
@@ -187,6 +189,7 @@ def test_the_document_holds_the_answer_for_machines() -> None:
     assert document == made.document()
     assert document["schema"] == 1
     assert document["importId"] == made.imported.id
+    assert (document["answer"], document["workspace"]) == (1, "default")
     assert document["status"] == "partial"
     assert document["headline"] == made.headline
     assert document["file"] == {
@@ -227,3 +230,19 @@ def test_the_attributes_let_subscribers_choose() -> None:
     message = message_of(answer(SAMPLE_COUNTS))
     assert message.attributes == {"status": "partial", "workspace": "default", "failed": 6}
     assert message_of(answer({})).attributes["failed"] == 0
+
+
+def test_a_file_of_another_workspace_says_so() -> None:
+    """Subscribers of a workspace get what lies in its folder."""
+    made = answer(SAMPLE_COUNTS, key="uploads/sales/accounts.csv")
+    message = message_of(made)
+    assert message.attributes["workspace"] == "sales"
+    assert json.loads(message.document)["workspace"] == "sales"
+
+
+def test_a_supplementary_answer_says_so() -> None:
+    """Whoever reads two answers to one file knows which is the later one, and of which kind."""
+    first = answer({Outcome.UNCONFIRMED: 3}, ImportStatus.UNFINISHED)
+    message = message_of(replace(first, imported=replace(first.imported, resumed=2)))
+    assert message.subject == "accounts.csv: resumed, not finished, 3 unconfirmed"
+    assert json.loads(message.document)["answer"] == 3

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from email_accounts.batches import BatchRange, plan
+from email_accounts.evidence import Standing
 from email_accounts.ledger import Batch, BatchState
 from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
 from email_accounts.reading import open_accounts_file
@@ -19,25 +20,42 @@ def told(
     content: bytes,
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
+    standings: dict[int, dict[str, Standing]] | None = None,
 ) -> list[RowOutcome]:
-    """Return the outcome of each row, with the verdicts of each batch by its number."""
+    """Return the outcome of each row, with what is known on each batch by its number."""
     read = outcomes(
         open_accounts_file(io.BytesIO(content)).rows,
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
+        lambda batch: (standings or {})[batch.number],
         TROUBLE,
     )
     return list(read)
 
 
-def one_batch(state: BatchState, reason: str = "", *, report: bool = False) -> list[Batch]:
+def one_batch(
+    state: BatchState, reason: str = "", *, report: bool = False, listing: bool = False
+) -> list[Batch]:
     """Make the only batch of a file with one row."""
-    return [Batch(BatchRange(1, 2, 2, 1), state, "r1", 0.0, reason, report)]
+    return [
+        Batch(
+            BatchRange(1, 2, 2, 1),
+            state,
+            request_id="r1",
+            reason=reason,
+            report=report,
+            listing=listing,
+        )
+    ]
 
 
-def the_one(batches: list[Batch], *verdicts: tuple[str, Verdict]) -> RowOutcome:
+def the_one(
+    batches: list[Batch], *verdicts: tuple[str, Verdict], standing: Standing | None = None
+) -> RowOutcome:
     """Return the outcome of the only row of a file."""
-    (outcome,) = told(accounts_file("Robin@north.example"), batches, {1: dict(verdicts)})
+    standings = {"robin@north.example": standing} if standing else {}
+    content = accounts_file("Robin@north.example")
+    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: standings})
     assert (outcome.row, outcome.address) == (2, "Robin@north.example")
     return outcome
 
@@ -49,8 +67,6 @@ def the_one(batches: list[Batch], *verdicts: tuple[str, Verdict]) -> RowOutcome:
         (BatchState.REFUSED, Outcome.FAILED, "the service refused the request: why"),
         (BatchState.UNCONFIRMED, Outcome.UNCONFIRMED, "why"),
         (BatchState.PLANNED, Outcome.FAILED, f"not sent: {TROUBLE}"),
-        (BatchState.SENDING, Outcome.UNCONFIRMED, TROUBLE),
-        (BatchState.SUBMITTED, Outcome.UNCONFIRMED, TROUBLE),
     ],
 )
 def test_the_state_of_a_batch_decides_about_its_rows(
@@ -59,6 +75,13 @@ def test_the_state_of_a_batch_decides_about_its_rows(
     """Sent and complete is connected; what may have been sent is never called failed."""
     got = the_one(one_batch(state, "why"))
     assert (got.outcome, got.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize("state", [BatchState.SENDING, BatchState.SUBMITTED])
+def test_what_was_not_finished_is_unconfirmed(state: BatchState) -> None:
+    """A batch under way has no reason of its own: what ended the import early is its reason."""
+    got = the_one(one_batch(state))
+    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, TROUBLE)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +111,44 @@ def test_a_row_that_a_report_of_failures_does_not_name_is_connected() -> None:
     assert got.outcome is Outcome.CONNECTED
 
 
+@pytest.mark.parametrize(
+    ("standing", "outcome", "reason"),
+    [
+        (Standing.CONNECTED, Outcome.CONNECTED, ""),
+        (
+            Standing.NOT_WORKING,
+            Outcome.FAILED,
+            "the service has saved it, but it does not work there",
+        ),
+        (None, Outcome.UNCONFIRMED, "no answer came; the account list does not show it"),
+        (Standing.CONNECTED_BEFORE, Outcome.ALREADY_CONNECTED, ""),
+    ],
+)
+def test_the_account_list_decides_about_the_rows_of_a_listed_batch(
+    standing: Standing | None, outcome: Outcome, reason: str
+) -> None:
+    """What nothing but the list can tell is told by it; the address is looked for but for case."""
+    batches = one_batch(BatchState.LISTED, "no answer came", listing=True)
+    got = the_one(batches, standing=standing)
+    assert (got.outcome, got.reason) == (outcome, reason)
+
+
+@pytest.mark.parametrize("state", BatchState)
+def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: BatchState) -> None:
+    """An address that was left out was not sent, so that no answer to its batch is about it."""
+    refused = ("robin@north.example", Verdict(connected=False, reason="535"))
+    batches = one_batch(state, "why", report=True, listing=True)
+    got = the_one(batches, refused, standing=Standing.CONNECTED_BEFORE)
+    assert (got.outcome, got.reason) == (Outcome.ALREADY_CONNECTED, "")
+
+
+def test_a_report_goes_before_the_account_list() -> None:
+    """Of a completed batch the list tells no more than what was left out of it."""
+    refused = ("robin@north.example", Verdict(connected=False, reason="535"))
+    batches = one_batch(BatchState.COMPLETED, report=True, listing=True)
+    assert the_one(batches, refused, standing=Standing.CONNECTED).reason == "535"
+
+
 def test_each_row_is_judged_by_its_own_batch() -> None:
     """Rejected and double rows between and around the batches do not shift them."""
     bad = row("bad@north.example", smtpPort="0", imapHost="imap")
@@ -102,9 +163,10 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
         [
             Batch(ranges[0], BatchState.COMPLETED, report=True),
             Batch(ranges[1], BatchState.COMPLETED, report=True),
-            Batch(ranges[2], BatchState.UNCONFIRMED, reason="lost"),
+            Batch(ranges[2], BatchState.LISTED, reason="lost", listing=True),
         ],
         {1: {names[1]: refused, names[2]: refused}, 2: {names[3]: refused}},
+        {3: {names[0]: Standing.CONNECTED}},
     )
     assert [one.row for one in got] == list(range(2, 12))
     assert [one.outcome for one in got] == [

@@ -1,5 +1,6 @@
 """Submitting, on fakes: what is sent, in which order, and what comes next."""
 
+import io
 from contextlib import suppress
 from dataclasses import replace
 
@@ -13,9 +14,10 @@ from email_accounts.errors import (
     ThrottledError,
     UnansweredError,
 )
-from email_accounts.ledger import BatchState, ImportState
-from email_accounts.ports import WORKSPACE, Step
-from email_accounts.submission import SAFE_MARGIN
+from email_accounts.evidence import Standing, read_evidence
+from email_accounts.ledger import Batch, BatchState, ImportState, Walk
+from email_accounts.pacing import SAFE_MARGIN
+from email_accounts.ports import Listed, Step
 from email_accounts.upload import Upload
 from tests.fakes import INBOX, World
 from tests.files import PASSWORD, accounts_file, row
@@ -48,9 +50,14 @@ def sent(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "connect"]
 
 
+def batches(world: World, upload: Upload) -> list[Batch]:
+    """Return the batches."""
+    return list(world.ledger.batches(upload.import_id))
+
+
 def states(world: World, upload: Upload) -> list[BatchState]:
     """Return the states of the batches."""
-    return [batch.state for batch in world.ledger.batches(upload.import_id)]
+    return [batch.state for batch in batches(world, upload)]
 
 
 # The way when all is well
@@ -61,9 +68,10 @@ def test_every_account_is_sent_once_in_batches(world: World) -> None:
     upload = five(world)
     assert world.submitter().take(upload, plenty) == CHECK
     assert sent(world) == BATCHES
-    batches = list(world.ledger.batches(upload.import_id))
-    assert [batch.request_id for batch in batches] == ["request-1", "request-2", "request-3"]
-    assert {batch.state for batch in batches} == {BatchState.SUBMITTED}
+    made = batches(world, upload)
+    assert [batch.request_id for batch in made] == ["request-1", "request-2", "request-3"]
+    assert {batch.state for batch in made} == {BatchState.SUBMITTED}
+    assert {batch.look_at for batch in made} == {world.clock() + world.policy.first_look}
 
 
 def test_the_order_of_effects(world: World) -> None:
@@ -81,7 +89,7 @@ def test_the_execution_begins_with_a_look(world: World) -> None:
     """The execution is named by the import, knows the file, and waits for the first look."""
     upload = five(world)
     world.submitter().take(upload, plenty)
-    assert world.executions.started == {upload.import_id: ("accounts.csv", CHECK)}
+    assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", CHECK)}
 
 
 def test_the_deadline_runs_from_the_claim(world: World) -> None:
@@ -158,13 +166,15 @@ def test_an_upload_whose_taker_died_is_taken_over(world: World) -> None:
 
 
 def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
-    """Whoever takes over leaves a batch alone whose sending was begun, and sends the others."""
+    """Whoever takes over does not send what was being sent, but looks for it later."""
     upload = five(world)
     assert world.submitter().take(upload, lambda: SAFE_MARGIN - 1) == Step(Step.SUBMIT)
-    world.ledger.intend(upload.import_id, 2, world.clock())
+    world.ledger.intend(upload.import_id, 2, world.clock(), listing=False)
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert sent(world) == [BATCHES[0], BATCHES[2]]
-    assert states(world, upload)[1] is BatchState.SENDING
+    lost = batches(world, upload)[1]
+    assert (lost.state, lost.look_at) == (BatchState.UNCONFIRMED, world.clock() + 10)
+    assert "may have received it" in lost.reason
 
 
 def test_two_versions_of_a_file_are_two_imports(world: World) -> None:
@@ -212,7 +222,7 @@ def test_a_file_that_cannot_be_used_sends_nothing(
     assert imported.state is ImportState.REFUSED
     assert said in imported.refusal
     assert sent(world) == []
-    assert world.executions.started == {upload.import_id: (upload.name, DELIVER)}
+    assert world.executions.started == {upload.import_id: (upload.import_id, upload.name, DELIVER)}
 
 
 def test_a_file_too_large_is_not_opened(world: World) -> None:
@@ -279,22 +289,46 @@ def test_a_refused_key_stays_refused_for_every_delivery(world: World) -> None:
 def test_a_throttled_batch_waits_as_long_as_told(world: World) -> None:
     """The batch is planned again and the step waits; resumed, all are sent, none twice."""
     upload = five(world)
-    world.remote.connect_errors.extend([None, ThrottledError(42.5)])
+    world.remote.connect_errors.append(ThrottledError(42.5))
     assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 42.5)
-    assert states(world, upload) == [
-        BatchState.SUBMITTED,
-        BatchState.PLANNED,
-        BatchState.PLANNED,
-    ]
+    assert states(world, upload) == [BatchState.PLANNED] * 3
+    world.clock.advance(42.5)
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert list(world.remote.requests.values()) == BATCHES
+
+
+def test_a_short_throttle_is_a_rest_at_least(world: World) -> None:
+    """A service that says 'in a second' each time is not asked each second."""
+    world.remote.connect_errors.append(ThrottledError(1))
+    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 10)
+
+
+def test_a_throttled_import_stops_all_of_its_workspace(world: World) -> None:
+    """What the service says of its own limits holds for every import of the API key."""
+    world.remote.connect_errors.append(ThrottledError(42.5))
+    world.submitter().take(five(world), plenty)
+    calls = len(sent(world))
+    other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
+    step = world.submitter().take(other, plenty)
+    assert step is not None
+    assert (step.next, len(sent(world))) == (Step.SUBMIT, calls)
+    assert step.wait_seconds >= 42.5
+
+
+def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
+    """An answer that ends the remote's own limit closes the budget before the next call."""
+    world.remote.closed = 33.0
+    upload = five(world)
+    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 33)
+    assert sent(world) == BATCHES[:1]
+    assert states(world, upload)[0] is BatchState.SUBMITTED
 
 
 def test_a_service_that_cannot_be_reached_is_tried_later(world: World) -> None:
     """What never left is planned again, and tried after a while."""
     upload = five(world)
     world.remote.connect_errors.append(NotSentError("the service cannot be reached"))
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 30)
+    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 10)
     assert states(world, upload) == [BatchState.PLANNED] * 3
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert list(world.remote.requests.values()) == BATCHES
@@ -310,21 +344,62 @@ def test_a_refused_request_ends_its_batch_alone(world: World) -> None:
         BatchState.REFUSED,
         BatchState.SUBMITTED,
     ]
-    refused = list(world.ledger.batches(upload.import_id))[1]
+    refused = batches(world, upload)[1]
     assert refused.reason == "3.smtpPort: no (HTTP 400)"
 
 
-def test_an_unanswered_request_is_never_sent_again(world: World) -> None:
-    """It may have arrived: it is unconfirmed, and stays so whoever resumes the import."""
+def test_an_unanswered_request_ends_the_submission(world: World) -> None:
+    """It may have arrived: it is unconfirmed, and the service is left alone for a while."""
+    upload = five(world)
+    world.remote.connect_errors.append(UnansweredError("the service did not answer (ReadTimeout)"))
+    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 10)
+    assert sent(world) == BATCHES[:1]
+    lost = batches(world, upload)[0]
+    assert (lost.state, lost.sent, lost.request_id) == (BatchState.UNCONFIRMED, 1, "")
+    assert (lost.sent_at, lost.look_at) == (world.clock(), world.clock() + 10)
+    assert lost.reason == "the service did not answer (ReadTimeout)"
+
+
+def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
+    """It stays unconfirmed whoever resumes the import; the others go out."""
     upload = five(world)
     world.remote.connect_errors.append(UnansweredError("the service did not answer (ReadTimeout)"))
     world.submitter().take(upload, plenty)
-    world.submitter().resume(upload.import_id, plenty)
+    for _ in range(2):
+        assert world.submitter().resume(upload.import_id, plenty) == CHECK
     world.submitter().take(upload, plenty)
     assert sent(world) == BATCHES
-    unconfirmed = next(iter(world.ledger.batches(upload.import_id)))
-    assert unconfirmed.state is BatchState.UNCONFIRMED
-    assert unconfirmed.reason == "the service did not answer (ReadTimeout)"
+    assert states(world, upload)[0] is BatchState.UNCONFIRMED
+
+
+@pytest.mark.parametrize(
+    ("error", "following"),
+    [(NotSentError("x"), Step.SUBMIT), (UnansweredError("x"), Step.CHECK)],
+)
+def test_rests_grow_with_the_age_of_an_import(
+    world: World, error: NotSentError | UnansweredError, following: str
+) -> None:
+    """A service out of order for hours is tried ever more rarely: every 300th of the age."""
+    upload = five(world)
+    world.submitter().take(upload, lambda: 0.0)
+    world.clock.advance(6000)
+    world.remote.connect_errors.append(error)
+    assert world.submitter().resume(upload.import_id, plenty) == Step(following, 20)
+
+
+def test_a_service_that_answers_nothing_is_not_sent_everything(world: World) -> None:
+    """With ten batches unconfirmed no more are sent until some of them are known."""
+    addresses = [f"m{number}@reach.example" for number in range(24)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    world.remote.connect_errors.extend([UnansweredError("no answer")] * 12)
+    world.submitter().take(upload, plenty)
+    for _ in range(15):
+        step = world.submitter().resume(upload.import_id, plenty)
+    assert step == CHECK
+    assert len(sent(world)) == 10
+    world.ledger.settle(upload.import_id, 1, BatchState.LISTED, world.clock(), listing=True)
+    world.submitter().resume(upload.import_id, plenty)
+    assert len(sent(world)) == 11
 
 
 # Budget, time, deadline
@@ -335,12 +410,18 @@ def test_a_spent_budget_waits_for_its_turn(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     upload = five(world)
     world.clock.advance(5)
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 60)
+    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 62)
     assert sent(world) == BATCHES[:2]
     assert states(world, upload)[2] is BatchState.PLANNED
-    world.clock.advance(60)
+    world.clock.advance(62)
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
+
+
+def test_a_spent_budget_submits_on_where_there_is_nothing_to_look_at(world: World) -> None:
+    """Looking comes first only where something has been submitted that is due by then."""
+    world.policy = replace(world.policy, calls_per_minute=1, first_look=100.0)
+    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 62)
 
 
 def test_one_budget_for_all_imports(world: World) -> None:
@@ -348,7 +429,7 @@ def test_one_budget_for_all_imports(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=3)
     world.submitter().take(five(world), plenty)
     other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
-    assert world.submitter().take(other, plenty) == Step(Step.SUBMIT, 60)
+    assert world.submitter().take(other, plenty) == Step(Step.SUBMIT, 62)
     assert sent(world) == BATCHES
 
 
@@ -397,4 +478,290 @@ def test_a_call_that_is_taken_is_of_the_one_workspace(world: World) -> None:
     """Every call is counted against the budget of the API key that makes it."""
     world.submitter().take(five(world), plenty)
     taken = [about for name, about in world.journal.entries if name == "take call"]
-    assert taken == [WORKSPACE] * 3
+    assert taken == ["default"] * 3
+
+
+def test_an_unknown_workspace_is_refused(world: World) -> None:
+    """A file in a folder that is no workspace is refused with what to do about it."""
+    upload = world.uploads.put("uploads/sales/a.csv", accounts_file("a@x.example"))
+    assert world.submitter().take(upload, plenty) == DELIVER
+    refusal = world.ledger.get(upload.import_id).refusal
+    assert "There is no workspace 'sales'." in refusal
+    assert "email-accounts workspace add sales" in refusal
+    assert sent(world) == []
+
+
+def test_the_folder_of_the_default_workspace_is_one(world: World) -> None:
+    """Directly under uploads/ or in the folder of its name is the same workspace."""
+    upload = world.uploads.put("uploads/default/deeper/a.csv", accounts_file("a@x.example"))
+    assert world.submitter().take(upload, plenty) == CHECK
+    assert sent(world) == [("a@x.example",)]
+
+
+# What is connected already
+
+
+def skipping(world: World) -> None:
+    """Leave out what is connected already."""
+    world.policy = replace(world.policy, skip_connected=True)
+
+
+def have(world: World, *addresses: str, connected: bool = True) -> None:
+    """Have accounts at the service from before."""
+    world.remote.accounts += [Listed(one, connected, world.clock() - 9999) for one in addresses]
+
+
+def listings(world: World) -> list[object]:
+    """Return the pages of the account list that were asked for."""
+    return [about for name, about in world.journal.entries if name == "list"]
+
+
+def evidence(world: World, upload: Upload, number: int) -> dict[str, Standing]:
+    """Return what is kept of what the list said of a batch."""
+    text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
+    return read_evidence(io.StringIO(text, newline=""))
+
+
+def test_what_is_connected_already_is_left_out(world: World) -> None:
+    """The address is not sent, whatever its case; what was left out is kept before the intent."""
+    skipping(world)
+    have(world, "b@x.example")
+    upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "B@x.example"))
+    assert world.submitter().take(upload, plenty) == CHECK
+    assert sent(world) == [("a@x.example",)]
+    assert batches(world, upload)[0].listing
+    assert evidence(world, upload, 1) == {"b@x.example": Standing.CONNECTED_BEFORE}
+    names = world.journal.names()
+    assert names.index("report", names.index("walked")) < names.index("intend")
+
+
+def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
+    """Where nothing is left of a batch nothing is sent, and nothing is waited for."""
+    skipping(world)
+    have(world, *ADDRESSES[:2])
+    upload = five(world)
+    world.submitter().take(upload, plenty)
+    assert sent(world) == BATCHES[1:]
+    first = batches(world, upload)[0]
+    assert (first.state, first.sent, first.listing) == (BatchState.COMPLETED, 0, True)
+    assert evidence(world, upload, 1) == dict.fromkeys(ADDRESSES[:2], Standing.CONNECTED_BEFORE)
+
+
+def test_what_does_not_work_is_sent_again(world: World) -> None:
+    """An account that the service has saved but cannot use is what somebody wants to mend."""
+    skipping(world)
+    have(world, ADDRESSES[0], connected=False)
+    upload = five(world)
+    world.submitter().take(upload, plenty)
+    assert sent(world) == BATCHES
+    assert not any(batch.listing for batch in batches(world, upload))
+
+
+def test_the_list_is_not_read_where_nothing_is_to_be_left_out(world: World) -> None:
+    """Without the setting the list costs no call, and everything is sent."""
+    have(world, *ADDRESSES)
+    world.submitter().take(five(world), plenty)
+    assert listings(world) == []
+    assert sent(world) == BATCHES
+
+
+def test_files_dropped_together_share_one_reading_of_the_list(world: World) -> None:
+    """Up to half a minute after the list was read another import uses what was read."""
+    skipping(world)
+    have(world, "old@x.example")
+    for name, seconds in (("a", 0.0), ("b", 30.0)):
+        world.clock.advance(seconds)
+        upload = world.uploads.put(f"uploads/{name}.csv", accounts_file(f"{name}@x.example"))
+        world.submitter().take(upload, plenty)
+    assert listings(world) == [1, 2]
+    world.clock.advance(0.1)
+    upload = world.uploads.put("uploads/c.csv", accounts_file("c@x.example", "a@x.example"))
+    world.submitter().take(upload, plenty)
+    assert listings(world) == [1, 2, 1, 2]
+    assert sent(world)[-1] == ("c@x.example",)
+
+
+def test_what_waited_in_the_queue_uses_a_list_read_after_it_was_dropped(world: World) -> None:
+    """It is the time of the upload that counts, where the event tells it."""
+    skipping(world)
+    other = world.uploads.put("uploads/a.csv", accounts_file("a@x.example"))
+    dropped_at = world.clock()
+    world.submitter().take(other, plenty)
+    world.clock.advance(900)
+    upload = replace(five(world), uploaded_at=dropped_at)
+    world.submitter().take(upload, plenty)
+    assert listings(world) == [1]
+
+
+def test_reading_the_list_is_within_the_budget(world: World) -> None:
+    """A list of many pages is read on in the next turn, and nothing is sent before its end."""
+    skipping(world)
+    world.remote.page_size = 1
+    world.policy = replace(world.policy, calls_per_minute=2)
+    have(world, "b@x.example", "a@x.example", "c@x.example")
+    upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "d@x.example"))
+    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 62)
+    assert sent(world) == []
+    world.clock.advance(62)
+    assert world.submitter().resume(upload.import_id, plenty) == Step(Step.SUBMIT, 62)
+    world.clock.advance(62)
+    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert listings(world) == [1, 2, 3, 4]
+    assert sent(world) == [("d@x.example",)]
+
+
+def test_two_imports_do_not_read_the_list_at_once(world: World) -> None:
+    """While one reads it the other waits for it, and then uses what the first one read."""
+    skipping(world)
+    have(world, ADDRESSES[0])
+    now = world.clock()
+    walk = Walk(now, 0)
+    assert world.ledger.take_walk("default", None, walk, now, now + 300)
+    upload = five(world)
+    step = world.submitter().take(upload, plenty)
+    assert step is not None
+    assert step.next == Step.SUBMIT
+    assert 0 < step.wait_seconds <= 10
+    assert (listings(world), sent(world)) == ([], [])
+
+
+def test_a_list_that_is_refused_keeps_nobody_from_sending(world: World) -> None:
+    """Where the service has no such list everything is sent, and it says itself what it has."""
+    skipping(world)
+    have(world, *ADDRESSES)
+    world.remote.list_errors.append(RequestRefusedError("HTTP 404"))
+    assert world.submitter().take(five(world), plenty) == CHECK
+    assert sent(world) == BATCHES
+
+
+def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: World) -> None:
+    """For a while it is asked for again; then everything is sent."""
+    skipping(world)
+    have(world, *ADDRESSES)
+    upload = five(world)
+    world.remote.list_errors.extend([UnansweredError("HTTP 502")] * 2)
+    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 10)
+    assert sent(world) == []
+    world.clock.advance(601)
+    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert sent(world) == BATCHES
+
+
+# Giving up, and taking up again
+
+
+def test_an_upload_given_up_is_answered(world: World) -> None:
+    """What several attempts could not take on is refused without another attempt."""
+    upload = five(world)
+    assert world.submitter().give_up(upload, plenty) == DELIVER
+    imported = world.ledger.get(upload.import_id)
+    assert imported.state is ImportState.REFUSED
+    assert "Every attempt to read it broke off" in imported.refusal
+    assert "Nothing was sent. Drop it again." in imported.refusal
+    assert sent(world) == []
+    assert world.executions.started == {
+        upload.import_id: (upload.import_id, "accounts.csv", DELIVER)
+    }
+
+
+def test_giving_up_does_not_open_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that ends every process that reads it does not end this one."""
+    upload = five(world)
+    monkeypatch.setattr(type(world.uploads), "open", crash)
+    with pytest.raises(ZeroDivisionError):
+        world.submitter().take(upload, plenty)
+    world.clock.advance(1800)
+    assert world.submitter().give_up(upload, plenty) == DELIVER
+
+
+def crash(_uploads: object, _upload: Upload) -> None:
+    """Fail as no use-case expects."""
+    raise ZeroDivisionError
+
+
+def test_a_planned_import_is_not_given_up(world: World) -> None:
+    """When the attempts broke off after the plan, the execution sends what is left."""
+    upload = five(world)
+    world.submitter().take(upload, lambda: 0.0)
+    world.executions.started.clear()
+    world.submitter().give_up(upload, plenty)
+    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
+    assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", CHECK)}
+    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert sent(world) == BATCHES
+
+
+def test_what_somebody_holds_is_not_given_up(world: World) -> None:
+    """A last delivery while an attempt still runs, or after the answer, has no effect."""
+    upload = five(world)
+    now = world.clock()
+    world.ledger.claim(upload, now, now + 9999, now + 300)
+    assert world.submitter().give_up(upload, plenty) is None
+    world.ledger.notified(upload.import_id)
+    world.clock.advance(300)
+    assert world.submitter().give_up(upload, plenty) is None
+    assert world.ledger.get(upload.import_id).refusal == ""
+
+
+def answered(world: World) -> Upload:
+    """Bring an import to its answer with one batch submitted and two never sent."""
+    upload = five(world)
+    world.remote.connect_errors.extend([None, KEY_REFUSED])
+    world.submitter().take(upload, plenty)
+    world.deliverer().deliver(upload.import_id)
+    return upload
+
+
+def test_an_answered_import_is_taken_up_again(world: World) -> None:
+    """It has a new execution and a new deadline; what was not sent is sent now."""
+    upload = answered(world)
+    world.clock.advance(99_999)
+    assert world.submitter().reopen(upload.import_id)
+    imported = world.ledger.get(upload.import_id)
+    assert (imported.state, imported.stopped) == (ImportState.PLANNED, "")
+    assert imported.deadline == world.clock() + world.policy.deadline
+    name = f"{upload.import_id}-2"
+    assert world.executions.started[name] == (upload.import_id, "accounts.csv", Step(Step.CHECK))
+    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert list(world.remote.requests.values()) == BATCHES
+
+
+def test_each_resumption_has_an_execution_of_its_own(world: World) -> None:
+    """After the second answer there may be a third, and so on."""
+    upload = answered(world)
+    assert world.submitter().reopen(upload.import_id)
+    world.deliverer().deliver(upload.import_id)
+    assert world.submitter().reopen(upload.import_id)
+    base = upload.import_id
+    assert list(world.executions.started) == [base, f"{base}-2", f"{base}-3"]
+
+
+def test_an_import_without_an_answer_is_not_taken_up_again(world: World) -> None:
+    """It is under way, and once it is reopened it is so again."""
+    upload = five(world)
+    world.submitter().take(upload, plenty)
+    assert not world.submitter().reopen(upload.import_id)
+    world.deliverer().deliver(upload.import_id)
+    assert [world.submitter().reopen(upload.import_id) for _ in range(2)] == [True, False]
+    assert len(world.executions.started) == 2
+
+
+def test_a_refused_import_is_not_taken_up_again(world: World) -> None:
+    """There is nothing to go on with: the file is to be dropped again."""
+    upload = world.uploads.put("uploads/a.csv", b"%PDF-1.7")
+    world.submitter().take(upload, plenty)
+    world.deliverer().deliver(upload.import_id)
+    assert not world.submitter().reopen(upload.import_id)
+    assert world.ledger.get(upload.import_id).state is ImportState.NOTIFIED
+
+
+def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
+    """What was sent stays known; nothing more can be."""
+    upload = five(world)
+    world.submitter().take(upload, lambda: 0.0)
+    world.uploads.delete_version(upload)
+    assert world.submitter().resume(upload.import_id, plenty) == DELIVER
+    assert world.ledger.get(upload.import_id).stopped == (
+        "the file was deleted while it was being imported"
+    )
+    assert sent(world) == []

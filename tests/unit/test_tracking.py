@@ -17,9 +17,11 @@ from email_accounts.errors import (
     ThrottledError,
     UnansweredError,
 )
+from email_accounts.evidence import Standing, read_evidence
 from email_accounts.ledger import Batch, BatchState
-from email_accounts.ports import Step
-from email_accounts.submission import SAFE_MARGIN
+from email_accounts.pacing import SAFE_MARGIN
+from email_accounts.ports import Listed, Step
+from email_accounts.tracking import NO_PROGRESS
 from email_accounts.upload import Upload
 from tests.fakes import World
 from tests.files import PASSWORD, accounts_file
@@ -41,15 +43,29 @@ def world() -> World:
 
 
 def submitted(world: World, *addresses: str) -> Upload:
-    """Submit a file of these accounts, or of five, which is three batches."""
+    """Submit a file of these accounts, or of five, which is three batches; their look is due."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES)))
     world.submitter().take(upload, plenty)
+    world.clock.advance(world.policy.first_look)
     return upload
 
 
 def look(world: World, upload: Upload) -> Step:
     """Look at an import as the state machine lets one look."""
     return world.tracker().look(upload.import_id, plenty)
+
+
+def followed(world: World, upload: Upload, *, looks: int = 100) -> Step:
+    """Do what each step says, as the state machine does, up to the delivery or so many looks."""
+    for _ in range(looks):
+        step = look(world, upload)
+        while step.next == Step.SUBMIT:
+            world.clock.advance(step.wait_seconds)
+            step = world.submitter().resume(upload.import_id, plenty)
+        if step.next == Step.DELIVER:
+            break
+        world.clock.advance(step.wait_seconds)
+    return step
 
 
 def batch(world: World, upload: Upload, number: int = 1) -> Batch:
@@ -93,7 +109,7 @@ def test_a_report_is_fetched_once_in_the_look_that_finds_it(world: World) -> Non
     world.remote.running.add(FIRST)
     look(world, upload)
     world.remote.running.clear()
-    assert look(world, upload) == DELIVER
+    assert followed(world, upload) == DELIVER
     names = world.journal.names()
     assert names.count("fetch") == 1
     assert names.index("fetch") < names.index("report") < names.index("settle")
@@ -107,7 +123,7 @@ def test_a_copy_of_a_report_holds_no_secret(world: World) -> None:
     world.remote.reports["link"] = (
         f"Email,smtpPassword,Reason\r\n{ADDRESSES[0]},{PASSWORD},refused for {PASSWORD}\r\n"
     ).encode()
-    look(world, upload)
+    assert look(world, upload) == DELIVER
     copy = world.reports.texts[upload.import_id, "remote/batch-000001.csv"]
     assert list(csv.reader(io.StringIO(copy))) == [
         ["Email", "Reason"],
@@ -136,47 +152,110 @@ def test_the_link_of_a_report_is_remembered_nowhere(world: World) -> None:
     ids=["page", "strangers", "binary", "endless"],
 )
 def test_a_report_that_cannot_be_read_confirms_nothing(world: World, content: bytes) -> None:
-    """What is not understood must not pass for 'no failures': the batch is unconfirmed."""
+    """What is not understood must not pass for 'no failures': the batch is not complete."""
     upload = submitted(world)
     world.remote.links[FIRST] = "link"
     world.remote.reports["link"] = content
-    assert look(world, upload) == DELIVER
-    unconfirmed = batch(world, upload)
-    assert (unconfirmed.state, unconfirmed.report) == (BatchState.UNCONFIRMED, False)
-    assert "its report is missing" in unconfirmed.reason
+    assert look(world, upload) == Step(Step.CHECK, 15)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+    assert batch(world, upload).reports_missed == 1
     assert world.reports.texts == {}
-    assert states(world, upload)[1:] == [BatchState.COMPLETED] * 2
 
 
-def test_a_report_that_does_not_come_confirms_nothing(world: World) -> None:
-    """A report that cannot be fetched leaves its batch unconfirmed, with the reason."""
-    upload = submitted(world)
+def test_a_report_is_asked_for_three_times(world: World) -> None:
+    """A report that comes at the third attempt is as good as one that came at once."""
+    upload = submitted(world, ADDRESSES[0])
     world.remote.links[FIRST] = "link"
+    world.remote.reports["link"] = f"Email,Reason\n{ADDRESSES[0]},535 refused\n".encode()
+    world.remote.report_errors.extend([ReportUnavailableError("HTTP 404")] * 2)
+    assert followed(world, upload) == DELIVER
+    assert (batch(world, upload).state, batch(world, upload).report) == (BatchState.COMPLETED, True)
+    assert world.journal.names().count("fetch") == 3
+
+
+def test_a_report_that_does_not_come_is_made_up_for_by_the_list(world: World) -> None:
+    """After three attempts the account list tells what it can, and the batch is never resent."""
+    world.remote.failing[ADDRESSES[1]] = "Sign-in refused"
+    upload = submitted(world, *ADDRESSES[:2])
     error = ReportUnavailableError(f"the link was answered with HTTP 404 {PASSWORD}")
-    world.remote.report_errors.append(error)
-    assert look(world, upload) == DELIVER
+    world.remote.report_errors.extend([error] * 9)
+    for _ in range(3):
+        step = look(world, upload)
+        world.clock.advance(step.wait_seconds)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert "its report is missing" in unconfirmed.reason
     assert "HTTP 404" in unconfirmed.reason
     assert PASSWORD not in unconfirmed.reason
+    assert followed(world, upload) == DELIVER
+    assert world.journal.names().count("fetch") == 3
+    assert world.journal.names().count("connect") == 1
+    assert batch(world, upload).state is BatchState.LISTED
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: Standing.CONNECTED,
+        ADDRESSES[1]: Standing.NOT_WORKING,
+    }
+
+
+def test_a_report_that_does_not_come_for_nothing_that_arrived_sends_nothing(world: World) -> None:
+    """A batch with a request id was taken: though the list shows none of it, it is not resent."""
+    upload = submitted(world, ADDRESSES[0])
+    world.remote.links[FIRST] = "link"
+    world.remote.accounts.clear()
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.LISTED
+    assert evidence(world, upload) == {}
+    assert world.journal.names().count("connect") == 1
 
 
 # Waiting
 
 
-def test_waits_grow_by_half_up_to_the_longest(world: World) -> None:
-    """After the first wait of 10 s come 15, 22.5 and so on, and 300 s from then on."""
+def test_waits_grow_with_the_time_since_sending(world: World) -> None:
+    """They are a sixth of it, at least one and a half first looks, at most the longest wait."""
     upload = submitted(world)
     world.remote.running.update(world.remote.requests)
-    waits = [10.0]
-    for _ in range(11):
-        world.clock.advance(waits[-1])
+    sent_at = batch(world, upload).sent_at
+    waits = []
+    for _ in range(30):
+        age = world.clock() - sent_at
+        if age > 3000:
+            break
         step = look(world, upload)
         assert step.next == Step.CHECK
+        assert step.wait_seconds == pytest.approx(min(max(15.0, age / 6), 300.0))
         waits.append(step.wait_seconds)
-    expected = [min(10 * 1.5**number, 300) for number in range(12)]
-    assert waits == pytest.approx(expected)
-    assert waits[-2:] == [300, 300]
+        world.clock.advance(step.wait_seconds)
+    assert (waits[0], waits[-1]) == (15, 300)
+    assert sorted(waits) == waits
+
+
+def test_only_what_is_due_is_looked_at(world: World) -> None:
+    """A look before the time of the first batch costs no call and waits for it."""
+    upload = submitted(world)
+    world.clock.advance(-4)
+    assert look(world, upload) == Step(Step.CHECK, 4)
+    assert asked(world) == []
+
+
+def test_batches_due_soon_are_taken_along(world: World) -> None:
+    """What is due within a twentieth of its time since sending is looked at in the same look."""
+    upload = submitted(world)
+    now = world.clock()
+    world.clock.advance(190)
+    for number, seconds in ((1, 200), (2, 210), (3, 210.1)):
+        world.ledger.looked(upload.import_id, number, now - 10 + seconds)
+    assert look(world, upload).wait_seconds == pytest.approx(10.1)
+    assert asked(world) == ["request-1", "request-2"]
+
+
+def test_the_next_look_is_the_earliest_that_is_due(world: World) -> None:
+    """However late the others are due, the first one is looked at in its time."""
+    upload = submitted(world)
+    now = world.clock()
+    for number, seconds in ((1, 250.0), (2, 77.0), (3, 120.0)):
+        world.ledger.looked(upload.import_id, number, now + seconds)
+    assert look(world, upload) == Step(Step.CHECK, 77)
 
 
 def test_a_wait_ends_at_the_deadline(world: World) -> None:
@@ -185,19 +264,60 @@ def test_a_wait_ends_at_the_deadline(world: World) -> None:
     world.remote.running.update(world.remote.requests)
     deadline = world.ledger.get(upload.import_id).deadline
     world.clock.time = deadline - 20
+    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
     assert look(world, upload) == Step(Step.CHECK, 20)
     world.clock.time = deadline
     assert look(world, upload) == DELIVER
-    assert states(world, upload) == [BatchState.SUBMITTED] * 3
+    assert states(world, upload)[:2] == [BatchState.SUBMITTED] * 2
 
 
 def test_a_completed_batch_is_not_looked_at_again(world: World) -> None:
     """Each look asks only for what is under way."""
     upload = submitted(world)
     world.remote.running.add("request-2")
-    look(world, upload)
-    look(world, upload)
+    followed(world, upload, looks=2)
     assert asked(world) == ["request-1", "request-2", "request-3", "request-2"]
+
+
+def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: World) -> None:
+    """Requests that run for ever end with what the account list shows, never resent."""
+    upload = submitted(world)
+    world.remote.running.update(world.remote.requests)
+    began = world.clock()
+    world.remote.accounts[:] = [one for one in world.remote.accounts if one.address != ADDRESSES[3]]
+    assert followed(world, upload) == DELIVER
+    assert 3500 < world.clock() - began < 3600 + 300
+    assert states(world, upload) == [BatchState.LISTED] * 3
+    assert batch(world, upload).reason == NO_PROGRESS
+    assert evidence(world, upload, 2) == {ADDRESSES[2]: Standing.CONNECTED}
+    assert world.journal.names().count("connect") == 3
+
+
+def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> None:
+    """As long as batches complete, the others are waited for."""
+    upload = submitted(world)
+    world.remote.running.update(world.remote.requests)
+    world.clock.advance(3000)
+    world.remote.running.discard("request-2")
+    assert look(world, upload).next == Step.CHECK
+    assert batch(world, upload, 2).state is BatchState.COMPLETED
+    world.clock.advance(3599)
+    assert look(world, upload).next == Step.CHECK
+    assert batch(world, upload).state is BatchState.SUBMITTED
+    world.clock.advance(1)
+    assert look(world, upload) == Step(Step.CHECK)
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+
+
+def test_what_waits_to_be_sent_is_no_lack_of_progress(world: World) -> None:
+    """While batches are planned, the hour is not up."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, SAFE_MARGIN, 0.0])
+    world.submitter().take(upload, lambda: next(left))
+    world.remote.running.update(world.remote.requests)
+    world.clock.advance(4000)
+    assert look(world, upload).next == Step.SUBMIT
+    assert states(world, upload)[0] is BatchState.SUBMITTED
 
 
 # Requests nobody knows
@@ -209,23 +329,26 @@ def test_a_request_not_found_at_first_is_waited_for(world: World) -> None:
     not_found = RequestNotFoundError("Email Account connect request not found")
     world.remote.status_errors.extend([not_found] * 3)
     for _ in range(3):
-        world.clock.advance(100)
         assert look(world, upload).next == Step.CHECK
+        world.clock.advance(100)
     assert look(world, upload) == DELIVER
     assert batch(world, upload).state is BatchState.COMPLETED
 
 
-def test_a_request_never_found_is_unconfirmed(world: World) -> None:
+def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     """After ten minutes a request nobody knows is given up, and its accounts are not resent."""
     upload = submitted(world, ADDRESSES[0])
     world.remote.requests.clear()
-    world.clock.advance(600)
+    world.clock.advance(590)
     assert look(world, upload).next == Step.CHECK
-    world.clock.advance(1)
-    assert look(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.SUBMITTED
+    world.clock.advance(300)
+    assert look(world, upload) == Step(Step.CHECK)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "no longer knows the request" in unconfirmed.reason
+    assert look(world, upload) == DELIVER
+    assert evidence(world, upload) == {ADDRESSES[0]: Standing.CONNECTED}
     assert world.journal.names().count("connect") == 1
 
 
@@ -234,11 +357,11 @@ def test_a_request_never_found_is_unconfirmed(world: World) -> None:
 
 def cut_off(world: World) -> Upload:
     """Let a submission die between an intent and its answer."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file(ADDRESSES[0]))
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
     world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
-    world.ledger.intend(upload.import_id, 1, now)
+    world.ledger.intend(upload.import_id, 1, now, listing=False)
     return upload
 
 
@@ -246,19 +369,360 @@ def test_a_batch_is_not_given_up_while_its_submitter_may_live(world: World) -> N
     """Until the end of the lease its submitter may still get the answer."""
     upload = cut_off(world)
     world.clock.advance(299)
-    assert look(world, upload).next == Step.CHECK
+    step = look(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 10
     assert batch(world, upload).state is BatchState.SENDING
 
 
 def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
-    """After the lease nobody will get the answer: it is unconfirmed, and never sent again."""
+    """After the lease nobody will get the answer: what became of it is to be looked for."""
     upload = cut_off(world)
     world.clock.advance(300)
-    assert look(world, upload) == DELIVER
+    assert look(world, upload) == Step(Step.CHECK, 10)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "may have received it" in unconfirmed.reason
     assert "connect" not in world.journal.names()
+
+
+# Batches whose answer was lost
+
+
+def lost(world: World, *addresses: str, arrived: bool = True) -> Upload:
+    """Let the answer to the one request be lost, which arrived all the same, or did not."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES[:2])))
+    world.remote.connect_errors.append(UnansweredError("no answer came"))
+    world.submitter().take(upload, plenty)
+    if arrived:
+        world.remote.carry_out("lost", addresses or ADDRESSES[:2])
+    world.clock.advance(10)
+    return upload
+
+
+def listings(world: World) -> list[object]:
+    """Return the pages of the account list that were asked for."""
+    return [about for name, about in world.journal.entries if name == "list"]
+
+
+def sent(world: World) -> list[object]:
+    """Return the addresses of each request, in the order of sending."""
+    return [about for name, about in world.journal.entries if name == "connect"]
+
+
+def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, Standing]:
+    """Return what is kept of what the list said of a batch."""
+    text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
+    return read_evidence(io.StringIO(text, newline=""))
+
+
+def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None:
+    """When the list shows every account connected, no more can be found."""
+    upload = lost(world)
+    assert look(world, upload) == DELIVER
+    found = batch(world, upload)
+    assert (found.state, found.listing, found.reason) == (BatchState.LISTED, True, "no answer came")
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], Standing.CONNECTED)
+    assert asked(world) == []
+
+
+def test_the_evidence_lies_there_before_the_batch_is_settled(world: World) -> None:
+    """A crash between the two leaves a batch that is looked for again."""
+    upload = lost(world)
+    look(world, upload)
+    names = world.journal.names()
+    assert names.index("report", names.index("walked")) < names.index("settle")
+
+
+def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
+    """Until the end of the grace period the rest may come or begin to work; then it is settled."""
+    world.remote.failing[ADDRESSES[1]] = "refused"
+    upload = lost(world)
+    sent_at = batch(world, upload).sent_at
+    assert look(world, upload) == Step(Step.CHECK, 15)
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    world.clock.advance(15)
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == sent_at + world.policy.grace
+    assert batch(world, upload).state is BatchState.LISTED
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: Standing.CONNECTED,
+        ADDRESSES[1]: Standing.NOT_WORKING,
+    }
+    assert len(sent(world)) == 1
+
+
+def test_a_lost_batch_is_not_sent_again_before_the_grace_is_over(world: World) -> None:
+    """What the list does not show may still be on its way."""
+    upload = lost(world, arrived=False)
+    sent_at = batch(world, upload).sent_at
+    while (step := look(world, upload)).next == Step.CHECK:
+        assert batch(world, upload).state is BatchState.UNCONFIRMED
+        world.clock.advance(step.wait_seconds)
+    assert step == Step(Step.SUBMIT)
+    assert world.clock() == sent_at + world.policy.grace
+    assert batch(world, upload).state is BatchState.PLANNED
+
+
+def test_a_lost_batch_that_never_arrived_is_sent_again(world: World) -> None:
+    """Once the list shows none of it after the grace period, it goes out a second time."""
+    upload = lost(world, arrived=False)
+    assert followed(world, upload) == DELIVER
+    assert sent(world) == [ADDRESSES[:2]] * 2
+    found = batch(world, upload)
+    assert (found.state, found.sent, found.request_id) == (BatchState.COMPLETED, 2, "request-1")
+
+
+def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
+    """An account of it that appears within the grace period is enough to know that it arrived."""
+    upload = lost(world, arrived=False)
+    followed(world, upload, looks=4)
+    world.remote.accounts.append(Listed(ADDRESSES[1], connected=False, created_at=world.clock()))
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert batch(world, upload).state is BatchState.LISTED
+    assert evidence(world, upload) == {ADDRESSES[1]: Standing.NOT_WORKING}
+
+
+def test_a_batch_is_sent_three_times_at_most(world: World) -> None:
+    """A service that never answers and never takes a batch in gets it three times, no more."""
+    world.remote.connect_errors.extend([UnansweredError("no answer came")] * 9)
+    upload = submitted(world, ADDRESSES[0])
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 3
+    found = batch(world, upload)
+    assert (found.state, found.sent) == (BatchState.LISTED, 3)
+    assert evidence(world, upload) == {}
+
+
+def test_an_account_is_found_whatever_the_case_of_its_address(world: World) -> None:
+    """The list shows addresses in lower case; the file may not."""
+    upload = lost(world, "Robin@Reach.example")
+    assert look(world, upload) == DELIVER
+    assert evidence(world, upload) == {"robin@reach.example": Standing.CONNECTED}
+
+
+def test_the_evidence_names_the_accounts_of_the_batch_alone(world: World) -> None:
+    """Other accounts of the workspace are nobody's business here."""
+    world.remote.accounts.append(Listed("other@reach.example", connected=True, created_at=0.0))
+    upload = lost(world)
+    look(world, upload)
+    assert evidence(world, upload).keys() == set(ADDRESSES[:2])
+
+
+def test_the_list_is_read_back_to_before_the_sending(world: World) -> None:
+    """Newest first, it is read until it comes to accounts made well before the batch was sent."""
+    world.remote.page_size = 2
+    for at in range(20):
+        made_at = world.clock() - 400 - 10 * (20 - at)
+        world.remote.accounts.append(Listed(f"o{at}@x.example", connected=True, created_at=made_at))
+    upload = lost(world)
+    world.remote.accounts.append(Listed("new@x.example", connected=True, created_at=world.clock()))
+    assert look(world, upload) == DELIVER
+    assert listings(world) == [1, 2]
+
+
+def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
+    """Where the service does not sort as asked, a batch is not called missing for it."""
+    world.remote.page_size = 2
+    upload = lost(world)
+    made_at = world.clock()
+    world.remote.accounts += [
+        Listed(f"o{at}@x.example", connected=True, created_at=made_at - 10_000 - 100 * at)
+        for at in range(5)
+    ]
+    assert look(world, upload) == DELIVER
+    assert evidence(world, upload).keys() == set(ADDRESSES[:2])
+
+
+def test_a_list_without_times_is_read_to_its_end(world: World) -> None:
+    """Where the service does not say when an account was made, all of them are read."""
+    world.remote.page_size = 2
+    upload = lost(world)
+    world.remote.accounts += [
+        Listed(f"o{at}@x.example", connected=True, created_at=None) for at in range(5)
+    ]
+    assert look(world, upload) == DELIVER
+    assert listings(world) == [1, 2, 3, 4, 5]
+
+
+def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
+    """What was read is kept; the next look reads on from there in its turn."""
+    world.remote.page_size = 1
+    upload = lost(world)
+    world.policy = replace(world.policy, calls_per_minute=2)
+    step = look(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 62
+    world.clock.advance(step.wait_seconds)
+    assert followed(world, upload) == DELIVER
+    assert listings(world) == [1, 2, 3]
+    assert batch(world, upload).state is BatchState.LISTED
+
+
+def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> None:
+    """A list read before the batch was due says nothing about it: it is read anew."""
+    upload = lost(world, arrived=False)
+    world.clock.advance(look(world, upload).wait_seconds)
+    world.remote.carry_out("late", ADDRESSES[:2])
+    assert look(world, upload) == DELIVER
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], Standing.CONNECTED)
+
+
+@pytest.mark.parametrize("error", [UnansweredError("HTTP 502"), RequestRefusedError("HTTP 404")])
+def test_a_list_that_does_not_come_settles_nothing(
+    world: World, error: UnansweredError | RequestRefusedError
+) -> None:
+    """Without a list nothing is known, and nothing is sent again; it is asked for later."""
+    upload = lost(world, arrived=False)
+    world.clock.advance(700)
+    world.remote.list_errors.extend([error] * 3)
+    for _ in range(3):
+        assert look(world, upload) == Step(Step.CHECK, 10)
+        assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert len(listings(world)) == 3
+    assert len(sent(world)) == 1
+
+
+def test_a_service_without_a_list_leaves_lost_batches_unconfirmed(world: World) -> None:
+    """At the deadline they are answered as they are, never sent again."""
+    upload = lost(world, arrived=False)
+    world.remote.list_errors.extend([RequestRefusedError("HTTP 404")] * 10_000)
+    assert followed(world, upload, looks=10_000) == DELIVER
+    assert world.clock() >= world.ledger.get(upload.import_id).deadline
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert len(sent(world)) == 1
+
+
+def many_lost(world: World, many: int) -> Upload:
+    """Have so many batches of one account that lost their reports, and are all due."""
+    world.policy = replace(world.policy, batch_size=1)
+    upload = submitted(world, *(f"m{number}@reach.example" for number in range(many)))
+    now = world.clock()
+    for number in range(1, many + 1):
+        world.ledger.unconfirmed(upload.import_id, number, "the report is missing", now, now)
+    return upload
+
+
+def test_many_unconfirmed_batches_are_all_settled(world: World) -> None:
+    """However many there are, none is forgotten."""
+    upload = many_lost(world, 23)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.LISTED] * 23
+
+
+def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) -> None:
+    """What is due a little after the look that settles another is settled in its time."""
+    upload = many_lost(world, 2)
+    world.clock.advance(200)
+    world.ledger.looked(upload.import_id, 2, world.clock() + 5)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.LISTED] * 2
+
+
+def test_an_unconfirmed_batch_due_while_a_walk_went_on_is_not_forgotten(world: World) -> None:
+    """A list whose reading began before a batch was due does not settle it; a later one does."""
+    world.remote.page_size = 1
+    upload = many_lost(world, 2)
+    world.ledger.looked(upload.import_id, 2, world.clock() + 30)
+    world.policy = replace(world.policy, calls_per_minute=2)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.LISTED] * 2
+
+
+def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: World) -> None:
+    """What was found missing in a short reading of the list may stand further back in it."""
+    world.policy = replace(world.policy, batch_size=1)
+    world.remote.page_size = 5
+    addresses = [f"m{number}@reach.example" for number in range(11)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    world.submitter().take(upload, lambda: 0.0)
+    world.ledger.intend(upload.import_id, 11, world.clock(), listing=False)
+    world.remote.carry_out("lost", (addresses[10],))
+    for _ in range(20):
+        world.clock.advance(50)
+        world.remote.carry_out("another's", ("other@x.example",))
+    for number in range(1, 11):
+        world.ledger.intend(upload.import_id, number, world.clock(), listing=False)
+    for number in range(1, 12):
+        now = world.clock()
+        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 600)
+    world.clock.advance(700)
+    for _ in range(3):
+        step = look(world, upload)
+        world.clock.advance(step.wait_seconds)
+    assert states(world, upload)[10] is BatchState.LISTED
+    assert evidence(world, upload, 11) == {addresses[10]: Standing.CONNECTED}
+
+
+def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(world: World) -> None:
+    """An address connected before stands in the list anyway: the rest is sent again."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.remote.accounts.append(Listed(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    assert sent(world) == [ADDRESSES[1:2]]
+    assert followed(world, upload) == DELIVER
+    assert sent(world) == [ADDRESSES[1:2]] * 2
+    assert evidence(world, upload) == {ADDRESSES[0]: Standing.CONNECTED_BEFORE}
+    assert batch(world, upload).state is BatchState.COMPLETED
+
+
+def test_the_evidence_keeps_what_was_left_out(world: World) -> None:
+    """What the list says later is added to it."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.remote.accounts.append(Listed(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    world.remote.carry_out("lost", ADDRESSES[1:2])
+    assert look(world, upload) == DELIVER
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: Standing.CONNECTED_BEFORE,
+        ADDRESSES[1]: Standing.CONNECTED,
+    }
+
+
+def reopened(world: World, upload: Upload) -> None:
+    """Answer an import, and take it up again the next day."""
+    world.deliverer().deliver(upload.import_id)
+    world.clock.advance(86_400)
+    assert world.submitter().reopen(upload.import_id)
+
+
+def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
+    """A batch that arrived in part is looked for again; what has come meanwhile is found."""
+    world.remote.failing[ADDRESSES[1]] = "refused"
+    upload = lost(world)
+    followed(world, upload)
+    reopened(world, upload)
+    world.remote.accounts[:] = [replace(one, connected=True) for one in world.remote.accounts]
+    assert followed(world, upload) == DELIVER
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], Standing.CONNECTED)
+    assert len(sent(world)) == 1
+
+
+def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -> None:
+    """That it arrived is known from the first look, whatever the second one finds."""
+    upload = lost(world, arrived=False)
+    world.remote.carry_out("a part of it", ADDRESSES[:1])
+    followed(world, upload)
+    assert evidence(world, upload) == {ADDRESSES[0]: Standing.CONNECTED}
+    reopened(world, upload)
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert evidence(world, upload) == {ADDRESSES[0]: Standing.CONNECTED}
+
+
+def test_a_reopened_request_is_asked_for_again(world: World) -> None:
+    """A request that made no progress for an hour may have ended by the next day."""
+    world.remote.failing[ADDRESSES[1]] = "Sign-in refused"
+    upload = submitted(world, *ADDRESSES[:2])
+    world.remote.running.update(world.remote.requests)
+    followed(world, upload)
+    assert batch(world, upload).state is BatchState.LISTED
+    reopened(world, upload)
+    world.remote.running.clear()
+    assert followed(world, upload) == DELIVER
+    found = batch(world, upload)
+    assert (found.state, found.report, found.reason) == (BatchState.COMPLETED, True, "")
 
 
 # Batches left
@@ -272,12 +736,33 @@ def test_batches_left_are_submitted_next(world: World) -> None:
 
 
 def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
-    """While somebody submits, one goes on looking."""
+    """While somebody submits, one goes on looking, and goes on itself when that has ended."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
     world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
+    step = look(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 300
+    world.clock.advance(300)
+    assert look(world, upload) == Step(Step.SUBMIT)
+
+
+def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
+    """Before more goes out to a service that does not answer, it is known what became of some."""
+    world.policy = replace(world.policy, batch_size=1)
+    addresses = [f"m{number}@reach.example" for number in range(12)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    world.submitter().take(upload, lambda: 0.0)
+    now = world.clock()
+    for number in range(1, 11):
+        world.ledger.intend(upload.import_id, number, now, listing=False)
+        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 10)
     assert look(world, upload) == Step(Step.CHECK, 10)
+    world.clock.advance(10)
+    world.remote.carry_out("lost", (addresses[3],))
+    assert look(world, upload) == Step(Step.SUBMIT)
+    assert states(world, upload)[3] is BatchState.LISTED
 
 
 def test_a_file_without_accounts_is_delivered(world: World) -> None:
@@ -290,27 +775,53 @@ def test_a_file_without_accounts_is_delivered(world: World) -> None:
 # Troubles
 
 
+def test_a_status_that_is_refused_is_asked_for_again(world: World) -> None:
+    """One status that is refused keeps no other batch from its look, and is asked for later."""
+    upload = submitted(world)
+    world.remote.status_errors.append(RequestRefusedError("HTTP 404"))
+    assert look(world, upload) == Step(Step.CHECK, 15)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+    world.clock.advance(15)
+    assert look(world, upload) == DELIVER
+
+
 @pytest.mark.parametrize(
     "error",
     [
         NotSentError("the service cannot be reached"),
         UnansweredError("the service failed to answer: HTTP 502"),
-        RequestRefusedError("HTTP 404"),
     ],
 )
-def test_a_status_that_does_not_come_is_asked_for_again(
-    world: World, error: NotSentError | UnansweredError | RequestRefusedError
+def test_a_service_that_fails_ends_the_look(
+    world: World, error: NotSentError | UnansweredError
 ) -> None:
-    """One status that fails keeps no other batch from its look, and is asked for next time."""
+    """It is left alone for a while, and asked for the rest after it."""
     upload = submitted(world)
     world.remote.status_errors.append(error)
     assert look(world, upload) == Step(Step.CHECK, 10)
-    assert states(world, upload) == [
-        BatchState.SUBMITTED,
-        BatchState.COMPLETED,
-        BatchState.COMPLETED,
-    ]
-    assert look(world, upload) == DELIVER
+    assert asked(world) == [FIRST]
+    assert states(world, upload) == [BatchState.SUBMITTED] * 3
+    world.clock.advance(10)
+    assert followed(world, upload, looks=2) == DELIVER
+    assert states(world, upload) == [BatchState.COMPLETED] * 3
+
+
+def test_a_batch_whose_status_always_fails_keeps_no_other_from_its_look(world: World) -> None:
+    """What the service cannot answer is asked for later than what was not asked for yet."""
+    upload = submitted(world)
+    world.remote.status_errors.append(UnansweredError("HTTP 500"))
+    world.clock.advance(look(world, upload).wait_seconds)
+    look(world, upload)
+    assert asked(world)[:2] == ["request-1", "request-2"]
+
+
+def test_rests_grow_with_the_age_of_an_import(world: World) -> None:
+    """A service out of order for hours is looked at ever more rarely: every 300th of the age."""
+    upload = submitted(world)
+    world.clock.advance(5990)
+    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
+    world.remote.status_errors.append(NotSentError("the service cannot be reached"))
+    assert look(world, upload) == Step(Step.CHECK, 20)
 
 
 def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
@@ -319,8 +830,29 @@ def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
     world.remote.status_errors.extend([None, ThrottledError(42.5)])
     assert look(world, upload) == Step(Step.CHECK, 42.5)
     assert states(world, upload)[0] is BatchState.COMPLETED
+    world.clock.advance(42.5)
     assert look(world, upload) == DELIVER
     assert asked(world) == ["request-1", "request-2", "request-2", "request-3"]
+
+
+def test_a_throttled_look_stops_all_of_its_workspace(world: World) -> None:
+    """What the service says of its own limits holds for the submitting of another import, too."""
+    upload = submitted(world)
+    world.remote.status_errors.append(ThrottledError(42.5))
+    look(world, upload)
+    other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
+    step = world.submitter().take(other, plenty)
+    assert step is not None
+    assert step.wait_seconds >= 42.5
+    assert len(sent(world)) == 3
+
+
+def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
+    """An answer that ends the remote's own limit closes the budget before the next call."""
+    upload = submitted(world)
+    world.remote.closed = 33.0
+    assert look(world, upload) == Step(Step.CHECK, 33)
+    assert asked(world) == [FIRST]
 
 
 @pytest.mark.parametrize(
@@ -370,26 +902,34 @@ def test_an_import_that_has_ended_is_not_looked_at(
 
 
 def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
-    """The look waits for its turn, at least the first wait, and goes on where it stopped."""
+    """The look waits for its turn, and goes on where it stopped."""
     upload = submitted(world)
     world.clock.advance(100)
     world.policy = replace(world.policy, calls_per_minute=2)
-    assert look(world, upload) == Step(Step.CHECK, 60)
+    assert look(world, upload) == Step(Step.CHECK, 62)
     assert asked(world) == ["request-1", "request-2"]
-    world.clock.advance(60)
+    world.clock.advance(62)
     assert look(world, upload) == DELIVER
     assert asked(world) == ["request-1", "request-2", "request-3"]
 
 
-def test_a_turn_that_comes_soon_is_not_taken_at_once(world: World) -> None:
-    """Looks that the budget breaks off are no closer together than the first wait."""
-    upload = submitted(world)
-    world.clock.advance(100)
-    world.policy = replace(world.policy, calls_per_minute=1)
-    world.remote.running.update(world.remote.requests)
-    look(world, upload)
-    world.clock.advance(59)
-    assert look(world, upload) == Step(Step.CHECK, 10)
+def test_looking_and_submitting_take_turns(world: World) -> None:
+    """With few calls a minute neither the looks nor what is left to be sent waits for ever."""
+    world.policy = replace(world.policy, calls_per_minute=1, batch_size=1)
+    addresses = [f"m{number}@reach.example" for number in range(6)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    step = world.submitter().take(upload, plenty)
+    assert step is not None
+    while step.next != Step.DELIVER:
+        world.clock.advance(step.wait_seconds)
+        if step.next == Step.SUBMIT:
+            step = world.submitter().resume(upload.import_id, plenty)
+        else:
+            step = look(world, upload)
+    assert states(world, upload) == [BatchState.COMPLETED] * 6
+    calls = [name for name, _ in world.journal.entries if name in ("connect", "status")]
+    assert calls[:2] == ["connect", "status"]
+    assert world.clock() < world.ledger.get(upload.import_id).began_at + 13 * 62
 
 
 def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
@@ -397,14 +937,10 @@ def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
     upload = submitted(world)
     world.policy = replace(world.policy, calls_per_minute=1)
     world.remote.running.add(FIRST)
-    for _ in range(10):
-        world.clock.advance(60)
-        look(world, upload)
-    assert states(world, upload) == [
-        BatchState.SUBMITTED,
-        BatchState.COMPLETED,
-        BatchState.COMPLETED,
-    ]
+    world.clock.advance(62)
+    for _ in range(5):
+        world.clock.advance(look(world, upload).wait_seconds)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
 
 
 def test_a_look_stops_before_its_time_is_up(world: World) -> None:
@@ -418,20 +954,6 @@ def test_a_look_stops_before_its_time_is_up(world: World) -> None:
     assert asked(world) == ["request-1", "request-2", "request-3"]
 
 
-def test_a_look_that_went_on_begins_again_with_the_first(world: World) -> None:
-    """After a look that reached the last batch, the next one looks at every batch under way."""
-    upload = submitted(world)
-    world.remote.running.update(world.remote.requests)
-    left = iter([300.0, SAFE_MARGIN - 0.1])
-    world.tracker().look(upload.import_id, lambda: next(left))
-    look(world, upload)
-    look(world, upload)
-    assert asked(world) == [
-        *("request-1", "request-2", "request-3"),
-        *("request-1", "request-2", "request-3"),
-    ]
-
-
 def test_reports_of_far_apart_batches_are_read_in_one_look(world: World) -> None:
     """The upload is read once for all reports of a look, whichever batches they belong to."""
     for address in (ADDRESSES[0], ADDRESSES[4]):
@@ -439,3 +961,28 @@ def test_reports_of_far_apart_batches_are_read_in_one_look(world: World) -> None
     upload = submitted(world)
     assert look(world, upload) == DELIVER
     assert [one.report for one in world.ledger.batches(upload.import_id)] == [True, False, True]
+
+
+def test_reports_of_batches_due_in_another_order_are_read_in_one_look(world: World) -> None:
+    """Whichever batch has been due the longest, each report is read beside its own accounts."""
+    for address in (ADDRESSES[0], ADDRESSES[2], ADDRESSES[4]):
+        world.remote.failing[address] = f"Sign-in refused: {PASSWORD}"
+    upload = submitted(world)
+    now = world.clock()
+    for number, seconds in ((1, 30), (2, 10), (3, 20)):
+        world.ledger.looked(upload.import_id, number, now + seconds)
+    world.clock.advance(30)
+    assert look(world, upload) == DELIVER
+    assert [one.report for one in world.ledger.batches(upload.import_id)] == [True] * 3
+    assert PASSWORD not in str(world.reports.texts)
+
+
+def test_a_file_deleted_while_it_is_looked_at_stops_the_import(world: World) -> None:
+    """Without the file no report can be cleaned: the import ends with what is known."""
+    world.remote.failing[ADDRESSES[0]] = "Sign-in refused"
+    upload = submitted(world)
+    world.uploads.delete_version(upload)
+    assert look(world, upload) == DELIVER
+    assert world.ledger.get(upload.import_id).stopped == (
+        "the file was deleted while it was being imported"
+    )

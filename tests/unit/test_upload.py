@@ -78,7 +78,7 @@ def test_a_key_is_taken_as_it_stands() -> None:
     """Plus signs, percent signs, blanks and accents are the key's own."""
     (upload,) = uploads("key_with_blanks_and_accents")
     assert upload is not None
-    assert upload.key == "uploads/märz 2026/a+b %41 é.csv"
+    assert upload.key == "uploads/default/märz 2026/a+b %41 é.csv"
     assert upload.name == "a+b %41 é.csv"
 
 
@@ -142,6 +142,6 @@ def test_an_import_id_names_exactly_one_object_version() -> None:
 
 def test_an_import_id_is_fit_for_an_execution_name() -> None:
     """Thirty-two hex digits, whatever the key."""
-    name = import_id("inbox", "uploads/märz 2026/a+b %41 é.csv", "")
+    name = import_id("inbox", "uploads/default/märz 2026/a+b %41 é.csv", "")
     assert len(name) == 32
     assert set(name) <= set("0123456789abcdef")

@@ -79,6 +79,33 @@ def plan(file: AccountsFile, batch_size: int) -> Plan:
     return Plan(tuple(batches), rows, rejected, duplicates)
 
 
+class UploadReader:
+    """Hands out the accounts of an upload's batches in any order; ascending in one reading."""
+
+    def __init__(self, uploads: Uploads, upload: Upload) -> None:
+        """Read an upload, which is opened when the first accounts are asked for."""
+        self._uploads = uploads
+        self._upload = upload
+        self._begin()
+
+    def _begin(self) -> None:
+        self._examined = examine_upload(self._uploads, self._upload)
+        self._reader = BatchReader(self._examined)
+        self._last = 0
+
+    def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
+        """Return the accounts of the batch; see `BatchReader`."""
+        if batch.number <= self._last:
+            self.close()
+            self._begin()
+        self._last = batch.number
+        return self._reader.accounts_of(batch)
+
+    def close(self) -> None:
+        """Close the upload."""
+        self._examined.close()
+
+
 class BatchReader:
     """Hands out the accounts of batches in ascending order, reading the upload once."""
 

@@ -9,18 +9,28 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from email_accounts.batches import examine_upload
-from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
+from email_accounts.errors import StillSubmittingError, UploadMissingError
+from email_accounts.evidence import Standing, evidence_name, read_evidence
+from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState, Ledger
 from email_accounts.message import Answer, ImportStatus, message_of
 from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
-from email_accounts.ports import Notifications, Reports, Uploads
+from email_accounts.ports import Clock, Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
 from email_accounts.spreadsheet import no_formula
+from email_accounts.tracking import NO_PROGRESS
 
 _log = logging.getLogger(__name__)
 
 OUTCOME_NAME = "outcome.csv"
 SUMMARY_NAME = "summary.json"
 _COLUMNS = ("row", "address", "outcome", "reason")
+_UPLOAD_GONE = (
+    "the file was deleted before its answer could be written, so its rows are counted, not named"
+)
+_REPORTS_FAILED = (
+    "Its reports could not be written either; mend what keeps deliver_report from it, then: "
+    "email-accounts resume"
+)
 _PAST_DEADLINE = (
     "the deadline passed before everything was known; the service may still be working on it"
 )
@@ -34,24 +44,36 @@ class Deliverer:
     uploads: Uploads
     reports: Reports
     notifications: Notifications
+    now: Clock
 
-    def deliver(self, import_id: str, failure: str = "") -> Answer | None:
+    def deliver(
+        self, import_id: str, failure: str = "", *, last_resort: bool = False
+    ) -> Answer | None:
         """Write the reports and send the message; None when that was done before.
 
-        `failure` says what broke the tracking off, where something did.
+        `failure` says what broke the tracking off, where something did. As a last resort the
+        message is sent even where the reports cannot be written.
+
+        Raises:
+            StillSubmittingError: batches may still be sent, by a submitter that outlived its
+                execution. What the answer said of them would not be true.
         """
         imported = self.ledger.get(import_id)
         if imported.state is ImportState.NOTIFIED:
             return None
+        if imported.lease_until > self.now():
+            raise StillSubmittingError(import_id)
         batches = list(self.ledger.batches(import_id))
         trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)
-        if imported.state is ImportState.REFUSED:
-            answer = self._answer(imported, Tally(), trouble, {})
-        else:
-            tally = self._write_outcomes(imported, batches, trouble)
-            address = self.reports.address(import_id, OUTCOME_NAME)
-            answer = self._answer(imported, tally, trouble, {"outcome": address})
-        self._write_summary(answer, batches)
+        try:
+            answer = self._reported(imported, batches, trouble)
+        except UploadMissingError:
+            answer = _counted(imported, batches, _UPLOAD_GONE)
+        except Exception:
+            if not last_resort:
+                raise
+            _log.exception("the reports cannot be written")
+            answer = _counted(imported, batches, f"{trouble}. {_REPORTS_FAILED}")
         self.notifications.publish(message_of(answer))
         try:
             self.ledger.notified(import_id)
@@ -62,15 +84,20 @@ class Deliverer:
     def _cut_off(self, batches: list[Batch], failure: str) -> str:
         if failure:
             return f"the import was broken off: {failure}"
-        open_states = (BatchState.PLANNED, BatchState.SENDING, BatchState.SUBMITTED)
-        return _PAST_DEADLINE if any(batch.state in open_states for batch in batches) else ""
+        return _PAST_DEADLINE if any(batch.state not in FINAL for batch in batches) else ""
 
-    def _answer(
-        self, imported: Import, tally: Tally, trouble: str, reports: dict[str, str]
-    ) -> Answer:
-        summary = self.reports.address(imported.id, SUMMARY_NAME)
-        status = _status(imported, tally, trouble)
-        return Answer(imported, status, tally, trouble, {**reports, "summary": summary})
+    def _reported(self, imported: Import, batches: list[Batch], trouble: str) -> Answer:
+        reports = {"summary": self.reports.address(imported.id, SUMMARY_NAME)}
+        tally = Tally()
+        if imported.state is not ImportState.REFUSED:
+            tally = self._write_outcomes(imported, batches, trouble)
+            stuck = any(batch.reason == NO_PROGRESS for batch in batches)
+            if stuck and tally.outcomes[Outcome.UNCONFIRMED]:
+                trouble = trouble or NO_PROGRESS
+            reports["outcome"] = self.reports.address(imported.id, OUTCOME_NAME)
+        answer = Answer(imported, _status(imported, tally, trouble), tally, trouble, reports)
+        self._write_summary(answer, batches)
+        return answer
 
     def _write_outcomes(self, imported: Import, batches: list[Batch], trouble: str) -> Tally:
         tally = Tally()
@@ -85,6 +112,7 @@ class Deliverer:
                 examined,
                 iter(batches),
                 lambda batch: self._verdicts(imported.id, batch),
+                lambda batch: self._standings(imported.id, batch),
                 trouble,
             ):
                 tally.add(row)
@@ -95,10 +123,30 @@ class Deliverer:
         with self.reports.open(import_id, report_name(batch.number)) as report:
             return verdicts(report)
 
+    def _standings(self, import_id: str, batch: Batch) -> dict[str, Standing]:
+        with self.reports.open(import_id, evidence_name(batch.number)) as evidence:
+            return read_evidence(evidence)
+
     def _write_summary(self, answer: Answer, batches: list[Batch]) -> None:
         document = answer.document() | {"batches": list(_described(batches))}
         with self.reports.writer(answer.imported.id, SUMMARY_NAME, "application/json") as report:
             json.dump(document, report, indent=2, ensure_ascii=False)
+
+
+def _counted(imported: Import, batches: list[Batch], trouble: str) -> Answer:
+    """Answer with what the ledger knows, where no row can be named."""
+    tally = Tally()
+    tally.outcomes[Outcome.REJECTED] = imported.rejected
+    tally.outcomes[Outcome.DUPLICATE] = imported.duplicates
+    for batch in batches:
+        if batch.state is BatchState.COMPLETED and not batch.report and not batch.listing:
+            outcome = Outcome.CONNECTED
+        elif batch.state in (BatchState.PLANNED, BatchState.REFUSED):
+            outcome = Outcome.FAILED
+        else:
+            outcome = Outcome.UNCONFIRMED
+        tally.outcomes[outcome] += batch.range.accounts
+    return Answer(imported, _status(imported, tally, trouble), tally, trouble, {})
 
 
 def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:

@@ -23,8 +23,25 @@ class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 
 
+class StillSubmittingError(ImporterError):
+    """An import cannot be answered while somebody may still be sending its batches."""
+
+
 class ApiKeyMissingError(ImporterError):
     """The secret that should hold the API key is empty."""
+
+
+class WorkspaceUnknownError(ApiKeyMissingError):
+    """There is no secret for the API key of this workspace."""
+
+
+class LaterError(ImporterError):
+    """The next call has to wait for its turn, or for the remote."""
+
+    def __init__(self, wait_seconds: float) -> None:
+        """Say how many seconds to wait."""
+        super().__init__(f"to be called in {wait_seconds:g} s")
+        self.wait_seconds = wait_seconds
 
 
 class RemoteError(ImporterError):

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from email_accounts.ledger import Import
 from email_accounts.outcomes import Outcome, Tally
-from email_accounts.ports import WORKSPACE, Message
+from email_accounts.ports import Message
 
 SCHEMA = 1
 _LONGEST_SUBJECT = 99
@@ -69,7 +69,8 @@ class Answer:
             ImportStatus.STOPPED: "stopped",
             ImportStatus.UNFINISHED: "not finished",
         }.get(self.status, "")
-        return ", ".join(filter(None, (prefix, counts)))
+        resumed = "resumed" if self.imported.resumed else ""
+        return ", ".join(filter(None, (resumed, prefix, counts)))
 
     def document(self) -> dict[str, object]:
         """Return the answer as plain data, the same for the message and for summary.json."""
@@ -78,7 +79,8 @@ class Answer:
         return {
             "schema": SCHEMA,
             "importId": self.imported.id,
-            "workspace": WORKSPACE,
+            "answer": self.imported.resumed + 1,
+            "workspace": upload.workspace,
             "status": self.status.value,
             "headline": self.headline,
             "trouble": self.trouble,
@@ -106,7 +108,7 @@ def message_of(answer: Answer) -> Message:
         document=json.dumps(answer.document()),
         attributes={
             "status": answer.status.value,
-            "workspace": WORKSPACE,
+            "workspace": answer.imported.upload.workspace,
             "failed": answer.tally.outcomes[Outcome.FAILED],
         },
     )

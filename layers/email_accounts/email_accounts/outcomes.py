@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from email_accounts.evidence import Standing
 from email_accounts.ledger import Batch, BatchState
 from email_accounts.reading import Accepted, Duplicate, Examined, Rejected
 from email_accounts.reports import Verdict
 
 _REJECTIONS_KEPT = 5
 _REASONS_KEPT = 1000
+_NOT_WORKING = "the service has saved it, but it does not work there"
 _ALREADY_CONNECTED = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
 
 
@@ -60,15 +62,18 @@ def outcomes(
     examined: Iterator[Examined],
     batches: Iterator[Batch],
     verdicts_of: Callable[[Batch], dict[str, Verdict]],
+    standings_of: Callable[[Batch], dict[str, Standing]],
     trouble: str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
-    `verdicts_of` reads the report on a batch. `trouble` says why the import ended early: it is
+    `verdicts_of` reads the report on a batch, `standings_of` what the account list said of it.
+    `trouble` says why the import ended early: it is
     the reason of the rows whose batch was not sent, or not completed by the remote.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
+    standings: dict[str, Standing] = {}
     for row in examined:
         if isinstance(row, Rejected):
             reason = " · ".join(
@@ -83,26 +88,43 @@ def outcomes(
             if batch is None or row.row > batch.range.last_row:
                 batch = next(batches)
                 verdicts = verdicts_of(batch) if batch.report else {}
-            yield _accepted(row, batch, verdicts, trouble)
+                standings = standings_of(batch) if batch.listing else {}
+            address = row.address.lower()
+            yield _accepted(row, batch, verdicts.get(address), standings.get(address), trouble)
 
 
 def _accepted(
-    row: Accepted, batch: Batch, verdicts: dict[str, Verdict], trouble: str
+    row: Accepted,
+    batch: Batch,
+    verdict: Verdict | None,
+    standing: Standing | None,
+    trouble: str,
 ) -> RowOutcome:
-    match batch.state:
-        case BatchState.COMPLETED:
-            verdict = verdicts.get(row.address.lower())
-            if verdict is None or verdict.connected:
-                return RowOutcome(row.row, row.address, Outcome.CONNECTED, "")
-            known = _ALREADY_CONNECTED.search(verdict.reason)
-            outcome = Outcome.ALREADY_CONNECTED if known else Outcome.FAILED
-            return RowOutcome(row.row, row.address, outcome, verdict.reason)
-        case BatchState.REFUSED:
-            reason = f"the service refused the request: {batch.reason}"
-            return RowOutcome(row.row, row.address, Outcome.FAILED, reason)
-        case BatchState.PLANNED:
-            return RowOutcome(row.row, row.address, Outcome.FAILED, f"not sent: {trouble}")
-        case BatchState.UNCONFIRMED:
-            return RowOutcome(row.row, row.address, Outcome.UNCONFIRMED, batch.reason)
-        case _:
-            return RowOutcome(row.row, row.address, Outcome.UNCONFIRMED, trouble)
+    if standing is Standing.CONNECTED_BEFORE:
+        outcome, reason = Outcome.ALREADY_CONNECTED, ""
+    elif batch.state is BatchState.COMPLETED:
+        outcome, reason = _reported(verdict)
+    elif batch.state is BatchState.LISTED:
+        outcome, reason = _listed(batch, standing)
+    elif batch.state is BatchState.REFUSED:
+        outcome, reason = Outcome.FAILED, f"the service refused the request: {batch.reason}"
+    elif batch.state is BatchState.PLANNED:
+        outcome, reason = Outcome.FAILED, f"not sent: {trouble}"
+    else:
+        outcome, reason = Outcome.UNCONFIRMED, batch.reason or trouble
+    return RowOutcome(row.row, row.address, outcome, reason)
+
+
+def _reported(verdict: Verdict | None) -> tuple[Outcome, str]:
+    if verdict is None or verdict.connected:
+        return Outcome.CONNECTED, ""
+    known = _ALREADY_CONNECTED.search(verdict.reason)
+    return Outcome.ALREADY_CONNECTED if known else Outcome.FAILED, verdict.reason
+
+
+def _listed(batch: Batch, standing: Standing | None) -> tuple[Outcome, str]:
+    if standing is Standing.CONNECTED:
+        return Outcome.CONNECTED, ""
+    if standing is Standing.NOT_WORKING:
+        return Outcome.FAILED, _NOT_WORKING
+    return Outcome.UNCONFIRMED, f"{batch.reason}; the account list does not show it"

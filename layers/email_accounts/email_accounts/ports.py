@@ -12,9 +12,6 @@ from email_accounts.upload import Upload
 Clock = Callable[[], float]
 """Seconds since the epoch."""
 
-WORKSPACE = "default"
-"""The one API key there is so far, and its share of the inbox."""
-
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -25,6 +22,8 @@ class Policy:
     first_look: float
     longest_wait: float
     deadline: float
+    grace: float
+    skip_connected: bool
     largest_file: int
 
 
@@ -46,6 +45,18 @@ class Status:
 
     completed: bool
     report_link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An account of the remote's list: its address in lower case, and whether it works.
+
+    `created_at` is in seconds since the epoch; None where the list does not say.
+    """
+
+    address: str
+    connected: bool
+    created_at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,16 @@ class Remote(Protocol):
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
 
+    def listed(self, page: int) -> Sequence[Listed]:
+        """Return one page of the account list, from 1, the newest first; empty after the end."""
+
+    def closed_for(self) -> float:
+        """Return the seconds for which the last answer allows no further call; 0 for none."""
+
+
+Remotes = Callable[[str], Remote]
+"""The remote API with the API key of a workspace; WorkspaceUnknownError where there is none."""
+
 
 class ApiKey(Protocol):
     """The API key of a workspace."""
@@ -109,8 +130,8 @@ class ApiKey(Protocol):
 class Executions(Protocol):
     """The state machine."""
 
-    def start(self, import_id: str, file: str, step: Step) -> None:
-        """Start the one execution of an import; a no-op when it has been started before."""
+    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+        """Start an execution of an import; a no-op when one of this name has been started."""
 
 
 class Notifications(Protocol):

@@ -34,7 +34,7 @@ from email_accounts.errors import (
     ThrottledError,
     UnansweredError,
 )
-from email_accounts.ports import ApiKey, Clock, Status
+from email_accounts.ports import ApiKey, Clock, Listed, Status
 from email_accounts.secret import Redactor, Secret
 
 CONNECT_TIMEOUT = 5.0
@@ -47,6 +47,7 @@ REPORT_SECONDS = 30.0
 _TIMEOUTS: Final = (CONNECT_TIMEOUT, READ_TIMEOUT)
 _REPORT_TIMEOUTS: Final = (5.0, 10.0)
 _CHUNK = 1 << 16
+_PAGE_SIZE = 100
 _REDIRECTS = 3
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
@@ -78,6 +79,7 @@ class RemoteApi:
         self._api_key = api_key
         self._trusted_hosts = trusted_hosts
         self._now = now
+        self._closed_for = 0.0
         self._api = requests.Session()
         self._reports = requests.Session()
         again = Retry(
@@ -119,6 +121,22 @@ class RemoteApi:
         fields = _fields(answer)
         link = fields.get("reportURL")
         return Status(fields.get("isCompleted") is True, link if isinstance(link, str) else "")
+
+    def listed(self, page: int) -> list[Listed]:
+        """Return one page of the account list, from 1, the newest first; empty after the end.
+
+        Raises:
+            RemoteError: one of its kinds.
+        """
+        order = {"page": page, "pageSize": _PAGE_SIZE, "sortByKey": "createdAt", "sort": "desc"}
+        accounts = _fields(self._call("POST", "/email-accounts", order)).get("emails")
+        if not isinstance(accounts, list):
+            raise UnansweredError("the service's account list is not readable")
+        return [_listed(one) for one in accounts if isinstance(one, dict)]
+
+    def closed_for(self) -> float:
+        """Return the seconds for which the last answer allows no further call; 0 for none."""
+        return self._closed_for
 
     @contextmanager
     def report(self, link: str) -> Iterator[Iterator[bytes]]:
@@ -193,6 +211,7 @@ class RemoteApi:
             )
         except (requests.RequestException, ValueError) as error:
             raise _translated(error) from None
+        self._closed_for = _closed_for(response, self._now())
         if response.ok and not response.is_redirect:
             try:
                 return response.json()
@@ -289,6 +308,29 @@ def _date(value: str, now: float) -> float | None:
         except ValueError:
             continue
     return None
+
+
+def _closed_for(response: requests.Response, now: float) -> float:
+    """Return the seconds until the remote's own limit is reset, where it is used up."""
+    if response.headers.get("x-ratelimit-remaining", "").strip() != "0":
+        return 0.0
+    return _retry_after(response, now)
+
+
+def _listed(account: dict[str, Any]) -> Listed:
+    """Read an account of the list; status 1 is one that works."""
+    created_at = str(account.get("createdAt") or "")
+    return Listed(
+        address=str(account.get("fromEmail") or "").strip().lower(),
+        connected=str(account.get("status")) == "1",
+        created_at=_epoch(created_at),
+    )
+
+
+def _epoch(value: str) -> float | None:
+    """Read a point in time: an epoch in seconds or milliseconds, or a date."""
+    seconds = _moment(value, 0.0)
+    return seconds if seconds and seconds >= _SHORTEST_EPOCH else None
 
 
 def _fields(answer: object) -> dict[str, Any]:

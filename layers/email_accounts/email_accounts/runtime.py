@@ -12,9 +12,10 @@ from botocore.config import Config
 
 from email_accounts.aws.buckets import InboxBucket, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.aws.services import ApiKeySecret, NotificationTopic, TrackImport
+from email_accounts.aws.services import NotificationTopic, TrackImport, workspace_key
 from email_accounts.delivery import Deliverer
-from email_accounts.ports import Policy
+from email_accounts.listing import AccountList
+from email_accounts.ports import Policy, Remotes
 from email_accounts.remote import RemoteApi
 from email_accounts.submission import Submitter
 from email_accounts.tracking import Tracker
@@ -32,7 +33,7 @@ class Settings:
     """The environment of a function; its names are those of template.yaml."""
 
     api_base_url: str
-    api_key_secret: str
+    workspaces: str
     ledger_table: str
     notification_topic: str
     reports_bucket: str
@@ -54,7 +55,7 @@ class Settings:
         hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
         return cls(
             api_base_url=environment["API_BASE_URL"],
-            api_key_secret=environment["API_KEY_SECRET"],
+            workspaces=environment["WORKSPACES"],
             ledger_table=environment["LEDGER_TABLE"],
             notification_topic=environment["NOTIFICATION_TOPIC"],
             reports_bucket=environment["REPORTS_BUCKET"],
@@ -67,6 +68,8 @@ class Settings:
                 first_look=number("FIRST_LOOK_SECONDS"),
                 longest_wait=number("LONGEST_WAIT_SECONDS"),
                 deadline=number("DEADLINE_HOURS") * _HOUR,
+                grace=number("GRACE_SECONDS"),
+                skip_connected=environment["SKIP_CONNECTED"] == "true",
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
             ),
         )
@@ -90,6 +93,9 @@ class Parts:
             settings.ledger_table,
             settings.retention,
         )
+        self._account_list = AccountList(
+            self._ledger, ReportsBucket(s3, settings.reports_bucket, "accounts"), time.time
+        )
 
     def submitter(self) -> Submitter:
         """Make what submits accounts."""
@@ -97,7 +103,9 @@ class Parts:
         return Submitter(
             self._ledger,
             self._uploads,
-            self._remote(),
+            self._reports,
+            self._account_list,
+            self._remotes(),
             TrackImport(states, self._settings.state_machine),
             self._settings.policy,
             time.time,
@@ -109,7 +117,8 @@ class Parts:
             self._ledger,
             self._uploads,
             self._reports,
-            self._remote(),
+            self._account_list,
+            self._remotes(),
             self._settings.policy,
             time.time,
         )
@@ -119,16 +128,18 @@ class Parts:
         topic = NotificationTopic(
             self._session.client("sns", config=self._config), self._settings.notification_topic
         )
-        return Deliverer(self._ledger, self._uploads, self._reports, topic)
+        return Deliverer(self._ledger, self._uploads, self._reports, topic, time.time)
 
-    def _remote(self) -> RemoteApi:
+    def _remotes(self) -> Remotes:
         secrets = self._session.client("secretsmanager", config=self._config)
-        return RemoteApi(
-            self._settings.api_base_url,
-            ApiKeySecret(secrets, self._settings.api_key_secret),
-            self._settings.trusted_report_hosts,
-            time.time,
-        )
+        settings = self._settings
+
+        @cache
+        def remote(workspace: str) -> RemoteApi:
+            key = workspace_key(secrets, settings.workspaces, workspace)
+            return RemoteApi(settings.api_base_url, key, settings.trusted_report_hosts, time.time)
+
+        return remote
 
 
 @cache

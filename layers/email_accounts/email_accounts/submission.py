@@ -6,8 +6,9 @@ its request id.
 """
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from email_accounts.account import Account
 from email_accounts.batches import BatchReader, examine_upload, plan
@@ -15,22 +16,34 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    LaterError,
     NotSentError,
     RequestRefusedError,
-    ThrottledError,
     UnansweredError,
     UploadMissingError,
+    WorkspaceUnknownError,
 )
+from email_accounts.evidence import Standing, evidence_name, write_evidence
 from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
-from email_accounts.ports import WORKSPACE, Clock, Executions, Policy, Remote, Step, Uploads
+from email_accounts.listing import AccountList
+from email_accounts.pacing import SAFE_MARGIN, PacedRemote, rest
+from email_accounts.ports import Clock, Executions, Policy, Remotes, Reports, Step, Uploads
 from email_accounts.reading import open_accounts_file
 from email_accounts.upload import PREFIX, Upload
 
-SAFE_MARGIN = 90.0
-"""Seconds an invocation keeps in hand: more than one request can take, time-outs included."""
+MOST_UNCONFIRMED = 10
+"""Batches of one import that may be unconfirmed before no more are sent."""
+ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
+UPLOAD_DELETED = "the file was deleted while it was being imported"
 
-_AFTER_A_FAILURE_TO_SEND = 30.0
+_LIST_GOOD_FOR = 30.0
+"""Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
+file and drop it again, and enough for files dropped together to share one walk."""
 _MEGABYTE = 1_000_000
+_NOT_TAKEN_IN = (
+    "Every attempt to read it broke off: something failed in the importer or in AWS, which the "
+    "log of submit_accounts tells. Nothing was sent. Drop it again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +52,9 @@ class Submitter:
 
     ledger: Ledger
     uploads: Uploads
-    remote: Remote
+    reports: Reports
+    account_list: AccountList
+    remotes: Remotes
     executions: Executions
     policy: Policy
     now: Clock
@@ -49,9 +64,10 @@ class Submitter:
         if upload.version:
             return upload
         try:
-            return self.uploads.current_version(upload.bucket, upload.key)
+            current = self.uploads.current_version(upload.bucket, upload.key)
         except UploadMissingError:
             return upload  # taken on all the same, so that planning it refuses it
+        return replace(current, uploaded_at=upload.uploaded_at)
 
     def take(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
         """Take an upload on and submit what time and budget allow.
@@ -59,19 +75,25 @@ class Submitter:
         `time_left` gives the seconds this invocation may still run. None when the upload is
         somebody else's or already answered.
         """
-        now = self.now()
-        if not self.ledger.claim(upload, now, now + self.policy.deadline, now + time_left()):
+        if not self._claim(upload, time_left):
             return None
         if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
             self._plan(upload)
-        if self.ledger.get(upload.import_id).state is ImportState.REFUSED:
-            step = Step(Step.DELIVER)
-            self.executions.start(upload.import_id, upload.name, step)
-            self.ledger.release(upload.import_id)
-            return step
-        first_look = Step(Step.CHECK, self.policy.first_look)
-        self.executions.start(upload.import_id, upload.name, first_look)
-        return self._submit(upload.import_id, time_left)
+        return self._begin(upload.import_id) or self._submit(upload.import_id, time_left)
+
+    def give_up(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
+        """Answer an upload that several attempts could not take on; no attempt is made here.
+
+        What crashes an attempt cannot crash this one. An upload that had come as far as being
+        planned goes on.
+        """
+        if not self._claim(upload, time_left):
+            return None
+        if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
+            self.ledger.refuse(upload.import_id, _NOT_TAKEN_IN)
+        step = self._begin(upload.import_id)
+        self.ledger.release(upload.import_id)
+        return step
 
     def resume(self, import_id: str, time_left: Callable[[], float]) -> Step:
         """Submit what is left of an import; the step says what comes next."""
@@ -79,6 +101,37 @@ class Submitter:
         if not self.ledger.lease(import_id, now, now + time_left()):
             return Step(Step.CHECK, self.policy.first_look)
         return self._submit(import_id, time_left)
+
+    def reopen(self, import_id: str) -> bool:
+        """Take an import up again after its answer; False for one that has none, or was refused.
+
+        A new execution goes on where it stopped and sends a supplementary answer.
+        """
+        now = self.now()
+        if self.ledger.get(import_id).refusal:
+            return False
+        if not self.ledger.reopen(import_id, now, now + self.policy.deadline):
+            return False
+        self._start(self.ledger.get(import_id), Step(Step.CHECK))
+        return True
+
+    def _claim(self, upload: Upload, time_left: Callable[[], float]) -> bool:
+        now = self.now()
+        return self.ledger.claim(upload, now, now + self.policy.deadline, now + time_left())
+
+    def _begin(self, import_id: str) -> Step | None:
+        """Start the execution; return its step where there is nothing to submit."""
+        imported = self.ledger.get(import_id)
+        if imported.state is ImportState.REFUSED:
+            step = Step(Step.DELIVER)
+            self._start(imported, step)
+            self.ledger.release(import_id)
+            return step
+        self._start(imported, Step(Step.CHECK, self.policy.first_look))
+        return None
+
+    def _start(self, imported: Import, step: Step) -> None:
+        self.executions.start(imported.execution, imported.id, imported.upload.name, step)
 
     def _plan(self, upload: Upload) -> None:
         try:
@@ -100,6 +153,14 @@ class Submitter:
                 f"It does not lie under {PREFIX}, where files are read from.",
                 f"Drop it again as {PREFIX}{upload.name}.",
             )
+        try:
+            self.remotes(upload.workspace)
+        except WorkspaceUnknownError:
+            raise FileRefusedError(
+                f"There is no workspace {upload.workspace!r}.",
+                f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
+                f"workspace first: email-accounts workspace add {upload.workspace}",
+            ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
                 f"It has {upload.size / _MEGABYTE:,.1f} MB, "
@@ -114,50 +175,133 @@ class Submitter:
         except (ApiKeyRefusedError, ApiKeyMissingError) as error:
             self.ledger.stop(import_id, str(error))
             return Step(Step.DELIVER)
+        except UploadMissingError:
+            self.ledger.stop(import_id, UPLOAD_DELETED)
+            return Step(Step.DELIVER)
         finally:
             self.ledger.release(import_id)
 
     def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> Step:
         if imported.stopped:
             return Step(Step.DELIVER)
+        try:
+            if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
+                self._send_planned(imported, time_left)
+        except LaterError as later:
+            looks_first = self._next_look(imported) <= self.now() + later.wait_seconds
+            return Step(Step.CHECK if looks_first else Step.SUBMIT, later.wait_seconds)
+        except NotSentError:
+            return Step(Step.SUBMIT, rest(imported, self.now()))
+        except UnansweredError:
+            return Step(Step.CHECK, rest(imported, self.now()))
+        if self.now() >= imported.deadline:
+            return Step(Step.DELIVER)
+        return Step(Step.CHECK, self.policy.first_look)
+
+    def _unconfirmed_batches(self, imported: Import) -> int:
+        """Count them, those included whose submitter died while it was sending them."""
+        count = 0
+        for batch in self.ledger.batches(imported.id):
+            if batch.state is BatchState.SENDING:
+                self._unconfirmed(imported, batch, ANSWER_LOST)
+            count += batch.state in (BatchState.SENDING, BatchState.UNCONFIRMED)
+        return count
+
+    def _next_look(self, imported: Import) -> float:
+        looks = (
+            batch.look_at
+            for batch in self.ledger.batches(imported.id)
+            if batch.state is BatchState.SUBMITTED
+        )
+        return min(looks, default=float("inf"))
+
+    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
+        remote = PacedRemote(
+            self.remotes(imported.upload.workspace), self.ledger, self.policy, self.now, imported
+        )
+        connected_before: AbstractSet[str] | None = None
         with closing(examine_upload(self.uploads, imported.upload)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
                 if self.now() >= imported.deadline:
-                    return Step(Step.DELIVER)
+                    return
                 if time_left() < SAFE_MARGIN:
-                    return Step(Step.SUBMIT)
+                    raise LaterError(0)
+                if connected_before is None:
+                    connected_before = self._connected_before(imported, remote, time_left)
                 accounts = reader.accounts_of(batch.range)
-                wait = self._submit_batch(imported.id, batch, accounts)
-                if wait:
-                    return Step(Step.SUBMIT, wait)
-        return Step(Step.CHECK, self.policy.first_look)
+                self._submit_batch(imported, batch, accounts, connected_before, remote)
 
-    def _submit_batch(self, import_id: str, batch: Batch, accounts: tuple[Account, ...]) -> float:
-        """Send one batch; return the seconds to wait where it could not be sent yet."""
-        now = self.now()
-        wait = self.ledger.take_call(WORKSPACE, now, self.policy.calls_per_minute)
-        if wait:
-            return wait
-        if not self.ledger.intend(import_id, batch.number, now):
-            return 0
+    def _connected_before(
+        self, imported: Import, remote: PacedRemote, time_left: Callable[[], float]
+    ) -> AbstractSet[str]:
+        """Return the addresses the service had connected when the import began, in lower case."""
+        if not self.policy.skip_connected:
+            return frozenset()
+        workspace = imported.upload.workspace
+        fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
-            request_id = self.remote.connect(accounts)
-        except (ApiKeyRefusedError, ApiKeyMissingError):
-            self.ledger.withdraw(import_id, batch.number)
+            walk = self.account_list.walk(
+                workspace, remote, fresh=fresh, since=0, time_left=time_left
+            )
+        except RequestRefusedError:
+            return frozenset()
+        except UnansweredError as error:
+            if self.now() > imported.began_at + self.policy.grace:
+                return frozenset()
+            raise NotSentError(str(error)) from None
+        accounts = self.account_list.accounts(workspace, walk)
+        return {address for address, connected in accounts if connected}
+
+    def _submit_batch(
+        self,
+        imported: Import,
+        batch: Batch,
+        accounts: tuple[Account, ...],
+        connected_before: AbstractSet[str],
+        remote: PacedRemote,
+    ) -> None:
+        addresses = {account.smtp.address.lower() for account in accounts}
+        if left_out := addresses & connected_before:
+            evidence = self.reports.writer(imported.id, evidence_name(batch.number), "text/csv")
+            with evidence as text:
+                write_evidence(text, dict.fromkeys(sorted(left_out), Standing.CONNECTED_BEFORE))
+        if left_out == addresses:
+            self.ledger.settle(
+                imported.id, batch.number, BatchState.COMPLETED, self.now(), listing=True
+            )
+            return
+        remote.turn(imported.batches - batch.number + 1)
+        now = self.now()
+        if not self.ledger.intend(imported.id, batch.number, now, listing=bool(left_out)):
+            return
+        try:
+            request_id = remote.connect(
+                [one for one in accounts if one.smtp.address.lower() not in left_out]
+            )
+        except (ApiKeyRefusedError, ApiKeyMissingError, LaterError, NotSentError):
+            self.ledger.withdraw(imported.id, batch.number)
             raise
-        except ThrottledError as error:
-            self.ledger.withdraw(import_id, batch.number)
-            return error.retry_after_seconds
-        except NotSentError:
-            self.ledger.withdraw(import_id, batch.number)
-            return _AFTER_A_FAILURE_TO_SEND
-        except (RequestRefusedError, UnansweredError) as error:
-            refused = isinstance(error, RequestRefusedError)
-            state = BatchState.REFUSED if refused else BatchState.UNCONFIRMED
-            self.ledger.settle(import_id, batch.number, state, str(error), report=False)
-            return 0
-        self.ledger.submitted(import_id, batch.number, request_id)
-        return 0
+        except UnansweredError as error:
+            self._unconfirmed(imported, batch, str(error))
+            raise
+        except RequestRefusedError as error:
+            self.ledger.settle(
+                imported.id,
+                batch.number,
+                BatchState.REFUSED,
+                self.now(),
+                reason=str(error),
+            )
+            return
+        now = self.now()
+        self.ledger.submitted(
+            imported.id, batch.number, request_id, now, now + self.policy.first_look
+        )
+
+    def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
+        now = self.now()
+        look_at = now + self.policy.first_look
+        self.ledger.unconfirmed(imported.id, batch.number, reason, now, look_at)

@@ -2,25 +2,37 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 PREFIX = "uploads/"
+DEFAULT_WORKSPACE = "default"
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One version of one object in the inbox; `size` in bytes."""
+    """One version of one object in the inbox.
+
+    `size` is in bytes, `uploaded_at` in seconds since the epoch; 0 where the event does not say.
+    """
 
     bucket: str
     key: str
     version: str
     size: int
+    uploaded_at: float = field(default=0.0, compare=False)
 
     @property
     def name(self) -> str:
         """The file's name as its owner knows it."""
         return self.key.rsplit("/", 1)[-1]
+
+    @property
+    def workspace(self) -> str:
+        """The workspace whose API key it is sent with: the folder it lies in under `uploads/`."""
+        folder, slash, _ = self.key.removeprefix(PREFIX).partition("/")
+        return folder if slash and self.key.startswith(PREFIX) else DEFAULT_WORKSPACE
 
     @property
     def import_id(self) -> str:
@@ -45,4 +57,10 @@ def upload_of(event: Mapping[str, Any]) -> Upload | None:
     size = int(item.get("size", 0))
     if size == 0 or item["key"].endswith("/"):
         return None
-    return Upload(detail["bucket"]["name"], item["key"], item.get("version-id", ""), size)
+    return Upload(
+        detail["bucket"]["name"],
+        item["key"],
+        item.get("version-id", ""),
+        size,
+        datetime.fromisoformat(event["time"]).timestamp() if event.get("time") else 0.0,
+    )

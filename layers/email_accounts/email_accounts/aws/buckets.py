@@ -84,6 +84,11 @@ class _Parts(io.RawIOBase):
         try:
             answer = self._client.get_object(**self._object, Range=wanted)
         except ClientError as error:
+            if (
+                error.response["Error"]["Code"] == "InvalidRange"
+            ):  # an empty object has no first byte
+                self._size = self._at
+                return b""
             raise _translated(error) from None
         part = answer["Body"].read()
         content_range = answer.get("ContentRange", "")
@@ -97,16 +102,17 @@ class _Parts(io.RawIOBase):
 
 
 class ReportsBucket:
-    """Keeps reports under `imports/<import id>/`."""
+    """Keeps reports under `imports/<import id>/`, or in another folder."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, folder: str = "imports") -> None:
         """Use a bucket; nothing is called yet."""
         self._client = client
         self._bucket = bucket
+        self._folder = folder
 
     def address(self, import_id: str, name: str) -> str:
         """Return the s3:// address of a report."""
-        return f"s3://{self._bucket}/{_key(import_id, name)}"
+        return f"s3://{self._bucket}/{self._key(import_id, name)}"
 
     @contextmanager
     def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
@@ -122,7 +128,7 @@ class ReportsBucket:
             file.seek(0)
             self._client.put_object(
                 Bucket=self._bucket,
-                Key=_key(import_id, name),
+                Key=self._key(import_id, name),
                 Body=file,
                 ContentType=f"{content_type}; charset=utf-8",
             )
@@ -131,13 +137,12 @@ class ReportsBucket:
     @contextmanager
     def open(self, import_id: str, name: str) -> Iterator[TextIO]:
         """Open a report for reading."""
-        parts = _Parts(self._client, self._bucket, _key(import_id, name))
+        parts = _Parts(self._client, self._bucket, self._key(import_id, name))
         with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
             yield text
 
-
-def _key(import_id: str, name: str) -> str:
-    return f"imports/{import_id}/{name}"
+    def _key(self, import_id: str, name: str) -> str:
+        return f"{self._folder}/{import_id}/{name}"
 
 
 def _translated(error: ClientError) -> Exception:

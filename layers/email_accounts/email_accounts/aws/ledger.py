@@ -3,28 +3,35 @@
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch, the number with six digits
-  BUDGET#<workspace> / BUDGET            the times of the calls of the last minute
+  BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
+  WALK#<workspace or import id> / WALK   how far the account list has been read
+
+The index imports-by-day holds the imports alone, by the day on which they were taken on.
 """
 
+import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from email_accounts.batches import BatchRange, Plan
+from email_accounts.budget import Budget
 from email_accounts.errors import ImporterError, LedgerConflictError
-from email_accounts.ledger import Batch, BatchState, Import, ImportState
+from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState, Walk
 from email_accounts.upload import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
-_MINUTE = 60.0
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
 _TRIES = 20
-_PAUSE = 0.05
+_PAUSE = 0.1
+_CROWDED = 1.0
+"""Seconds to come again after, where others were quicker each time."""
 
 
 class DynamoLedger:
@@ -43,8 +50,11 @@ class DynamoLedger:
             "key": upload.key,
             "version": upload.version,
             "size": upload.size,
+            "uploaded_at": upload.uploaded_at,
             "state": ImportState.RECEIVED,
+            "day": datetime.fromtimestamp(now, UTC).date().isoformat(),
             "received_at": now,
+            "began_at": now,
             "deadline": deadline,
             "lease_until": lease_until,
             "expires_at": self._expiry(),
@@ -82,14 +92,24 @@ class DynamoLedger:
         item = _unmarshalled(found["Item"])
         return Import(
             id=import_id,
-            upload=Upload(item["bucket"], item["key"], item["version"], int(item["size"])),
+            upload=Upload(
+                item["bucket"],
+                item["key"],
+                item["version"],
+                int(item["size"]),
+                item["uploaded_at"],
+            ),
             state=ImportState(item["state"]),
             received_at=item["received_at"],
+            began_at=item["began_at"],
             deadline=item["deadline"],
             lease_until=item["lease_until"],
-            look_from=int(item.get("look_from", 1)),
+            resumed=int(item.get("resumed", 0)),
             refusal=item.get("refusal", ""),
             stopped=item.get("stopped", ""),
+            batches=int(item.get("batches", 0)),
+            rejected=int(item.get("rejected", 0)),
+            duplicates=int(item.get("duplicates", 0)),
             unknown_columns=tuple(item.get("unknown_columns", ())),
         )
 
@@ -121,10 +141,6 @@ class DynamoLedger:
         """Remember that nothing more is to be sent, and why."""
         self._change(_import_key(import_id), {"stopped": reason})
 
-    def look_from(self, import_id: str, number: int) -> None:
-        """Remember with which batch the next look begins."""
-        self._change(_import_key(import_id), {"look_from": number})
-
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
         pages = self._client.get_paginator("query").paginate(
@@ -139,66 +155,126 @@ class DynamoLedger:
         for page in pages:
             yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
 
-    def intend(self, import_id: str, number: int, now: float) -> bool:
+    def intend(self, import_id: str, number: int, now: float, *, listing: bool) -> bool:
         """Remember, before a request, that it is being sent; see `Ledger`."""
         return self._changed(
             _batch_key(import_id, number),
-            {"state": BatchState.SENDING, "sent_at": now},
+            {
+                "state": BatchState.SENDING,
+                "sent_at": now,
+                "changed_at": now,
+                "reason": "",
+                "listing": listing,
+            },
             "#state = :planned",
             {"planned": BatchState.PLANNED},
+            add={"sent": 1},
         )
 
     def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request being sent was not carried out."""
+        """Remember that a request was not carried out: it is planned again."""
         self._change(
             _batch_key(import_id, number),
             {"state": BatchState.PLANNED},
-            from_states=[BatchState.SENDING],
+            from_states=[BatchState.SENDING, BatchState.UNCONFIRMED],
         )
 
-    def submitted(self, import_id: str, number: int, request_id: str) -> None:
-        """Remember the request id of a request being sent."""
-        self._change(
-            _batch_key(import_id, number),
-            {"state": BatchState.SUBMITTED, "request_id": request_id},
-            from_states=[BatchState.SENDING],
-        )
-
-    def settle(
-        self, import_id: str, number: int, state: BatchState, reason: str, *, report: bool
+    def submitted(
+        self, import_id: str, number: int, request_id: str, now: float, look_at: float
     ) -> None:
-        """Remember how a batch ended."""
+        """Remember the request id of a request being sent, and when to look at it."""
         self._change(
             _batch_key(import_id, number),
-            {"state": state, "reason": reason, "report": report},
+            {
+                "state": BatchState.SUBMITTED,
+                "request_id": request_id,
+                "changed_at": now,
+                "look_at": look_at,
+            },
+            from_states=[BatchState.SENDING],
+        )
+
+    def unconfirmed(
+        self, import_id: str, number: int, reason: str, now: float, look_at: float
+    ) -> None:
+        """Remember that it is not known what became of a batch, and when to look for it."""
+        self._change(
+            _batch_key(import_id, number),
+            {
+                "state": BatchState.UNCONFIRMED,
+                "reason": reason,
+                "changed_at": now,
+                "look_at": look_at,
+            },
             from_states=[BatchState.SENDING, BatchState.SUBMITTED],
         )
 
-    def take_call(self, workspace: str, now: float, calls_per_minute: int) -> float:
-        """Take one call out of the budget; see `Ledger`.
+    def looked(
+        self, import_id: str, number: int, look_at: float, *, reports_missed: int = 0
+    ) -> None:
+        """Remember when to look at a batch again."""
+        self._change(
+            _batch_key(import_id, number),
+            {"look_at": look_at, "reports_missed": reports_missed},
+            from_states=[BatchState.SUBMITTED, BatchState.UNCONFIRMED],
+        )
 
-        The times of the last minute's calls are kept, so that no minute, wherever it begins,
-        holds more calls than allowed. Two takers at once are told apart by a version number.
-        """
-        key = {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
-        began = time.monotonic()
-        for _ in range(_TRIES):
-            at = now + time.monotonic() - began
-            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-            item = _unmarshalled(found.get("Item", {}))
-            calls: list[float] = [call for call in item.get("calls", []) if call > at - _MINUTE]
-            if len(calls) >= calls_per_minute:
-                return max(calls[-calls_per_minute] + _MINUTE - at, 0.001)
-            version = int(item.get("version", 0))
-            if self._changed(
-                key,
-                {"calls": [*calls, at], "version": version + 1},
-                "attribute_not_exists(version) OR version = :seen",
-                {"seen": version},
-            ):
-                return 0
-            time.sleep(_PAUSE)
-        return 1
+    def settle(  # noqa: PLR0913  what is not named stays as it is usual
+        self,
+        import_id: str,
+        number: int,
+        state: BatchState,
+        now: float,
+        *,
+        reason: str = "",
+        report: bool = False,
+        listing: bool | None = None,
+    ) -> None:
+        """Remember how a batch ended, wherever it stood before its end."""
+        change = {"state": state, "reason": reason, "report": report, "changed_at": now}
+        if listing is not None:
+            change["listing"] = listing
+        open_states = [one for one in BatchState if one not in FINAL]
+        self._change(_batch_key(import_id, number), change, from_states=open_states)
+
+    def take_call(
+        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    ) -> float:
+        """Take one call out of the budget, or a turn for up to so many; see `Ledger`."""
+        return self._budgeted(
+            workspace,
+            lambda budget, late: budget.take(holder, wanted, now + late, calls_per_minute),
+        )
+
+    def close_budget(self, workspace: str, now: float, until: float) -> None:
+        """Let nobody call before a time, because the remote said so."""
+        self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
+
+    def walk(self, owner: str) -> Walk | None:
+        """Return the last walk through the account list for a workspace or an import."""
+        found = self._client.get_item(
+            TableName=self._table, Key=_walk_key(owner), ConsistentRead=True
+        )
+        if "Item" not in found:
+            return None
+        item = _unmarshalled(found["Item"])
+        parts = tuple(int(part) for part in item["parts"])
+        return Walk(item["began_at"], item["since"], parts, item["done"])
+
+    def take_walk(
+        self, owner: str, seen: Walk | None, walk: Walk, now: float, lease_until: float
+    ) -> bool:
+        """Become the one who goes on with a walk, or begins one; see `Ledger`."""
+        condition, values = "attribute_not_exists(pk)", {}
+        if seen:
+            condition = "began_at = :began_at AND pages = :pages AND lease_until <= :now"
+            values = {"began_at": seen.began_at, "pages": seen.pages, "now": now}
+        change = _walk_change(walk) | {"lease_until": lease_until, "expires_at": self._expiry()}
+        return self._changed(_walk_key(owner), change, condition, values)
+
+    def walked(self, owner: str, walk: Walk) -> None:
+        """Remember how far a walk has come, and let the next one go on."""
+        self._change(_walk_key(owner), _walk_change(walk) | {"lease_until": 0})
 
     def notified(self, import_id: str) -> bool:
         """Remember that the message was sent; see `Ledger`."""
@@ -208,6 +284,55 @@ class DynamoLedger:
             "#state <> :notified",
             {"notified": ImportState.NOTIFIED},
         )
+
+    def reopen(self, import_id: str, now: float, deadline: float) -> bool:
+        """Take an import up again that was answered; see `Ledger`.
+
+        Its batches come first: a crash between leaves an import that can be reopened.
+        """
+        imported = self.get(import_id)
+        if imported.state is not ImportState.NOTIFIED:
+            return False
+        for batch in self.batches(import_id):
+            if batch.state in (BatchState.LISTED, BatchState.UNCONFIRMED):
+                state = BatchState.SUBMITTED if batch.request_id else BatchState.UNCONFIRMED
+                change = {"state": state, "look_at": now, "reports_missed": 0}
+                self._change(_batch_key(import_id, batch.number), change)
+        return self._changed(
+            _import_key(import_id),
+            {
+                "state": ImportState.PLANNED,
+                "began_at": now,
+                "deadline": deadline,
+                "lease_until": 0,
+                "resumed": imported.resumed + 1,
+                "stopped": "",
+            },
+            "#state = :notified AND began_at = :seen",
+            {"notified": ImportState.NOTIFIED, "seen": imported.began_at},
+        )
+
+    def _budgeted(
+        self, workspace: str, change: Callable[[Budget, float], tuple[Budget, float]]
+    ) -> float:
+        """Change the budget under a version number, which tells two takers at once apart."""
+        key = {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
+        began = time.monotonic()
+        for _ in range(_TRIES):
+            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            item = _unmarshalled(found.get("Item", {}))
+            before = Budget.loaded(item["budget"]) if item else Budget()
+            after, wait = change(before, time.monotonic() - began)
+            version = int(item.get("version", 0))
+            if after == before or self._changed(
+                key,
+                {"budget": after.dumped(), "version": version + 1},
+                "attribute_not_exists(version) OR version = :seen",
+                {"seen": version},
+            ):
+                return wait
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
+        return _CROWDED
 
     def _expiry(self) -> int:
         return int(time.time() + self._retention)
@@ -237,20 +362,26 @@ class DynamoLedger:
         change: Mapping[str, object],
         condition: str,
         values: Mapping[str, object],
+        *,
+        add: Mapping[str, object] | None = None,
     ) -> bool:
         names = {f"#{name}": name for name in change}
+        added = "".join(f" ADD {name} :add_{name}" for name in add or {})
         if "#state" in condition:
             names["#state"] = "state"
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=key,
-                UpdateExpression="SET " + ", ".join(f"#{name} = :new_{name}" for name in change),
+                UpdateExpression="SET "
+                + ", ".join(f"#{name} = :new_{name}" for name in change)
+                + added,
                 ConditionExpression=condition,
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=_marshalled(
                     {f":new_{name}": value for name, value in change.items()}
                     | {f":{name}": value for name, value in values.items()}
+                    | {f":add_{name}": value for name, value in (add or {}).items()}
                 ),
             )
         except self._client.exceptions.ConditionalCheckFailedException:
@@ -264,6 +395,20 @@ def _import_key(import_id: str) -> dict[str, Any]:
 
 def _batch_key(import_id: str, number: int) -> dict[str, Any]:
     return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{number:06d}"}}
+
+
+def _walk_key(owner: str) -> dict[str, Any]:
+    return {"pk": {"S": f"WALK#{owner}"}, "sk": {"S": "WALK"}}
+
+
+def _walk_change(walk: Walk) -> dict[str, object]:
+    return {
+        "began_at": walk.began_at,
+        "since": walk.since,
+        "parts": list(walk.parts),
+        "pages": walk.pages,
+        "done": walk.done,
+    }
 
 
 def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str, Any]:
@@ -289,9 +434,14 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         ),
         state=BatchState(item["state"]),
         request_id=item.get("request_id", ""),
+        sent=int(item.get("sent", 0)),
         sent_at=item.get("sent_at", 0.0),
+        look_at=item.get("look_at", 0.0),
+        changed_at=item.get("changed_at", 0.0),
         reason=item.get("reason", ""),
+        reports_missed=int(item.get("reports_missed", 0)),
         report=item.get("report", False),
+        listing=item.get("listing", False),
     )
 
 

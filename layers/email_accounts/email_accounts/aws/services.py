@@ -2,14 +2,16 @@
 
 import json
 import math
+import re
 import time
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from email_accounts.errors import ApiKeyMissingError
+from email_accounts.errors import ApiKeyMissingError, WorkspaceUnknownError
 from email_accounts.ports import Message, Step
 from email_accounts.secret import Secret
+from email_accounts.upload import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
+_WORKSPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 def step_document(step: Step) -> dict[str, object]:
@@ -33,12 +36,12 @@ class TrackImport:
         self._client = client
         self._state_machine = state_machine
 
-    def start(self, import_id: str, file: str, step: Step) -> None:
-        """Start the one execution of an import; a no-op when it has been started before."""
+    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+        """Start an execution of an import; a no-op when one of this name has been started."""
         document = {"importId": import_id, "file": file, **step_document(step)}
         try:
             self._client.start_execution(
-                stateMachineArn=self._state_machine, name=import_id, input=json.dumps(document)
+                stateMachineArn=self._state_machine, name=name, input=json.dumps(document)
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return
@@ -68,6 +71,26 @@ class NotificationTopic:
                 for name, value in message.attributes.items()
             },
         )
+
+
+def workspace_key(
+    client: "SecretsManagerClient", workspaces: str, workspace: str
+) -> "ApiKeySecret":
+    """Return the API key of a workspace, whose secret lies under `workspaces`.
+
+    The default workspace is part of the stack, though its secret may be empty; any other one is
+    there when its secret is. WorkspaceUnknownError where it is not.
+    """
+    unknown = WorkspaceUnknownError(f"there is no workspace {workspace}")
+    if not _WORKSPACE.fullmatch(workspace):
+        raise unknown
+    key = ApiKeySecret(client, f"{workspaces}/{workspace}")
+    if workspace != DEFAULT_WORKSPACE:
+        try:
+            key()
+        except ApiKeyMissingError:
+            raise unknown from None
+    return key
 
 
 class ApiKeySecret:

@@ -439,4 +439,5 @@ def _compiled(
         "warn": reader.warn,
     }
     exec(source, names)  # noqa: S102  made of this file's text and column numbers
-    return cast("Callable[[Iterator[Record]], Iterator[Examined]]", names["examine"])
+    # Left in its own globals it would hold the table of addresses until a full garbage collection.
+    return cast("Callable[[Iterator[Record]], Iterator[Examined]]", names.pop("examine"))

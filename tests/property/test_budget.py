@@ -1,0 +1,149 @@
+"""No minute has more calls than allowed, whoever comes when; and everybody gets a turn."""
+
+import heapq
+from collections import Counter
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from email_accounts.budget import Budget
+
+NOW = 1_790_000_000.0
+HOLDERS = st.sampled_from("abcde")
+PAUSES = st.sampled_from([0.0, 0.01, 0.99, 1.0, 7.3, 44.0, 59.99, 60.0, 61.0, 200.0]) | st.floats(
+    0, 130
+)
+TAKES = st.tuples(st.just("take"), HOLDERS, st.integers(1, 12), PAUSES)
+CLOSINGS = st.tuples(st.just("close"), HOLDERS, st.integers(1, 200), PAUSES)
+
+
+def most_in_a_minute(calls: list[float]) -> int:
+    """Return the most calls that lie within 60 seconds."""
+    return max((sum(at <= one < at + 60 for one in calls) for at in calls), default=0)
+
+
+@given(st.lists(TAKES, min_size=5, max_size=60), st.integers(1, 6))
+def test_no_minute_has_more_calls_than_allowed(
+    takes: list[tuple[str, str, int, float]], allowed: int
+) -> None:
+    """Whether takers come early, in their turn, late or never again."""
+    budget, now, calls = Budget(), NOW, list[float]()
+    for _, holder, wanted, pause in takes:
+        now += pause
+        budget, wait = budget.take(holder, wanted, now, allowed)
+        assert wait >= 0
+        if not wait:
+            calls.append(now)
+    assert most_in_a_minute(calls) <= allowed
+
+
+@given(st.lists(TAKES | CLOSINGS, min_size=5, max_size=60), st.integers(1, 6))
+def test_no_call_is_made_while_the_budget_is_closed(
+    events: list[tuple[str, str, int, float]], allowed: int
+) -> None:
+    """Neither by who has a turn nor by who finds room."""
+    budget, now, closed_until, calls = Budget(), NOW, 0.0, list[float]()
+    for kind, holder, number, pause in events:
+        now += pause
+        if kind == "close":
+            budget = budget.closed(now, now + number)
+            closed_until = max(closed_until, now + number)
+            continue
+        budget, wait = budget.take(holder, number, now, allowed)
+        if not wait:
+            assert now >= closed_until
+            calls.append(now)
+    assert most_in_a_minute(calls) <= allowed
+
+
+@given(st.lists(TAKES | CLOSINGS, max_size=40), st.integers(1, 6), st.integers(1, 12))
+def test_who_waits_as_told_gets_a_call(
+    events: list[tuple[str, str, int, float]], allowed: int, wanted: int
+) -> None:
+    """Whatever went before: a taker who then is alone comes back a few times at most."""
+    budget, now = Budget(), NOW
+    for kind, holder, number, pause in events:
+        now += pause
+        if kind == "close":
+            budget = budget.closed(now, now + number)
+        else:
+            budget, _ = budget.take(holder, number, now, allowed)
+    for _ in range(4):
+        budget, wait = budget.take("the last", wanted, now, allowed)
+        if not wait:
+            return
+        now += wait
+    raise AssertionError(f"still told to wait for {wait} s")
+
+
+@given(st.lists(TAKES | CLOSINGS, max_size=40), st.integers(1, 6))
+def test_a_budget_reads_back_as_it_was_written(
+    events: list[tuple[str, str, int, float]], allowed: int
+) -> None:
+    """At every moment of its life; and nobody has two turns."""
+    budget, now = Budget(), NOW
+    for kind, holder, number, pause in events:
+        now += pause
+        if kind == "close":
+            budget = budget.closed(now, now + number)
+        else:
+            budget, _ = budget.take(holder, number, now, allowed)
+        assert Budget.loaded(budget.dumped()) == budget
+        assert max(Counter(turn.holder for turn in budget.turns).values(), default=1) == 1
+
+
+def crowd(
+    holders: int, calls: int, allowed: int, lateness: list[float]
+) -> tuple[dict[int, list[float]], int]:
+    """Let so many imports at once make so many calls each; return their times and all takes.
+
+    Each comes back when it was told, a little late, as a state machine does.
+    """
+    budget, takes = Budget(), 0
+    made: dict[int, list[float]] = {holder: [] for holder in range(holders)}
+    coming = [(NOW, holder) for holder in range(holders)]
+    while coming:
+        now, holder = heapq.heappop(coming)
+        late = lateness[takes % len(lateness)]
+        takes += 1
+        left = calls - len(made[holder])
+        budget, wait = budget.take(f"import {holder}", left, now, allowed)
+        if not wait:
+            made[holder].append(now)
+        if left > 1 or wait:
+            heapq.heappush(coming, (now + (wait + late if wait else 0.0), holder))
+    return made, takes
+
+
+LATENESS = st.lists(st.floats(0, 3), min_size=1, max_size=20)
+
+
+@given(st.integers(2, 25), st.integers(1, 6), st.integers(1, 6), LATENESS)
+def test_a_crowd_is_served_without_waste_and_without_haste(
+    holders: int, calls: int, allowed: int, lateness: list[float]
+) -> None:
+    """All get their calls in little more than the time these take; few come in vain."""
+    made, takes = crowd(holders, calls, allowed, lateness)
+    times = sorted(at for one in made.values() for at in one)
+    assert [len(one) for one in made.values()] == [calls] * holders
+    assert most_in_a_minute(times) <= allowed
+    minutes = -(-holders * calls // allowed)
+    assert times[-1] - times[0] <= 2 * 66 * minutes
+    assert takes <= 4 * holders * calls
+
+
+@pytest.mark.parametrize("lateness", [[0.0], [0.2, 0.7, 1.3], [2.9, 0.1, 0.4, 0.4], [30.0, 0.5]])
+def test_three_hundred_imports_are_served_in_turn(lateness: list[float]) -> None:
+    """With twenty calls a minute each gets its ten of them in the order of asking.
+
+    Nobody loses the place in the queue because the one before comes a little late.
+    """
+    made, takes = crowd(300, 10, 20, lateness)
+    together = 300 * 10 / 20 * 61
+    assert max(one[-1] for one in made.values()) - NOW < 1.3 * together
+    begins = [made[holder][0] for holder in range(300)]
+    assert min(after - before for before, after in pairwise(begins)) > -122
+    assert max(one[-1] - one[0] for one in made.values()) < 300
+    assert takes < 2 * 300 * 10

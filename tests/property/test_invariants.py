@@ -1,0 +1,468 @@
+"""The importer under faults: whatever fails, nothing is lost, nothing is sent twice.
+
+Files are dropped, resumed, aborted and deleted, the remote fails in every way it can, and each
+invocation may be killed before any of its effects. In the end, once the faults are over, every
+upload must have its answer, and what was answered must be true.
+"""
+
+import csv
+import io
+import math
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from hypothesis import event, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from email_accounts.account import Account
+from email_accounts.delivery import OUTCOME_NAME
+from email_accounts.errors import (
+    ApiKeyRefusedError,
+    NotSentError,
+    ReportUnavailableError,
+    RequestNotFoundError,
+    RequestRefusedError,
+    StillSubmittingError,
+    ThrottledError,
+    UnansweredError,
+)
+from email_accounts.ledger import ImportState
+from email_accounts.ports import Listed, Status, Step
+from email_accounts.upload import Upload
+from tests.fakes import FakeRemote, Journal, World
+from tests.files import accounts_file
+
+ATTEMPTS = 5
+TRIES = 4
+INVOCATION = 300.0
+SERVICE_TAKES = 400.0
+MINUTE = 60.0
+ROWS = ("good", "good", "good", "failing", "rejected", "duplicate")
+
+CONNECT_FAULTS = (
+    *("ok", "ok", "throttled", "not sent", "lost before", "lost after", "killed after"),
+    *("refused", "closing", "bad key"),
+)
+STATUS_FAULTS = ("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing")
+LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
+OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "publish"}
+REPORT_FAULTS = ("ok", "unavailable")
+
+
+class Killed(BaseException):
+    """The invocation is killed: not even its own clearing up runs."""
+
+
+class DeadlyJournal(Journal):
+    """Kills an invocation before its nth effect, and lets nothing happen after that.
+
+    Or it lets something else happen in the middle: before the nth effect outside the ledger, whose
+    changes are made in one go.
+    """
+
+    def __init__(self) -> None:
+        """Kill nobody."""
+        super().__init__()
+        self.lives: int | None = None
+        self.killed_at: list[str] = []
+        self.pause: tuple[int, Callable[[], None]] | None = None
+
+    def effect(self, name: str, about: object) -> None:
+        """Write down an effect, unless the invocation dies before it."""
+        if self.lives == 0:
+            self.killed_at.append(name)
+            raise Killed
+        if self.lives is not None:
+            self.lives -= 1
+        if self.pause and name in OUTSIDE_THE_LEDGER:
+            effects, meanwhile = self.pause
+            self.pause = (effects - 1, meanwhile) if effects else None
+            if not effects:
+                meanwhile()
+        super().effect(name, about)
+
+
+@dataclass(slots=True)
+class FaultyRemote(FakeRemote):
+    """A remote with a queue of faults for each kind of call."""
+
+    faults: dict[str, deque[str]] = field(default_factory=dict)
+    takes: float = 0.0
+    called_at: list[float] = field(default_factory=list)
+    carried_out: Counter[str] = field(default_factory=Counter)
+    began: dict[str, float] = field(default_factory=dict)
+
+    def connect(self, accounts: Sequence[Account]) -> str:
+        """Take accounts, or fail before, after, or instead."""
+        addresses = tuple(account.smtp.address.lower() for account in accounts)
+        self.journal.effect("connect", addresses)
+        fault = self._fault("connect")
+        if fault == "lost before":
+            raise UnansweredError(fault)
+        if fault == "refused":
+            raise RequestRefusedError(fault)
+        request_id = f"request-{len(self.requests) + 1}"
+        self.began[request_id] = self.clock()
+        self.carried_out.update(addresses)
+        self.carry_out(request_id, addresses)
+        if fault == "lost after":
+            raise UnansweredError(fault)
+        if fault == "killed after":
+            self.journal.lives = 0  # type: ignore[attr-defined]
+            self.journal.effect("answer of connect", addresses)
+        return request_id
+
+    def status(self, request_id: str) -> Status:
+        """Show a request, or fail."""
+        self.journal.effect("status", request_id)
+        fault = self._fault("status")
+        if fault == "not found":
+            raise RequestNotFoundError(fault)
+        if fault == "refused":
+            raise RequestRefusedError(fault)
+        if fault == "running" or self.clock() < self.began[request_id] + self.takes:
+            return Status(completed=False)
+        return Status(completed=True, report_link=self._link(request_id))
+
+    def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Serve a report, or do not."""
+        if self._next("report") == "unavailable":
+            raise ReportUnavailableError("the link has expired")
+        return FakeRemote.report(self, link)
+
+    def listed(self, page: int) -> list[Listed]:
+        """Show a page of the accounts whose requests the service is done with, or fail."""
+        self.journal.effect("list", page)
+        if self._fault("list") == "refused":
+            raise RequestRefusedError("refused")
+        done = [one for one in self.accounts if (one.created_at or 0) + self.takes <= self.clock()]
+        done.reverse()
+        return done[(page - 1) * self.page_size : page * self.page_size]
+
+    def _fault(self, kind: str) -> str:
+        """Let a call take its time and count; raise what all kinds of calls have in common."""
+        self.closed = 0.0
+        fault = self._next(kind)
+        self.clock.advance(0.1)
+        if fault == "not sent":
+            raise NotSentError(fault)
+        self.called_at.append(self.clock())
+        if fault == "throttled":
+            raise ThrottledError(7.0)
+        if fault == "bad key":
+            raise ApiKeyRefusedError(fault)
+        if fault == "lost":
+            raise UnansweredError(fault)
+        if fault == "closing":
+            self.closed = 20.0
+        return fault
+
+    def _next(self, kind: str) -> str:
+        queue = self.faults.get(kind)
+        return queue.popleft() if queue else "ok"
+
+
+@dataclass(slots=True)
+class Task:
+    """Something the platform has yet to run: an event, a step of an execution, or a failure."""
+
+    kind: str
+    at: float
+    import_id: str
+    run: Callable[[int], Step | None]
+    tries: int = 0
+
+
+class ImporterUnderFaults(RuleBasedStateMachine):
+    """Queue, state machine and failure queue around the use-cases."""
+
+    def __init__(self) -> None:
+        """Begin with nothing dropped."""
+        super().__init__()
+        self.journal = DeadlyJournal()
+        self.world = World(self.journal)
+        self.remote = FaultyRemote(self.journal, self.world.clock)
+        self.world.remote = self.remote
+        self.tasks: list[Task] = []
+        self.dropped: dict[str, tuple[Upload, list[str]]] = {}
+        self.deleted: set[str] = set()
+        self.answers_due: Counter[str] = Counter()
+        self.lost_in_between: Counter[str] = Counter()
+        self.followed: set[str] = set()
+        self.kills = 0
+        self.numbers = count(1)
+
+    @initialize(
+        calls_per_minute=st.sampled_from([1, 4, 1000]),
+        takes=st.sampled_from([0.0, 40.0, SERVICE_TAKES]),
+        skip_connected=st.booleans(),
+        page_size=st.sampled_from([1, 3, 100]),
+    )
+    def begin(
+        self, calls_per_minute: int, takes: float, *, skip_connected: bool, page_size: int
+    ) -> None:
+        """Set up the world."""
+        self.world.policy = replace(
+            self.world.policy,
+            calls_per_minute=calls_per_minute,
+            skip_connected=skip_connected,
+            deadline=86_400.0,
+        )
+        self.remote.takes = takes
+        self.remote.page_size = page_size
+
+    # What people do
+
+    @precondition(lambda self: len(self.dropped) < 4)
+    @rule(kinds=st.lists(st.sampled_from(ROWS), min_size=1, max_size=7))
+    def drop(self, kinds: list[str]) -> None:
+        """Drop a file of some rows."""
+        number = next(self.numbers)
+        addresses: list[str] = []
+        for at, kind in enumerate(kinds):
+            address = f"a{at}.f{number}@x.example"
+            if kind == "failing":
+                self.remote.failing[address] = "Sign-in refused"
+            addresses.append(
+                {"rejected": f"{number} is no address"}.get(kind)
+                or (addresses[0] if kind == "duplicate" and addresses else address)
+            )
+        upload = self.world.uploads.put(f"uploads/{number}.csv", accounts_file(*addresses))
+        self.dropped[upload.import_id] = (upload, addresses)
+        self.answers_due[upload.import_id] = 1
+        self._event(upload)
+
+    @precondition(lambda self: self.dropped)
+    @rule(data=st.data())
+    def event_again(self, data: st.DataObject) -> None:
+        """Deliver the event of an upload once more."""
+        import_id = data.draw(st.sampled_from(sorted(self.dropped)))
+        self._event(self.dropped[import_id][0])
+
+    @precondition(lambda self: self.dropped)
+    @rule(data=st.data())
+    def resume(self, data: st.DataObject) -> None:
+        """Resume an import that has been answered."""
+        import_id = data.draw(st.sampled_from(sorted(self.dropped)))
+        if import_id in self.world.ledger._imports:  # noqa: SLF001  there is no other way to ask
+            if self.world.submitter().reopen(import_id):
+                self.answers_due[import_id] += 1
+            self._follow()
+
+    @precondition(lambda self: any(task.kind == "step" for task in self.tasks))
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        """Stop an execution by hand."""
+        steps = [task for task in self.tasks if task.kind == "step"]
+        task = data.draw(st.sampled_from(steps))
+        self.tasks.remove(task)
+        self._failed(task.import_id)
+
+    @precondition(lambda self: self.dropped)
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        """Delete an upload for good."""
+        import_id = data.draw(st.sampled_from(sorted(self.dropped)))
+        self.deleted.add(import_id)
+        self.world.uploads.delete_version(self.dropped[import_id][0])
+
+    # What the platform does
+
+    @precondition(lambda self: self.tasks)
+    @rule(
+        data=st.data(),
+        connect=st.lists(st.sampled_from(CONNECT_FAULTS), max_size=3),
+        status=st.lists(st.sampled_from(STATUS_FAULTS), max_size=3),
+        listed=st.lists(st.sampled_from(LIST_FAULTS), max_size=2),
+        report=st.lists(st.sampled_from(REPORT_FAULTS), max_size=2),
+        lives=st.none() | st.integers(0, 25),
+        result_lost=st.sampled_from([False, False, False, True]),
+        pause=st.none() | st.integers(0, 5),
+        late=st.sampled_from([0.0, 1.0, 100.0, 4000.0]),
+    )
+    def run_with_faults(  # noqa: PLR0913, PLR0917  one for each kind of fault
+        self,
+        data: st.DataObject,
+        connect: list[str],
+        status: list[str],
+        listed: list[str],
+        report: list[str],
+        lives: int | None,
+        late: float,
+        pause: int | None,
+        *,
+        result_lost: bool,
+    ) -> None:
+        """Run what is waiting, in any order, among faults; at most four are killed."""
+        task = data.draw(st.sampled_from(self.tasks))
+        if self.kills >= 4:
+            lives, result_lost = None, False
+            connect = [fault for fault in connect if fault != "killed after"]
+        self.remote.faults = {
+            "connect": deque(connect),
+            "status": deque(status),
+            "list": deque(listed),
+            "report": deque(report),
+        }
+        self.world.clock.time = max(self.world.clock.time, task.at) + late
+        if pause is not None:
+            self.journal.pause = (pause, lambda: self._meanwhile(data))
+        self._run(task, lives, result_lost=result_lost)
+        self.journal.pause = None
+
+    @precondition(lambda self: self.tasks)
+    @rule()
+    def run_next(self) -> None:
+        """Run what is due first, and let nothing fail."""
+        self.remote.faults = {}
+        task = min(self.tasks, key=lambda task: task.at)
+        self.world.clock.time = max(self.world.clock.time, task.at)
+        self._run(task)
+
+    def teardown(self) -> None:
+        """Let everything come to its end, then check what was promised."""
+        for _ in range(5000):
+            if not self.tasks:
+                break
+            self.run_next()
+        assert not self.tasks, "it never ends"
+        self._check_answers()
+        self._check_nothing_twice()
+        self._check_budget()
+
+    # The platform
+
+    def _meanwhile(self, data: st.DataObject) -> None:
+        """Run something else in the middle of an invocation, all of it and without a fault."""
+        if self.tasks:
+            faults, lives = self.remote.faults, self.journal.lives
+            self.remote.faults, self.journal.lives = {}, None
+            self._run(data.draw(st.sampled_from(self.tasks)))
+            self.remote.faults, self.journal.lives = faults, lives
+
+    def _event(self, upload: Upload) -> None:
+        def run(tries: int) -> None:
+            submitter = self.world.submitter()
+            last = tries == ATTEMPTS - 1
+            (submitter.give_up if last else submitter.take)(upload, self._time_left())
+
+        self.tasks.append(Task("event", self.world.clock(), upload.import_id, run))
+
+    def _time_left(self) -> Callable[[], float]:
+        until = self.world.clock() + INVOCATION
+        return lambda: until - self.world.clock()
+
+    def _run(self, task: Task, lives: int | None = None, *, result_lost: bool = False) -> None:
+        self.tasks.remove(task)
+        messages = len(self.world.notifications.messages)
+        self.journal.lives = lives
+        try:
+            following = task.run(task.tries)
+            if result_lost:
+                self.journal.lives = 0
+                self.journal.effect("result", task.kind)
+            if following:
+                self._step(task.import_id, following)
+        except Killed:
+            self.kills += 1
+            event(f"killed before: {self.journal.killed_at[-1:]}")
+            told = len(self.world.notifications.messages) > messages
+            if told and self.journal.killed_at[-1] == "notified":
+                self.lost_in_between[task.import_id] += 1
+            self._again(task)
+        except StillSubmittingError:
+            self._again(task)
+        finally:
+            self.journal.lives = None
+        self._follow()
+
+    def _again(self, task: Task) -> None:
+        """Do what queue and state machine do with what failed."""
+        task.tries += 1
+        task.at = self.world.clock() + (1800.0 if task.kind != "step" else 10.0)
+        if task.tries < (TRIES if task.kind == "step" else ATTEMPTS):
+            self.tasks.append(task)
+        elif task.kind == "step":
+            self._failed(task.import_id)
+        else:
+            raise AssertionError("a dead letter after four kills")
+
+    def _follow(self) -> None:
+        """Take up the executions that were started."""
+        for name, (import_id, _, step) in self.world.executions.started.items():
+            if name not in self.followed:
+                self.followed.add(name)
+                self._step(import_id, step)
+
+    def _step(self, import_id: str, step: Step) -> None:
+        def run(_: int) -> Step | None:
+            if step.next == Step.DELIVER:
+                self.world.deliverer().deliver(import_id)
+                return None
+            if step.next == Step.SUBMIT:
+                return self.world.submitter().resume(import_id, self._time_left())
+            return self.world.tracker().look(import_id, self._time_left())
+
+        assert step.wait_seconds >= 0
+        at = self.world.clock() + math.ceil(step.wait_seconds)
+        self.tasks.append(Task("step", at, import_id, run))
+
+    def _failed(self, import_id: str) -> None:
+        def run(_: int) -> None:
+            self.world.deliverer().deliver(import_id, "it was aborted", last_resort=True)
+
+        self.tasks.append(Task("failure", self.world.clock(), import_id, run))
+
+    # The invariants
+
+    def _check_answers(self) -> None:
+        for import_id, (upload, rows) in self.dropped.items():
+            imported = self.world.ledger.get(import_id)
+            assert imported.state is ImportState.NOTIFIED
+            sent = self.world.notifications.messages
+            messages = [one for one in sent if f'"{import_id}"' in one.document]
+            extra = self.lost_in_between[import_id]
+            due = self.answers_due[import_id]
+            assert due <= len(messages) <= due + extra, upload
+            text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
+            if not text:
+                assert import_id in self.deleted or imported.refusal
+                continue
+            outcomes = list(csv.DictReader(io.StringIO(text, newline="")))
+            assert [int(one["row"]) for one in outcomes] == list(range(2, len(rows) + 2))
+            if import_id not in self.deleted:
+                for address, one in zip(rows, outcomes, strict=True):
+                    self._check_row(address, one["outcome"], one["reason"])
+
+    def _check_row(self, address: str, outcome: str, reason: str) -> None:
+        arrived = self.remote.carried_out[address] > 0
+        works = arrived and address not in self.remote.failing
+        truths = {
+            "connected": works,
+            "already_connected": works,
+            "failed": not works,
+            "rejected": "@" not in address,
+            "duplicate": True,
+            "unconfirmed": reason != "",
+        }
+        assert truths[outcome], (address, outcome, reason)
+
+    def _check_nothing_twice(self) -> None:
+        twice = {address: n for address, n in self.remote.carried_out.items() if n > 1}
+        assert twice == {}
+
+    def _check_budget(self) -> None:
+        calls = self.remote.called_at
+        for first, at in enumerate(calls):
+            within = sum(at <= other < at + MINUTE for other in calls[first:])
+            assert within <= self.world.policy.calls_per_minute
+
+
+ImporterUnderFaults.TestCase.settings = settings(
+    settings(), max_examples=200, stateful_step_count=40, deadline=None
+)
+TestImporterUnderFaults = ImporterUnderFaults.TestCase
