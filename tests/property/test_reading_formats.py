@@ -8,11 +8,13 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal
+from unittest.mock import patch
 
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.reading import source
 from email_accounts.reading.records import NewHeader, Record, Unreadable
 from tests.reading import Stream, everything, streamed, workbook
 
@@ -97,6 +99,29 @@ def test_delimited(data: st.DataObject, table: Table, stream: Callable[[bytes], 
     assume(len(table[0]) > 1 or not table[0][0].startswith("sep="))
     content = encoded(data, text.getvalue())
     assert read(stream(content)) == (tuple(table[0]), numbered(table, 2))
+
+
+_HEADER = '"email",x\n'
+
+
+@given(
+    st.text(st.sampled_from('ab,;"\n\r \u00e9\u2028\x85\x0b\x1c'), max_size=80), st.integers(12, 40)
+)
+@example('"a\nb",c\r\nd,e\rf\n"g,', 12)
+def test_windows_with_quotes_and_without(text: str, window: int) -> None:
+    """Wherever a window ends, rows are those that csv.reader finds in the whole text."""
+    content = (_HEADER + text).encode()
+    whole = read_or_refusal(content)  # the quotes of the header are in its only window
+    with patch.object(source, "WINDOW", window):
+        assert read_or_refusal(content) == whole
+
+
+def read_or_refusal(content: bytes) -> object:
+    """Read a file to its end; of one that is refused, return why."""
+    try:
+        return read(Stream([content]))
+    except FileRefusedError as error:
+        return str(error)
 
 
 @given(st.data(), tables(), streams())
