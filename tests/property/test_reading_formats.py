@@ -196,6 +196,9 @@ def sheets(draw: st.DrawFn) -> bytes:
 @given(sheets(), st.integers(1, 400))
 @example(b'<row r="1"><c r="A1" t="s"><v>0</v></c></row><!-- <row r="2">--></row>', 400)
 @example('<row r="1"><c r="A1" t="s"><v>0</v></c></row>\u00e9'.encode(), 46)
+@example(b'<!--<row r="1"><c r="A1" t="s"><v>0</v></c></row>-->', len("><!-- unusual --><!--"))
+@example(b'<ROW r="1"><c r="A1"><v>0</v></c></row>', 400)
+@example(b'<row r="1" s="1" s="1"><c r="A1"><v>0</v></c></row>', 400)
 def test_rows_that_are_plain_and_rows_that_are_not(rows: bytes, window: int) -> None:
     """A row is the same whether the parser reads it or not."""
     glanced = rows_of(b"<worksheet><sheetData>" + rows + b"</sheetData></worksheet>", window)

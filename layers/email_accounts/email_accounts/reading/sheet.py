@@ -18,7 +18,11 @@ _SIGNIFICANT = ".15g"
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 _DATA = b"<sheetData>"
 _ROW_BEGIN, _ROW_END = "<row ", "</row>"
-_PLAIN_ROW = re.compile(r'<row r="([0-9]{1,7})"(?: [\w:]+="[\w .:-]*")*>', re.ASCII)
+_TWICE = r"[^>]* ([\w:]+)=[^>]* \1="
+_NAME = r"[A-Za-z]\w*(?::[A-Za-z]\w*)?"
+_PLAIN_ROW = re.compile(
+    rf'<row(?!{_TWICE}) r="(?P<number>[0-9]{{1,7}})"(?: {_NAME}="[\w .:-]*")*>', re.ASCII
+)
 _PLAIN_CELL = re.compile(
     r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="[0-9]+")?(?: t="([a-z]+)")?'
     r"(?:/>|>(?:<v>([0-9A-Za-z.+-]*)</v>)?</c>)"
@@ -187,7 +191,7 @@ class Sheet(XmlPart):
         self._value = ""
         self._in_phonetic = self._surplus = False
         self._width = 0
-        self._in_data = False
+        self._in_data = self._plain = False
         self._held = b""
 
     def feed(self, data: bytes) -> None:
@@ -195,7 +199,8 @@ class Sheet(XmlPart):
         if not self._fed:
             before, begin, data = data.partition(_DATA)
             super().feed(before + begin)
-        if self._in_data:
+            self._plain = self._in_data
+        if self._plain:
             data = self._without_plain_rows(self._held + data)
         if data:
             super().feed(data)
@@ -203,14 +208,14 @@ class Sheet(XmlPart):
     def _without_plain_rows(self, data: bytes) -> bytes:
         """Take plain rows up to the first other one; return what is left to be parsed."""
         if not data.isascii():
-            self._in_data = False
+            self._plain = False
             return data
         *rows, rest = data.decode().split(_ROW_END)
         taken = next((at for at, row in enumerate(rows) if not self._take(row)), len(rows))
         left = _ROW_END.join([*rows[taken:], rest]).encode()
         goes_on = _ROW_BEGIN.startswith(rest[: len(_ROW_BEGIN)]) and len(rest) <= WINDOW
-        self._in_data = taken == len(rows) and goes_on
-        if not self._in_data:
+        self._plain = taken == len(rows) and goes_on
+        if not self._plain:
             return left
         self._held = left
         return b""
@@ -223,7 +228,7 @@ class Sheet(XmlPart):
         parts = _PLAIN_CELL.split(row[begin.end() :])
         if any(parts[::_GROUPS]):
             return False
-        self._begin_row(begin[1])
+        self._begin_row(begin["number"])
         self._count += len(parts) // _GROUPS
         for letters, kind, value in zip(
             parts[1::_GROUPS], parts[2::_GROUPS], parts[3::_GROUPS], strict=True
