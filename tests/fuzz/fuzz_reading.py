@@ -244,7 +244,8 @@ _BROKEN = {
 
 def seeds() -> dict[str, bytes]:
     """Return small files of every format, encoding and layout, and broken ones."""
-    made = {path.name: path.read_bytes() for path in (ROOT / "tests" / "samples").iterdir()}
+    samples = (path for path in (ROOT / "tests" / "samples").rglob("*") if path.is_file())
+    made = {path.name: path.read_bytes() for path in samples}
     for name, headers in LAYOUTS.items():
         wide = (*headers, *OPTIONAL_HEADERS.get(name, ()))
         targets = [_TARGETS.get(h) or _TARGETS.get(_snake(h), "") for h in wide]
