@@ -153,6 +153,8 @@ class _Table:
         """Yield the lines in hand, and those behind them until a row ends where they do."""
         yield self._lines
         while self._reader.line_num > self._lines_done:
+            if self._lines_done > self._lines_before:
+                self._waited = 0
             lines = next(self._windows, None)
             if lines is None:
                 raise self._endless(_NEVER_CLOSED)
