@@ -153,7 +153,7 @@ class _Table:
         """Yield the lines in hand, and those behind them until a row ends where they do."""
         yield self._lines
         while self._reader.line_num > self._lines_done:
-            if self._lines_done > self._lines_before:
+            if self._lines_done > self._lines_before:  # rows ended before the one that goes on
                 self._waited = 0
             lines = next(self._windows, None)
             if lines is None:
