@@ -131,8 +131,8 @@ class _Table:
         self._reader = reader
         while True:
             try:
-                for cells in reader:
-                    self._number += 1
+                for number, cells in enumerate(reader, self._number + 1):
+                    self._number = number
                     self._lines_done = reader.line_num
                     if (
                         not cells
@@ -140,9 +140,9 @@ class _Table:
                         or len(cells) > self._width
                         or self._text.damaged
                     ):
-                        yield from self._judged(self._number, cells)
+                        yield from self._judged(number, cells)
                     else:
-                        yield self._number, cells
+                        yield number, cells
             except csv.Error as error:
                 self._number += 1
                 yield self._broken(self._number, error)
