@@ -79,6 +79,8 @@ def _measured(folder: Path) -> tuple[list[Result], dict[int, float]]:
     for bad, mark in ((0.0, 1.25), (0.05, 1.4), (0.5, 2.0)):
         path = write_csv(folder / "rows.csv", ROWS, bad)
         results += _csv_results(path, f"CSV planned, {bad:.0%} bad rows", mark)
+    path = write_csv(folder / "rows.csv", ROWS, quoted=True)
+    results += _csv_results(path, "CSV planned, every cell in quotes")[:1]
     path = write_json(folder / "rows.json", ROWS)
     json_ways = _ratios(path, _load_json, _read, _plan)
     results.append(Result("JSON array, rows read", "`json.load`", json_ways[0], 1.0))
@@ -95,7 +97,7 @@ def _measured(folder: Path) -> tuple[list[Result], dict[int, float]]:
     return [*results, memory], peaks
 
 
-def _csv_results(path: Path, thing: str, mark: float) -> list[Result]:
+def _csv_results(path: Path, thing: str, mark: float | None = None) -> list[Result]:
     reader, typed_dict, model = _ratios(path, _plan, _dict_reader, _typed_dicts, _models)
     others = (
         ("`csv.DictReader` that does nothing", reader, mark),

@@ -65,10 +65,10 @@ def rows(count: int, bad: float = 0) -> Iterator[list[str]]:
         yield row
 
 
-def write_csv(path: Path, count: int, bad: float = 0) -> Path:
-    """Write rows as CSV."""
+def write_csv(path: Path, count: int, bad: float = 0, *, quoted: bool = False) -> Path:
+    """Write rows as CSV, with quotes around every cell or around none."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
+        writer = csv.writer(file, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
         writer.writerow(FIELDS)
         writer.writerows(rows(count, bad))
     return path

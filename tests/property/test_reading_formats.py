@@ -8,12 +8,16 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Literal
+from unittest.mock import patch
+from xml.parsers import expat
 
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.reading import source
 from email_accounts.reading.records import NewHeader, Record, Unreadable
+from email_accounts.reading.sheet import SharedTexts, Sheet
 from tests.reading import Stream, everything, streamed, workbook
 
 Table = list[list[str]]
@@ -99,6 +103,29 @@ def test_delimited(data: st.DataObject, table: Table, stream: Callable[[bytes], 
     assert read(stream(content)) == (tuple(table[0]), numbered(table, 2))
 
 
+_HEADER = '"email",x\n'
+
+
+@given(
+    st.text(st.sampled_from('ab,;"\n\r \u00e9\u2028\x85\x0b\x1c'), max_size=80), st.integers(12, 40)
+)
+@example('"a\nb",c\r\nd,e\rf\n"g,', 12)
+def test_windows_with_quotes_and_without(text: str, window: int) -> None:
+    """Wherever a window ends, rows are those that csv.reader finds in the whole text."""
+    content = (_HEADER + text).encode()
+    whole = read_or_refusal(content)  # the quotes of the header are in its only window
+    with patch.object(source, "WINDOW", window):
+        assert read_or_refusal(content) == whole
+
+
+def read_or_refusal(content: bytes) -> object:
+    """Read a file to its end; of one that is refused, return why."""
+    try:
+        return read(Stream([content]))
+    except FileRefusedError as error:
+        return str(error)
+
+
 @given(st.data(), tables(), streams())
 def test_json(data: st.DataObject, table: Table, stream: Callable[[bytes], Stream]) -> None:
     """A table as JSON array or JSON Lines, escaped or not, in any encoding."""
@@ -131,6 +158,67 @@ def test_workbook(table: Table, stream: Callable[[bytes], Stream]) -> None:
         if isinstance(record, tuple):
             record[1].extend([""] * (width - len(record[1])))
     assert records == numbered(table, 2)
+
+
+_CELLS = [
+    *('<c r="{}" t="s"><v>0</v></c>', '<c r="{}" s="1" t="s"><v>1</v></c>', '<c r="{}" s="7"/>'),
+    *('<c r="{}"><v>4.65E2</v></c>', '<c r="{}" t="n"><v>-5</v></c>', '<c r="{}"></c>'),
+    *('<c r="{}" t="b"><v>1</v></c>', '<c r="{}" t="e"><v>#N/A</v></c>', '<c r="{}"><v/></c>'),
+    *('<c r="{}" t="str"><f>A1</f><v>_x0041_</v></c>', '<c t="s" r="{}"><v>2</v></c>', "<c/>"),
+    *('<c r="{}" t="inlineStr"><is><t>a &lt;</t></is></c>', '<c r="{}"> <v>1</v></c>', "<v>3</v>"),
+    *('<c r="{}" t="s"><v>3</v></c>', '<c r="{}" t="s"><v>1.0</v></c>', "<!-- </row> -->", "é"),
+    *('<c r="{}"><v>a</v></c>', '<c r="{}" t="x"><v>0</v></c>', "<v>", "]]>", "\n", "</row>"),
+]
+_ROW_TAGS = [
+    *['<row r="{}" spans="1:15" x14ac:dyDescent="0.25">', '<row r="{}">'] * 3,
+    *("<row>", '<row r="1">', '<row r="0{}">', '<row r="{}" ht="12.8" />', '<row r="{}" a="&lt;">'),
+    *("<row r='{}'>", '<row r="{}" >', "<!--", "</sheetData>"),
+]
+_REFERENCES = ["A", "B", "C", "D", "B", "XFD", "XFE", "c"]
+_SHEET_BEGIN = len("<worksheet><sheetData>")
+_SHARED = b"<sst><si><t>one</t></si><si><t>t&amp;o</t></si><si><t> </t></si></sst>"
+
+
+@st.composite
+def sheets(draw: st.DrawFn) -> bytes:
+    """Make the rows of a sheet, mostly as Excel writes them."""
+    made = []
+    for number in range(1, draw(st.integers(2, 8))):
+        plain = draw(st.integers(0, 3)) > 0
+        tag = '<row r="{}">' if plain else draw(st.sampled_from(_ROW_TAGS))
+        cells = draw(st.lists(st.sampled_from(_CELLS[: 6 if plain else None]), max_size=4))
+        letters = _REFERENCES if plain else draw(st.permutations(_REFERENCES))
+        texts = [cell.format(f"{at}{number}") for at, cell in zip(letters, cells, strict=False)]
+        made.append("".join([tag.format(number), *texts, "</row>"]))
+    return "".join(made).encode()
+
+
+@given(sheets(), st.integers(1, 400))
+@example(b'<row r="1"><c r="A1" t="s"><v>0</v></c></row><!-- <row r="2">--></row>', 400)
+@example('<row r="1"><c r="A1" t="s"><v>0</v></c></row>\u00e9'.encode(), 46)
+@example(b'<!--<row r="1"><c r="A1" t="s"><v>0</v></c></row>-->', len("><!-- unusual --><!--"))
+@example(b'<ROW r="1"><c r="A1"><v>0</v></c></row>', 400)
+@example(b'<row r="1" s="1" s="1"><c r="A1"><v>0</v></c></row>', 400)
+def test_rows_that_are_plain_and_rows_that_are_not(rows: bytes, window: int) -> None:
+    """A row is the same whether the parser reads it or not."""
+    glanced = rows_of(b"<worksheet><sheetData>" + rows + b"</sheetData></worksheet>", window)
+    assert glanced == rows_of(
+        b"<worksheet><sheetData ><!-- unusual -->" + rows + b"</sheetData></worksheet>", window
+    )
+
+
+def rows_of(sheet: bytes, window: int) -> object:
+    """Return the rows of a sheet, or None where it is damaged."""
+    texts = SharedTexts()
+    texts.feed(_SHARED)
+    read = Sheet(texts)
+    try:
+        read.feed(sheet[:_SHEET_BEGIN])
+        for at in range(_SHEET_BEGIN, len(sheet), window):
+            read.feed(sheet[at : at + window])
+    except (FileRefusedError, expat.ExpatError, ValueError, LookupError):
+        return None
+    return read.rows, read.ended
 
 
 _BOOK = workbook(["email", "port"], *([f"a{number}@x.example", number] for number in range(50)))

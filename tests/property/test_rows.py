@@ -29,6 +29,7 @@ from email_accounts.reading.layouts import (
 from email_accounts.reading.records import Unreadable
 from email_accounts.reading.rows import RowReader, Warnings
 from email_accounts.values import PRESETS, PROVIDER_NAMES, PROVIDER_OF_DOMAIN, folded
+from tests.reading import archive, parts
 
 # A glance and a close look.
 
@@ -355,3 +356,71 @@ def test_a_bad_row_never_stops_the_next(
             assert isinstance(one, Accepted)
             assert one.address == name
         number += 1
+
+
+DAMAGED_LINES = [
+    *(b'"x"y",z,', b"1,2,3,4", b"a\xff@b.example,x,", b"alone@gmail.com", b"\x00,\x01,\x02"),
+    *(b'"two\nlines",x,', b"a@gmail.com,\xc3,", b"\xc3\x28", b',",",', b"a\tb;c"),
+]
+DAMAGED_OBJECTS = [
+    *(b"3", b"null", b"[]", b'"}, {"', b'["email"]', b"-Infinity", b'{"email": {"email": 1}}'),
+    *(b'{"email": "\\ud800"}', b'{"email": "\xff"}', b'{"\\udfff": 1}', b'{"note": [[[]]]}'),
+]
+DAMAGED_JSON_LINES = [
+    *DAMAGED_OBJECTS,
+    *(b"{", b'{"email"}', b'{"email": "a@gmail.com",', b"[" * 5000, b"\xff", b"{\"email\": 'a'}"),
+]
+DAMAGED_CELLS = [
+    *(b'<c r="C{}"><v>1</v></c>', b'<c r="A{}" t="e"><v>#REF!</v></c>', b"<c><v>1E+300</v></c>"),
+    *(b'<c r="XFD{}" t="s"><v>0</v></c>', b'<c r="B{}" t="b"><v>1</v></c>', b"<c><v>x</v></c>"),
+    b'<c r="A{}" t="inlineStr"><is><t>_x0000_</t></is></c>',
+]
+LINE = b"good%d@gmail.com,abcdefghijklmnop,"
+ITEM = b'{"email": "good%d@gmail.com", "password": "abcdefghijklmnop", "note": "\xc3\xbc"}'
+CELLS = b'<c r="A{}" t="s"><v>%d</v></c><c r="B{}"><v>1</v></c>'
+
+
+def sheet(rows: list[bytes]) -> bytes:
+    """Write a workbook of these rows; the shared texts are the addresses."""
+    names = '<row r="1">{}{}</row>'.format(*map('<c t="str"><v>{}</v></c>'.format, COLUMNS[:2]))
+    texts = "".join(f"<si><t>good{at}@gmail.com</t></si>" for at in range(len(rows)))
+    made = (
+        f'<row r="{at}">{cells.decode().format(at, at)}</row>' for at, cells in enumerate(rows, 2)
+    )
+    return archive(parts(names + "".join(made), {"xl/texts.xml": f"<sst>{texts}</sst>"}))
+
+
+SHAPES: list[tuple[list[bytes], list[bytes], bytes, int, Callable[[list[bytes]], bytes]]] = [
+    (
+        DAMAGED_LINES,
+        [b"", b",,", b" ,\t,\xc2\xa0"],
+        LINE,
+        2,
+        lambda rows: b"\n".join([b"email,password,\xc3\xbc", *rows]),
+    ),
+    (DAMAGED_OBJECTS, [b"{}", b'{"email": " "}'], ITEM, 1, lambda rows: b"[%b]" % b",".join(rows)),
+    (DAMAGED_JSON_LINES, [b"{}", b'{"email": null}'], ITEM, 1, b"\n".join),
+    (DAMAGED_CELLS, [b"", b'<c r="A{}" s="1"/>'], CELLS, 2, sheet),
+]
+"""Rows that are damaged, rows that are blank, an account, the first number, how to write them."""
+
+
+@given(st.data(), st.sampled_from(SHAPES), st.booleans())
+def test_a_rejected_row_never_stops_the_next(
+    data: st.DataObject,
+    shape: Any,  # noqa: ANN401  a tuple of SHAPES
+    packed: bool,  # noqa: FBT001  hypothesis gives it
+) -> None:
+    """Whatever the format, damage to a row rejects that row and none of those around it."""
+    damaged, blank, account, first, write = shape
+    some = st.none() | st.sampled_from(damaged) | st.sampled_from(blank)
+    rows = [None, *data.draw(st.lists(some, max_size=12)), None]
+    content = write([account % at if row is None else row for at, row in enumerate(rows)])
+    stream = io.BytesIO(gzip.compress(content) if packed else content)
+    judged = [*open_accounts_file(stream).rows]
+    assert [(one.row, one.address) for one in judged if isinstance(one, Accepted)] == [
+        (first + at, f"good{at}@gmail.com") for at, row in enumerate(rows) if row is None
+    ]
+    assert [one.row for one in judged if isinstance(one, Rejected)] == [
+        first + at for at, row in enumerate(rows) if row in damaged
+    ]

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from email_accounts.reading import delimited
+from email_accounts.reading.source import WINDOW
 from tests.reading import (
     Stream,
     bad,
@@ -164,3 +166,13 @@ def test_millions_of_cells() -> None:
     commas = b"email,b\n" + b"," * 10_000_000 + b"x\n"
     assert peak_of(lambda: refusal(commas)) < 60 << 20
     assert "Row 2 does not end: it has more than 1,048,576 cells" in refusal(commas)
+
+
+def test_rows_that_all_go_on_in_the_next_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row that ends is not endless, even if no window of the file ends where a row does."""
+    monkeypatch.setattr(delimited, "_LONGEST_ROW", 4 * WINDOW)
+    signature = "a line of it\n" * 2000
+    rows = "".join(f'{number},"{signature}"\n' for number in range(30))
+    assert everything(f"email,signature\n{rows}".encode()) == [
+        (number + 2, [f"{number}", signature]) for number in range(30)
+    ]

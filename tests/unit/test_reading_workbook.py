@@ -300,6 +300,16 @@ def test_too_many_cells() -> None:
     assert "more than 20,000,000 cells" in said
 
 
+@pytest.mark.parametrize("unusual", ["", "<!-- -->"])
+def test_too_many_empty_cells(monkeypatch: pytest.MonkeyPatch, unusual: str) -> None:
+    """Cells count also where they hold nothing."""
+    monkeypatch.setattr(sheet_module, "_MOST_CELLS", 1000)
+    row = '<row r="{0}"><c r="A{0}" s="1"/><c r="B{0}" s="1"/></row>'
+    rows = unusual + "".join(row.format(number) for number in range(2, 502))
+    assert "more than 1,000 cells" in refusal(sheet(rows))
+    assert everything(sheet(rows[: -len(row.format(501))])) == []
+
+
 def test_too_much_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """The texts that cells share are bounded, by size and by number."""
     monkeypatch.setattr(sheet_module, "_LARGEST_SHARED", 1_000_000)

@@ -55,8 +55,8 @@ class SeenAddresses:
                 self.rows[place] = row
 
     def _make(self, slots: int) -> None:
-        self.hashes = array("q", bytes(8 * slots))
-        self.rows = array("I", bytes(4 * slots))
+        self.hashes = array("q", (0,)) * slots
+        self.rows = array("I", (0,)) * slots
         self.mask = slots - 1
         self.limit = slots // 2
 

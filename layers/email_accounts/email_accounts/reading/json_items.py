@@ -17,7 +17,7 @@ from email_accounts.reading.records import (
     is_text,
 )
 from email_accounts.reading.source import WINDOW
-from email_accounts.reading.text import Text, lines_of
+from email_accounts.reading.text import Text, lines_in, whole_lines
 
 _LONGEST_ITEM = LONGEST_CELL
 _LONGEST_LINE = 12 << 20
@@ -110,11 +110,11 @@ def _objects(text: Text) -> Iterator[object]:
     if line_end and first.rstrip(_BLANKS).endswith(_GOES_ON):
         raise FileRefusedError("It is JSON, but its first line is not a whole object.", _ONE_ARRAY)
     waited = 0
-    for lines in lines_of(text.chunks()):
+    for lines in whole_lines(text.chunks()):
         waited = 0 if lines else waited + 1
         if waited * WINDOW > _LONGEST_LINE:
             raise FileRefusedError("It is JSON without line breaks.", _ONE_ARRAY)
-        for line in lines:
+        for line in lines_in(lines):
             if not line.isspace():
                 yield _object(line, text)
 

@@ -6,6 +6,7 @@ from xml.parsers import expat
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.reading.records import EXPORT_AGAIN, LONGEST_CELL, is_blank
+from email_accounts.reading.source import WINDOW
 
 _MOST_COLUMNS = 16_384
 _MOST_ROWS = 1_048_576
@@ -15,6 +16,18 @@ _ENTRY = 8
 _LONGEST_TAG = 1 << 20
 _SIGNIFICANT = ".15g"
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
+_DATA = b"<sheetData>"
+_ROW_BEGIN, _ROW_END = "<row ", "</row>"
+_TWICE = r"[^>]* ([\w:]+)=[^>]* \1="
+_NAME = r"[A-Za-z]\w*(?::[A-Za-z]\w*)?"
+_PLAIN_ROW = re.compile(
+    rf'<row(?!{_TWICE}) r="(?P<number>[0-9]{{1,7}})"(?: {_NAME}="[\w .:-]*")*>', re.ASCII
+)
+_PLAIN_CELL = re.compile(
+    r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="[0-9]+")?(?: t="([a-z]+)")?'
+    r"(?:/>|>(?:<v>([0-9A-Za-z.+-]*)</v>)?</c>)"
+)
+_GROUPS = _PLAIN_CELL.groups + 1
 _BOOLEANS = {"0": "false", "1": "true"}
 
 
@@ -157,6 +170,10 @@ class Sheet(XmlPart):
 
     A row is its number, its cells, and whether it has more of them than the header, which is
     the first row that is not blank.
+
+    Rows like those that Excel writes are read without the parser, which does not know that they
+    are there: it calls back five times for each cell. From the first row on that has anything
+    unusual it reads the rest.
     """
 
     def __init__(self, texts: SharedTexts) -> None:
@@ -174,6 +191,54 @@ class Sheet(XmlPart):
         self._value = ""
         self._in_phonetic = self._surplus = False
         self._width = 0
+        self._in_data = self._plain = False
+        self._held = b""
+
+    def feed(self, data: bytes) -> None:
+        """Read the next bytes."""
+        if not self._fed:
+            before, begin, data = data.partition(_DATA)
+            super().feed(before + begin)
+            self._plain = self._in_data
+        if self._plain:
+            data = self._without_plain_rows(self._held + data)
+        if data:
+            super().feed(data)
+
+    def _without_plain_rows(self, data: bytes) -> bytes:
+        """Take plain rows up to the first other one; return what is left to be parsed."""
+        if not data.isascii():
+            self._plain = False
+            return data
+        *rows, rest = data.decode().split(_ROW_END)
+        taken = next((at for at, row in enumerate(rows) if not self._take(row)), len(rows))
+        left = _ROW_END.join([*rows[taken:], rest]).encode()
+        goes_on = _ROW_BEGIN.startswith(rest[: len(_ROW_BEGIN)]) and len(rest) <= WINDOW
+        self._plain = taken == len(rows) and goes_on
+        if not self._plain:
+            return left
+        self._held = left
+        return b""
+
+    def _take(self, row: str) -> bool:
+        """Take a row that is plain; otherwise do nothing and say so."""
+        begin = _PLAIN_ROW.match(row)
+        if not begin:
+            return False
+        parts = _PLAIN_CELL.split(row[begin.end() :])
+        if any(parts[::_GROUPS]):
+            return False
+        self._begin_row(begin["number"])
+        self._count += len(parts) // _GROUPS
+        for letters, kind, value in zip(
+            parts[1::_GROUPS], parts[2::_GROUPS], parts[3::_GROUPS], strict=True
+        ):
+            if value:
+                self._column = self._columns[letters]
+                self._type = kind or "n"
+                self._place(value)
+        self._end_row()
+        return True
 
     def _name_elements(self, prefix: str) -> None:
         self._c, self._v, self._t = prefix + "c", prefix + "v", prefix + "t"
@@ -193,6 +258,8 @@ class Sheet(XmlPart):
             self._begin_row(attributes.get("r"))
         elif name == self._phonetic:
             self._in_phonetic = True
+        elif name == self._data:
+            self._in_data = True
 
     def _begin_row(self, given: str | None) -> None:
         number = int(given) if given else self._number + 1

@@ -20,6 +20,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: (UTF_16, "utf-16-be"),
 }
 _HEADER_BYTES = 128
+_LINE_END = re.compile(r"\r\n?|\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
 
@@ -94,16 +95,27 @@ def _without_mark(head: bytes) -> tuple[str, str]:
     return UTF_8, "utf-8"
 
 
-def lines_of(chunks: Iterator[str]) -> Iterator[list[str]]:
-    """Yield for each piece of text the lines that end in it, with their ends: perhaps none."""
+def whole_lines(chunks: Iterator[str]) -> Iterator[str]:
+    """Yield for each piece of text the lines that end in it, as one text: perhaps none."""
     begun: list[str] = []
     for chunk in chunks:
-        lines = io.StringIO(chunk, newline="").readlines()
-        last = "" if chunk.endswith(("\n", "\r")) or not lines else lines.pop()
-        if lines:
-            lines[0] = "".join([*begun, lines[0]])
+        end = max(chunk.rfind("\n"), chunk.rfind("\r")) + 1
+        if end:
+            yield "".join([*begun, chunk[:end]])
             begun.clear()
-        begun.append(last)
-        yield lines
+        else:
+            yield ""
+        begun.append(chunk[end:])
     if last := "".join(begun):
-        yield [last]
+        yield last
+
+
+def lines_in(text: str) -> list[str]:
+    """Part a text into its lines, with their ends.
+
+    The first may be long: by itself it is not copied into io.StringIO, at four bytes a character.
+    """
+    end = _LINE_END.search(text)
+    if not end:
+        return [text] if text else []
+    return [text[: end.end()], *io.StringIO(text[end.end() :], newline="").readlines()]
