@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from fastapi import Response
@@ -102,6 +103,8 @@ async def _huge(body: bytes, megabytes: int) -> AsyncIterator[bytes]:
     yield body
     for _ in range(0, megabytes * MEGABYTE, len(FILLER)):
         yield FILLER
+        # Writing to a client that has gone never waits, and so would never hear of it.
+        await asyncio.sleep(0)
 
 
 ANSWERS: dict[str, Callable[[Response], Response]] = {

@@ -414,7 +414,7 @@ class Store:
                 " listed_at = min(listed_at, excluded.listed_at), request_id = excluded.request_id",
                 [
                     (
-                        *(tenant, one.address, one.name.lower(), secrets.token_hex(5)),
+                        *(tenant, one.address, one.name.lower(), secrets.token_hex(8)),
                         *(now, saved_at, listed_at, request_id),
                     )
                     for one in accounts

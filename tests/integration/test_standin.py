@@ -14,39 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.standin import API_KEY, ROOT, Server, start, stop
+from tests.standin import API_KEY, APP_PASSWORD, ROOT, Server, account, failing, start, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-APP_PASSWORD = "app-3f9c2a7e51d0b864"
 NOT_FOUND = "Email Account connect request not found"
-
-
-def account(address: str = "robin@reach.example", /, **changed: object) -> dict[str, object]:
-    """Return the fifteen fields of an account that can be signed in to."""
-    return {
-        "emailServiceProvider": "gsuite",
-        "fromFirstName": "Robin",
-        "fromLastName": "Stone",
-        "smtpEmailAddress": address,
-        "smtpUserName": address,
-        "smtpPassword": APP_PASSWORD,
-        "smtpHost": "smtp.mail.example",
-        "smtpPort": 465,
-        "smtpEncryption": "ssl",
-        "imapEmailAddress": address,
-        "imapUserName": address,
-        "imapPassword": APP_PASSWORD,
-        "imapHost": "imap.mail.example",
-        "imapPort": 993,
-        "imapEncryption": "ssl",
-    } | changed
-
-
-def failing(address: str = "failing@reach.example") -> dict[str, object]:
-    """Return an account whose password is refused."""
-    return account(address, smtpPassword="wrong-password", imapPassword="wrong-password")
 
 
 # Connect
