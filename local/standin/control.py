@@ -9,7 +9,7 @@ from local.standin.api import CurrentBehaviour, CurrentStore
 from local.standin.behaviour import Behaviour
 from local.standin.connections import Patience
 from local.standin.faults import Rule
-from local.standin.store import Call, KnownAccount, Rate
+from local.standin.store import Call, KnownAccount, Rate, Total
 
 router = APIRouter(prefix="/control")
 
@@ -107,6 +107,12 @@ async def show_rates(
 async def show_accounts(store: CurrentStore) -> list[KnownAccount]:
     """Show every address ever sent, with how often it was sent and what became of it."""
     return store.known()
+
+
+@router.get("/totals")
+async def show_totals(store: CurrentStore) -> list[Total]:
+    """Show for each tenant how many addresses it sent, and how often."""
+    return store.totals()
 
 
 @router.post("/reset", status_code=204)

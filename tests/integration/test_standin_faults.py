@@ -689,6 +689,20 @@ def test_the_rates_show_the_busiest_window_of_each_tenant(server: Server) -> Non
     assert in_all[0]["until"] == in_one_second[0]["until"] == last
 
 
+def test_the_totals_show_how_often_a_tenant_sent(server: Server) -> None:
+    """Addresses, sendings, and the most sendings of one address; none for who sent nothing."""
+    server.control("POST", "/keys", {"key": SECOND_KEY})
+    server.connect(account(), account("a@reach.example"))
+    server.connect(account(), account())
+    assert server.control("GET", "/totals") == [
+        {"tenant": 1, "accounts": 2, "times_sent": 4, "most_times_sent": 3}
+    ]
+    server.call("POST", "/connect", json=[account()], headers=OTHER)
+    assert server.control("GET", "/totals")[1:] == [
+        {"tenant": 2, "accounts": 1, "times_sent": 1, "most_times_sent": 1}
+    ]
+
+
 # The page that describes it
 
 
