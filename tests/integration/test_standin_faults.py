@@ -19,7 +19,7 @@ import requests
 from tests.standin import API_KEY, ROOT, Server, account, failing, start, stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SECOND_KEY = "key-of-another-tenant"
@@ -34,6 +34,14 @@ def outcome(server: Server, *accounts: dict[str, object]) -> requests.Response:
 def sent(server: Server) -> int:
     """Count the accounts that arrived."""
     return len(server.control("GET", "/accounts"))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for a condition, but not for ever."""
+    end = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def raw(server: Server, method: str, path: str, body: object = None) -> Iterator[bytes]:
@@ -143,26 +151,25 @@ def test_a_connection_is_dropped(server: Server, fault: str, carried_out: bool) 
 @pytest.mark.parametrize("carried_out", [False, True])
 def test_an_answer_is_slow(server: Server, carried_out: bool) -> None:  # noqa: FBT001
     """The true answer comes late; carried out is the call before or after the wait."""
-    server.fault("connect", "slow", seconds=0.6, carried_out=carried_out)
+    server.fault("connect", "slow", seconds=1, carried_out=carried_out)
     with ThreadPoolExecutor(1) as pool:
         began = time.monotonic()
         answer = pool.submit(outcome, server)
         time.sleep(0.3)
         assert sent(server) == int(carried_out)
         assert answer.result().json()["payload"]["requestId"]
-        assert 0.6 <= time.monotonic() - began < 2
+        assert 1 <= time.monotonic() - began < 4
     assert sent(server) == 1
 
 
 def test_a_slow_call_is_carried_out_after_its_client_has_gone(server: Server) -> None:
     """Who gives up too early has sent the accounts all the same."""
-    server.fault("connect", "slow", seconds=0.5)
+    server.fault("connect", "slow", seconds=1)
     url = f"{server.url}/v1/email-accounts/connect"
     with pytest.raises(requests.ReadTimeout):
         requests.post(url, json=[account()], headers={"x-api-key": API_KEY}, timeout=0.2)
     assert sent(server) == 0
-    time.sleep(0.5)
-    assert sent(server) == 1
+    until(lambda: sent(server) == 1)
     assert [call["status"] for call in server.control("GET", "/calls")] == [200]
 
 
@@ -178,9 +185,9 @@ def test_a_call_hangs_until_told(
     server.fault("connect", "hang", carried_out=carried_out)
     with ThreadPoolExecutor(1) as pool:
         hanging = pool.submit(outcome, server)
-        time.sleep(0.3)
+        until(lambda: [one["fault"] for one in server.control("GET", "/calls")] == ["hang"])
         (call,) = server.control("GET", "/calls")
-        assert (call["fault"], call["status"]) == ("hang", None)
+        assert call["status"] is None
         assert sent(server) == int(carried_out)
         assert not hanging.done()
         server.control(method, path)
@@ -195,7 +202,7 @@ def test_hanging_calls_do_not_keep_it_from_ending(tmp_path: Path) -> None:
     server.fault("any", "hang", times=None)
     with ThreadPoolExecutor(2) as pool:
         hanging = [pool.submit(outcome, server) for _ in range(2)]
-        time.sleep(0.3)
+        until(lambda: [one["fault"] for one in server.control("GET", "/calls")] == ["hang"] * 2)
         began = time.monotonic()
         assert stop(server) == (0, "")
         assert time.monotonic() - began < 2
@@ -244,26 +251,24 @@ def test_a_cut_report_ends_in_the_middle_of_a_line(server: Server) -> None:
     assert len(whole.split("\r\n")[len(lines)]) - len(last) > 10 < len(last)
 
 
-@pytest.mark.parametrize("operation", ["connect", "report"])
-def test_a_short_body_breaks_the_promise_of_its_length(server: Server, operation: str) -> None:
+def test_a_short_body_breaks_the_promise_of_its_length(server: Server) -> None:
     """Content-Length is the whole body's, of which half comes before the connection ends."""
-    path = urlsplit(link(server)).path
-    server.fault(operation, "short_body")
-    if operation == "connect":
-        received = raw(server, "POST", "/v1/email-accounts/connect", [account()])
-    else:
-        # The link takes no key.
-        server.control("DELETE", "/faults")
-        server.fault("report", "short_body")
-        with pytest.raises(requests.exceptions.ChunkedEncodingError):
-            requests.get(server.url + path, timeout=10)
-        return
-    head, _, body = b"".join(received).partition(b"\r\n\r\n")
+    server.fault("connect", "short_body")
+    received = b"".join(raw(server, "POST", "/v1/email-accounts/connect", [account()]))
+    head, _, body = received.partition(b"\r\n\r\n")
     promised = re.search(rb"content-length: (\d+)", head)
     assert head.startswith(b"HTTP/1.1 200 ")
     assert promised is not None
     assert 10 < len(body) < int(promised[1]) - 10
-    assert sent(server) == 2
+    assert sent(server) == 1
+
+
+def test_a_short_report_is_noticed_by_a_client(server: Server) -> None:
+    """What reads the length knows that the report broke off."""
+    url = link(server)
+    server.fault("report", "short_body")
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        requests.get(url, timeout=10)
 
 
 def test_a_report_can_be_huge(server: Server) -> None:
@@ -308,11 +313,11 @@ def test_a_link_redirects(server: Server, location: str | None) -> None:
 
 def test_completion_can_flap(server: Server) -> None:
     """Complete, then not, then complete again; looks at what still runs do not count."""
-    server.behave(completion_seconds=0.5)
+    server.behave(completion_seconds=1)
     server.fault("status", "running", skip=1, times=1, per_request=True)
     ids = [server.connect(failing()), server.connect(account())]
     seen = [[server.status(one)["isCompleted"]] for one in ids]
-    time.sleep(0.6)
+    time.sleep(1.1)
     for _ in range(3):
         for one, values in zip(ids, seen, strict=True):
             values.append(server.status(one)["isCompleted"])
@@ -440,25 +445,26 @@ def test_a_call_with_a_wrong_key_uses_no_rule_up(server: Server) -> None:
 
 def test_calls_over_the_limit_are_refused_until_the_window_has_passed(server: Server) -> None:
     """The wait it names is enough, and refused calls do not make it longer."""
-    server.behave(rate_limit_calls=3, rate_limit_seconds=1.5)
+    server.behave(rate_limit_calls=3, rate_limit_seconds=3)
     assert [outcome(server).status_code for _ in range(3)] == [200] * 3
+    time.sleep(1.5)
     refused = [outcome(server) for _ in range(4)]
     assert [one.status_code for one in refused] == [429] * 4
-    assert refused[0].headers["retry-after"] == "2"
+    assert refused[0].headers["retry-after"] in {"1", "2"}
     assert sent(server) == 1
     faults = [call["fault"] for call in server.control("GET", "/calls")]
     assert faults == [None] * 3 + ["rate_limit"] * 4
-    time.sleep(1.5)
+    time.sleep(1.55)
     assert [outcome(server).status_code for _ in range(4)] == [200, 200, 200, 429]
 
 
 def test_the_window_slides(server: Server) -> None:
     """Room is made by each call as it leaves the window."""
-    server.behave(rate_limit_calls=2, rate_limit_seconds=1.5)
+    server.behave(rate_limit_calls=2, rate_limit_seconds=3)
     assert outcome(server).status_code == 200
-    time.sleep(0.8)
+    time.sleep(1.6)
     assert [outcome(server).status_code for _ in range(2)] == [200, 429]
-    time.sleep(0.8)
+    time.sleep(1.6)
     assert [outcome(server).status_code for _ in range(2)] == [200, 429]
 
 
@@ -519,8 +525,8 @@ def test_each_key_is_a_tenant_of_its_own(server: Server) -> None:
     assert [one["status"] for one in server.emails()] == [1, 1]
     (theirs,) = server.call("POST", "", headers=OTHER).json()["payload"]["emails"]
     assert (theirs["fromEmail"], theirs["status"]) == ("robin@reach.example", 0)
-    assert server.call("GET", f"/connect/status/{second}").status_code == 400
     assert server.call("GET", f"/connect/status/{second}", headers=OTHER).status_code == 200
+    assert server.call("GET", f"/connect/status/{second}").status_code == 400
     assert server.call("GET", f"/connect/status/{first}", headers=OTHER).status_code == 400
     ids = {"emailAccountIds": [theirs["id"]]}
     assert server.call("POST", "/reconnect", json=ids).status_code == 400
@@ -532,7 +538,7 @@ def test_each_key_is_a_tenant_of_its_own(server: Server) -> None:
         (2, "robin@reach.example", 1),
     ]
     tenants = [call["tenant"] for call in server.control("GET", "/calls")]
-    assert tenants == [None, 1, 2, 1, 2, 1, 2, 2, 1, 2]
+    assert tenants == [None, 1, 2, 1, 2, 2, 1, 2, 1, 2]
 
 
 def test_each_tenant_has_its_own_limit(server: Server) -> None:
@@ -618,26 +624,24 @@ def test_a_listed_address_can_be_reported_as_such(server: Server) -> None:
 
 def test_accounts_can_be_listed_as_soon_as_they_are_accepted(server: Server) -> None:
     """At first with status 0, with what became of them when their request is complete."""
-    server.behave(listed_when="accepted", completion_seconds=0.6)
+    server.behave(listed_when="accepted", completion_seconds=1)
     server.connect(account(), failing())
     assert [one["status"] for one in server.emails()] == [0, 0]
     assert [one["status"] for one in server.control("GET", "/accounts")] == [None, None]
     assert server.emails(status=1) == []
-    time.sleep(0.7)
+    time.sleep(1.1)
     assert [one["status"] for one in server.emails()] == [1, 0]
     assert [one["fromEmail"] for one in server.emails(status=1)] == ["robin@reach.example"]
 
 
-@pytest.mark.parametrize(("when", "listed"), [("accepted", 0.4), ("tried", 0.8)])
+@pytest.mark.parametrize(("when", "listed"), [("accepted", 0.4), ("tried", 1.9)])
 def test_the_list_can_lag_behind(server: Server, when: str, listed: float) -> None:
     """An account is listed so much later than it was accepted or tried."""
-    server.behave(listed_when=when, completion_seconds=0.4, listing_delay_seconds=0.4)
+    server.behave(listed_when=when, completion_seconds=1.5, listing_delay_seconds=0.4)
     began = time.monotonic()
     server.connect(account())
-    while not server.emails():
-        assert time.monotonic() - began < 5
-        time.sleep(0.02)
-    assert listed <= time.monotonic() - began < listed + 0.35
+    until(server.emails)
+    assert listed <= time.monotonic() - began < listed + 1
 
 
 def test_a_lag_does_not_hide_what_is_listed(server: Server) -> None:
@@ -674,7 +678,7 @@ def test_the_rates_show_the_busiest_window_of_each_tenant(server: Server) -> Non
     assert server.control("GET", "/rates") == []
     url = link(server)
     requests.get(url, timeout=10)
-    time.sleep(1.1)
+    time.sleep(2.1)
     server.fault("list", "close")
     with pytest.raises(requests.ConnectionError):
         server.call("POST", "")
@@ -683,10 +687,10 @@ def test_the_rates_show_the_busiest_window_of_each_tenant(server: Server) -> Non
     server.call("POST", "", headers=OTHER)
     server.call("POST", "", headers={"x-api-key": "wrong"})
     last = server.control("GET", "/calls")[-3]["at"]
-    in_all, in_one_second = (server.control("GET", path) for path in ("/rates", "/rates?seconds=1"))
+    in_all, in_two_seconds = (server.control("GET", f"/rates{one}") for one in ("", "?seconds=2"))
     assert [(one["tenant"], one["calls"]) for one in in_all] == [(1, 5), (2, 1)]
-    assert [(one["tenant"], one["calls"]) for one in in_one_second] == [(1, 3), (2, 1)]
-    assert in_all[0]["until"] == in_one_second[0]["until"] == last
+    assert [(one["tenant"], one["calls"]) for one in in_two_seconds] == [(1, 3), (2, 1)]
+    assert in_all[0]["until"] == in_two_seconds[0]["until"] == last
 
 
 def test_the_totals_show_how_often_a_tenant_sent(server: Server) -> None:
