@@ -16,6 +16,33 @@ import requests
 
 ROOT = Path(__file__).parents[1]
 API_KEY = "key-of-the-stand-in"
+APP_PASSWORD = "app-3f9c2a7e51d0b864"
+
+
+def account(address: str = "robin@reach.example", /, **changed: object) -> dict[str, object]:
+    """Return the fifteen fields of an account that can be signed in to."""
+    return {
+        "emailServiceProvider": "gsuite",
+        "fromFirstName": "Robin",
+        "fromLastName": "Stone",
+        "smtpEmailAddress": address,
+        "smtpUserName": address,
+        "smtpPassword": APP_PASSWORD,
+        "smtpHost": "smtp.mail.example",
+        "smtpPort": 465,
+        "smtpEncryption": "ssl",
+        "imapEmailAddress": address,
+        "imapUserName": address,
+        "imapPassword": APP_PASSWORD,
+        "imapHost": "imap.mail.example",
+        "imapPort": 993,
+        "imapEncryption": "ssl",
+    } | changed
+
+
+def failing(address: str = "failing@reach.example") -> dict[str, object]:
+    """Return an account whose password is refused."""
+    return account(address, smtpPassword="wrong-password", imapPassword="wrong-password")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +74,10 @@ class Server:
     def behave(self, **switches: object) -> None:
         """Set switches."""
         self.control("PUT", "/behaviour", switches)
+
+    def fault(self, operation: str, fault: str, **rule: object) -> None:
+        """Add a rule."""
+        self.control("POST", "/faults", [{"operation": operation, "fault": fault, **rule}])
 
     def connect(self, *accounts: dict[str, object]) -> str:
         """Submit accounts and return the request id."""

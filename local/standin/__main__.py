@@ -12,9 +12,11 @@ from pathlib import Path
 import uvicorn
 
 from local.standin.app import create_app
+from local.standin.connections import Connection, Patience, PatientServer
 from local.standin.store import Store
 
 HOST = "127.0.0.1"
+SHUTDOWN_SECONDS = 3
 
 
 def main() -> None:
@@ -28,11 +30,19 @@ def main() -> None:
         closing(Store(arguments.database)) as store,
     ):
         base_url = f"http://{HOST}:{listener.getsockname()[1]}"
-        app = create_app(store, arguments.api_key, base_url)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
+        store.set_first_key(arguments.api_key)
+        patience = Patience()
+        config = uvicorn.Config(
+            create_app(store, patience, base_url),
+            http=Connection,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        )
         sys.stdout.write(f"listening on {base_url}\n")
         sys.stdout.flush()
-        uvicorn.Server(config).run(sockets=[listener])
+        PatientServer(config, patience).run(sockets=[listener])
 
 
 def _arguments() -> argparse.Namespace:
@@ -45,7 +55,7 @@ def _arguments() -> argparse.Namespace:
         metavar="PATH",
         type=_api_key,
         required=True,
-        help="file that holds the one API key that is accepted",
+        help="file that holds the first API key that is accepted",
     )
     return parser.parse_args()
 

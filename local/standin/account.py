@@ -55,6 +55,11 @@ class Account(BaseModel):
         """What tells accounts apart, whatever their case."""
         return self.smtp_email_address.lower()
 
+    @property
+    def name(self) -> str:
+        """The sender's whole name."""
+        return f"{self.from_first_name} {self.from_last_name}".strip()
+
 
 @dataclass(frozen=True, slots=True)
 class SignIn:

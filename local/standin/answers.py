@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from fastapi.responses import JSONResponse
 
@@ -10,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from local.standin.behaviour import Behaviour
+
+Throttle = Literal[
+    "throttle_retry_after", "throttle_reset_epoch", "throttle_reset_date", "throttle_code"
+]
 
 
 def success(
@@ -33,3 +40,35 @@ def invalid(messages: Sequence[str]) -> JSONResponse:
 def plain(status: int, message: str) -> JSONResponse:
     """Refuse without a code, as for a path that does not exist."""
     return JSONResponse({"statusCode": status, "message": message}, status)
+
+
+def request_not_found() -> JSONResponse:
+    """Refuse an id that is unknown, or not known yet."""
+    return coded(400, 40000, "BadRequest", "Email Account connect request not found")
+
+
+def already_exists() -> JSONResponse:
+    """Refuse an address that is connected already."""
+    return coded(409, 1001, "Conflict", "Email account already exists")
+
+
+def throttled(how: Throttle, seconds: float) -> JSONResponse:
+    """Ask for fewer calls, in one of the ways the service has been seen to; seconds from now."""
+    if how == "throttle_code":
+        return coded(400, 40000, "BadRequest", "Rate Limit exceeded")
+    answer = plain(429, "Too Many Requests")
+    if how == "throttle_retry_after":
+        answer.headers["retry-after"] = str(math.ceil(seconds))
+    else:
+        answer.headers["x-ratelimit-remaining"] = "0"
+        answer.headers["x-ratelimit-reset"] = reset_moment(how, seconds)
+    return answer
+
+
+def reset_moment(how: Throttle, seconds: float) -> str:
+    """Spell the moment so many seconds from now: an epoch, or a date as JavaScript writes it."""
+    epoch = math.ceil(time.time() + seconds)
+    if how != "throttle_reset_date":
+        return str(epoch)
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return f"{moment:%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time)"

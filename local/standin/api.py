@@ -37,7 +37,14 @@ async def current_behaviour(store: Annotated[Store, Depends(current_store)]) -> 
     return store.behaviour()
 
 
+async def current_tenant(request: Request) -> int:
+    """Hand the tenant whose key the call has to an endpoint."""
+    tenant: int = request.state.tenant
+    return tenant
+
+
 CurrentStore = Annotated[Store, Depends(current_store)]
+CurrentTenant = Annotated[int, Depends(current_tenant)]
 CurrentBehaviour = Annotated[Behaviour, Depends(current_behaviour)]
 
 
@@ -68,6 +75,7 @@ async def connect(
     accounts: Annotated[list[Account], Field(min_length=1)],
     request: Request,
     store: CurrentStore,
+    tenant: CurrentTenant,
     behaviour: CurrentBehaviour,
 ) -> Response:
     """Take accounts and answer at once, before any of them has been tried."""
@@ -77,7 +85,11 @@ async def connect(
     encryptions = {"ssl", "tls", "none"} if behaviour.takes_encryption_none else {"ssl", "tls"}
     if wrong := _wrong_encryptions(accounts, encryptions):
         return answers.invalid(wrong)
-    request.state.request_id = store.submit(accounts, behaviour.completion_seconds)
+    if behaviour.already_listed == "refused" and store.saved(
+        tenant, [one.address for one in accounts]
+    ):
+        return answers.already_exists()
+    request.state.request_id = store.submit(tenant, accounts, behaviour)
     return answers.success(
         behaviour,
         {"requestId": request.state.request_id},
@@ -87,14 +99,16 @@ async def connect(
 
 @router.get("/v1/email-accounts/connect/status/{request_id}")
 async def status(
-    request_id: str, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+    request_id: str,
+    request: Request,
+    store: CurrentStore,
+    tenant: CurrentTenant,
+    behaviour: CurrentBehaviour,
 ) -> Response:
     """Tell whether every account of a request has been tried, and where its report is."""
-    request.state.request_id = request_id
-    submission = store.look_at(request_id)
+    submission = store.look_at(tenant, request_id)
     if submission is None or submission.polls <= behaviour.status_not_found_polls:
-        message = "Email Account connect request not found"
-        return answers.coded(400, 40000, "BadRequest", message)
+        return answers.request_not_found()
     if not submission.is_completed:
         return answers.success(behaviour, _running(behaviour))
     has_report = behaviour.report == "all" or (
@@ -106,11 +120,15 @@ async def status(
 
 @router.post("/v1/email-accounts/reconnect")
 async def reconnect(
-    body: Reconnect, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+    body: Reconnect,
+    request: Request,
+    store: CurrentStore,
+    tenant: CurrentTenant,
+    behaviour: CurrentBehaviour,
 ) -> Response:
     """Try listed accounts again with the data they were last sent with."""
     request.state.accounts = len(body.email_account_ids)
-    request_id = store.retry(body.email_account_ids, behaviour.completion_seconds)
+    request_id = store.retry(tenant, body.email_account_ids, behaviour)
     if request_id is None:
         return answers.coded(400, 40000, "BadRequest", "Email account not found")
     request.state.request_id = request_id
@@ -121,20 +139,25 @@ async def reconnect(
 
 @router.post("/v1/email-accounts/smtp-imap/connect")
 async def connect_one(
-    account: Account, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+    account: Account,
+    request: Request,
+    store: CurrentStore,
+    tenant: CurrentTenant,
+    behaviour: CurrentBehaviour,
 ) -> Response:
     """Try one account at once; it is listed even when it cannot be signed in to."""
     request.state.accounts = 1
     if wrong := _wrong_encryptions([account], {"SSL", "TLS"}):
         return answers.invalid(wrong)
-    if store.account_id(account.address) is not None:
-        return answers.coded(409, 1001, "Conflict", "Email account already exists")
-    request.state.request_id = store.submit([account], seconds=0)
+    if store.saved(tenant, [account.address]):
+        return answers.already_exists()
+    at_once = behaviour.model_copy(update={"completion_seconds": 0})
+    request.state.request_id = store.submit(tenant, [account], at_once)
     tried = sign_in(account)
     return answers.success(
         behaviour,
         {
-            "id": store.account_id(account.address),
+            "id": store.saved(tenant, [account.address])[account.address],
             "status": int(tried.reason is None),
             "smtpConnection": {"error": tried.smtp_error},
             "imapConnection": {"error": tried.imap_error},
@@ -142,33 +165,38 @@ async def connect_one(
     )
 
 
-@router.post("/v1/email-accounts")
+@router.post("/v1/email-accounts", name="list")
 async def list_accounts(
-    store: CurrentStore, behaviour: CurrentBehaviour, query: ListQuery | None = None
+    store: CurrentStore,
+    tenant: CurrentTenant,
+    behaviour: CurrentBehaviour,
+    query: ListQuery | None = None,
 ) -> Response:
-    """Give one page of all accounts that have been tried, working or not."""
+    """Give one page of all accounts that are listed, working or not."""
     query = query or ListQuery()
-    providers = query.email_service_provider
-    where: dict[str, str | int | None] = {
-        "search": query.search,
-        "status": query.status,
-        "providers": json.dumps(providers) if providers else None,
+    where: dict[str, str | int] = {
         "size": query.page_size,
         "offset": (query.page - 1) * query.page_size,
     }
-    page = store.listed(where, query.sort_by_key, query.sort)
+    if query.search:
+        where["search"] = query.search
+    if query.status is not None:
+        where["status"] = query.status
+    if query.email_service_provider:
+        where["providers"] = json.dumps(query.email_service_provider)
+    page = store.listed(tenant, where, query.sort_by_key, query.sort)
     return answers.success(behaviour, {"emails": [_listed(one) for one in page]})
 
 
 @router.get(REPORTS + "/{token}/{name}")
 async def report(
-    token: str, name: str, request: Request, store: CurrentStore, behaviour: CurrentBehaviour
+    token: str, name: str, store: CurrentStore, behaviour: CurrentBehaviour
 ) -> Response:
     """Give the report of a request as a CSV file; the link alone is the permission."""
-    found = store.reported(token)
-    if found is None:
+    submission = store.reported(token)
+    if submission is None:
         return answers.plain(404, "Not Found")
-    request.state.request_id, attempts = found
+    attempts = store.attempts(submission.id)
     if behaviour.report != "all":
         attempts = [one for one in attempts if one.reason is not None]
     return Response(
@@ -204,16 +232,16 @@ def _report_path(submission: Submission) -> str:
     return f"{REPORTS}/{submission.report_token}/{name}"
 
 
-def _listed(account: ListedAccount) -> dict[str, Any]:
+def _listed(listed: ListedAccount) -> dict[str, Any]:
     return {
-        "id": account.id,
-        "fromName": account.from_name,
-        "fromEmail": account.from_email,
+        "id": listed.id,
+        "fromName": listed.account.name,
+        "fromEmail": listed.account.smtp_email_address,
         "type": "smtp-imap",
-        "status": account.status,
-        "createdAt": account.created_at,
-        "healthScore": 100 * account.status,
-        "emailServiceProvider": account.provider,
+        "status": listed.status,
+        "createdAt": listed.created_at,
+        "healthScore": 100 * listed.status,
+        "emailServiceProvider": listed.account.email_service_provider,
     }
 
 

@@ -1,72 +1,163 @@
-"""The application: what surrounds every endpoint, and the endpoints."""
+"""The application: what surrounds every call to the service, and the endpoints."""
 
 from __future__ import annotations
 
-import secrets
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from local.standin import answers, api, control
+from local.standin.connections import Dropped, Patience
+from local.standin.faults import Operation, Rule, broken
+from local.standin.store import RATE_LIMITED, Store
+from local.standin.store import Request as Submission
 
 if TYPE_CHECKING:
-    from starlette.middleware.base import RequestResponseEndpoint
-
-    from local.standin.behaviour import Behaviour
-    from local.standin.store import Store
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT = 5 * 1024 * 1024
 OWN_PATHS = ("/control/", "/docs", "/openapi.json")
 
 
-def create_app(store: Store, api_key: str, base_url: str) -> FastAPI:
+def create_app(store: Store, patience: Patience, base_url: str) -> FastAPI:
     """Build the application; links to reports begin with the base URL."""
     app = FastAPI(title="Stand-in for the remote API", redoc_url=None, redirect_slashes=False)
     app.state.store = store
-    app.state.api_key = api_key
+    app.state.patience = patience
     app.state.base_url = base_url
     app.include_router(api.router, tags=["service"])
     app.include_router(control.router, tags=["control"])
-    app.middleware("http")(record_call)
+    app.add_middleware(Service, store=store, patience=patience)
     app.exception_handler(RequestValidationError)(refuse_body)
     app.exception_handler(HTTPException)(refuse_path)
     return app
 
 
-async def record_call(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Record a call on its arrival and, once it is answered, with its answer."""
-    if request.url.path.startswith(OWN_PATHS):
-        return await call_next(request)
-    store: Store = request.app.state.store
-    key_ok = _key_ok(request)
-    number = store.begin_call(request.method, request.url.path, key_ok=key_ok)
-    response = await answer_instead(request, store.behaviour(), key_ok=key_ok)
-    if response is None:
-        response = await call_next(request)
-    told = request.state
-    store.end_call(
-        number,
-        response.status_code,
-        getattr(told, "accounts", None),
-        getattr(told, "request_id", None),
-    )
-    return response
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as far as its head tells; the request is the one that its path names."""
+
+    number: int
+    operation: Operation | None
+    tenant: int | None
+    key_ok: bool
+    request: Submission | None
 
 
-async def answer_instead(
-    request: Request, behaviour: Behaviour, *, key_ok: bool
-) -> Response | None:
-    """Answer before an endpoint is reached, or return None: every fault hooks in here."""
-    if not key_ok and request.url.path.startswith(api.REPORTS):
-        return answers.plain(400, "A report is fetched without the API key")
-    if not key_ok:
-        status = behaviour.refused_key_status
-        return answers.coded(status, 1001, "Unauthorized", "Invalid API key")
-    if len(await request.body()) > BODY_LIMIT:
-        return answers.plain(413, "Request entity too large")
-    return None
+class Service:
+    """Records every call to the service, and answers it, breaks it or hands it on."""
+
+    def __init__(self, app: ASGIApp, store: Store, patience: Patience) -> None:
+        """Surround the endpoints."""
+        self._app = app
+        self._store = store
+        self._patience = patience
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Record a call on its arrival and, before it is answered, with its answer."""
+        if scope["type"] != "http" or scope["path"].startswith(OWN_PATHS):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        call = self._arrived(request)
+        try:
+            await request.body()
+        except ClientDisconnect:
+            return
+        answer = await self._answer(call, request)
+        told = request.state
+        self._store.end_call(
+            call.number,
+            None if isinstance(answer, Dropped) else answer.status_code,
+            getattr(told, "accounts", None),
+            getattr(told, "request_id", None),
+        )
+        await answer(scope, receive, send)
+
+    def _arrived(self, request: Request) -> Call:
+        store = self._store
+        operation, named = _operation(request.scope)
+        key = request.headers.get("x-api-key")
+        submission = None
+        if request.url.path.startswith(api.REPORTS):
+            # Whoever has the link may fetch the report: a key does not belong there.
+            key_ok = key is None
+            submission = store.reported(named.get("token", ""))
+            tenant = submission.tenant if submission else None
+        else:
+            tenant = store.tenant_of(key or "")
+            key_ok = tenant is not None
+            if tenant is not None and operation == "status":
+                submission = store.request(tenant, named["request_id"])
+        request_id = submission.id if submission else named.get("request_id")
+        request.state.tenant, request.state.request_id = tenant, request_id
+        number = store.begin_call(
+            *(request.method, request.url.path, operation, tenant),
+            key_ok=key_ok,
+            request_id=request_id,
+        )
+        return Call(number, operation, tenant, key_ok, submission)
+
+    async def _answer(self, call: Call, request: Request) -> Response:
+        behaviour = self._store.behaviour()
+        if not call.key_ok:
+            if request.url.path.startswith(api.REPORTS):
+                return answers.plain(400, "A report is fetched without the API key")
+            status = behaviour.refused_key_status
+            return answers.coded(status, 1001, "Unauthorized", "Invalid API key")
+        allowance = None
+        if behaviour.rate_limit_calls and call.tenant and call.operation != "report":
+            allowance = self._store.allowance(
+                *(call.number, call.tenant),
+                *(behaviour.rate_limit_calls, behaviour.rate_limit_seconds),
+            )
+            if allowance.remaining <= 0:
+                self._store.mark_call(call.number, RATE_LIMITED)
+                return answers.throttled(behaviour.rate_limit_answer, allowance.seconds)
+        rule = self._store.take_rule(call.operation, call.request)
+        if rule is not None:
+            self._store.mark_call(call.number, rule.fault)
+            return await self._broken(rule, request)
+        answer = await self._carried_out(request)
+        if allowance and behaviour.rate_limit_headers:
+            how = behaviour.rate_limit_answer
+            answer.headers["x-ratelimit-limit"] = str(behaviour.rate_limit_calls)
+            answer.headers["x-ratelimit-remaining"] = str(allowance.remaining - 1)
+            answer.headers["x-ratelimit-reset"] = answers.reset_moment(how, allowance.seconds)
+        return answer
+
+    async def _broken(self, rule: Rule, request: Request) -> Response:
+        whole = await self._carried_out(request) if rule.needs_answer else None
+        if rule.fault not in ("slow", "hang"):
+            return broken(rule, str(request.url), whole or Response())
+        if not await self._patience.wait(rule.seconds if rule.fault == "slow" else None):
+            return Dropped()
+        return whole or await self._carried_out(request)
+
+    async def _carried_out(self, request: Request) -> Response:
+        """Have the endpoint answer, and keep the answer back."""
+        body = await request.body()
+        if len(body) > BODY_LIMIT:
+            return answers.plain(413, "Request entity too large")
+        messages: list[Message] = []
+
+        async def give() -> Message:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def keep(message: Message) -> None:
+            messages.append(message)
+
+        await self._app(request.scope, give, keep)
+        start, *parts = messages
+        answer = Response(b"".join(part.get("body", b"") for part in parts), start["status"])
+        answer.raw_headers = start["headers"]
+        return answer
 
 
 async def refuse_body(_: Request, error: Exception) -> Response:
@@ -83,10 +174,10 @@ async def refuse_path(request: Request, error: Exception) -> Response:
     return answers.plain(status, f"Cannot {request.method} {request.url.path}")
 
 
-def _key_ok(request: Request) -> bool:
-    """Whether the API key is right where it belongs, and absent where it does not belong."""
-    sent = request.headers.get("x-api-key")
-    if request.url.path.startswith(api.REPORTS):
-        return sent is None
-    expected: str = request.app.state.api_key
-    return sent is not None and secrets.compare_digest(sent.encode(), expected.encode())
+def _operation(scope: Scope) -> tuple[Operation | None, dict[str, Any]]:
+    """Return what a call is, None for a path that does not exist, and what its path names."""
+    for route in api.router.routes:
+        match, found = route.matches(scope)
+        if match is Match.FULL and isinstance(route, APIRoute):
+            return cast("Operation", route.name), found["path_params"]
+    return None, {}

@@ -1,10 +1,10 @@
 """How the stand-in behaves where the service is configurable, undocumented or unknown."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from local.standin.answers import Throttle
 
 
 class Behaviour(BaseModel):
@@ -21,6 +21,10 @@ class Behaviour(BaseModel):
     )
     refused_key_status: Literal[400, 401, 403] = Field(
         default=401, description="HTTP status given to a missing or wrong API key."
+    )
+    already_listed: Literal["tried_again", "refused", "reported"] = Field(
+        default="tried_again",
+        description="What connect does with an address that is connected already.",
     )
     status_not_found_polls: int = Field(
         default=0, ge=0, description="So many first looks at a request answer 'not found'."
@@ -41,4 +45,24 @@ class Behaviour(BaseModel):
     )
     report_echoes_input: bool = Field(
         default=False, description="Report rows begin with all they were sent, passwords included."
+    )
+    listed_when: Literal["tried", "accepted"] = Field(
+        default="tried",
+        description="When an account enters the list; until tried its status is 0. Fixed when"
+        " submitted.",
+    )
+    listing_delay_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="So much later an account enters the list. Fixed when submitted.",
+    )
+    rate_limit_calls: int | None = Field(
+        default=None, ge=1, description="Calls of one key taken in any window; null: any number."
+    )
+    rate_limit_seconds: float = Field(default=60, gt=0, description="Length of that window.")
+    rate_limit_answer: Throttle = Field(
+        default="throttle_retry_after", description="How a call over the limit is answered."
+    )
+    rate_limit_headers: bool = Field(
+        default=False, description="Whether answers say how many calls remain."
     )

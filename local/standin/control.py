@@ -1,12 +1,31 @@
 """The control endpoints: what a test sets, and what it may know afterwards."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
 
 from local.standin.api import CurrentBehaviour, CurrentStore
 from local.standin.behaviour import Behaviour
-from local.standin.store import Call, KnownAccount
+from local.standin.connections import Patience
+from local.standin.faults import Rule
+from local.standin.store import Call, KnownAccount, Rate, Total
 
 router = APIRouter(prefix="/control")
+
+
+class Key(BaseModel):
+    """An API key to accept."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    key: Annotated[str, Field(pattern=r"^[!-~]+$", repr=False)]
+
+
+class Tenant(BaseModel):
+    """Whose accounts, calls and limits one API key stands for; the first key is that of 1."""
+
+    tenant: int
 
 
 @router.get("/behaviour")
@@ -32,6 +51,38 @@ async def reset_behaviour(store: CurrentStore) -> Behaviour:
     return store.behaviour()
 
 
+@router.get("/faults")
+async def show_faults(store: CurrentStore) -> list[Rule]:
+    """Show the rules in their order, each with what is left of it."""
+    return store.rules()
+
+
+@router.post("/faults")
+async def add_faults(rules: list[Rule], store: CurrentStore) -> list[Rule]:
+    """Add rules behind those there are; of the rules that concern a call the first one wins."""
+    store.add_rules(rules)
+    return store.rules()
+
+
+@router.delete("/faults", status_code=204)
+async def forget_faults(request: Request, store: CurrentStore) -> None:
+    """Forget the rules, and drop the connections of calls that are kept waiting."""
+    store.forget_rules()
+    _patience(request).end()
+
+
+@router.get("/keys")
+async def show_keys(store: CurrentStore) -> list[Tenant]:
+    """Show the tenants, but no key."""
+    return [Tenant(tenant=one) for one in store.tenants()]
+
+
+@router.post("/keys")
+async def add_key(key: Key, store: CurrentStore) -> Tenant:
+    """Accept an API key, which is a tenant of its own; the same key twice is the same tenant."""
+    return Tenant(tenant=store.add_key(key.key))
+
+
 @router.get("/calls")
 async def show_calls(store: CurrentStore) -> list[Call]:
     """Show every call received but those to /control, in the order of arrival."""
@@ -44,13 +95,33 @@ async def forget_calls(store: CurrentStore) -> None:
     store.forget_calls()
 
 
+@router.get("/rates")
+async def show_rates(
+    store: CurrentStore, seconds: Annotated[float, Query(ge=0.001)] = 60
+) -> list[Rate]:
+    """Show for each tenant the most calls that arrived in any so many seconds."""
+    return store.rates(seconds)
+
+
 @router.get("/accounts")
 async def show_accounts(store: CurrentStore) -> list[KnownAccount]:
     """Show every address ever sent, with how often it was sent and what became of it."""
     return store.known()
 
 
+@router.get("/totals")
+async def show_totals(store: CurrentStore) -> list[Total]:
+    """Show for each tenant how many addresses it sent, and how often."""
+    return store.totals()
+
+
 @router.post("/reset", status_code=204)
-async def reset(store: CurrentStore) -> None:
-    """Forget accounts, requests and calls, and set every switch to its default."""
+async def reset(request: Request, store: CurrentStore) -> None:
+    """Forget all but the first key, and drop the connections of calls that are kept waiting."""
     store.reset()
+    _patience(request).end()
+
+
+def _patience(request: Request) -> Patience:
+    patience: Patience = request.app.state.patience
+    return patience

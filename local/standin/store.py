@@ -1,17 +1,23 @@
-"""The stand-in's memory: accounts, requests, behaviour and calls in one SQLite file."""
+"""The stand-in's memory: everything it was sent and told, in one SQLite file.
+
+What becomes of an account is settled when it is sent and shows when its time has come, so that
+nothing has to be brought up to date later. Times are epoch milliseconds.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import sqlite3
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from local.standin.account import Account, sign_in
 from local.standin.behaviour import Behaviour
+from local.standin.faults import Operation, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,90 +28,149 @@ CREATE TABLE IF NOT EXISTS behaviour (
     only INTEGER PRIMARY KEY CHECK (only = 1),
     document TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS rules (
+    number INTEGER PRIMARY KEY,
+    document TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS rule_calls (
+    rule INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    calls INTEGER NOT NULL,
+    PRIMARY KEY (rule, request_id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tenants (
+    tenant INTEGER PRIMARY KEY,
+    digest TEXT NOT NULL UNIQUE
+);
 CREATE TABLE IF NOT EXISTS calls (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
-    at TEXT NOT NULL,
+    at INTEGER NOT NULL,
     method TEXT NOT NULL,
     path TEXT NOT NULL,
+    operation TEXT,
+    tenant INTEGER,
     key_ok INTEGER NOT NULL,
+    fault TEXT,
     status INTEGER,
     accounts INTEGER,
     request_id TEXT
 );
+CREATE INDEX IF NOT EXISTS calls_of_tenant ON calls (tenant, at);
 CREATE TABLE IF NOT EXISTS requests (
-    id TEXT PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
+    tenant INTEGER NOT NULL,
+    id TEXT NOT NULL UNIQUE,
     report_token TEXT NOT NULL UNIQUE,
     completes_at INTEGER NOT NULL,
-    polls INTEGER NOT NULL DEFAULT 0,
-    settled INTEGER NOT NULL DEFAULT 0
-);
-CREATE TABLE IF NOT EXISTS attempts (
-    request_id TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    address TEXT NOT NULL,
-    fields TEXT NOT NULL,
-    reason TEXT,
-    PRIMARY KEY (request_id, position)
+    failures INTEGER NOT NULL,
+    polls INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS accounts (
     number INTEGER PRIMARY KEY,
-    address TEXT NOT NULL UNIQUE,
+    tenant INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    name TEXT NOT NULL,
     id TEXT NOT NULL UNIQUE,
-    created_at TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    saved_at INTEGER NOT NULL,
+    listed_at INTEGER NOT NULL,
     times_sent INTEGER NOT NULL,
     request_id TEXT NOT NULL,
-    fields TEXT NOT NULL,
-    status INTEGER,
-    provider TEXT AS (json_extract(fields, '$.emailServiceProvider')) STORED,
-    from_email TEXT AS (json_extract(fields, '$.smtpEmailAddress')) STORED,
-    from_name TEXT AS (
-        trim(json_extract(fields, '$.fromFirstName') || ' '
-            || json_extract(fields, '$.fromLastName'))
-    ) STORED
+    UNIQUE (tenant, address)
 );
+CREATE INDEX IF NOT EXISTS accounts_by_age ON accounts (tenant, created_at, number, listed_at);
+-- An attempt without an account changed nothing in the list.
+CREATE TABLE IF NOT EXISTS attempts (
+    number INTEGER PRIMARY KEY,
+    request INTEGER NOT NULL,
+    account INTEGER,
+    completes_at INTEGER NOT NULL,
+    fields TEXT NOT NULL,
+    reason TEXT
+);
+CREATE INDEX IF NOT EXISTS attempts_of_request ON attempts (request);
+CREATE INDEX IF NOT EXISTS attempts_of_account ON attempts (account);
 """
 
-LIST = """
-SELECT id, from_name, from_email, status, created_at, provider FROM accounts
-WHERE status IS NOT NULL
-    AND (:status IS NULL OR status = :status)
-    AND (:providers IS NULL OR provider IN (SELECT value FROM json_each(:providers)))
-    AND (instr(lower(from_email), lower(:search)) OR instr(lower(from_name), lower(:search)))
-ORDER BY {order}, number LIMIT :size OFFSET :offset
-"""
+LAST_ATTEMPT = """(
+    SELECT number FROM attempts WHERE account = accounts.number
+    ORDER BY completes_at <= :now DESC, completes_at DESC, number DESC LIMIT 1
+)"""
+OF_LAST_ATTEMPT = f"(SELECT {{}} FROM attempts WHERE number = {LAST_ATTEMPT})"  # noqa: S608  names from this module only
+STATUS = OF_LAST_ATTEMPT.format("completes_at <= :now AND reason IS NULL")
+PROVIDER = OF_LAST_ATTEMPT.format("json_extract(fields, '$.emailServiceProvider')")
 
 SortKey = Literal["createdAt", "fromEmail", "fromName", "status"]
 SORT_COLUMNS: dict[SortKey, str] = {
     "createdAt": "created_at",
-    "fromEmail": "from_email",
-    "fromName": "from_name",
-    "status": "status",
+    "fromEmail": "address",
+    "fromName": "name",
+    "status": STATUS,
 }
+NARROWED = {
+    "search": "(instr(address, lower(:search)) OR instr(name, lower(:search)))",
+    "status": f"{STATUS} = :status",
+    "providers": f"{PROVIDER} IN (SELECT value FROM json_each(:providers))",  # noqa: S608  names from this module only
+}
+ALREADY_EXISTS = "Email account already exists"
+RATE_LIMITED = "rate_limit"
+MAPPED_BYTES = 1 << 31
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as it was received; status is None while it is being answered."""
+    """One call as it was received, at epoch seconds; status is None while or if unanswered."""
 
     number: int
-    at: str
+    at: float
     method: str
     path: str
+    operation: Operation | None
+    tenant: int | None
     key_ok: bool
+    fault: str | None
     status: int | None
     accounts: int | None
     request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """The most calls of one tenant in one window, which ends with a call at epoch seconds."""
+
+    tenant: int
+    calls: int
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """How many addresses a tenant sent, how often in all, and how often the most frequent one."""
+
+    tenant: int
+    accounts: int
+    times_sent: int
+    most_times_sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """How many calls a tenant may still make, and the seconds until it may make more."""
+
+    remaining: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One submission; times are in epoch milliseconds."""
+    """One submission of a tenant."""
 
     id: str
+    tenant: int
     report_token: str
     completes_at: int
-    polls: int
     failures: int
+    polls: int
 
     @property
     def is_completed(self) -> bool:
@@ -126,17 +191,16 @@ class ListedAccount:
     """An account of the service's list; status 1 is connected, 0 saved but not working."""
 
     id: str
-    from_name: str
-    from_email: str
+    account: Account
     status: int
     created_at: str
-    provider: str
 
 
 @dataclass(frozen=True, slots=True)
 class KnownAccount:
-    """An address ever sent; its status is None until it has been tried."""
+    """An address a tenant ever sent; its status is None until it has been tried."""
 
+    tenant: int
     address: str
     status: int | None
     times_sent: int
@@ -151,7 +215,9 @@ class Store:
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")
+        # Safe whatever becomes of the process; only a computer that fails could lose something.
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         self._db.executescript(SCHEMA)
 
     def close(self) -> None:
@@ -159,14 +225,43 @@ class Store:
         self._db.close()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Forget everything but the first API key."""
         with self._db:
-            for table in ("behaviour", "calls", "requests", "attempts", "accounts"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 -- names from this line only
+            for table in (
+                *("behaviour", "rules", "rule_calls", "calls"),
+                *("requests", "accounts", "attempts"),
+            ):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  names from this line only
+            self._db.execute("DELETE FROM tenants WHERE tenant > 1")
+
+    # Tenants
+
+    def set_first_key(self, key: str) -> None:
+        """Make this the key of tenant 1."""
+        with self._db:
+            self._db.execute("INSERT OR REPLACE INTO tenants VALUES (1, ?)", (_digest(key),))
+
+    def add_key(self, key: str) -> int:
+        """Accept this key, too, and return its tenant."""
+        with self._db:
+            self._db.execute("INSERT OR IGNORE INTO tenants (digest) VALUES (?)", (_digest(key),))
+        found = self._db.execute("SELECT tenant FROM tenants WHERE digest = ?", (_digest(key),))
+        return int(found.fetchone()[0])
+
+    def tenant_of(self, key: str) -> int | None:
+        """Return the tenant whose key it is, None when it is nobody's."""
+        found = self._one("SELECT tenant FROM tenants WHERE digest = ?", _digest(key))
+        return found[0] if found else None
+
+    def tenants(self) -> list[int]:
+        """Return every tenant, the first one first."""
+        return [one for (one,) in self._db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
+
+    # What it was told to do
 
     def behaviour(self) -> Behaviour:
         """Return the behaviour last set, or the default."""
-        row = self._db.execute("SELECT document FROM behaviour").fetchone()
+        row = self._one("SELECT document FROM behaviour")
         return Behaviour.model_validate_json(row[0]) if row else Behaviour()
 
     def set_behaviour(self, behaviour: Behaviour) -> None:
@@ -176,12 +271,70 @@ class Store:
                 "INSERT OR REPLACE INTO behaviour VALUES (1, ?)", (behaviour.model_dump_json(),)
             )
 
-    def begin_call(self, method: str, path: str, *, key_ok: bool) -> int:
+    def add_rules(self, rules: Sequence[Rule]) -> None:
+        """Let calls run into these faults, too, after those of earlier rules."""
+        with self._db:
+            self._db.executemany(
+                "INSERT INTO rules (document) VALUES (?)",
+                [(one.model_dump_json(),) for one in rules],
+            )
+
+    def rules(self) -> list[Rule]:
+        """Return what is left of each rule that is not used up."""
+        rows = self._db.execute(
+            "SELECT document, coalesce(calls, 0) FROM rules"
+            " LEFT JOIN rule_calls ON rule = number AND request_id = '' ORDER BY number"
+        )
+        left = (_left(Rule.model_validate_json(document), calls) for document, calls in rows)
+        return [one for one in left if one is not None]
+
+    def forget_rules(self) -> None:
+        """Let no call run into a fault."""
+        with self._db:
+            self._db.execute("DELETE FROM rules")
+            self._db.execute("DELETE FROM rule_calls")
+
+    def take_rule(self, operation: Operation | None, request: Request | None) -> Rule | None:
+        """Return the first rule whose turn it is, counting the call at each rule it concerns."""
+        with self._db:
+            for number, document in self._db.execute(
+                "SELECT number, document FROM rules ORDER BY number"
+            ).fetchall():
+                rule = Rule.model_validate_json(document)
+                if not _concerns(rule, operation, request):
+                    continue
+                counted = number, (request.id if request and rule.per_request else "")
+                self._db.execute(
+                    "INSERT INTO rule_calls VALUES (?, ?, 1)"
+                    " ON CONFLICT DO UPDATE SET calls = calls + 1",
+                    counted,
+                )
+                row = self._one(
+                    "SELECT calls FROM rule_calls WHERE rule = ? AND request_id = ?", *counted
+                )
+                nth = row[0] - rule.skip if row else 0
+                if nth >= 1 and (rule.times is None or nth <= rule.times):
+                    return rule
+        return None
+
+    # Calls
+
+    def begin_call(  # noqa: PLR0913  the columns known on arrival
+        self,
+        method: str,
+        path: str,
+        operation: Operation | None,
+        tenant: int | None,
+        *,
+        key_ok: bool,
+        request_id: str | None,
+    ) -> int:
         """Record a call on its arrival and return its number."""
         with self._db:
             cursor = self._db.execute(
-                "INSERT INTO calls (at, method, path, key_ok) VALUES (?, ?, ?, ?)",
-                (_iso(_now()), method, path, key_ok),
+                "INSERT INTO calls (at, method, path, operation, tenant, key_ok, request_id)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (_now(), method, path, operation, tenant, key_ok, request_id),
             )
         number = cursor.lastrowid
         if number is None:
@@ -189,10 +342,15 @@ class Store:
             raise RuntimeError(msg)
         return number
 
+    def mark_call(self, number: int, fault: str) -> None:
+        """Record the fault that a call runs into."""
+        with self._db:
+            self._db.execute("UPDATE calls SET fault = ? WHERE number = ?", (fault, number))
+
     def end_call(
-        self, number: int, status: int, accounts: int | None, request_id: str | None
+        self, number: int, status: int | None, accounts: int | None, request_id: str | None
     ) -> None:
-        """Complete the record of a call with its answer."""
+        """Complete the record of a call with its answer; status is None when it gets none."""
         with self._db:
             self._db.execute(
                 "UPDATE calls SET status = ?, accounts = ?, request_id = ? WHERE number = ?",
@@ -202,12 +360,12 @@ class Store:
     def calls(self) -> list[Call]:
         """Return every call in the order of arrival."""
         rows = self._db.execute(
-            "SELECT number, at, method, path, key_ok, status, accounts, request_id"
-            " FROM calls ORDER BY number"
+            "SELECT number, at, method, path, operation, tenant, key_ok, fault, status, accounts,"
+            " request_id FROM calls ORDER BY number"
         )
         return [
-            Call(number, at, method, path, bool(key_ok), status, accounts, request_id)
-            for number, at, method, path, key_ok, status, accounts, request_id in rows
+            Call(number, at / 1000, method, path, operation, tenant, bool(key_ok), *rest)
+            for number, at, method, path, operation, tenant, key_ok, *rest in rows
         ]
 
     def forget_calls(self) -> None:
@@ -215,125 +373,232 @@ class Store:
         with self._db:
             self._db.execute("DELETE FROM calls")
 
-    def submit(self, accounts: Sequence[Account], seconds: float) -> str:
-        """Take accounts that will have been tried after so many seconds; return the request id."""
+    def rates(self, seconds: float) -> list[Rate]:
+        """Return for each tenant the most calls that arrived in any so many seconds.
+
+        A window holds its end and not its beginning; fetching a report is no call of a tenant.
+        """
+        rows = self._db.execute(
+            "SELECT tenant, max(calls), at FROM ("
+            " SELECT tenant, at, count(*) OVER ("
+            " PARTITION BY tenant ORDER BY at RANGE ? PRECEDING"
+            " ) AS calls FROM calls WHERE tenant IS NOT NULL AND operation IS NOT 'report'"
+            ") GROUP BY tenant ORDER BY tenant",
+            (round(seconds * 1000) - 1,),
+        )
+        return [Rate(tenant, calls, at / 1000) for tenant, calls, at in rows]
+
+    def allowance(self, number: int, tenant: int, calls: int, seconds: float) -> Allowance:
+        """Tell what the rate limit leaves to a call that was recorded with this number."""
+        now, window = _now(), round(seconds * 1000)
+        taken = self._db.execute(
+            "SELECT at FROM calls WHERE tenant = ? AND at > ? AND number < ?"
+            " AND operation IS NOT 'report' AND fault IS NOT ?"
+            " ORDER BY at DESC, number DESC LIMIT ?",
+            (tenant, now - window, number, RATE_LIMITED, calls),
+        ).fetchall()
+        oldest = taken[-1][0] if taken else now
+        return Allowance(calls - len(taken), (oldest + window - now) / 1000)
+
+    # Accounts
+
+    def submit(self, tenant: int, accounts: Sequence[Account], behaviour: Behaviour) -> str:
+        """Take accounts to be tried as the behaviour says; return the request id."""
+        now = _now()
+        seconds = behaviour.completion_seconds
+        saved_after = 0 if behaviour.listed_when == "accepted" else seconds
+        saved_at = now + round(saved_after * 1000)
+        listed_at = saved_at + round(behaviour.listing_delay_seconds * 1000)
+        refused = (
+            self.saved(tenant, [one.address for one in accounts])
+            if behaviour.already_listed == "reported"
+            else set()
+        )
+        reasons = [
+            ALREADY_EXISTS if one.address in refused else sign_in(one).reason for one in accounts
+        ]
+        request_id = secrets.token_hex(5)
         with self._db:
-            request_id = self._open_request(accounts, seconds)
-            created_at = _iso(_now())
             self._db.executemany(
-                "INSERT INTO accounts (address, id, created_at, times_sent, request_id, fields)"
-                " VALUES (?, ?, ?, 1, ?, ?) ON CONFLICT (address)"
-                " DO UPDATE SET times_sent = times_sent + 1, request_id = excluded.request_id",
+                "INSERT INTO accounts (tenant, address, name, id, created_at, saved_at, listed_at,"
+                " times_sent, request_id) VALUES (?, ?, ?, ?, ?, ?, ?, 1, ?)"
+                " ON CONFLICT (tenant, address) DO UPDATE SET times_sent = times_sent + 1,"
+                " name = excluded.name, saved_at = min(saved_at, excluded.saved_at),"
+                " listed_at = min(listed_at, excluded.listed_at), request_id = excluded.request_id",
                 [
-                    (one.address, secrets.token_hex(5), created_at, request_id, _dump(one))
+                    (
+                        *(tenant, one.address, one.name.lower(), secrets.token_hex(8)),
+                        *(now, saved_at, listed_at, request_id),
+                    )
                     for one in accounts
+                ],
+            )
+            self._try(
+                tenant,
+                request_id,
+                now + round(seconds * 1000),
+                [
+                    (None if one.address in refused else one.address, _dump(one), reason)
+                    for one, reason in zip(accounts, reasons, strict=True)
                 ],
             )
         return request_id
 
-    def retry(self, account_ids: Sequence[str], seconds: float) -> str | None:
+    def retry(self, tenant: int, account_ids: Sequence[str], behaviour: Behaviour) -> str | None:
         """Try listed accounts again; return the request id, None when an id is not listed."""
-        self._settle()
+        now = _now()
         rows = self._db.execute(
-            "SELECT id, fields FROM accounts WHERE status IS NOT NULL"
-            " AND id IN (SELECT value FROM json_each(?))",
-            (json.dumps(account_ids),),
+            f"SELECT id, address, {OF_LAST_ATTEMPT.format('fields')} FROM accounts"  # noqa: S608  names from this module only
+            " WHERE tenant = :tenant AND saved_at <= :now"
+            " AND id IN (SELECT value FROM json_each(:ids))",
+            {"tenant": tenant, "now": now, "ids": json.dumps(account_ids)},
         )
-        listed = dict(rows.fetchall())
+        listed = {one: (address, fields) for one, address, fields in rows}
         if not listed.keys() >= set(account_ids):
             return None
-        accounts = [Account.model_validate_json(listed[one]) for one in account_ids]
+        request_id = secrets.token_hex(5)
         with self._db:
-            request_id = self._open_request(accounts, seconds)
             self._db.executemany(
                 "UPDATE accounts SET request_id = ? WHERE id = ?",
                 [(request_id, one) for one in account_ids],
             )
+            attempts = [
+                (*listed[one], sign_in(Account.model_validate_json(listed[one][1])).reason)
+                for one in account_ids
+            ]
+            completes_at = now + round(behaviour.completion_seconds * 1000)
+            self._try(tenant, request_id, completes_at, attempts)
         return request_id
 
-    def look_at(self, request_id: str) -> Request | None:
-        """Count one look at a request and return it, None when there is no such request."""
+    def request(self, tenant: int, request_id: str) -> Request | None:
+        """Return a request of a tenant, None when it has no such request."""
+        return self._request("tenant = ? AND id = ?", tenant, request_id)
+
+    def look_at(self, tenant: int, request_id: str) -> Request | None:
+        """Count one look at a request of a tenant and return it."""
         with self._db:
-            self._db.execute("UPDATE requests SET polls = polls + 1 WHERE id = ?", (request_id,))
-        row = self._db.execute(
-            "SELECT id, report_token, completes_at, polls,"
-            " (SELECT count(reason) FROM attempts WHERE request_id = requests.id)"
-            " FROM requests WHERE id = ?",
-            (request_id,),
-        ).fetchone()
-        return Request(*row) if row else None
+            self._db.execute(
+                "UPDATE requests SET polls = polls + 1 WHERE tenant = ? AND id = ?",
+                (tenant, request_id),
+            )
+        return self.request(tenant, request_id)
 
-    def reported(self, token: str) -> tuple[str, list[Attempt]] | None:
-        """Return the request id and attempts behind a report's token, None when unknown."""
-        found = self._db.execute(
-            "SELECT id FROM requests WHERE report_token = ?", (token,)
-        ).fetchone()
-        if found is None:
-            return None
+    def reported(self, token: str) -> Request | None:
+        """Return the request behind a report's token, None when there is none."""
+        return self._request("report_token = ?", token)
+
+    def attempts(self, request_id: str) -> list[Attempt]:
+        """Return what a request tried, in the order it was sent."""
         rows = self._db.execute(
-            "SELECT fields, reason FROM attempts WHERE request_id = ? ORDER BY position", found
+            "SELECT fields, reason FROM attempts"
+            " WHERE request = (SELECT number FROM requests WHERE id = ?) ORDER BY number",
+            (request_id,),
         )
-        return found[0], [
-            Attempt(Account.model_validate_json(fields), reason) for fields, reason in rows
-        ]
+        return [Attempt(Account.model_validate_json(fields), reason) for fields, reason in rows]
 
-    def account_id(self, address: str) -> str | None:
-        """Return the id under which an address is listed, None when it is not."""
-        self._settle()
-        row = self._db.execute(
-            "SELECT id FROM accounts WHERE address = ? AND status IS NOT NULL", (address,)
-        ).fetchone()
-        return row[0] if row else None
+    def saved(self, tenant: int, addresses: Sequence[str]) -> dict[str, str]:
+        """Return the addresses the service has saved by now, each with its account's id."""
+        rows = self._db.execute(
+            "SELECT address, id FROM accounts WHERE tenant = ? AND saved_at <= ?"
+            " AND address IN (SELECT value FROM json_each(?))",
+            (tenant, _now(), json.dumps(addresses)),
+        )
+        return dict(rows.fetchall())
 
     def listed(
-        self, where: dict[str, str | int | None], sort_key: SortKey, sort: Literal["asc", "desc"]
+        self,
+        tenant: int,
+        where: dict[str, str | int],
+        sort_key: SortKey,
+        sort: Literal["asc", "desc"],
     ) -> list[ListedAccount]:
-        """Return one page of the list; `where` has search, status, providers, size, offset."""
-        self._settle()
-        statement = LIST.format(order=f"{SORT_COLUMNS[sort_key]} {sort}")
-        return [ListedAccount(*row) for row in self._db.execute(statement, where)]
+        """Return one page; `where` has size and offset, and may have search, status, providers."""
+        values = where | {"tenant": tenant, "now": _now()}
+        narrowed = "".join(f" AND {NARROWED[name]}" for name in NARROWED if name in where)
+        rows = self._db.execute(
+            f"SELECT id, created_at, {STATUS}, {OF_LAST_ATTEMPT.format('fields')} FROM accounts"  # noqa: S608  names from this module only
+            f" WHERE tenant = :tenant AND listed_at <= :now{narrowed}"
+            f" ORDER BY {SORT_COLUMNS[sort_key]} {sort}, number {sort} LIMIT :size OFFSET :offset",
+            values,
+        )
+        return [
+            ListedAccount(one, Account.model_validate_json(fields), status, _iso(created_at))
+            for one, created_at, status, fields in rows
+        ]
 
     def known(self) -> list[KnownAccount]:
         """Return every address ever sent, the first one first."""
-        self._settle()
+        tried = OF_LAST_ATTEMPT.format("CASE WHEN completes_at <= :now THEN reason IS NULL END")
         rows = self._db.execute(
-            "SELECT address, status, times_sent, request_id FROM accounts ORDER BY number"
+            f"SELECT tenant, address, {tried}, times_sent, request_id FROM accounts"  # noqa: S608  names from this module only
+            " ORDER BY number",
+            {"now": _now()},
         )
         return [KnownAccount(*row) for row in rows]
 
-    def _open_request(self, accounts: Sequence[Account], seconds: float) -> str:
-        request_id = secrets.token_hex(5)
-        self._db.execute(
-            "INSERT INTO requests (id, report_token, completes_at) VALUES (?, ?, ?)",
-            (request_id, secrets.token_urlsafe(24), _now() + round(seconds * 1000)),
+    def totals(self) -> list[Total]:
+        """Return what each tenant sent, reconnects not counted."""
+        rows = self._db.execute(
+            "SELECT tenant, count(*), sum(times_sent), max(times_sent) FROM accounts"
+            " GROUP BY tenant ORDER BY tenant"
         )
+        return [Total(*row) for row in rows]
+
+    def _try(
+        self,
+        tenant: int,
+        request_id: str,
+        completes_at: int,
+        attempts: Sequence[tuple[str | None, str, str | None]],
+    ) -> None:
+        """Open a request; each attempt is the address it changes, the fields and the reason."""
+        failures = sum(reason is not None for _, _, reason in attempts)
+        number = self._db.execute(
+            "INSERT INTO requests (tenant, id, report_token, completes_at, failures)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (tenant, request_id, secrets.token_urlsafe(24), completes_at, failures),
+        ).lastrowid
         self._db.executemany(
-            "INSERT INTO attempts VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO attempts (request, account, completes_at, fields, reason) VALUES"
+            " (?, (SELECT number FROM accounts WHERE tenant = ? AND address = ?), ?, ?, ?)",
             [
-                (request_id, position, one.address, _dump(one), sign_in(one).reason)
-                for position, one in enumerate(accounts)
+                (number, tenant, address, completes_at, fields, reason)
+                for address, fields, reason in attempts
             ],
         )
-        return request_id
 
-    def _settle(self) -> None:
-        """Bring what requests completed since the last look have changed into the list."""
-        due = self._db.execute(
-            "SELECT id FROM requests WHERE NOT settled AND completes_at <= ?"
-            " ORDER BY completes_at, rowid",
-            (_now(),),
-        ).fetchall()
-        with self._db:
-            for request in due:
-                attempts = self._db.execute(
-                    "SELECT fields, reason IS NULL, address FROM attempts WHERE request_id = ?"
-                    " ORDER BY position",
-                    request,
-                )
-                self._db.executemany(
-                    "UPDATE accounts SET fields = ?, status = ? WHERE address = ?", attempts
-                )
-                self._db.execute("UPDATE requests SET settled = 1 WHERE id = ?", request)
+    def _request(self, condition: str, *values: Any) -> Request | None:  # noqa: ANN401  what SQLite takes
+        row = self._one(
+            "SELECT id, tenant, report_token, completes_at, failures, polls FROM requests"  # noqa: S608  conditions from this module only
+            f" WHERE {condition}",
+            *values,
+        )
+        return Request(*row) if row else None
+
+    def _one(self, statement: str, *values: Any) -> tuple[Any, ...] | None:  # noqa: ANN401  what SQLite takes
+        row: tuple[Any, ...] | None = self._db.execute(statement, values).fetchone()
+        return row
+
+
+def _concerns(rule: Rule, operation: Operation | None, request: Request | None) -> bool:
+    """Tell whether a rule is about a call; 'running' is about looks at what is complete."""
+    if rule.fault == "running" and not (request and request.is_completed):
+        return False
+    return rule.operation in ("any", operation)
+
+
+def _left(rule: Rule, calls: int) -> Rule | None:
+    """Return what so many calls leave of a rule, None when it is used up."""
+    skip = max(0, rule.skip - calls)
+    taken = max(0, calls - rule.skip)
+    times = None if rule.times is None else rule.times - taken
+    if times is not None and times <= 0:
+        return None
+    return rule.model_copy(update={"skip": skip, "times": times})
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _dump(account: Account) -> str:

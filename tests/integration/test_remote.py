@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -913,3 +914,146 @@ def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
         standin(server).connect([ACCOUNT, ACCOUNT])
     with pytest.raises(RequestRefusedError, match="emailServiceProvider"):
         standin(server).connect([account("a@x.example", emailServiceProvider="unknown")])
+
+
+# The faults of the stand-in
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no answer longer than a moment."""
+    monkeypatch.setattr("email_accounts.remote._TIMEOUTS", (1, 0.4))
+    monkeypatch.setattr("email_accounts.remote._REPORT_TIMEOUTS", (1, 0.4))
+
+
+# What a fault may have carried out is unanswered; what it surely has not is told by its name.
+ERRORS: dict[str, type[RemoteError]] = {
+    "throttle_retry_after": ThrottledError,
+    "throttle_reset_epoch": ThrottledError,
+    "throttle_reset_date": ThrottledError,
+    "throttle_code": ThrottledError,
+    "close": UnansweredError,
+    "reset": UnansweredError,
+    "slow": UnansweredError,
+    "hang": UnansweredError,
+    "error_500": UnansweredError,
+    "error_502": UnansweredError,
+    "error_403": ApiKeyRefusedError,
+    "error_404": RequestRefusedError,
+    "error_410": RequestRefusedError,
+    "not_json": UnansweredError,
+    "json_array": UnansweredError,
+    "json_empty": UnansweredError,
+    "cut_body": UnansweredError,
+    "short_body": UnansweredError,
+    "huge_body": UnansweredError,
+    "not_found": RequestNotFoundError,
+    "redirect": RequestRefusedError,
+}
+
+
+def test_the_table_of_errors_is_whole(server: Server) -> None:
+    """Every fault of the stand-in has its error; a look that says 'running' is none."""
+    schema = requests.get(f"{server.url}/openapi.json", timeout=10).json()
+    faults = schema["components"]["schemas"]["Rule"]["properties"]["fault"]["enum"]
+    assert set(faults) - {"running"} == set(ERRORS)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("carried_out", [False, True])
+@pytest.mark.parametrize("fault", ERRORS)
+def test_what_a_connect_makes_of_each_fault(server: Server, fault: str, carried_out: bool) -> None:  # noqa: FBT001
+    """Each fault has its error, whatever became of the accounts, and nothing is sent twice."""
+    server.fault("connect", fault, carried_out=carried_out, seconds=5, megabytes=2)
+    with pytest.raises(RemoteError) as caught:
+        standin(server).connect([ACCOUNT])
+    assert type(caught.value) is ERRORS[fault]
+    assert PASSWORD not in str(caught.value)
+    (call,) = server.control("GET", "/calls")
+    assert call["fault"] == fault
+    arrived = carried_out or fault.endswith("_body")
+    assert len(server.control("GET", "/accounts")) == int(arrived)
+
+
+# Of these answers a status takes what it can: they are JSON and say nothing of completion.
+RUNNING = {"json_array", "json_empty", "running"}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [*ERRORS, "running"])
+def test_what_a_status_makes_of_each_fault(server: Server, fault: str) -> None:
+    """Each fault has the error that it has for a connect, and the next look is answered."""
+    client = standin(server)
+    request_id = client.connect([ACCOUNT])
+    server.fault("status", fault, seconds=5, megabytes=2)
+    if fault in RUNNING:
+        assert client.status(request_id) == Status(completed=False)
+    else:
+        with pytest.raises(RemoteError) as caught:
+            client.status(request_id)
+        assert type(caught.value) is ERRORS[fault]
+    assert client.status(request_id) == Status(completed=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ("throttle_retry_after", 25),
+        ("throttle_reset_epoch", 25),
+        ("throttle_reset_date", 25),
+        ("throttle_code", 60),
+    ],
+)
+def test_each_throttle_says_when_to_come_back(server: Server, fault: str, seconds: float) -> None:
+    """The wait is the one that the service named, or a minute where it names none."""
+    server.fault("connect", fault, seconds=25)
+    client = RemoteApi(f"{server.url}/v1", FakeApiKey([API_KEY]), frozenset(), time.time)
+    with pytest.raises(ThrottledError) as caught:
+        client.connect([ACCOUNT])
+    assert caught.value.retry_after_seconds == pytest.approx(seconds, abs=1.5)
+
+
+# A report that comes though it is not what it should be: the middle of a line is a line's end.
+UNNOTICED = {"cut_body", "not_json", "json_array", "json_empty", "running"}
+REPORT_FAULTS: list[tuple[str, str | None]] = [
+    *((fault, None) for fault in [*ERRORS, "running"]),
+    ("redirect", "http://10.0.0.1/"),
+    ("redirect", "http://169.254.169.254/latest/meta-data/"),
+    ("redirect", "http://127.0.0.2/"),
+    ("redirect", "http://[::1]/"),
+]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("fault", "location"), REPORT_FAULTS)
+def test_what_a_report_makes_of_each_fault(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fault: str, location: str | None
+) -> None:
+    """It is unavailable, unless it is a whole answer: then its readers have to judge it."""
+    monkeypatch.setattr("email_accounts.remote.LARGEST_REPORT", 1_000_000)
+    client = standin(server)
+    failing = account("kim@reach.example", smtpPassword="wrong-password")
+    link = client.status(client.connect([failing])).report_link
+    server.fault("report", fault, times=None, seconds=5, megabytes=2, location=location)
+
+    def fetch() -> bytes:
+        with client.report(link) as chunks:
+            return b"".join(chunks)
+
+    if fault in UNNOTICED:
+        assert isinstance(fetch(), bytes)
+    else:
+        with pytest.raises(ReportUnavailableError):
+            fetch()
+
+
+def test_an_address_that_exists_is_refused_or_reported(server: Server) -> None:
+    """A refusal of the whole request has the service's words, and so has a row of the report."""
+    client = standin(server)
+    client.connect([ACCOUNT])
+    server.behave(already_listed="refused")
+    with pytest.raises(RequestRefusedError, match="already exists"):
+        client.connect([ACCOUNT])
+    server.behave(already_listed="reported")
+    with client.report(client.status(client.connect([ACCOUNT])).report_link) as chunks:
+        assert b"robin@reach.example,Failed,Email account already exists" in b"".join(chunks)
