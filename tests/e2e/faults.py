@@ -46,11 +46,12 @@ def kill_workers(cloud: LocalCloud, function: str) -> int:
 
 
 @contextmanager
-def impatient_queue(cloud: LocalCloud, seconds: int = 1) -> Iterator[None]:
+def impatient_queue(cloud: LocalCloud, seconds: int = 20) -> Iterator[None]:
     """Have an event whose handling failed come again after seconds instead of half an hour.
 
-    Longer than its handling takes, or it comes again while that goes on. Functions that hang
-    are ended at their own timeout; see `timeout`.
+    They must be longer than its handling takes, cold start on a busy machine included: or it
+    comes again meanwhile, and is a dead letter after five times. A function that hangs is ended
+    at its own timeout; see `timeout`.
     """
     queues, url = cloud.client("sqs"), cloud.environment["UPLOAD_QUEUE_URL"]
     wanted = {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
