@@ -13,7 +13,7 @@ BENCH := .venvs/bench/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs bench fuzz lock clean
+.PHONY: help setup run up down status test lint format docs bench load fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -56,6 +56,9 @@ docs: $(DEV) ## renew the tables of docs/account-files.md from the code
 
 bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
+
+load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
+	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)

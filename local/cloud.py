@@ -61,10 +61,11 @@ class Settings:
     api_base_url: str
     wait_scale: float
     auth: bool
+    workers: int
     parameters: tuple[str, ...]
 
 
-DEFAULTS = Settings(api_base_url="", wait_scale=1.0, auth=False, parameters=())
+DEFAULTS = Settings(api_base_url="", wait_scale=1.0, auth=False, workers=4, parameters=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +219,7 @@ def _start_emulator(state: State, settings: Settings) -> str:
         "SFN_WAIT_SCALE": str(settings.wait_scale),
         "STATE_DIR": str(state.emulator / "state"),
         "TMPDIR": str(temporary),
+        "WORKERS_PER_FUNCTION": str(settings.workers),
     }
     python = ROOT / ".venvs/emulator/bin/python"
     log = state.log("emulator")
@@ -405,6 +407,14 @@ def _arguments() -> argparse.Namespace:
     start.add_argument("--wait-scale", type=float, default=1.0, help="0.05: waits 20 times shorter")
     start.add_argument("--auth", action="store_true", help="hold functions to their permissions")
     start.add_argument(
+        "--workers",
+        type=int,
+        default=DEFAULTS.workers,
+        choices=range(1, 101),
+        metavar="N",
+        help="processes of one function at most (4)",
+    )
+    start.add_argument(
         "--parameter", action="append", default=[], metavar="NAME=VALUE", help="of the template"
     )
     commands.add_parser("down", help="stop it")
@@ -424,7 +434,11 @@ def _up(state: State, arguments: argparse.Namespace, api_key: str) -> None:
             " make up API_BASE_URL=https://… API_KEY=…"
         )
     settings = Settings(
-        arguments.api_base_url, arguments.wait_scale, arguments.auth, tuple(arguments.parameter)
+        arguments.api_base_url,
+        arguments.wait_scale,
+        arguments.auth,
+        arguments.workers,
+        tuple(arguments.parameter),
     )
     cloud = up(state, settings, api_key)
     print(f"The local cloud runs at {cloud.endpoint}, the API at {cloud.api_base_url}.")

@@ -1,4 +1,4 @@
-"""Starts the emulator and closes the two of its gaps that matter here.
+"""Starts the emulator and closes those of its gaps that matter here.
 
 Mail: MiniStack takes mail subscriptions of a topic and logs what it would send. Here every such
 mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would get it.
@@ -6,20 +6,32 @@ mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would 
 Transport: requests reach it over plain HTTP, which never leaves this computer. Policies that
 demand TLS see TLS, so that they can be deployed as they are and hold for everything else.
 
+Ranges: MiniStack answers with the whole object when a range of a certain version is asked for.
+Here it answers with the range, so that what a function holds of a file is what it holds on AWS.
+
+Processes: MiniStack starts one more process whenever all of a function's are busy. Here a call
+waits while as many as `WORKERS_PER_FUNCTION` run; its own timeout begins when it does. A function
+must not call itself, or it would wait for itself. In each process, points can be laid at which it
+ends: see `faults.py`.
+
     python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
 
 Runs in the emulator's own environment; its settings reach it as environment variables.
 """
 
 import importlib.metadata
+import os
 import sys
+import threading
 from email.message import EmailMessage
 from email.utils import formatdate
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.services import sns
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc, s3, sns
 
 VERSION = "1.5.33"
 
@@ -31,10 +43,14 @@ def main() -> None:
         sys.exit(
             f"this file knows MiniStack {VERSION}, not {installed}: look at what it replaces again"
         )
-    mail = Path(sys.argv.pop(), "mail")
+    state = Path(sys.argv.pop())
+    mail = state / "mail"
     mail.mkdir(parents=True, exist_ok=True)
     _send_mail_to_files(mail)
     _count_loopback_as_tls()
+    _cut_ranges_of_versions()
+    _bound_workers(int(os.environ["WORKERS_PER_FUNCTION"]))
+    _watch_for_faults(state / "faults")
     app.main()
 
 
@@ -71,6 +87,73 @@ def _send_mail_to_files(folder: Path) -> None:
 def _count_loopback_as_tls() -> None:
     pin = app.pin_request_origin
     app.pin_request_origin = lambda address, _secure: pin(address, True)  # noqa: FBT003
+
+
+def _cut_ranges_of_versions() -> None:
+    """Cut the range out of an object that comes whole."""
+    get = s3._get_object  # noqa: SLF001
+
+    def get_range(
+        bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None
+    ) -> tuple[int, dict[str, str], bytes]:
+        status, told, body = get(bucket, key, headers, query)
+        if status != HTTPStatus.OK or "range" not in headers:
+            return status, told, body
+        whole = len(body)
+        found = s3._parse_range(headers["range"], whole)  # noqa: SLF001
+        if found is None:
+            refusal = s3._xml_body(s3._range_error_xml(bucket, key))  # noqa: SLF001
+            told = {"Content-Type": "application/xml", "Content-Range": f"bytes */{whole}"}
+            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, told, refusal
+        first, last = found
+        part = body[first : last + 1]
+        # A checksum is that of the whole object.
+        told = {name: told[name] for name in told if not name.lower().startswith("x-amz-checksum")}
+        told |= {
+            "Content-Length": str(len(part)),
+            "Content-Range": f"bytes {first}-{last}/{whole}",
+        }
+        return HTTPStatus.PARTIAL_CONTENT, told, part
+
+    s3._get_object = get_range  # noqa: SLF001
+
+
+def _bound_workers(limit: int) -> None:
+    """Have calls wait where the emulator counts them, before it looks for a process."""
+    take, give_back = lambda_svc._acquire_execution_slot, lambda_svc._release_execution_slot  # noqa: SLF001
+    free: dict[str, threading.Semaphore] = {}
+
+    def take_when_free(
+        function: dict[str, Any], config: dict[str, Any]
+    ) -> tuple[str | None, str | None]:
+        key = lambda_svc._inflight_key(config)  # noqa: SLF001
+        turn = free.setdefault(key, threading.Semaphore(limit))
+        turn.acquire()
+        slot, refusal = take(function, config)
+        if slot is None:
+            turn.release()
+        return slot, refusal
+
+    def give_back_and_wake(slot: str) -> None:
+        give_back(slot)
+        free[slot].release()
+
+    lambda_svc._acquire_execution_slot = take_when_free  # noqa: SLF001
+    lambda_svc._release_execution_slot = give_back_and_wake  # noqa: SLF001
+
+
+def _watch_for_faults(folder: Path) -> None:
+    """Put the watching in front of what each process of a function runs."""
+    here = str(Path(__file__).parent)
+    lambda_runtime._PYTHON_WORKER_SCRIPT = (  # noqa: SLF001
+        "import os, pathlib, sys\n"
+        f"sys.path.insert(0, {here!r})\n"
+        "import faults\n"
+        "del sys.path[0]\n"
+        'function = os.environ["AWS_LAMBDA_FUNCTION_NAME"].rpartition("-")[2]\n'
+        f"faults.watch(pathlib.Path({str(folder)!r}), function)\n"
+        f"{lambda_runtime._PYTHON_WORKER_SCRIPT}"  # noqa: SLF001
+    )
 
 
 def _letter(

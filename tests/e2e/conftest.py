@@ -238,7 +238,7 @@ class Subscriber:
     def answer(self, identity: str) -> Answer:
         """Wait for the end of an import; return the one message about it."""
         self.cloud.wait_for_end(identity)
-        self._receive()
+        self.receive()
         [envelope] = [one for one in self.envelopes if identity in one["Message"]]
         # The emulator drops the attributes of what a state machine publishes itself.
         attributes = envelope.get("MessageAttributes", {})
@@ -250,7 +250,8 @@ class Subscriber:
             self._mail(envelope["MessageId"]),
         )
 
-    def _receive(self) -> None:
+    def receive(self) -> None:
+        """Add to the envelopes what has come since."""
         queue = self.cloud.client("sqs")
         wanted = {"QueueUrl": self.url, "MaxNumberOfMessages": 10}
         while messages := queue.receive_message(**wanted).get("Messages"):
@@ -267,6 +268,13 @@ class Subscriber:
 @pytest.fixture
 def subscriber(cloud: LocalCloud) -> Iterator[Subscriber]:
     """Subscribe a queue to the topic for one test."""
+    with subscribed(cloud) as subscriber:
+        yield subscriber
+
+
+@contextmanager
+def subscribed(cloud: LocalCloud) -> Iterator[Subscriber]:
+    """Subscribe a queue to the topic for a time."""
     queues, topics = cloud.client("sqs"), cloud.client("sns")
     topic = cloud.environment["NOTIFICATION_TOPIC_ARN"]
     queue = queues.create_queue(QueueName=f"subscriber-{secrets.token_hex(8)}")["QueueUrl"]
@@ -288,9 +296,11 @@ def subscriber(cloud: LocalCloud) -> Iterator[Subscriber]:
     subscription = topics.subscribe(
         TopicArn=topic, Protocol="sqs", Endpoint=arn, ReturnSubscriptionArn=True
     )["SubscriptionArn"]
-    yield Subscriber(cloud, queue, [])
-    topics.unsubscribe(SubscriptionArn=subscription)
-    queues.delete_queue(QueueUrl=queue)
+    try:
+        yield Subscriber(cloud, queue, [])
+    finally:
+        topics.unsubscribe(SubscriptionArn=subscription)
+        queues.delete_queue(QueueUrl=queue)
 
 
 @pytest.fixture(scope="session")

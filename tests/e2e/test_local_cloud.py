@@ -11,6 +11,7 @@ import time
 
 import psutil
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import ROOT, SAMPLE, LocalCloud
 
@@ -47,6 +48,25 @@ def test_mail_is_written(cloud: LocalCloud) -> None:
     assert (letter["To"], letter["Subject"]) == ("a@mailbox.example", "All well")
     assert body is not None
     assert body.get_content().rstrip() == "Grüße,\nall well."
+
+
+def test_range_of_a_version(cloud: LocalCloud) -> None:
+    """A part of an old version is that part, as of the newest one; beyond its end is refused."""
+    store, inbox = cloud.client("s3"), cloud.environment["INBOX_BUCKET"]
+    item = {"Bucket": inbox, "Key": "parts.txt"}
+    version = store.put_object(**item, Body=b"0123456789")["VersionId"]
+    store.put_object(**item, Body=b"abcdefghij")
+
+    def part(wanted: str, **which: str) -> tuple[bytes, str]:
+        answer = store.get_object(**item, **which, Range=wanted)
+        return answer["Body"].read(), answer["ContentRange"]
+
+    assert part("bytes=2-4", VersionId=version) == (b"234", "bytes 2-4/10")
+    assert part("bytes=8-99", VersionId=version) == (b"89", "bytes 8-9/10")
+    assert part("bytes=2-4") == (b"cde", "bytes 2-4/10")
+    assert store.get_object(**item, VersionId=version)["Body"].read() == b"0123456789"
+    with pytest.raises(ClientError, match="InvalidRange"):
+        part("bytes=10-", VersionId=version)
 
 
 def test_up_twice_is_up_once(cloud: LocalCloud) -> None:

@@ -1,0 +1,83 @@
+"""What our own side can suffer in the local cloud: functions that die, and those that kill them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from local.faults import Laid, Rule, lay
+from tests.e2e.conftest import LocalCloud, wait_until
+
+_WORKER = re.compile(r"ministack-lambda-[^/]*-(\w+)-[^-/]+/_worker\.py$")
+
+
+@contextmanager
+def crash_at(cloud: LocalCloud, rule: Rule) -> Iterator[Laid]:
+    """End a function at a point while the block runs; fail where it never came to the point."""
+    laid = lay(cloud.state / "emulator/faults", rule)
+    try:
+        yield laid
+    finally:
+        laid.take_up()
+    assert laid.fired(), f"{rule.function} never came to {rule.point}"
+
+
+def workers(state: Path) -> dict[str, list[psutil.Process]]:
+    """Find the processes of each function of the cloud with this state directory."""
+    found = defaultdict(list)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            script = (process.cmdline() or [""])[-1]
+            function = _WORKER.search(script)
+            if function and Path(script).is_relative_to(state):
+                found[function[1]].append(process)
+    return found
+
+
+def kill_workers(cloud: LocalCloud, function: str) -> int:
+    """End every process of a function by SIGKILL, whatever it is doing; return how many."""
+    found = workers(cloud.state)[function]
+    for process in found:
+        process.kill()
+    return len(found)
+
+
+@contextmanager
+def impatient_queue(cloud: LocalCloud, seconds: int = 20) -> Iterator[None]:
+    """Have an event whose handling failed come again after seconds instead of half an hour.
+
+    They must be longer than its handling takes, cold start on a busy machine included: or it
+    comes again meanwhile, and is a dead letter after five times. A function that hangs is ended
+    at its own timeout; see `timeout`.
+    """
+    queues, url = cloud.client("sqs"), cloud.environment["UPLOAD_QUEUE_URL"]
+    wanted = {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
+    before = queues.get_queue_attributes(**wanted)["Attributes"]
+    queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
+    try:
+        yield
+    finally:
+        queues.set_queue_attributes(QueueUrl=url, Attributes=before)
+
+
+@contextmanager
+def timeout(cloud: LocalCloud, function: str, seconds: int) -> Iterator[None]:
+    """Give a function less time, in new processes."""
+    functions, name = cloud.client("lambda"), f"{cloud.environment['STACK_NAME']}-{function}"
+
+    def give(seconds: int) -> None:
+        functions.update_function_configuration(FunctionName=name, Timeout=seconds)
+        wait_until(lambda: configuration()["LastUpdateStatus"] == "Successful")
+
+    def configuration() -> dict[str, object]:
+        return dict(functions.get_function_configuration(FunctionName=name))
+
+    before = functions.get_function_configuration(FunctionName=name)["Timeout"]
+    try:
+        give(seconds)
+        yield
+    finally:
+        give(before)

@@ -1,0 +1,185 @@
+"""Rules end a process at the points they name, as often as they say."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import email_accounts.aws
+import email_accounts.remote
+from local.faults import ADAPTERS, Laid, Rule, lay
+
+ROOT = Path(__file__).resolve().parents[2]
+# Adapters of every kind of method, and a process that calls them one after the other.
+LEDGER = """
+class DynamoLedger:
+    def batches(self):
+        for number in (1, 2):
+            print("batch", number, flush=True)
+            yield number
+
+    def submitted(self, number):
+        print("submitted", number, flush=True)
+"""
+REMOTE = """
+import contextlib, io
+
+class RemoteApi:
+    @contextlib.contextmanager
+    def report(self):
+        print("open", flush=True)
+        yield 7
+        print("close", flush=True)
+
+    def open(self):
+        return io.BytesIO(b"")
+
+    def failing(self):
+        raise ValueError("as ever")
+"""
+FILES = {"__init__": "", "aws/__init__": "", "aws/ledger": LEDGER, "remote": REMOTE}
+PROGRAM = """
+import pathlib, sys
+import faults
+faults.watch(pathlib.Path(sys.argv[1]), "submit_accounts")
+from email_accounts.aws.ledger import DynamoLedger
+from email_accounts.remote import RemoteApi
+ledger, remote = DynamoLedger(), RemoteApi()
+for number in ledger.batches():
+    ledger.submitted(number)
+remote.open().read()
+with remote.report() as value:
+    print("report", value, flush=True)
+try:
+    remote.failing()
+except Exception as error:
+    print(type(error).__name__, error, flush=True)
+"""
+WHOLE = [
+    "batch 1",
+    "submitted 1",
+    "batch 2",
+    "submitted 2",
+    "open",
+    "report 7",
+    "close",
+    "ValueError as ever",
+]
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """Write a small package with the names of the product's adapters."""
+    for name, text in FILES.items():
+        module = tmp_path / f"package/email_accounts/{name}.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
+        module.write_text(text)
+    return tmp_path / "package"
+
+
+def run(package: Path, rules: Path) -> tuple[int, list[str]]:
+    """Run the program; return its exit code and what it printed."""
+    paths = os.pathsep.join([str(package), str(ROOT / "local")])
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, str(rules)],
+        env={"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("point", "when", "reached"),
+    [
+        ("ledger.submitted", "before", 1),
+        ("ledger.submitted", "after", 2),
+        ("ledger.batches", "before", 0),
+        ("ledger.batches", "after", 4),
+        ("remote.open", "after", 4),
+        ("remote.report", "before", 4),
+        ("remote.report", "after", 7),
+        ("remote.failing", "before", 7),
+    ],
+)
+def test_kill(package: Path, tmp_path: Path, point: str, when: str, reached: int) -> None:
+    """A process is killed where the rule says; the next one comes through."""
+    laid = lay(tmp_path / "rules", Rule("submit_accounts", point, when))  # type: ignore[arg-type]
+    assert run(package, tmp_path / "rules") == (-signal.SIGKILL, WHOLE[:reached])
+    assert laid.fired() == 1
+    assert run(package, tmp_path / "rules") == (0, WHOLE)
+    assert laid.fired() == 1
+
+
+def test_raise(package: Path, tmp_path: Path) -> None:
+    """A rule can raise in the function instead, where its own error handling sees it."""
+    lay(tmp_path / "rules", Rule("submit_accounts", "remote.failing", "before", "raise"))
+    said = [*WHOLE[:-1], "FaultError before remote.failing"]
+    assert run(package, tmp_path / "rules") == (0, said)
+
+
+def test_nth_to_last(package: Path, tmp_path: Path) -> None:
+    """Times are counted over all processes, from the nth on, as many as asked for."""
+    rule = Rule("submit_accounts", "ledger.submitted", nth=3, times=2)
+    laid = lay(tmp_path / "rules", rule)
+    runs = [run(package, tmp_path / "rules") for _ in range(4)]
+    killed = (-signal.SIGKILL, WHOLE[:2])
+    assert runs == [(0, WHOLE), killed, killed, (0, WHOLE)]
+    assert laid.fired() == 2
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule("check_status", "ledger.submitted"),
+        Rule("submit_accounts", "ledger.submitted_too"),
+        Rule("submit_accounts", "remote.failing"),
+    ],
+)
+def test_other_points(package: Path, tmp_path: Path, rule: Rule) -> None:
+    """Another function, another method, or the end of a method that failed is no such point."""
+    laid = lay(tmp_path / "rules", rule)
+    assert run(package, tmp_path / "rules") == (0, WHOLE)
+    assert laid.fired() == 0
+
+
+def test_without_rules(package: Path, tmp_path: Path) -> None:
+    """Where no rule was ever laid down, or all are taken up, nothing happens."""
+    assert run(package, tmp_path / "rules") == (0, WHOLE)
+    lay(tmp_path / "rules", Rule("submit_accounts", "remote.open")).take_up()
+    assert run(package, tmp_path / "rules") == (0, WHOLE)
+
+
+def test_counting_at_once(tmp_path: Path) -> None:
+    """Of many who come to a point at the same time, exactly as many are ended as asked for."""
+    laid = lay(tmp_path, Rule("submit_accounts", "remote.connect", nth=3, times=5))
+
+    def come(_: int) -> bool:
+        return Laid(laid.rule, laid.folder).come()
+
+    with ThreadPoolExecutor(20) as pool:
+        ended = list(pool.map(come, range(100)))
+    assert (sum(ended), laid.fired()) == (5, 5)
+
+
+def test_every_adapter_has_a_name() -> None:
+    """The points of each adapter of the product begin with a short name."""
+    modules = [
+        importlib.import_module(f"email_accounts.aws.{found.name}")
+        for found in pkgutil.iter_modules(email_accounts.aws.__path__)
+    ]
+    adapters = {
+        name
+        for module in (*modules, email_accounts.remote)
+        for name, kind in inspect.getmembers(module, inspect.isclass)
+        if kind.__module__ == module.__name__ and not name.startswith("_")
+    }
+    assert adapters == ADAPTERS.keys()
