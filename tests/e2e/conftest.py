@@ -34,6 +34,13 @@ SMALL = accounts_file(
 )
 SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 99 characters
 PATIENCE = 180
+PARAMETERS = (
+    *("--parameter", "CallsPerMinute=600"),
+    *("--parameter", "FirstLookSeconds=1"),
+    *("--parameter", "GraceSeconds=10"),
+    # The stand-in is made to forget between tests, which an account list that was read would not.
+    *("--parameter", "SkipConnected=false"),
+)
 
 
 def wait_until(holds: Callable[[], bool]) -> None:
@@ -308,7 +315,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Run a cloud that holds functions to their permissions and waits 20 times shorter."""
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
     try:
-        cloud.up("--auth", "--wait-scale", "0.05", "--parameter", "CallsPerMinute=600")
+        cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
         yield cloud
     finally:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import ROOT, SAMPLE, LocalCloud
+from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, LocalCloud
 
 pytestmark = pytest.mark.e2e
 
@@ -73,7 +73,7 @@ def test_up_twice_is_up_once(cloud: LocalCloud) -> None:
     """A cloud that runs and is up to date is left as it is, at once."""
     before = cloud.environment
     began = time.monotonic()
-    cloud.up("--auth", "--wait-scale", "0.05", "--parameter", "CallsPerMinute=600")
+    cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
     assert time.monotonic() - began < 5
     assert cloud.environment == before
 

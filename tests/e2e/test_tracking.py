@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from email_accounts.budget import Budget
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
 from tests.files import PASSWORD, accounts_file, row
 
@@ -55,8 +56,8 @@ def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
     cloud.behave()
     ledger, table = cloud.client("dynamodb"), cloud.environment["LEDGER_TABLE"]
     budget = {"pk": {"S": "BUDGET#default"}, "sk": {"S": "BUDGET"}}
-    calls = {"L": [{"N": repr(time.time() - 30)}] * 600}
-    ledger.put_item(TableName=table, Item=budget | {"calls": calls})
+    spent = Budget(made=((int(time.time()), 600),)).dumped()
+    ledger.put_item(TableName=table, Item=budget | {"budget": {"S": spent}, "version": {"N": "1"}})
     identity = cloud.upload("uploads/later.csv", SMALL)
     # It has been looked at, and could not be submitted a second time either.
     wait_until(lambda: cloud.history(identity).count("WaitStateEntered") == 3)

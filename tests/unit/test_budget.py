@@ -35,9 +35,9 @@ def test_a_call_may_be_made_while_there_is_room() -> None:
 def test_a_full_minute_is_over_after_62_whole_seconds() -> None:
     """Calls are counted by whole seconds, and one more lies between, for clocks apart."""
     budget = taken(EMPTY, 2)
-    assert budget.take("one", 1, NOW, 2)[1] == SECOND + 62 - NOW
-    assert budget.take("one", 1, SECOND + 61.99, 2)[1] == pytest.approx(0.01)
-    assert budget.take("one", 1, SECOND + 62, 2)[1] == 0
+    assert budget.take("one", 1, NOW, 2)[1] == SECOND + 66 - NOW
+    assert budget.take("one", 1, SECOND + 65.99, 2)[1] == pytest.approx(0.01)
+    assert budget.take("one", 1, SECOND + 66, 2)[1] == 0
 
 
 def test_old_calls_are_forgotten() -> None:
@@ -45,7 +45,7 @@ def test_old_calls_are_forgotten() -> None:
     budget = EMPTY
     for minute in range(200):
         budget, _ = budget.take("one", 1, NOW + 7 * minute, 1000)
-    assert len(budget.made) <= 62
+    assert len(budget.made) <= 66
 
 
 def test_a_smaller_budget_counts_what_was_made_under_a_larger_one() -> None:
@@ -53,7 +53,7 @@ def test_a_smaller_budget_counts_what_was_made_under_a_larger_one() -> None:
     budget = EMPTY
     for second in range(5):
         budget = taken(budget, 1, SECOND + second)
-    assert budget.take("one", 1, SECOND + 5.0, 2)[1] == 60
+    assert budget.take("one", 1, SECOND + 5.0, 2)[1] == 64
 
 
 # Turns
@@ -66,25 +66,25 @@ def test_turns_come_in_the_order_of_asking() -> None:
     for name in ("a", "b", "c", "d", "e"):
         budget, wait = budget.take(name, 1, float(SECOND + 1), 2)
         waits.append(wait)
-    assert waits == [61, 61, 123, 123, 185]
+    assert waits == [65, 65, 131, 131, 197]
 
 
 def test_asking_again_does_not_change_a_turn() -> None:
     """Who comes too early is told the rest of the wait, and the budget is as it was."""
     budget, _ = taken(EMPTY, 1).take("a", 3, float(SECOND), 1)
     again, wait = budget.take("a", 9, float(SECOND + 10), 1)
-    assert (again.turns, wait) == (budget.turns, 52)
+    assert (again.turns, wait) == (budget.turns, 56)
 
 
 def test_a_turn_is_for_as_many_calls_as_fit() -> None:
     """The holder makes them one after the other, without a wait between them."""
     budget, wait = taken(EMPTY, 3).take("a", 9, float(SECOND), 3)
-    assert budget.turns == (Turn("a", SECOND + 62.0, 3),)
+    assert budget.turns == (Turn("a", SECOND + 66.0, 3),)
     now = SECOND + wait
     for _ in range(3):
         budget, wait = budget.take("a", 9, now, 3)
         assert wait == 0
-    assert budget.take("a", 9, now, 3)[1] == 62
+    assert budget.take("a", 9, now, 3)[1] == 66
 
 
 def test_a_turn_is_put_off_so_that_more_calls_fit_into_it() -> None:
@@ -94,8 +94,8 @@ def test_a_turn_is_put_off_so_that_more_calls_fit_into_it() -> None:
         budget = taken(budget, 1, float(SECOND + second))
     _, alone = budget.take("a", 1, float(SECOND + 50), 4)
     _, several = budget.take("a", 4, float(SECOND + 50), 4)
-    assert alone == 12
-    assert several == 12 + 45
+    assert alone == 16
+    assert several == 16 + 45
 
 
 def test_calls_of_a_turn_are_kept_for_its_holder() -> None:
@@ -133,7 +133,7 @@ def test_who_comes_to_a_turn_without_room_gets_another() -> None:
     at = SECOND + wait
     budget = taken(budget, 1, at - 1)
     budget, later = budget.take("a", 1, at, 1)
-    assert later == 61
+    assert later == 65
     assert [turn.holder for turn in budget.turns] == ["a"]
 
 
@@ -154,9 +154,9 @@ def test_closing_moves_all_turns() -> None:
         budget, _ = budget.take(name, 1, float(SECOND), 1)
     closed = budget.closed(float(SECOND), SECOND + 100.0)
     assert [(turn.holder, turn.at - SECOND) for turn in closed.turns] == [
-        ("a", 162),
-        ("b", 224),
-        ("c", 286),
+        ("a", 166),
+        ("b", 232),
+        ("c", 298),
     ]
 
 
@@ -166,7 +166,7 @@ def test_closing_again_moves_turns_by_the_difference_alone() -> None:
     once = budget.closed(float(SECOND), SECOND + 100.0)
     assert once.closed(float(SECOND + 5), SECOND + 100.0) == once
     assert once.closed(float(SECOND + 5), SECOND + 40.0) == once
-    assert once.closed(float(SECOND + 5), SECOND + 130.0).turns[0].at == SECOND + 62 + 130
+    assert once.closed(float(SECOND + 5), SECOND + 130.0).turns[0].at == SECOND + 66 + 130
 
 
 def test_a_closing_that_is_over_changes_nothing() -> None:

@@ -165,7 +165,7 @@ def test_a_walk_goes_on_where_the_budget_broke_it_off(world: World) -> None:
     began = world.clock()
     with pytest.raises(LaterError) as caught:
         walk(world, fresh=began)
-    assert 61 <= caught.value.wait_seconds <= 62
+    assert 65 <= caught.value.wait_seconds <= 66
     seen = world.ledger.walk(OWNER)
     assert seen is not None
     assert (seen.parts, seen.done) == ((2,), False)

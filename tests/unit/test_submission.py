@@ -410,10 +410,10 @@ def test_a_spent_budget_waits_for_its_turn(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     upload = five(world)
     world.clock.advance(5)
-    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 62)
+    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 66)
     assert sent(world) == BATCHES[:2]
     assert states(world, upload)[2] is BatchState.PLANNED
-    world.clock.advance(62)
+    world.clock.advance(66)
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
 
@@ -421,7 +421,7 @@ def test_a_spent_budget_waits_for_its_turn(world: World) -> None:
 def test_a_spent_budget_submits_on_where_there_is_nothing_to_look_at(world: World) -> None:
     """Looking comes first only where something has been submitted that is due by then."""
     world.policy = replace(world.policy, calls_per_minute=1, first_look=100.0)
-    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 62)
+    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 66)
 
 
 def test_one_budget_for_all_imports(world: World) -> None:
@@ -429,7 +429,7 @@ def test_one_budget_for_all_imports(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=3)
     world.submitter().take(five(world), plenty)
     other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
-    assert world.submitter().take(other, plenty) == Step(Step.SUBMIT, 62)
+    assert world.submitter().take(other, plenty) == Step(Step.SUBMIT, 66)
     assert sent(world) == BATCHES
 
 
@@ -600,11 +600,11 @@ def test_reading_the_list_is_within_the_budget(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     have(world, "b@x.example", "a@x.example", "c@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "d@x.example"))
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 62)
+    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 66)
     assert sent(world) == []
-    world.clock.advance(62)
-    assert world.submitter().resume(upload.import_id, plenty) == Step(Step.SUBMIT, 62)
-    world.clock.advance(62)
+    world.clock.advance(66)
+    assert world.submitter().resume(upload.import_id, plenty) == Step(Step.SUBMIT, 66)
+    world.clock.advance(66)
     assert world.submitter().resume(upload.import_id, plenty) == CHECK
     assert listings(world) == [1, 2, 3, 4]
     assert sent(world) == [("d@x.example",)]

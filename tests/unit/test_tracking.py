@@ -553,7 +553,7 @@ def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     step = look(world, upload)
     assert step.next == Step.CHECK
-    assert 0 < step.wait_seconds <= 62
+    assert 0 < step.wait_seconds <= 66
     world.clock.advance(step.wait_seconds)
     assert followed(world, upload) == DELIVER
     assert listings(world) == [1, 2, 3]
@@ -906,9 +906,9 @@ def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
     upload = submitted(world)
     world.clock.advance(100)
     world.policy = replace(world.policy, calls_per_minute=2)
-    assert look(world, upload) == Step(Step.CHECK, 62)
+    assert look(world, upload) == Step(Step.CHECK, 66)
     assert asked(world) == ["request-1", "request-2"]
-    world.clock.advance(62)
+    world.clock.advance(66)
     assert look(world, upload) == DELIVER
     assert asked(world) == ["request-1", "request-2", "request-3"]
 
@@ -929,7 +929,7 @@ def test_looking_and_submitting_take_turns(world: World) -> None:
     assert states(world, upload) == [BatchState.COMPLETED] * 6
     calls = [name for name, _ in world.journal.entries if name in ("connect", "status")]
     assert calls[:2] == ["connect", "status"]
-    assert world.clock() < world.ledger.get(upload.import_id).began_at + 13 * 62
+    assert world.clock() < world.ledger.get(upload.import_id).began_at + 13 * 66
 
 
 def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
@@ -937,7 +937,7 @@ def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
     upload = submitted(world)
     world.policy = replace(world.policy, calls_per_minute=1)
     world.remote.running.add(FIRST)
-    world.clock.advance(62)
+    world.clock.advance(66)
     for _ in range(5):
         world.clock.advance(look(world, upload).wait_seconds)
     assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]

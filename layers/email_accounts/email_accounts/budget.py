@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-_COUNTED = 62
-"""Calls are counted by whole seconds. Any minute lies within 61 of those, and one more is for calls
-that reach the remote a little late."""
+_COUNTED = 66
+"""Calls are counted by whole seconds. Any minute lies within 61 of those; five more are for calls
+that reach the remote later than others."""
 _GATHERING = 45
 """Seconds a turn is put off at most so that several calls fit into it."""
 _PATIENCE = 60.0
