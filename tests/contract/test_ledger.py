@@ -111,6 +111,26 @@ def test_a_claim_taken_over_keeps_what_was_planned(ledger: Ledger) -> None:
     assert len(list(ledger.batches(ID))) == 2
 
 
+def test_imports_are_found_by_their_day() -> None:
+    """The index has the imports of a day in UTC by their time, and none of their batches."""
+    table = new_table()
+    ledger = DynamoLedger(_client(), table, RETENTION)
+    midnight = NOW - NOW % 86_400
+    for number, at in enumerate((midnight + 2, midnight - 0.5, midnight)):
+        upload = Upload("inbox", f"uploads/{number}.csv", "v1", 1)
+        assert ledger.claim(upload, at, at + 3600, at + 300)
+        ledger.plan(upload.import_id, PLAN, ())
+    found = _client().query(
+        TableName=table,
+        IndexName="imports-by-day",
+        KeyConditionExpression="#day = :day",
+        ExpressionAttributeNames={"#day": "day"},
+        ExpressionAttributeValues={":day": {"S": "2026-09-21"}},
+        ScanIndexForward=False,
+    )["Items"]
+    assert [item["key"]["S"] for item in found] == ["uploads/0.csv", "uploads/2.csv"]
+
+
 def test_versions_of_one_object_are_imports_of_their_own(ledger: Ledger) -> None:
     """Two versions of one key are claimed, and told apart."""
     claimed(ledger)

@@ -4,10 +4,13 @@ Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch, the number with six digits
   BUDGET#<workspace> / BUDGET            the times of the calls of the last minute
+
+The index `imports-by-day` has the imports by the day (UTC) and the time they were received at.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +48,7 @@ class DynamoLedger:
             "size": upload.size,
             "state": ImportState.RECEIVED,
             "received_at": now,
+            "day": datetime.fromtimestamp(now, UTC).date().isoformat(),
             "deadline": deadline,
             "lease_until": lease_until,
             "expires_at": self._expiry(),
