@@ -469,7 +469,7 @@ def test_a_template_overwrites_nothing(made: Maker) -> None:
     """A file that exists may be filled in already."""
     file = made([ADDRESS])
     done = run("template", "--output", file)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"Error: {file} exists: name another file.\n"
     assert file.read_bytes() == accounts_file(ADDRESS)
 

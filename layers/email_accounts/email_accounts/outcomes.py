@@ -86,17 +86,23 @@ def outcomes(
             yield _accepted(row, batch, verdicts, trouble)
 
 
+def outcome_of(verdict: Verdict | None) -> Outcome:
+    """Say what became of an account that was sent, by what a report says of it, if anything."""
+    if verdict is None or verdict.connected:
+        return Outcome.CONNECTED
+    known = _ALREADY_CONNECTED.search(verdict.reason)
+    return Outcome.ALREADY_CONNECTED if known else Outcome.FAILED
+
+
 def _accepted(
     row: Accepted, batch: Batch, verdicts: dict[str, Verdict], trouble: str
 ) -> RowOutcome:
     match batch.state:
         case BatchState.COMPLETED:
             verdict = verdicts.get(row.address.lower())
-            if verdict is None or verdict.connected:
-                return RowOutcome(row.row, row.address, Outcome.CONNECTED, "")
-            known = _ALREADY_CONNECTED.search(verdict.reason)
-            outcome = Outcome.ALREADY_CONNECTED if known else Outcome.FAILED
-            return RowOutcome(row.row, row.address, outcome, verdict.reason)
+            outcome = outcome_of(verdict)
+            reason = "" if verdict is None or verdict.connected else verdict.reason
+            return RowOutcome(row.row, row.address, outcome, reason)
         case BatchState.REFUSED:
             reason = f"the service refused the request: {batch.reason}"
             return RowOutcome(row.row, row.address, Outcome.FAILED, reason)
