@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
@@ -21,10 +20,10 @@ from email_accounts_cli.terminal import (
     CommandError,
     counted,
     printable,
-    short,
     tell_program,
 )
 from email_accounts_cli.watch import follow as follow_to_the_end
+from email_accounts_cli.watch import how_to_watch
 from email_accounts_cli.workspaces import DEFAULT, is_known
 
 if TYPE_CHECKING:
@@ -76,15 +75,12 @@ def drop(  # noqa: PLR0913  one per option
     dropped: list[_Dropped] = []
     try:
         for one in _uploaded(history.s3, files, stack.output("InboxBucketName"), workspace):
-            dropped.append(one)
-            _tell(one, as_json=as_json)
-    except (KeyboardInterrupt, S3UploadFailedError):
-        _tell_the_rest(files, dropped)
-        raise
+            dropped.append(one)  # noqa: PERF402  those before an error count
+    finally:  # also where it broke off: these are on their way
+        _tell(dropped, files, as_json=as_json)
     if not follow:
         if not as_json:
-            ids = " ".join(short(one.upload.import_id) for one in dropped)
-            click.echo(f"Follow: email-accounts watch {ids}")
+            click.echo(f"Follow: {how_to_watch([one.upload.import_id for one in dropped])}")
         return ALL_WELL
     named = [(one.upload.import_id, one.upload.name, one.workspace) for one in dropped]
     return follow_to_the_end(history, named, as_json=as_json)
@@ -165,18 +161,13 @@ def _progress(files: Sequence[Path]) -> "Iterator[Callable[[int], None]]":
         yield lambda count: progress.advance(task, count)
 
 
-def _tell(one: _Dropped, *, as_json: bool) -> None:
-    if as_json:
-        tell_program(one.document())
-        return
-    address = f"s3://{one.upload.bucket}/{printable(one.upload.key)}"
-    click.echo(f"{printable(str(one.file))} → {address}\n  import {one.upload.import_id}")
-
-
-def _tell_the_rest(files: Sequence[Path], dropped: Sequence[_Dropped]) -> None:
-    left = [printable(str(file)) for file in files[len(dropped) :]]
-    click.echo(
-        f"Stopped: {counted(len(dropped), 'file')} uploaded and on the way; not uploaded: "
-        f"{', '.join(left)}",
-        err=True,
-    )
+def _tell(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) -> None:
+    for one in dropped:
+        if as_json:
+            tell_program(one.document())
+        else:
+            address = f"s3://{one.upload.bucket}/{printable(one.upload.key)}"
+            click.echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")
+    if left := files[len(dropped) :]:
+        names = ", ".join(printable(str(file)) for file in left)
+        click.echo(f"Broken off. Not uploaded: {names}", err=True)

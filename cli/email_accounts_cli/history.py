@@ -101,6 +101,11 @@ def workspace_of(key: str) -> str:
     return parts[1] if len(parts) > len(("uploads", "file")) else "default"
 
 
+def is_id(given: str) -> bool:
+    """Say whether this is a whole id of an import."""
+    return bool(_ID.fullmatch(given))
+
+
 def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
     """Do the same for several items at the same time."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -184,7 +189,7 @@ class History:
         Raises:
             CommandError: there is none, or more than one.
         """
-        if _ID.fullmatch(given):
+        if is_id(given):
             imported, _ = self.look_up(given)
             found = [imported] if imported else []
         elif _BEGINNING.fullmatch(given):

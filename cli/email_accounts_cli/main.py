@@ -60,7 +60,7 @@ def _said_by_others(error: Exception) -> str:
     return str(error) if isinstance(error, ImporterError) else ""
 
 
-class _Moment(click.ParamType[float]):
+class Moment(click.ParamType[float]):
     """A time, or how long ago; in seconds since the epoch."""
 
     name = "time"
@@ -245,11 +245,11 @@ def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
 @click.option(
     "--since",
     metavar="TIME",
-    type=_Moment(),
+    type=Moment(),
     default="7d",
     help="How far back: 7d, 12h, 2026-11-01 or 2026-11-01T08:00. Default: 7d.",
 )
-@click.option("--before", metavar="TIME", type=_Moment(), help="Only older ones: the next page.")
+@click.option("--before", metavar="TIME", type=Moment(), help="Only older ones: the next page.")
 @click.option("--status", type=click.Choice(_STATUSES), help="Only those that stand like this.")
 @click.option("--workspace", metavar="NAME", help="Only those of this workspace.")
 @click.option(
@@ -453,16 +453,16 @@ def remove_workspace(stack: "Stack", name: str, *, yes: bool, as_json: bool) -> 
     return remove(stack, name, as_json=as_json)
 
 
-@workspace.command("test")
+@workspace.command()
 @click.argument("name", default="default")
 @_of_a_stack
-def test_workspace(stack: "Stack", name: str, *, as_json: bool) -> int:
+def test(stack: "Stack", name: str, *, as_json: bool) -> int:
     """Make one harmless call with a workspace's key and say whether it works.
 
     It lists one account. The exit code is 1 where the key does not work.
 
     Example: email-accounts workspace test north
     """
-    from email_accounts_cli.workspaces import tested  # noqa: PLC0415  as above
+    from email_accounts_cli.workspaces import try_workspace  # noqa: PLC0415  as above
 
-    return tested(stack, name, as_json=as_json)
+    return try_workspace(stack, name, as_json=as_json)

@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +23,7 @@ from email_accounts_cli.history import (
     History,
     Imported,
     add_up,
+    is_id,
     together,
 )
 from email_accounts_cli.stack import Stack
@@ -45,6 +46,7 @@ _BETWEEN_DRAWINGS = 0.5
 _REPORTS_AT_ONCE = 50
 _ROWS_AROUND = 5
 _NEWEST_EVENTS = 5
+_MOST_NAMED = 3
 _DOING = {
     "CheckStatus": "looking now",
     "SubmitAccounts": "submitting now",
@@ -121,6 +123,7 @@ class _Watched:
         imported, batches = self._history.look_up(old.import_id)
         if imported is None:
             return
+        old = replace(old, file=imported.upload.name, workspace=imported.workspace)
         if imported.state == "notified":
             self.standing = self._ended(old, self._history.ending(imported))
             return
@@ -220,13 +223,28 @@ def _station(imported: Imported, batches: Sequence[Batch]) -> str:
 def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
     """Follow the imports named, or all that run, to their end; return the exit code."""
     history = History(stack)
-    imports = [history.find(one) for one in given] if given else history.running()
-    if not imports:
+    named = [_named(history, one) for one in given]
+    if not given:
+        named = [(one.id, one.upload.name, one.workspace) for one in history.running()]
+    if not named:
         if not as_json:
             click.echo("No import is running.")
         return ALL_WELL
-    named = [(one.id, one.upload.name, one.workspace) for one in imports]
     return follow(history, named, as_json=as_json)
+
+
+def _named(history: History, given: str) -> tuple[str, str, str]:
+    """Name an import; of a whole id the ledger may not know yet, just after the upload."""
+    if is_id(given) and history.look_up(given)[0] is None:
+        return given, short(given), ""
+    imported = history.find(given)
+    return imported.id, imported.upload.name, imported.workspace
+
+
+def how_to_watch(import_ids: Sequence[str]) -> str:
+    """Return the command that follows these imports."""
+    named = import_ids if len(import_ids) <= _MOST_NAMED else ()
+    return " ".join(("email-accounts watch", *named))
 
 
 def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
@@ -246,7 +264,7 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
         left = [one.standing.import_id for one in watched if not one.standing.has_ended]
         click.echo(
             f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
-            f"Look again: email-accounts watch {' '.join(map(short, left))}",
+            f"Look again: {how_to_watch(left)}",
             err=True,
         )
         raise

@@ -33,6 +33,7 @@ from email_accounts_cli.terminal import (
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
 
 DEFAULT = "default"
 
@@ -50,7 +51,7 @@ class Workspace:
 
 
 @dataclass(frozen=True, slots=True)
-class Test:
+class Trial:
     """Whether a key works, and what the service said."""
 
     works: bool
@@ -60,18 +61,23 @@ class Test:
 def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_json: bool) -> int:
     """Put a key into the secret of a workspace, which is made where there is none."""
     _check_name(name)
-    known = {one.name: one for one in workspaces(stack)}
-    if name in known and known[name].has_key and not replace:
+    store = stack.session.client("secretsmanager", config=CONFIG)
+    secret = _secret_name(stack, name)
+    found = _described(store, secret)
+    removed = found is not None and "DeletedDate" in found
+    if found and found.get("VersionIdsToStages") and not removed and not replace:
+        since = local_time(found["LastChangedDate"].timestamp())
         raise CommandError(
-            f"The workspace {name} has a key since {local_time(known[name].changed_at)}. "
+            f"The workspace {name} has a key since {since}. "
             "Put another one in its place with --replace."
         )
     key = _read_key(key_file)
-    store = stack.session.client("secretsmanager", config=CONFIG)
-    secret = _secret_name(stack, name)
-    if name not in known:
-        _create(store, secret, key)
+    if found is None:
+        what = "A Saleshandy API key, as plain text."
+        store.create_secret(Name=secret, Description=what, SecretString=key.reveal())
     else:
+        if removed:
+            store.restore_secret(SecretId=secret)
         store.put_secret_value(SecretId=secret, SecretString=key.reveal())
     share = "uploads/" if name == DEFAULT else f"uploads/{name}/"
     if as_json:
@@ -121,7 +127,7 @@ def remove(stack: Stack, name: str, *, as_json: bool) -> int:
     return ALL_WELL
 
 
-def tested(stack: Stack, name: str, *, as_json: bool) -> int:
+def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
     """Make one harmless call with the key of a workspace, and say whether it works."""
     _check_known(stack, name)
     result = try_key(stack, name)
@@ -132,7 +138,7 @@ def tested(stack: Stack, name: str, *, as_json: bool) -> int:
     return ALL_WELL if result.works else NOT_ALL_WELL
 
 
-def try_key(stack: Stack, name: str) -> Test:
+def try_key(stack: Stack, name: str) -> Trial:
     """List one account with the key of a workspace. It is no call of any import's budget."""
     store = stack.session.client("secretsmanager", config=CONFIG)
     api = RemoteApi(
@@ -144,12 +150,12 @@ def try_key(stack: Stack, name: str) -> Test:
     try:
         api._call("POST", "/email-accounts", {"pageSize": 1})  # noqa: SLF001  no list in public yet
     except (ApiKeyMissingError, ApiKeyRefusedError) as error:
-        return Test(works=False, said=f"does not work: {error}")
+        return Trial(works=False, said=f"does not work: {error}")
     except ThrottledError as error:
-        return Test(works=False, said=f"cannot be tried now: {error}")
+        return Trial(works=False, said=f"cannot be tried now: {error}")
     except RemoteError as error:
-        return Test(works=False, said=f"cannot be tried: {error}")
-    return Test(works=True, said="works")
+        return Trial(works=False, said=f"cannot be tried: {error}")
+    return Trial(works=True, said="works")
 
 
 def workspaces(stack: Stack) -> list[Workspace]:
@@ -179,15 +185,22 @@ def is_known(stack: Stack, name: str) -> bool | None:
     _check_name(name)
     store = stack.session.client("secretsmanager", config=CONFIG)
     try:
-        secret = store.describe_secret(SecretId=_secret_name(stack, name))
+        secret = _described(store, _secret_name(stack, name))
     except ClientError as error:
-        match error.response["Error"]["Code"]:
-            case "ResourceNotFoundException":
-                return False
-            case "AccessDeniedException":
-                return None
+        if error.response["Error"]["Code"] == "AccessDeniedException":
+            return None
         raise
-    return "DeletedDate" not in secret
+    return secret is not None and "DeletedDate" not in secret
+
+
+def _described(
+    store: "SecretsManagerClient", secret: str
+) -> "DescribeSecretResponseTypeDef | None":
+    """Return what is known of a secret, the time of its deletion included; None for nothing."""
+    try:
+        return store.describe_secret(SecretId=secret)
+    except store.exceptions.ResourceNotFoundException:
+        return None
 
 
 def _check_known(stack: Stack, name: str) -> None:
@@ -228,15 +241,3 @@ def _read_key(file: Path | None) -> Secret:
             "it under Settings, API keys."
         )
     return Secret(text)
-
-
-def _create(store: "SecretsManagerClient", secret: str, key: Secret) -> None:
-    try:
-        store.create_secret(
-            Name=secret,
-            Description="A Saleshandy API key, as plain text.",
-            SecretString=key.reveal(),
-        )
-    except store.exceptions.InvalidRequestException:  # removed some days ago
-        store.restore_secret(SecretId=secret)
-        store.put_secret_value(SecretId=secret, SecretString=key.reveal())
