@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 RUNNING, BROKEN, ANSWERED = "running", "broken", "answered"
-STATUSES = (RUNNING, "complete", "partial", "refused", "stopped", "unfinished", BROKEN)
-"""How an import stands; all but the first are ends. `broken`: its execution failed."""
+"""How an import stands where its summary does not say. `broken`: its execution failed."""
 
 _INDEX = "imports-by-day"
 _ID = re.compile("[0-9a-f]{32}")
 _BEGINNING = re.compile("[0-9a-f]{4,31}")
 _AT_ONCE = 8
 _DAY = timedelta(days=1)
+_LONGEST_LIFE = 2 * _DAY  # the longest deadline is one day
 _LOST = ("FAILED", "TIMED_OUT", "ABORTED")
 _PLAIN = TypeDeserializer()
 _In = TypeVar("_In")
@@ -172,9 +172,9 @@ class History:
             day -= _DAY
 
     def running(self) -> list[Imported]:
-        """Return the imports of today and yesterday that have no answer yet, oldest first."""
+        """Return the imports that have no answer yet, oldest first."""
         now = datetime.now(UTC)
-        recent = self.newest_first((now - _DAY).timestamp(), (now + _DAY).timestamp())
+        recent = self.newest_first((now - _LONGEST_LIFE).timestamp(), (now + _DAY).timestamp())
         waiting = [imported for imported in recent if imported.state != "notified"]
         endings = together(self.ending, waiting)
         return [

@@ -130,6 +130,10 @@ class _Known:
         )
 
     @property
+    def is_answered(self) -> bool:
+        return self.imported.state == "notified"
+
+    @property
     def address(self) -> str:
         return f"s3://{self.imported.upload.bucket}/{self.imported.upload.key}"
 
@@ -138,6 +142,7 @@ class _Known:
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
             "trouble": self.trouble,
+            "messageSent": self.is_answered,
             "upload": {
                 "address": self.address,
                 "version": imported.upload.version,
@@ -236,6 +241,7 @@ def _print(known: _Known) -> None:
         ("Workspace", imported.workspace),
         ("Status", known.ending.status),
         ("Trouble", printable(known.trouble)),
+        ("Message", "sent" if known.is_answered else "not sent yet"),
         ("File", printable(known.address)),
         ("Version", imported.upload.version),
         ("Bytes", f"{imported.upload.size:,}"),

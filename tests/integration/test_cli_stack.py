@@ -5,6 +5,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from unittest.mock import patch
 import boto3
 import openpyxl
 import pytest
+from click.testing import CliRunner
 
 from email_accounts.aws.buckets import InboxBucket, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
@@ -33,7 +36,7 @@ from email_accounts_cli.doctor import doctor
 from email_accounts_cli.drop import drop
 from email_accounts_cli.failed import failed
 from email_accounts_cli.history import History
-from email_accounts_cli.main import Moment
+from email_accounts_cli.main import Moment, commands
 from email_accounts_cli.recovery import redrive, resume
 from email_accounts_cli.report import report
 from email_accounts_cli.show import Wanted, list_imports, show
@@ -41,7 +44,7 @@ from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
-from tests.aws import aws, new_bucket, new_name, new_state_machine, new_table, new_topic
+from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
 from tests.files import PASSWORD, accounts_file, row
 from tests.standin import API_KEY, Server
 
@@ -334,6 +337,44 @@ def test_nothing_to_watch_is_no_error(stack: Stack, capsys: Captured) -> None:
     assert capsys.readouterr().out == "No import is running.\n"
 
 
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AWS_EC2_METADATA_DISABLED": "true"}, "AWS does not know you: sign in"),
+        (
+            {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+            "AWS cannot be used: Could not connect",
+        ),
+    ],
+)
+def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str) -> None:
+    """Without credentials or without an answer a command ends with 2 and one line."""
+    plain = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": REGION}
+    plain |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    command = Path(sys.executable).with_name("email-accounts")
+    done = subprocess.run(
+        [command, "list", "--stack", "mine"],
+        env=plain | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: {said}")
+
+
+def test_what_aws_refuses_is_one_line() -> None:
+    """A missing permission is told with the operation it is missing for."""
+    refused = b"""<ErrorResponse><Error><Code>AccessDenied</Code>
+<Message>you may not</Message></Error></ErrorResponse>"""
+    with served("CLOUDFORMATION", 403, refused):
+        ended = CliRunner().invoke(commands, ["list", "--stack", "mine"])
+    assert ended.exit_code == 2
+    assert ended.stderr == "Error: AWS refuses DescribeStacks: you may not\n"
+
+
 # list and show
 
 
@@ -414,6 +455,7 @@ def test_show_tells_everything(stack: Stack, capsys: Captured) -> None:
     [batch] = document["batches"]
     assert (batch["requestId"], batch["state"], batch["accounts"]) == ("request-1", "completed", 2)
     assert {"outcome", "summary"} <= document["reports"].keys()
+    assert document["messageSent"]
     assert document["execution"]["status"] == "not started"
     assert [one["what"] for one in document["timeLine"]] == ["received", "first batch sent"]
     show(stack, identity, as_json=False)
