@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _INTERRUPTED = 130
 _DURATION = re.compile(r"(\d+)([dhm])")
+_EPOCH = re.compile(r"\d{9,}\.?\d*")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
 _STATUSES = ("running", "complete", "partial", "refused", "stopped", "unfinished", "broken")
 
@@ -71,9 +72,12 @@ class Moment(click.ParamType[float]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; without a zone it is local."""
-        if isinstance(value, float):
-            return value
+        """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; without a zone it is local.
+
+        A number is taken as it is: `list` names the next page by one, because it is exact.
+        """
+        if isinstance(value, float) or _EPOCH.fullmatch(value):
+            return float(value)
         if ago := _DURATION.fullmatch(value):
             return time.time() - int(ago[1]) * _SECONDS[ago[2]]
         try:

@@ -83,7 +83,7 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
     header = ("Received", "Import", "Workspace", "File", "Status", "Rows")
     console().print(table(header, rows))
     if len(page) > limit:
-        click.echo(f"Older ones: --before {iso_time(shown[-1][0].received_at)}")
+        click.echo(f"Older ones: --before {shown[-1][0].received_at!r}")
     return ALL_WELL
 
 

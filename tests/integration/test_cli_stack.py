@@ -380,10 +380,12 @@ def test_what_aws_refuses_is_one_line() -> None:
 
 def test_the_list_is_newest_first_and_paged(stack: Stack, capsys: Captured) -> None:
     """A page ends with the option that gets the next one, which begins right behind it."""
-    ids = [received(stack, f"uploads/{day}.csv", NOW - day * 86_400) for day in range(5)]
+    since = NOW - 3 * 86_400
+    times = [NOW, NOW - 0.000001, NOW - 86_400, since, since - 0.5]
+    ids = [received(stack, f"uploads/{at}.csv", time) for at, time in enumerate(times)]
     shown: list[str] = []
     before: float | None = None
-    wanted = Wanted(NOW - 3.5 * 86_400, before, None, None)
+    wanted = Wanted(since, before, None, None)
     for _ in range(2):
         list_imports(stack, wanted, 2, as_json=True)
         page = documents(capsys.readouterr().out)
