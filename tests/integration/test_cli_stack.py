@@ -18,6 +18,7 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import click
 import openpyxl
 import pytest
 from click.testing import CliRunner
@@ -330,6 +331,62 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
     assert watch(stack, [imported(stack, "b.csv", accounts_file("a@n.example"))], as_json=True) == 0
 
 
+def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured) -> None:
+    """Station and outcomes so far come first, from batches that are settled; then the end."""
+    bucket, s3 = stack.output("InboxBucketName"), boto3.client("s3")
+    content = accounts_file("a@n.example", "b@n.example", row("c@n.example", smtpPort="x"))
+    version = s3.put_object(Bucket=bucket, Key="uploads/a.csv", Body=content)["VersionId"]
+    upload = Upload(bucket, "uploads/a.csv", version, len(content))
+    reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
+    book, identity = ledger(stack), upload.import_id
+    assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
+    book.plan(identity, plan(open_accounts_file(io.BytesIO(content)), 1), ())
+    for number in (1, 2):
+        book.intend(identity, number, NOW)
+        book.submitted(identity, number, "request")
+    with reports.writer(identity, report_name(1), "text/csv") as copy:
+        copy.write(REPORT.format("a@n.example"))
+    book.settle(identity, 1, BatchState.COMPLETED, "", report=True)
+
+    def end() -> None:
+        book.settle(identity, 2, BatchState.REFUSED, "no", report=False)
+        topic = NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn"))
+        Deliverer(book, InboxBucket(s3), reports, topic).deliver(identity)
+
+    later = threading.Timer(3, end)
+    later.start()
+    assert watch(stack, [], as_json=True) == 1
+    later.join()
+    first, *_, last = documents(capsys.readouterr().out)
+    assert first["station"] == "submitted, waiting for the remote, 1 of 2 done"
+    assert first["outcomes"] == {"failed": 1, "rejected": 1}
+    assert (first["status"], first["file"]) == ("running", "a.csv")
+    assert last["outcomes"] == {"failed": 2, "rejected": 1}
+    assert last["headline"] == "a.csv: 2 failed, 1 rejected"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90m", time.time() - 5_400),
+        ("7d", time.time() - 7 * 86_400),
+        ("1795354735.7164035", 1795354735.7164035),
+        ("2026-11-22T13:38:55Z", 1795354735),
+        ("2026-11-22T14:38:55+01:00", 1795354735),
+    ],
+)
+def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
+    """How long ago, a date with its zone, or the exact number of a next page."""
+    assert Moment().convert(text, None, None) == pytest.approx(seconds, abs=600)
+
+
+@pytest.mark.parametrize("text", ["yesterday", "7", "7w", "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    """The error shows how to write one."""
+    with pytest.raises(click.BadParameter, match="write 7d, 12h"):
+        Moment().convert(text, None, None)
+
+
 def test_nothing_to_watch_is_no_error(stack: Stack, capsys: Captured) -> None:
     """Without a running import there is nothing to follow."""
     imported(stack, "a.csv", accounts_file("a@n.example"))
@@ -528,6 +585,22 @@ def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Pa
     assert found["b@n.example"][-1] == "'=wrong password"
     assert found["c@n.example"][-1].startswith("smtpPassword: ")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("start", "delimiter", "kept"),
+    [("", "\t", "\t"), ("\n", ";", ";"), ("sep=;\r\n", ";", ";"), ("sep=|\r\n", "|", ",")],
+)
+def test_a_delimiter_is_kept_where_it_is_recognised_again(
+    stack: Stack, tmp_path: Path, start: str, delimiter: str, kept: str
+) -> None:
+    """One that only a line above the header makes known becomes a comma."""
+    lines = (("email", "password"), ("a@gmail.com", "abcdabcdabcdabcd"))
+    content = start + "".join(delimiter.join(line) + "\r\n" for line in lines)
+    identity = imported(stack, "a.csv", content.encode(), refused="a@gmail.com")
+    assert again(stack, identity, tmp_path / "again.csv") == {"a@gmail.com": "accepted"}
+    header = (tmp_path / "again.csv").read_text("utf-8-sig").splitlines()[0]
+    assert header == kept.join(("email", "password", "problem"))
 
 
 def workbook(rows: list[dict[str, str]]) -> bytes:
