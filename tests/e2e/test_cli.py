@@ -44,6 +44,7 @@ class Terminal:
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
+            start_new_session=True,  # or a prompt would go to the terminal of the tests
             env=environment | {"TERM": "xterm-256color", "COLUMNS": "160", "LINES": "50"},
         )
         os.close(terminal)
@@ -54,11 +55,7 @@ class Terminal:
         end = time.monotonic() + seconds
         while not re.search(text, self.shown):
             assert time.monotonic() < end, self.shown[-3000:]
-            if select.select([self.screen], [], [], 0.2)[0]:
-                try:
-                    self.shown += os.read(self.screen, 1 << 16).decode(errors="replace")
-                except OSError:  # it has closed its terminal
-                    assert re.search(text, self.shown), self.shown[-3000:]
+            self._read()
 
     def end(self, seconds: float) -> int:
         """Read what it shows until it ends; return the exit code."""
@@ -76,6 +73,20 @@ class Terminal:
                 self.shown += os.read(self.screen, 1 << 16).decode(errors="replace")
             except OSError:
                 return
+
+
+def test_a_key_is_typed_unseen(cloud: LocalCloud) -> None:
+    """On a terminal the key is asked for, is not shown, and works afterwards."""
+    cloud.behave()
+    key = (cloud.state / "api-key").read_text()
+    adding = Terminal(cloud, "workspace", "add", "typed")
+    adding.until(r"API key \(not shown\): ", 60)
+    os.write(adding.screen, f"{key}\n".encode())
+    assert adding.end(60) == 0
+    assert key not in adding.shown
+    trying = Terminal(cloud, "workspace", "test", "typed")
+    assert trying.end(60) == 0
+    assert "The key of the workspace typed works." in trying.shown
 
 
 def test_an_interruption_harms_no_import(cloud: LocalCloud, tmp_path: Path) -> None:
