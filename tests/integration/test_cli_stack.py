@@ -758,6 +758,10 @@ def test_redrive_moves_every_dead_letter(stack: Stack, capsys: Captured) -> None
     ).get("Messages"):
         moved += [letter["Body"] for letter in letters]
     assert sorted(moved) == sorted(bodies)
+    left = queues.get_queue_attributes(
+        QueueUrl=stack.output("DeadLetterQueueUrl"), AttributeNames=["All"]
+    )["Attributes"]
+    assert left["ApproximateNumberOfMessagesNotVisible"] == "0"
     redrive(stack, as_json=True)
     assert documents(capsys.readouterr().out) == [{"moved": 0}]
 
