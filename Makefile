@@ -13,11 +13,11 @@ BENCH := .venvs/bench/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs bench load fuzz lock clean
+.PHONY: help setup run up down status test lint format docs recordings bench load fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 setup: $(RUN) ## install what run and test need, from the hashed locks
 
@@ -51,8 +51,12 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables of docs/account-files.md from the code
+docs: $(DEV) ## renew the tables of docs/account-files.md and docs/cli.md from the code
 	@.venv/bin/python docs/tables.py
+	@.venv/bin/python -m docs.commands
+
+recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
+	@.venv/bin/python -m docs.commands record
 
 bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench

@@ -6,11 +6,9 @@ what a program is told waits in a temporary file until the counts are known.
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from io import TextIOWrapper
+from collections.abc import Callable, Sequence
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING
 
 import click
 
@@ -19,16 +17,20 @@ from email_accounts.batches import Plan
 from email_accounts.errors import FileRefusedError
 from email_accounts.reading import Duplicate, Rejected
 from email_accounts_cli.judging import Judgement, judge
+from email_accounts_cli.terminal import (
+    ALL_WELL,
+    IMPOSSIBLE,
+    NOT_ALL_WELL,
+    console,
+    counted,
+    printable,
+    table,
+)
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-_ALL_ACCEPTED, _SOME_NOT, _REFUSED = range(3)
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
 _DUPLICATES_SHOWN = 5
 _BETWEEN = ", "
-_WIDTH_OF_NO_TERMINAL = 240
 
 
 def check_files(names: Sequence[str], preview: int, *, as_json: bool) -> int:
@@ -44,14 +46,9 @@ def _exit_code(check: Callable[[str, int], Judgement], name: str, preview: int) 
     try:
         judgement = check(name, preview)
     except FileRefusedError as error:
-        click.echo(f"{_printable(name)}: {error}", err=True)
-        return _REFUSED
-    return _ALL_ACCEPTED if judgement.is_clean else _SOME_NOT
-
-
-def _printable(name: str) -> str:
-    """Keep a file's name from steering the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in name)
+        click.echo(f"{printable(name)}: {error}", err=True)
+        return IMPOSSIBLE
+    return ALL_WELL if judgement.is_clean else NOT_ALL_WELL
 
 
 # For programs: one document per file, whole or not at all.
@@ -122,46 +119,32 @@ class _Told:
 def _check_for_person(name: str, preview: int) -> Judgement:
     told = _Told()
     judgement = judge(name, preview, told.tell)
-    _print(_printable(name), judgement, told)
+    _print(printable(name), judgement, told)
     return judgement
 
 
 def _print(name: str, judgement: Judgement, told: _Told) -> None:
-    from rich.console import Console  # noqa: PLC0415  not for programs
-
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # columns have names that not every terminal has
-    width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
-    console = Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    screen = console()
     file = judgement.file
     known_as = f"layout {file.layout}" if file.layout else "columns known by their names"
-    console.print(name, style="bold")
-    console.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
+    screen.print(name, style="bold")
+    screen.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
     for row, account in judgement.preview.items():
-        console.print(f"\nRow {row:,} as it would be sent", style="bold")
-        console.print(_table((), account.items()))
+        screen.print(f"\nRow {row:,} as it would be sent", style="bold")
+        screen.print(table((), account.items()))
     if told.problems:
         rows = ((f"{row:,}", one.field, one.message, one.cure) for row, one in told.problems)
-        console.print()
-        console.print(_table(("Row", "Field", "What is wrong", "How to mend it"), rows))
+        screen.print()
+        screen.print(table(("Row", "Field", "What is wrong", "How to mend it"), rows))
     if more := told.problem_count - len(told.problems):
-        console.print(f"and {more:,} more; --json lists them all")
-    console.print()
+        screen.print(f"and {more:,} more; --json lists them all")
+    screen.print()
     if told.duplicates:
-        console.print(_repeats(told.duplicates, judgement.plan.duplicates))
+        screen.print(_repeats(told.duplicates, judgement.plan.duplicates))
     for warning in judgement.warnings:
-        console.print(f"Warning: {warning}", style="yellow")
-    console.print(_counts(judgement.plan), style="bold")
-    console.print()
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    from rich.table import Table  # noqa: PLC0415  as above
-
-    table = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header))
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
+        screen.print(f"Warning: {warning}", style="yellow")
+    screen.print(_counts(judgement.plan), style="bold")
+    screen.print()
 
 
 def _repeats(first: Sequence[Duplicate], count: int) -> str:
@@ -172,10 +155,6 @@ def _repeats(first: Sequence[Duplicate], count: int) -> str:
 
 def _counts(plan: Plan) -> str:
     return (
-        f"{plan.rows:,} row{_s(plan.rows)}: {plan.accepted:,} accepted, "
-        f"{plan.rejected:,} rejected, {plan.duplicates:,} duplicate{_s(plan.duplicates)}"
+        f"{counted(plan.rows, 'row')}: {plan.accepted:,} accepted, {plan.rejected:,} rejected, "
+        f"{counted(plan.duplicates, 'duplicate')}"
     )
-
-
-def _s(count: int) -> str:
-    return "" if count == 1 else "s"

@@ -2,11 +2,16 @@
 
 import csv
 import io
+import sys
+from pathlib import Path
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+import click
+
 from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES
 from email_accounts.values import SENDGRID_USER
+from email_accounts_cli.terminal import ALL_WELL, CommandError, tell_program
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
@@ -56,6 +61,37 @@ IF_BLANK: dict[str, str] = {
 _LAST_ROW = 1_048_576
 _WIDTH = 24
 _AS_TEXT = "@"
+
+
+def write_template(kind: str | None, output: Path | None, *, as_json: bool) -> int:
+    """Write a template into a new file or to stdout, or print its fields; return the exit code."""
+    if as_json:
+        for field, rule in RULES.items():
+            tell_program(
+                {
+                    "field": field,
+                    "example": EXAMPLE[field],
+                    "whatToWrite": rule.cure,
+                    "ifBlank": IF_BLANK[field],
+                }
+            )
+        return ALL_WELL
+    if kind is None:
+        kind = "xlsx" if output and output.suffix.lower() == ".xlsx" else "csv"
+    if kind == "xlsx" and not output and sys.stdout.isatty():
+        raise click.UsageError("A workbook is nothing for a terminal: name a file with --output.")
+    content = xlsx_template() if kind == "xlsx" else csv_template()
+    if not output:
+        click.echo(content, nl=False)
+        return ALL_WELL
+    try:
+        with output.open("xb") as file:
+            file.write(content)
+    except FileExistsError:
+        raise CommandError(f"{output} exists: name another file.") from None
+    except OSError as error:
+        raise CommandError(f"{output}: {error.strerror}") from None
+    return ALL_WELL
 
 
 def csv_template() -> bytes:

@@ -6,12 +6,16 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import time
+import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,9 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
+from docs.commands import PAGE as COMMANDS_PAGE
+from docs.commands import STEPS, every_command, options_of, recordings_of
+from docs.commands import renewed as options_renewed
 from docs.tables import PAGE, renewed
 from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.template import IF_BLANK
@@ -375,6 +382,7 @@ def peak_memory(*arguments: str | Path) -> int:
         (["check", "--json", str(SAMPLES / "accounts.json")], {"boto3", "rich", "openpyxl"}),
         (["check", str(SAMPLES / "accounts.json")], {"boto3", "openpyxl", "requests"}),
         (["template"], {"boto3", "rich", "openpyxl", "requests"}),
+        (["drop", "--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
     ],
 )
 def test_only_what_is_needed_is_imported(arguments: list[str], unwanted: set[str]) -> None:
@@ -469,7 +477,7 @@ def test_a_template_overwrites_nothing(made: Maker) -> None:
     """A file that exists may be filled in already."""
     file = made([ADDRESS])
     done = run("template", "--output", file)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"Error: {file} exists: name another file.\n"
     assert file.read_bytes() == accounts_file(ADDRESS)
 
@@ -515,7 +523,47 @@ def test_a_blank_cell_means_what_the_template_says(made: Maker) -> None:
         assert sent[field] == (value.format(field) if isinstance(value, str) else value)
 
 
-# The page, and the wheel
+# The pages, and the wheel
+
+
+def test_every_command_has_an_example_and_json() -> None:
+    """The help of each command ends with a line to copy; programs can use each of them."""
+    for name, command in every_command():
+        assert f"Example: email-accounts {name}" in " ".join((command.help or "").split()), name
+        assert "--json" in options_of(command), name
+
+
+def test_the_page_has_every_command_and_option() -> None:
+    """docs/cli.md says what the help says, no more and no less: `make docs` renews it."""
+    page = COMMANDS_PAGE.read_text(encoding="utf-8")
+    assert options_renewed(page) == page
+    described = re.findall("<!-- options: (.+) -->", page)
+    assert sorted(described) == sorted(["common", *(name for name, _ in every_command())])
+    known = {option for _, command in every_command() for option in options_of(command)}
+    listed = re.findall(r"^\| `(-.*?)` \|", page, re.MULTILINE)
+    assert {option.replace(r"\|", "|") for option in listed} == known
+
+
+def test_the_page_shows_every_command_at_work() -> None:
+    """Each command that needs no other deployment has a recording, and no step is without one."""
+    shown = recordings_of(COMMANDS_PAGE.read_text(encoding="utf-8"))
+    assert {*shown} == {*STEPS}
+    for step, lines in STEPS.items():
+        asked = [line for line in shown[step].splitlines() if line.startswith("$ ")]
+        assert len(asked) == len(lines)
+        assert len(shown[step].splitlines()) > len(lines)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands(shell: str) -> None:
+    """The line of the page makes a shell ask the command, which knows its commands."""
+    asked = os.environ | {"_EMAIL_ACCOUNTS_COMPLETE": f"{shell}_source"}
+    script = subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=True)
+    assert "_EMAIL_ACCOUNTS_COMPLETE" in script.stdout
+    words = {"COMP_WORDS": "email-accounts w", "COMP_CWORD": "1"}
+    asked = os.environ | words | {"_EMAIL_ACCOUNTS_COMPLETE": "bash_complete"}
+    answer = subprocess.run([COMMAND], env=asked, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["plain,watch", "plain,workspace"]
 
 
 def test_the_page_has_the_tables_of_the_code() -> None:
@@ -548,3 +596,38 @@ def test_the_wheel_has_both_packages(tmp_path: Path) -> None:
         assert b"email-accounts = email_accounts_cli.main:commands" in archive.read(points)
     packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"email_accounts", "email_accounts_cli"}
+
+
+def test_the_wheel_needs_what_it_declares() -> None:
+    """Every module of the command runs with what the wheel asks for, and nothing besides."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    declared = closure(project["dependencies"]) | {normal(project["name"])}
+    modules = [f"email_accounts_cli.{file.stem}" for file in (ROOT / "cli").glob("*/*.py")]
+    script = f"import importlib, sys; [importlib.import_module(one) for one in {modules}]; "
+    script += "print(*{name.partition('.')[0] for name in sys.modules})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    owners = packages_distributions()
+    foreign = {name for name in loaded if not {*map(normal, owners.get(name, []))} <= declared}
+    assert len(modules) > 10
+    assert not {name for name in foreign if name in owners}
+
+
+def closure(requirements: list[str]) -> set[str]:
+    """Return the distributions that are required, and all that these require, by normal names."""
+    found: set[str] = set()
+    ahead = [*requirements]
+    while ahead:
+        asked = ahead.pop()
+        name = normal(re.split("[^A-Za-z0-9._-]", asked)[0])
+        if name not in found and "extra ==" not in asked:
+            found.add(name)
+            with suppress(PackageNotFoundError):
+                ahead += requires(name) or []
+    return found
+
+
+def normal(name: str) -> str:
+    """Return a distribution's name as all its spellings are compared."""
+    return re.sub("[-_.]+", "-", name).lower()

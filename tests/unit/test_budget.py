@@ -32,8 +32,8 @@ def test_a_call_may_be_made_while_there_is_room() -> None:
     assert sum(calls for _, calls in budget.made) == 5
 
 
-def test_a_full_minute_is_over_after_62_whole_seconds() -> None:
-    """Calls are counted by whole seconds, and one more lies between, for clocks apart."""
+def test_a_full_minute_is_over_after_66_whole_seconds() -> None:
+    """A minute lies within 61 whole seconds; five more are for calls that arrive late."""
     budget = taken(EMPTY, 2)
     assert budget.take("one", 1, NOW, 2)[1] == SECOND + 66 - NOW
     assert budget.take("one", 1, SECOND + 65.99, 2)[1] == pytest.approx(0.01)

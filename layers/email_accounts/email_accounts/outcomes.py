@@ -93,6 +93,14 @@ def outcomes(
             yield _accepted(row, batch, verdicts.get(address), standings.get(address), trouble)
 
 
+def outcome_of(verdict: Verdict | None) -> Outcome:
+    """Say what became of an account that was sent, by what a report says of it, if anything."""
+    if verdict is None or verdict.connected:
+        return Outcome.CONNECTED
+    known = _ALREADY_CONNECTED.search(verdict.reason)
+    return Outcome.ALREADY_CONNECTED if known else Outcome.FAILED
+
+
 def _accepted(
     row: Accepted,
     batch: Batch,
@@ -116,10 +124,8 @@ def _accepted(
 
 
 def _reported(verdict: Verdict | None) -> tuple[Outcome, str]:
-    if verdict is None or verdict.connected:
-        return Outcome.CONNECTED, ""
-    known = _ALREADY_CONNECTED.search(verdict.reason)
-    return Outcome.ALREADY_CONNECTED if known else Outcome.FAILED, verdict.reason
+    reason = "" if verdict is None or verdict.connected else verdict.reason
+    return outcome_of(verdict), reason
 
 
 def _listed(batch: Batch, standing: Standing | None) -> tuple[Outcome, str]:

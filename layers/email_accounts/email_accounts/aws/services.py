@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
-_WORKSPACE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_WORKSPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def step_document(step: Step) -> dict[str, object]:

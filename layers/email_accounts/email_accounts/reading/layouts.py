@@ -126,6 +126,7 @@ IGNORED: tuple[str, ...] = (
     "domain",
     "sending_wait_time_*",
     "allowed_values",
+    "problem",
 )
 """Columns that are known and of no use here; `*` stands for any end."""
 

@@ -1,0 +1,173 @@
+"""Dropping files: checked here first, then uploaded into the inbox, and followed if wanted."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from boto3.s3.transfer import TransferConfig
+
+from email_accounts.errors import FileRefusedError
+from email_accounts.upload import PREFIX, Upload
+from email_accounts_cli.history import History
+from email_accounts_cli.judging import judge
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import (
+    ALL_WELL,
+    CommandError,
+    counted,
+    printable,
+    tell_program,
+)
+from email_accounts_cli.watch import follow as follow_to_the_end
+from email_accounts_cli.watch import how_to_watch
+from email_accounts_cli.workspaces import DEFAULT, is_known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_s3.client import S3Client
+
+_MEGABYTE = 1_000_000
+_PARTS = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dropped:
+    """A file of this computer that is an upload now."""
+
+    file: Path
+    upload: Upload
+    workspace: str
+
+    def document(self) -> dict[str, object]:
+        return {
+            "file": str(self.file),
+            "importId": self.upload.import_id,
+            "workspace": self.workspace,
+            "bucket": self.upload.bucket,
+            "key": self.upload.key,
+            "version": self.upload.version,
+            "bytes": self.upload.size,
+        }
+
+
+def drop(  # noqa: PLR0913  one per option
+    stack: Stack,
+    files: Sequence[Path],
+    workspace: str,
+    *,
+    anyway: bool,
+    follow: bool,
+    as_json: bool,
+) -> int:
+    """Check files, upload all of them or none, and follow them; return the exit code."""
+    if not anyway:
+        _check(files, float(stack.parameter("MaxFileMegabytes")))
+    if is_known(stack, workspace) is False:
+        raise CommandError(
+            f"There is no workspace {workspace}. Add it: email-accounts workspace add {workspace}"
+        )
+    history = History(stack)
+    dropped: list[_Dropped] = []
+    try:
+        for one in _uploaded(history.s3, files, stack.output("InboxBucketName"), workspace):
+            dropped.append(one)  # noqa: PERF402  those before an error count
+    finally:  # also where it broke off: these are on their way
+        _tell(dropped, files, as_json=as_json)
+    if not follow:
+        if not as_json:
+            click.echo(f"Follow: {how_to_watch([one.upload.import_id for one in dropped])}")
+        return ALL_WELL
+    named = [(one.upload.import_id, one.upload.name, one.workspace) for one in dropped]
+    return follow_to_the_end(history, named, as_json=as_json)
+
+
+def _check(files: Sequence[Path], largest: float) -> None:
+    refused = 0
+    for file in files:
+        try:
+            _refuse_too_large(file, largest)
+            judgement = judge(str(file), 0, lambda _: None)
+        except FileRefusedError as error:
+            refused += 1
+            click.echo(f"{printable(str(file))}: {error}", err=True)
+        else:
+            left_out = judgement.plan.rows - judgement.plan.accepted
+            if left_out:
+                click.echo(
+                    f"{printable(str(file))}: {counted(left_out, 'row')} of "
+                    f"{judgement.plan.rows:,} will not be sent; `email-accounts check` says why",
+                    err=True,
+                )
+    if refused:
+        raise CommandError(
+            f"Nothing is uploaded, because {counted(refused, 'file')} cannot be used. Mend or "
+            "leave out, or drop with --anyway to get the answer by mail."
+        )
+
+
+def _refuse_too_large(file: Path, largest: float) -> None:
+    size = file.stat().st_size / _MEGABYTE
+    if size > largest:
+        raise FileRefusedError(
+            f"It has {size:,.1f} MB, the limit of the stack is {largest:,.0f} MB.",
+            "Split it, or raise MaxFileMegabytes.",
+        )
+
+
+def _uploaded(
+    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str
+) -> Iterator[_Dropped]:
+    version = ""
+
+    def remember(parsed: dict[str, Any], **_: object) -> None:
+        nonlocal version
+        version = parsed.get("VersionId", "")
+
+    # The transfer does not hand on what S3 answers, and the version names the import.
+    for answer in ("PutObject", "CompleteMultipartUpload"):
+        s3.meta.events.register(f"after-call.s3.{answer}", remember)
+    with _progress(files) as advance:
+        for file in files:
+            share = "" if workspace == DEFAULT else f"{workspace}/"
+            key = f"{PREFIX}{share}{file.name}"
+            s3.upload_file(str(file), bucket, key, Config=_PARTS, Callback=advance)
+            yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)
+
+
+@contextmanager
+def _progress(files: Sequence[Path]) -> "Iterator[Callable[[int], None]]":
+    """Draw a bar over all files on a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415  only where it is drawn
+    from rich.progress import (  # noqa: PLC0415  only where it is drawn
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    total = sum(file.stat().st_size for file in files)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+def _tell(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) -> None:
+    for one in dropped:
+        if as_json:
+            tell_program(one.document())
+        else:
+            address = f"s3://{one.upload.bucket}/{printable(one.upload.key)}"
+            click.echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")
+    if left := files[len(dropped) :]:
+        names = ", ".join(printable(str(file)) for file in left)
+        click.echo(f"Broken off. Not uploaded: {names}", err=True)

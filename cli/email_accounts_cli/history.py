@@ -1,0 +1,308 @@
+"""What is remembered of imports: read from ledger, reports and executions, never changed."""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boto3.dynamodb.types import TypeDeserializer
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from email_accounts.aws.buckets import InboxBucket, ReportsBucket
+from email_accounts.delivery import OUTCOME_NAME, SUMMARY_NAME
+from email_accounts.errors import UploadMissingError
+from email_accounts.upload import Upload
+from email_accounts_cli.stack import CONFIG, Stack
+from email_accounts_cli.terminal import CommandError, local_time
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
+
+RUNNING, BROKEN, ANSWERED = "running", "broken", "answered"
+"""How an import stands where its summary does not say. `broken`: its execution failed."""
+
+_INDEX = "imports-by-day"
+_ID = re.compile("[0-9a-f]{32}")
+_BEGINNING = re.compile("[0-9a-f]{4,31}")
+_AT_ONCE = 8
+_DAY = timedelta(days=1)
+_LONGEST_LIFE = 2 * _DAY  # the longest deadline is one day
+_LOST = ("FAILED", "TIMED_OUT", "ABORTED")
+_PLAIN = TypeDeserializer()
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An import as the ledger has it. Times are seconds since the epoch."""
+
+    id: str
+    upload: Upload
+    state: str
+    received_at: float
+    deadline: float
+    refusal: str
+    stopped: str
+    rows: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    batches: int
+
+    @property
+    def workspace(self) -> str:
+        """The workspace in whose share of the inbox the file lies."""
+        return self.upload.workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the ledger has it. Times are seconds since the epoch."""
+
+    number: int
+    first_row: int
+    last_row: int
+    accounts: int
+    state: str
+    request_id: str
+    sent_at: float
+    reason: str
+    report: bool
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more is done about it."""
+        return self.state in ("completed", "refused", "listed")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an import stands or ended; `summary` is its summary.json, where there is one."""
+
+    status: str
+    summary: Mapping[str, Any]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The rows by their outcome, without those of which there are none."""
+        counts: dict[str, int] = dict(self.summary.get("counts", {}))
+        return {name: count for name, count in counts.items() if count and name != "rows"}
+
+
+def is_id(given: str) -> bool:
+    """Say whether this is a whole id of an import."""
+    return bool(_ID.fullmatch(given))
+
+
+def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
+    """Do the same for several items at the same time."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(work, items))
+
+
+class History:
+    """What a stack remembers of imports."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Use a stack; nothing is called yet."""
+        session = stack.session
+        self._table = stack.output("LedgerTableName")
+        self._machine = stack.output("TrackImportStateMachineArn")
+        self._retention = timedelta(days=float(stack.parameter("RetentionDays")))
+        self._ledger = session.client("dynamodb", config=CONFIG)
+        self._machines = session.client("stepfunctions", config=CONFIG)
+        self.s3 = session.client("s3", config=CONFIG.merge(Config(max_pool_connections=_AT_ONCE)))
+        self.uploads = InboxBucket(self.s3)
+        self.reports_bucket = stack.output("ReportsBucketName")
+        self.reports = ReportsBucket(self.s3, self.reports_bucket)
+
+    # The ledger
+
+    def look_up(self, import_id: str) -> tuple[Imported | None, list[Batch]]:
+        """Return an import, None where the ledger does not know it yet, and its batches."""
+        imported: Imported | None = None
+        batches: list[Batch] = []
+        pages = self._ledger.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues={":pk": {"S": f"IMPORT#{import_id}"}},
+        )
+        for page in pages:
+            for item in map(_plain, page["Items"]):
+                if item["sk"] == "IMPORT":
+                    imported = _imported(item)
+                elif item["sk"].startswith("BATCH#"):
+                    batches.append(_batch(item))
+        return imported, batches
+
+    def newest_first(self, since: float, before: float) -> Iterator[Imported]:
+        """Yield the imports received from `since` on and before `before`."""
+        day = datetime.fromtimestamp(before, UTC).date()
+        first = datetime.fromtimestamp(since, UTC).date()
+        while day >= first:
+            pages = self._ledger.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName=_INDEX,
+                KeyConditionExpression="#day = :day AND received_at < :before",
+                ExpressionAttributeNames={"#day": "day"},
+                ExpressionAttributeValues={
+                    ":day": {"S": day.isoformat()},
+                    ":before": {"N": repr(before)},
+                },
+                ScanIndexForward=False,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    imported = _imported(_plain(item))
+                    if imported.received_at < since:
+                        return
+                    yield imported
+            day -= _DAY
+
+    def running(self) -> list[Imported]:
+        """Return the imports that have no answer yet, oldest first."""
+        now = datetime.now(UTC)
+        recent = self.newest_first((now - _LONGEST_LIFE).timestamp(), (now + _DAY).timestamp())
+        waiting = [imported for imported in recent if imported.state != "notified"]
+        endings = together(self.ending, waiting)
+        return [
+            imported
+            for imported, ending in zip(waiting, endings, strict=True)
+            if ending.status == RUNNING
+        ][::-1]
+
+    def find(self, given: str) -> Imported:
+        """Find an import by its id, or by the beginning of its id.
+
+        Raises:
+            CommandError: there is none, or more than one.
+        """
+        if is_id(given):
+            imported, _ = self.look_up(given)
+            found = [imported] if imported else []
+        elif _BEGINNING.fullmatch(given):
+            now = datetime.now(UTC)
+            all_known = self.newest_first(
+                (now - self._retention).timestamp(), (now + _DAY).timestamp()
+            )
+            found = [imported for imported in all_known if imported.id.startswith(given)]
+        else:
+            raise CommandError(
+                f"{given} is no import: name its id (32 hex digits), or at least the first four "
+                "digits of it. `email-accounts list` shows them."
+            )
+        if len(found) > 1:
+            listed = ", ".join(
+                f"{one.id} ({one.upload.name}, {local_time(one.received_at)})" for one in found
+            )
+            raise CommandError(f"More than one import begins with {given}: {listed}.")
+        if not found:
+            days = self._retention.days
+            raise CommandError(
+                f"No import {given} is known. `email-accounts list` shows those there are; "
+                f"they are remembered for {days} days."
+            )
+        return found[0]
+
+    # Reports and executions
+
+    def ending(self, imported: Imported) -> Ending:
+        """Say how an import stands or ended."""
+        if imported.state == "notified":
+            summary = self.summary(imported.id)
+            return Ending(summary.get("status", ANSWERED), summary)
+        return Ending(BROKEN if self.execution(imported.id) in _LOST else RUNNING, {})
+
+    def summary(self, import_id: str) -> dict[str, Any]:
+        """Read an import's summary.json; nothing where it is not there."""
+        try:
+            with self.reports.open(import_id, SUMMARY_NAME) as report:
+                summary: dict[str, Any] = json.load(report)
+        except UploadMissingError:
+            return {}
+        return summary
+
+    def report_address(self, import_id: str) -> str:
+        """Return the address of an import's outcome.csv."""
+        return self.reports.address(import_id, OUTCOME_NAME)
+
+    def execution(self, import_id: str) -> str:
+        """Return the status of an import's execution, in AWS's words; "" while there is none."""
+        try:
+            found = self._machines.describe_execution(executionArn=self.execution_arn(import_id))
+        except self._machines.exceptions.ExecutionDoesNotExist:
+            return ""
+        return found["status"]
+
+    def execution_arn(self, import_id: str) -> str:
+        """Return the ARN of an import's one execution."""
+        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{import_id}"
+
+    def events(
+        self, import_id: str, *, newest: int | None = None
+    ) -> "Iterator[HistoryEventTypeDef]":
+        """Yield the events of an execution, or only its newest ones, newest first."""
+        arn = self.execution_arn(import_id)
+        try:
+            if newest:
+                yield from self._machines.get_execution_history(
+                    executionArn=arn, reverseOrder=True, maxResults=newest
+                )["events"]
+                return
+            pages = self._machines.get_paginator("get_execution_history")
+            for page in pages.paginate(executionArn=arn):
+                yield from page["events"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+                raise
+
+
+def _imported(item: Mapping[str, Any]) -> Imported:
+    return Imported(
+        id=item["pk"].removeprefix("IMPORT#"),
+        upload=Upload(item["bucket"], item["key"], item["version"], int(item["size"])),
+        state=item["state"],
+        received_at=float(item["received_at"]),
+        deadline=float(item["deadline"]),
+        refusal=item.get("refusal", ""),
+        stopped=item.get("stopped", ""),
+        rows=int(item.get("rows", 0)),
+        accepted=int(item.get("accepted", 0)),
+        rejected=int(item.get("rejected", 0)),
+        duplicates=int(item.get("duplicates", 0)),
+        batches=int(item.get("batches", 0)),
+    )
+
+
+def _batch(item: Mapping[str, Any]) -> Batch:
+    return Batch(
+        number=int(item["number"]),
+        first_row=int(item["first_row"]),
+        last_row=int(item["last_row"]),
+        accounts=int(item["accounts"]),
+        state=item["state"],
+        request_id=item.get("request_id", ""),
+        sent_at=float(item.get("sent_at", 0)),
+        reason=item.get("reason", ""),
+        report=item.get("report", False),
+    )
+
+
+def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _PLAIN.deserialize(value) for name, value in item.items()}
+
+
+def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Add counts of outcomes up, in the order in which people want to know them."""
+    from email_accounts.outcomes import Outcome  # noqa: PLC0415  reads rows, which few need
+
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return {outcome.value: total[outcome.value] for outcome in Outcome if total[outcome.value]}

@@ -1,0 +1,57 @@
+"""Fetching the reports on an import."""
+
+from pathlib import Path
+
+import click
+from boto3.s3.transfer import TransferConfig
+
+from email_accounts.delivery import OUTCOME_NAME
+from email_accounts_cli.history import RUNNING, History
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, short, tell_program
+
+_PAGE = "report.html"
+_PLAIN = TransferConfig(use_threads=False)
+
+
+def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_json: bool) -> int:
+    """Copy all reports on an import into a folder; open the one for people if wanted."""
+    history = History(stack)
+    imported = history.find(given)
+    prefix = f"imports/{imported.id}/"
+    names = [
+        entry["Key"].removeprefix(prefix)
+        for page in history.s3.get_paginator("list_objects_v2").paginate(
+            Bucket=history.reports_bucket, Prefix=prefix
+        )
+        for entry in page.get("Contents", [])
+    ]
+    if not names:
+        running = history.ending(imported).status == RUNNING
+        raise CommandError(
+            f"There is no report on {imported.upload.name} yet: email-accounts watch "
+            f"{short(imported.id)}"
+            if running
+            else f"There is no report on {imported.upload.name}: email-accounts show "
+            f"{short(imported.id)} tells what is known."
+        )
+    folder = output or Path(imported.id)
+    for name in names:
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        history.s3.download_file(history.reports_bucket, prefix + name, str(target), Config=_PLAIN)
+    shown = next((name for name in (_PAGE, OUTCOME_NAME) if name in names), names[0])
+    if as_json:
+        tell_program(
+            {
+                "importId": imported.id,
+                "folder": str(folder),
+                "files": names,
+                "address": f"s3://{history.reports_bucket}/{prefix}",
+            }
+        )
+    else:
+        click.echo(f"{counted(len(names), 'file')} in {folder}: {', '.join(names)}")
+    if opened:
+        click.launch(str(folder / shown))
+    return ALL_WELL

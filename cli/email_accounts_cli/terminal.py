@@ -1,0 +1,78 @@
+"""How commands speak: to people in tables and sentences, to programs in JSON lines."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+ALL_WELL, NOT_ALL_WELL, IMPOSSIBLE = range(3)
+"""Exit codes: done and well; done, but something is not well; not done."""
+
+_WIDTH_OF_NO_TERMINAL = 240
+
+
+class CommandError(click.ClickException):
+    """A command cannot do what was asked: what is wrong, and the cure."""
+
+    exit_code = IMPOSSIBLE
+
+
+def console() -> "Console":
+    """Return a console on stdout, as wide as its terminal."""
+    from rich.console import Console  # noqa: PLC0415  not for programs
+
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
+    width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
+    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
+    """Lay rows out in columns."""
+    from rich.table import Table  # noqa: PLC0415  as above
+
+    laid_out = Table(
+        *header, box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header)
+    )
+    for row in rows:
+        laid_out.add_row(*map(str, row))
+    return laid_out
+
+
+def tell_program(document: Mapping[str, object]) -> None:
+    """Print a document as one line, at once."""
+    click.echo(json.dumps(document))
+    sys.stdout.flush()
+
+
+def printable(text: str) -> str:
+    """Keep a text from steering the terminal."""
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
+def counted(count: int, what: str) -> str:
+    """Return `1 row`, `2 rows`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def local_time(seconds: float) -> str:
+    """Return a time of the epoch as a person on this computer reads it."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_time(seconds: float) -> str:
+    """Return a time of the epoch as programs read it, to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
+
+
+def short(import_id: str) -> str:
+    """Return the beginning of an import's id: enough to name it by."""
+    return import_id[:8]

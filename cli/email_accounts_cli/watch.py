@@ -1,0 +1,348 @@
+"""Following imports to their end: where each stands, again and again.
+
+Looking changes nothing: an import goes on whether somebody looks or not.
+"""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import click
+
+from email_accounts.outcomes import Outcome, outcome_of
+from email_accounts.reports import report_name, verdicts
+from email_accounts_cli.history import (
+    BROKEN,
+    RUNNING,
+    Batch,
+    Ending,
+    History,
+    Imported,
+    add_up,
+    is_id,
+    together,
+)
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import (
+    ALL_WELL,
+    NOT_ALL_WELL,
+    console,
+    counted,
+    printable,
+    short,
+    table,
+    tell_program,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_BETWEEN_LOOKS = 2.0
+_BETWEEN_DRAWINGS = 0.5
+_REPORTS_AT_ONCE = 50
+_ROWS_AROUND = 5
+_NEWEST_EVENTS = 5
+_MOST_NAMED = 3
+_DOING = {
+    "CheckStatus": "looking now",
+    "SubmitAccounts": "submitting now",
+    "DeliverReport": "delivering now",
+}
+_WILL = {"check_status": "look", "submit_accounts": "submission", "deliver_report": "delivery"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where an import stands; `next_at` in seconds since the epoch, 0 for unknown."""
+
+    import_id: str
+    file: str
+    workspace: str
+    status: str
+    station: str
+    outcomes: dict[str, int] = field(default_factory=dict)
+    doing: str = ""
+    next_at: float = 0.0
+    headline: str = ""
+    report: str = ""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status != RUNNING
+
+    def document(self) -> dict[str, object]:
+        """Return it as programs get it; the seconds to the next step are whole ones."""
+        known = asdict(self)
+        return {
+            "importId": known["import_id"],
+            "file": known["file"],
+            "workspace": known["workspace"],
+            "status": known["status"],
+            "station": known["station"],
+            "outcomes": known["outcomes"],
+            "headline": known["headline"],
+            "report": known["report"],
+        }
+
+    def coming(self) -> str:
+        """Say what comes next, and when."""
+        if self.has_ended or not self.doing:
+            return ""
+        if not self.next_at:
+            return self.doing
+        seconds = self.next_at - time.time()
+        return f"{self.doing} in {seconds:.0f} s" if seconds > 0 else f"{self.doing} now"
+
+    def counts(self) -> str:
+        """Say what became of rows so far."""
+        return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items())
+
+
+class _Watched:
+    """One import that is looked at until it has ended."""
+
+    def __init__(self, history: History, import_id: str, file: str, workspace: str) -> None:
+        """Remember whom to ask; nothing is called yet."""
+        self._history = history
+        self._known: dict[int, Counter[str]] = {}
+        self._step: tuple[str, float] = ("", 0.0)
+        self._asked_at = 0.0
+        self._is_broken = False
+        self.standing = Standing(import_id, file, workspace, RUNNING, "uploaded")
+
+    def look(self) -> None:
+        """Find out where it stands now."""
+        old = self.standing
+        if old.has_ended:
+            return
+        imported, batches = self._history.look_up(old.import_id)
+        if imported is None:
+            return
+        old = replace(old, file=imported.upload.name, workspace=imported.workspace)
+        if imported.state == "notified":
+            self.standing = self._ended(old, self._history.ending(imported))
+            return
+        self._learn(batches)
+        self._ask_for_the_next_step()
+        if self._is_broken:
+            self.standing = self._ended(old, Ending(BROKEN, {}))
+            return
+        doing, next_at = self._step
+        self.standing = Standing(
+            import_id=old.import_id,
+            file=old.file,
+            workspace=old.workspace,
+            status=RUNNING,
+            station=_station(imported, batches),
+            outcomes=add_up(
+                [
+                    {"rejected": imported.rejected, "duplicate": imported.duplicates},
+                    *self._known.values(),
+                ]
+            ),
+            doing=doing,
+            next_at=next_at,
+        )
+
+    def _ended(self, old: Standing, ending: Ending) -> Standing:
+        has_outcomes = "outcome" in ending.summary.get("reports", {})
+        return Standing(
+            import_id=old.import_id,
+            file=old.file,
+            workspace=old.workspace,
+            status=ending.status,
+            station=ending.status,
+            outcomes=ending.counts or old.outcomes,
+            headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
+            report=self._history.report_address(old.import_id) if has_outcomes else "",
+        )
+
+    def _learn(self, batches: Iterable[Batch]) -> None:
+        """Count the outcomes of the batches that are settled; each report is read once."""
+        new = [one for one in batches if one.is_settled and one.number not in self._known]
+        for batch in new[:_REPORTS_AT_ONCE]:
+            self._known[batch.number] = self._outcomes_of(batch)
+
+    def _outcomes_of(self, batch: Batch) -> Counter[str]:
+        if batch.state != "completed":
+            failed = batch.state == "refused"
+            outcome = Outcome.FAILED if failed else Outcome.UNCONFIRMED
+            return Counter({outcome.value: batch.accounts})
+        counts: Counter[str] = Counter()
+        if batch.report:
+            name = report_name(batch.number)
+            with self._history.reports.open(self.standing.import_id, name) as report:
+                counts.update(outcome_of(one).value for one in verdicts(report).values())
+        counts[Outcome.CONNECTED.value] += batch.accounts - counts.total()
+        return counts
+
+    def _ask_for_the_next_step(self) -> None:
+        """Ask the execution what it does, unless it is known to wait."""
+        now = time.time()
+        if now < self._step[1] or now - self._asked_at < _BETWEEN_LOOKS:
+            return
+        self._asked_at = now
+        for event in self._history.events(self.standing.import_id, newest=_NEWEST_EVENTS):
+            entered = event.get("stateEnteredEventDetails", {})
+            if event["type"] in ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"):
+                self._is_broken = True
+                return
+            if event["type"] == "WaitStateEntered":
+                step = json.loads(entered.get("input", "{}"))
+                next_at = event["timestamp"].timestamp() + step.get("waitSeconds", 0)
+                self._step = (_WILL.get(step.get("next", ""), "next step"), next_at)
+                return
+            if event["type"] == "TaskStateEntered":
+                self._step = (_DOING.get(entered.get("name", ""), ""), 0.0)
+                return
+
+
+def _station(imported: Imported, batches: Sequence[Batch]) -> str:
+    """Say in words how far an import has come."""
+    match imported.state:
+        case "received":
+            return "being validated"
+        case "refused":
+            return "refused, being answered"
+    submitted = sum(batch.state not in ("planned", "sending") for batch in batches)
+    settled = sum(batch.is_settled for batch in batches)
+    if imported.stopped:
+        return "stopped, being answered"
+    if submitted < len(batches):
+        return f"validated, submitted {submitted} of {len(batches)}"
+    if settled < len(batches):
+        return f"submitted, waiting for the remote, {settled} of {len(batches)} done"
+    return "all batches done"
+
+
+def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
+    """Follow the imports named, or all that run, to their end; return the exit code."""
+    history = History(stack)
+    named = [_named(history, one) for one in given]
+    if not given:
+        named = [(one.id, one.upload.name, one.workspace) for one in history.running()]
+    if not named:
+        if not as_json:
+            click.echo("No import is running.")
+        return ALL_WELL
+    return follow(history, named, as_json=as_json)
+
+
+def _named(history: History, given: str) -> tuple[str, str, str]:
+    """Name an import; of a whole id the ledger may not know yet, just after the upload."""
+    if is_id(given) and history.look_up(given)[0] is None:
+        return given, short(given), ""
+    imported = history.find(given)
+    return imported.id, imported.upload.name, imported.workspace
+
+
+def how_to_watch(import_ids: Sequence[str]) -> str:
+    """Return the command that follows these imports."""
+    named = import_ids if len(import_ids) <= _MOST_NAMED else ()
+    return " ".join(("email-accounts watch", *named))
+
+
+def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
+    """Follow imports, each an id with its file and workspace; return the exit code.
+
+    0 where every row is connected, 1 where not. An interruption says how to look again.
+    """
+    watched = [_Watched(history, *one) for one in named]
+    try:
+        if as_json:
+            _follow_for_program(watched)
+        elif sys.stdout.isatty():
+            _follow_on_terminal(watched)
+        else:
+            _follow_in_lines(watched)
+    except KeyboardInterrupt:
+        left = [one.standing.import_id for one in watched if not one.standing.has_ended]
+        click.echo(
+            f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
+            f"Look again: {how_to_watch(left)}",
+            err=True,
+        )
+        raise
+    return ALL_WELL if all(one.standing.status == "complete" for one in watched) else NOT_ALL_WELL
+
+
+def _look(watched: Iterable[_Watched]) -> bool:
+    """Look at all that has not ended; say whether any still has not."""
+    together(_Watched.look, [one for one in watched if not one.standing.has_ended])
+    return any(not one.standing.has_ended for one in watched)
+
+
+def _follow_for_program(watched: Sequence[_Watched]) -> None:
+    told: dict[str, dict[str, object]] = {}
+    going_on = True
+    while going_on:
+        going_on = _look(watched)
+        for one in watched:
+            document = one.standing.document()
+            if told.get(one.standing.import_id) != document:
+                told[one.standing.import_id] = document
+                tell_program(document)
+        time.sleep(_BETWEEN_LOOKS if going_on else 0)
+
+
+def _follow_in_lines(watched: Sequence[_Watched]) -> None:
+    told: dict[str, str] = {}
+    going_on = True
+    while going_on:
+        going_on = _look(watched)
+        for one in watched:
+            standing = one.standing
+            if told.get(standing.import_id) != standing.station and not standing.has_ended:
+                told[standing.import_id] = standing.station
+                click.echo(f"{printable(standing.file)}: {standing.station}")
+                sys.stdout.flush()
+        time.sleep(_BETWEEN_LOOKS if going_on else 0)
+    _tell_endings(watched)
+
+
+def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
+    from rich.live import Live  # noqa: PLC0415  for a terminal alone
+
+    screen = console()
+    with Live(console=screen, auto_refresh=False, transient=True) as live:
+        going_on = True
+        while going_on:
+            live.update(_drawn(watched, screen.height), refresh=True)
+            going_on = _look(watched)
+            next_look = time.monotonic() + _BETWEEN_LOOKS
+            while going_on and time.monotonic() < next_look:
+                live.update(_drawn(watched, screen.height), refresh=True)
+                time.sleep(_BETWEEN_DRAWINGS)
+    _tell_endings(watched)
+
+
+def _drawn(watched: Sequence[_Watched], height: int) -> "RenderableType":
+    """Draw as many as fit, those first that have not ended."""
+    from rich.console import Group  # noqa: PLC0415  for a terminal alone
+
+    standings = sorted((one.standing for one in watched), key=lambda one: one.has_ended)
+    shown = standings[: max(height - _ROWS_AROUND, 1)]
+    ended = sum(one.has_ended for one in standings)
+    rows = (
+        (short(one.import_id), printable(one.file), one.station, one.counts(), one.coming())
+        for one in shown
+    )
+    drawn = table(("Import", "File", "Station", "Rows so far", "Next"), rows)
+    more = f"and {len(standings) - len(shown)} more; " if shown != standings else ""
+    total = f"{more}{ended} of {counted(len(standings), 'import')} ended. Ctrl-C stops looking only"
+    return Group(drawn, "", total)
+
+
+def _tell_endings(watched: Iterable[_Watched]) -> None:
+    for one in watched:
+        standing = one.standing
+        click.echo(printable(standing.headline))
+        if standing.report:
+            click.echo(f"  each row: {standing.report}")
+        if standing.status == BROKEN:
+            click.echo(f"  what happened: email-accounts show {short(standing.import_id)}")
