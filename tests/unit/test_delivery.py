@@ -60,7 +60,8 @@ def delivered(world: World, upload: Upload, failure: str = "") -> Message:
 def outcome(world: World, upload: Upload) -> list[dict[str, str]]:
     """Return the rows of outcome.csv."""
     text = world.reports.texts[upload.import_id, OUTCOME_NAME]
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def summary(world: World, upload: Upload) -> dict[str, Any]:
@@ -110,8 +111,7 @@ def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
     reasons = {one["row"]: one["reason"] for one in outcome(world, upload)}
     assert reasons["2"] == ""
     assert reasons["3"] == "Sign-in refused"
-    assert "smtpPort: this is not a port. Give a number" in reasons["4"]
-    assert "imapHost: this is not the name of a mail server." in reasons["4"]
+    assert "smtpPort: this is not a port; imapHost: this is not the name" in reasons["4"]
     assert reasons["7"] == "the same address as in row 2"
     assert reasons["8"] == "no answer came"
 
@@ -190,6 +190,24 @@ def test_a_file_of_rejected_rows_is_partial(world: World) -> None:
     message = delivered(world, upload)
     assert message.attributes["status"] == "partial"
     assert [one["outcome"] for one in outcome(world, upload)] == ["rejected"] * 2
+
+
+def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
+    """The cure stands beside the reason, which stays as it was."""
+    upload = everything(world)
+    delivered(world, upload)
+    rows = {one["row"]: one for one in outcome(world, upload)}
+    columns = ["row", "address", "provider", "outcome", "reason", "what to do"]
+    assert list(rows["2"]) == columns
+    assert {number: one["provider"] for number, one in rows.items()} == {
+        **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
+        **dict.fromkeys(("4", "7"), ""),
+    }
+    assert rows["2"]["what to do"] == ""
+    assert "make an app password" in rows["3"]["what to do"]
+    assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
+    assert rows["7"]["what to do"].startswith("Nothing")
+    assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
 
 
 # Secrets and formulas

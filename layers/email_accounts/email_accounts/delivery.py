@@ -11,16 +11,20 @@ from typing import TextIO
 from email_accounts.batches import examine_upload
 from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
 from email_accounts.message import Answer, ImportStatus, message_of
-from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
+from email_accounts.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.ports import Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
-from email_accounts.spreadsheet import no_formula
+from email_accounts.spreadsheet import harmless
+from email_accounts.tally import Tally
 
 _log = logging.getLogger(__name__)
 
 OUTCOME_NAME = "outcome.csv"
 SUMMARY_NAME = "summary.json"
-_COLUMNS = ("row", "address", "outcome", "reason")
+_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+_BYTE_ORDER_MARK = "\ufeff"
+"""By it Excel knows that a CSV is UTF-8."""
+
 _PAST_DEADLINE = (
     "the deadline passed before everything was known; the service may still be working on it"
 )
@@ -79,7 +83,8 @@ class Deliverer:
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
             )
-            writer = csv.writer(report, lineterminator="\r\n")
+            report.write(_BYTE_ORDER_MARK)
+            writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
             for row in outcomes(
                 examined,
@@ -113,8 +118,15 @@ def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:
     return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str]:
-    return row.row, no_formula(row.address), row.outcome.value, no_formula(row.reason)
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
+    return (
+        row.row,
+        harmless(row.address),
+        row.provider,
+        row.outcome.value,
+        harmless(row.reason),
+        row.what_to_do,
+    )
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from email_accounts.ledger import Import
-from email_accounts.outcomes import Outcome, Tally
+from email_accounts.outcomes import Outcome
 from email_accounts.ports import WORKSPACE, Message
+from email_accounts.tally import Tally
 
 SCHEMA = 1
 _LONGEST_SUBJECT = 99
@@ -91,8 +92,17 @@ class Answer:
             },
             "counts": {"rows": sum(counts.values()), **counts},
             "causes": [
-                {"outcome": outcome.value, "reason": reason[:_LONGEST_LINE], "rows": rows}
-                for (outcome, reason), rows in self.tally.reasons.most_common(_CAUSES_SENT)
+                {
+                    "code": group.cause.code,
+                    "outcome": group.outcome.value,
+                    "rows": group.rows,
+                    "title": group.cause.title,
+                    "explanation": group.cause.explanation,
+                    "cure": group.cause.cure,
+                    "reason": group.reason[:_LONGEST_LINE],
+                    "firstRows": group.first_rows,
+                }
+                for group in self.tally.groups[:_CAUSES_SENT]
             ],
             "reports": dict(self.reports),
         }
@@ -141,7 +151,6 @@ def _mail(answer: Answer) -> str:
         [_line(answer.trouble, 500)] if answer.trouble else [],
         _counted(answer),
         _causes(answer),
-        _rejections(answer),
         _unknown_columns(answer),
         _places(answer),
     ]
@@ -161,19 +170,15 @@ def _counted(answer: Answer) -> list[str]:
 
 
 def _causes(answer: Answer) -> list[str]:
-    causes = answer.tally.reasons.most_common(_CAUSES_SHOWN)
-    if not causes:
+    groups = answer.tally.groups[:_CAUSES_SHOWN]
+    if not groups:
         return []
-    return ["Why", *(_line(f"  {rows:,} x  {reason}") for (_, reason), rows in causes)]
-
-
-def _rejections(answer: Answer) -> list[str]:
-    rejections = answer.tally.rejections
-    if not rejections:
-        return []
-    more = answer.tally.outcomes[Outcome.REJECTED] - len(rejections)
-    lines = [_line(f"  row {row.row}: {', '.join(row.fields)}") for row in rejections]
-    return ["What is wrong in rejected rows", *lines, *([f"  and {more:,} more"] if more else [])]
+    lines = (
+        line
+        for group in groups
+        for line in (f"  {group.rows:,} x  {group.cause.title}", f"       {group.cause.cure}")
+    )
+    return ["Why", *(_line(line, 300) for line in lines)]
 
 
 def _unknown_columns(answer: Answer) -> list[str]:
