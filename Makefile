@@ -106,7 +106,9 @@ COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 
 lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
-	$(COMPILE) layers/email_accounts/requirements.in -o layers/email_accounts/requirements.txt
+	$(COMPILE) layers/email_accounts/requirements.in --no-emit-package markupsafe \
+		-o layers/email_accounts/requirements.txt
+	$(COMPILE) layers/email_accounts/markupsafe.in -o layers/email_accounts/markupsafe.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from email_accounts.delivery import OUTCOME_NAME, SUMMARY_NAME
+from email_accounts.delivery import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ReportUnavailableError,
@@ -144,15 +144,18 @@ def test_the_summary_names_every_request(world: World) -> None:
 
 
 def test_the_message_says_where_the_reports_lie(world: World) -> None:
-    """Both reports are named by their addresses; the mail names the file and the import."""
+    """Each report is named by its address and its place in the console."""
     upload = everything(world)
     message = delivered(world, upload)
     folder = f"s3://reports/imports/{upload.import_id}"
-    assert json.loads(message.document)["reports"] == {
+    document = json.loads(message.document)
+    assert document["reports"] == {
+        "page": f"{folder}/report.html",
         "outcome": f"{folder}/outcome.csv",
         "summary": f"{folder}/summary.json",
     }
-    for text in (f"{folder}/outcome.csv", "s3://inbox/uploads/accounts.csv", upload.import_id):
+    assert document["console"].keys() == document["reports"].keys()
+    for text in (f"{folder}/outcome.csv", document["console"]["page"], upload.import_id):
         assert text in message.mail
 
 
@@ -162,7 +165,7 @@ def test_reports_are_written_before_the_message(world: World) -> None:
     before = len(world.journal.entries)
     delivered(world, upload)
     assert [entry[0] for entry in world.journal.entries[before:]] == [
-        *("report", "report", "publish", "notified")
+        *("report", "report", "report", "publish", "notified")
     ]
 
 
@@ -172,6 +175,7 @@ def test_reports_have_their_types(world: World) -> None:
     delivered(world, upload)
     assert world.reports.content_types == {
         (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
+        (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
         (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
     }
 
@@ -275,8 +279,8 @@ def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     assert "It is a PDF." in message.mail
     assert "Save it as CSV" in message.mail
     assert message.attributes["status"] == "refused"
-    assert list(world.reports.texts) == [(upload.import_id, SUMMARY_NAME)]
-    assert summary(world, upload)["reports"].keys() == {"summary"}
+    assert {name for _, name in world.reports.texts} == {PAGE_NAME, SUMMARY_NAME}
+    assert summary(world, upload)["reports"].keys() == {"page", "summary"}
 
 
 def test_a_file_that_was_deleted_is_answered(world: World) -> None:

@@ -23,43 +23,42 @@ class Cause:
     cure: str
 
 
-_SEND_AGAIN = "then put these rows into a new file and drop it"
-
 GOOGLE_APP_PASSWORD = Cause(
     "google_app_password",
     "Google wants an app password",
     "Google refuses the mailbox's own password when a program signs in; it takes an app password, "
     "which exists only with 2-Step Verification on.",
     "Turn on 2-Step Verification, make an app password (16 letters) at "
-    f"https://myaccount.google.com/apppasswords, put it into the password column, {_SEND_AGAIN}.",
+    "https://myaccount.google.com/apppasswords and put it into the password column.",
 )
 YAHOO_APP_PASSWORD = Cause(
     "yahoo_app_password",
     "Yahoo wants an app password",
     "Yahoo refuses the mailbox's own password when a program signs in.",
-    "Make an app password in the account's security settings "
-    f"(https://login.yahoo.com/account/security), {_SEND_AGAIN}.",
+    "Make an app password at https://login.yahoo.com/account/security and put it into the "
+    "password column.",
 )
 ZOHO_APP_PASSWORD = Cause(
     "zoho_app_password",
     "Zoho refused the password",
     "With two-factor sign-in Zoho wants an app password, and each region has servers of its own: "
     "an account of zoho.eu is unknown at zoho.com.",
-    "Make an app password at https://accounts.zoho.com (Security, App Passwords), check that the "
-    f"hosts end as the account's region does (.com, .eu, .in, .com.au, .jp), {_SEND_AGAIN}.",
+    "Make an app password at https://accounts.zoho.com (Security, App Passwords), and check that "
+    "the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
 )
 YANDEX_APP_PASSWORD = Cause(
     "yandex_app_password",
     "Yandex wants an app password",
     "Yandex refuses the mailbox's own password when a program signs in.",
-    "Allow mail programs in Yandex Mail's settings, make an app password for mail at "
-    f"https://id.yandex.com/security/app-passwords, {_SEND_AGAIN}.",
+    "Allow mail programs in Yandex Mail's settings, and make an app password for mail at "
+    "https://id.yandex.com/security/app-passwords.",
 )
 APP_PASSWORD = Cause(
     "app_password",
     "An app password is needed",
     "Where two-step verification is on, a mailbox's own password does not sign a program in.",
-    f"Make an app password in the security settings of the mailbox, {_SEND_AGAIN}.",
+    "Make an app password in the security settings of the mailbox and put it into the password "
+    "column.",
 )
 MICROSOFT_SIGN_IN = Cause(
     "microsoft_sign_in",
@@ -73,97 +72,95 @@ SENDGRID_KEY = Cause(
     "sendgrid_key",
     "SendGrid refused the API key",
     "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
-    "Make a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys, "
-    f"{_SEND_AGAIN}.",
+    "Make a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys and "
+    "put it into the SMTP password column.",
 )
 WRONG_PASSWORD = Cause(
     "wrong_password",
     "User name or password is wrong",
     "The mail server was reached and did not accept the sign-in.",
     "Sign in at the provider's web mail with exactly these; where that works, ask the provider "
-    f"for an app password and for the user name mail programs use; {_SEND_AGAIN}.",
+    "for an app password and for the user name that mail programs use.",
 )
 SIGN_IN_HELD = Cause(
     "sign_in_held",
     "The provider wants to see the owner first",
     "A sign-in from a new place looked suspicious and was held.",
-    "Sign in to the mailbox in a browser, confirm that it was you, and the day after, drop a file "
-    "with these rows.",
+    "Sign in to the mailbox in a browser, confirm that it was you, and try again a day later.",
 )
 IMAP_OFF = Cause(
     "imap_off",
     "Access for mail programs (IMAP) is off",
     "The mailbox, or the organisation it belongs to, lets no program read it.",
     "Switch IMAP on in the settings of the mailbox; in an organisation its administrator does it "
-    f"for all; {_SEND_AGAIN}.",
+    "for all.",
 )
 LOCKED = Cause(
     "mailbox_locked",
     "The mailbox is locked",
     "The provider has suspended or disabled it.",
-    f"Sign in at the provider's web mail and follow what it asks for, {_SEND_AGAIN}.",
+    "Sign in at the provider's web mail and do what it asks for.",
 )
 TOO_MANY = Cause(
     "too_many_attempts",
     "Too many attempts in a short time",
     "The mail server refuses sign-ins for a while; nothing need be wrong with the row.",
-    "Wait some hours, then put these rows into a new file and drop it.",
+    "Wait some hours, then try again.",
 )
 HOST_NOT_FOUND = Cause(
     "host_not_found",
     "The mail server's name does not exist",
     "Nobody answers to the name in the host column: it is misspelt, or the domain has ended.",
-    f"Look the hosts up in the provider's help, mend them, {_SEND_AGAIN}.",
+    "Look the hosts up in the provider's help and mend them.",
 )
 TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
     "The server was spoken to in the wrong way, which mostly looks as if it did not answer.",
-    f"Use ssl with the ports 465 and 993, tls with 587, 143 and 2525, {_SEND_AGAIN}.",
+    "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
 )
 CERTIFICATE = Cause(
     "certificate",
     "The mail server's certificate is not valid",
     "It is out of date, was made by the server itself, or belongs to another name.",
     "Use the host name that stands in the certificate, mostly the provider's own, or have the "
-    f"certificate renewed; {_SEND_AGAIN}.",
+    "certificate renewed.",
 )
 UNREACHABLE = Cause(
     "no_answer",
     "The mail server does not answer",
     "Host or port is wrong, or the server lets nobody in from outside.",
-    f"Compare host and port with the provider's help, {_SEND_AGAIN}.",
+    "Compare host and port with the provider's help.",
 )
 PLAN_LIMIT = Cause(
     "plan_limit",
     "The limit of the Saleshandy plan is reached",
     "The plan allows no more mailboxes.",
-    f"Remove mailboxes that are not used, or take a larger plan; {_SEND_AGAIN}.",
+    "Remove mailboxes that are not used in Saleshandy, or take a larger plan.",
 )
 REQUEST_REFUSED = Cause(
     "request_refused",
     "The service refused the whole request",
     "It read the accounts of a batch and took none of them, often for one value in one of them.",
-    "The reason names what it did not like: mend that row, then put the rows of the batch into a "
-    "new file and drop it.",
+    "The reason names what it did not like: mend that row, and send all of these again.",
 )
 NOT_SENT = Cause(
     "not_sent",
     "Not sent, because the import ended early",
     "These rows never reached the service.",
-    "Mend what ended it, then put these rows into a new file and drop it.",
+    "Mend what ended it, then send these rows again.",
 )
 UNCONFIRMED = Cause(
     "unconfirmed",
     "Nobody knows yet",
     "They were sent, but no answer says what became of them.",
-    "Look for the addresses in Saleshandy; put into a new file only those that are not there.",
+    "Look for the addresses in Saleshandy; send only those again that are not there.",
 )
 ROW_UNREADABLE = Cause(
     "row_unreadable",
     "The row cannot be read",
     "Its cells do not fit the columns, or a quote stands in the wrong place.",
-    "Mend the row, put it into a new file under the same first line, and drop it.",
+    "Mend the row: one cell per column, and quotes in pairs.",
 )
 DUPLICATE = Cause(
     "duplicate",

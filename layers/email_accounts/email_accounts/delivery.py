@@ -10,9 +10,10 @@ from typing import TextIO
 
 from email_accounts.batches import examine_upload
 from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
-from email_accounts.message import Answer, ImportStatus, message_of
+from email_accounts.message import Answer, ImportStatus, Link, message_of
 from email_accounts.outcomes import Outcome, RowOutcome, outcomes
-from email_accounts.ports import Notifications, Reports, Uploads
+from email_accounts.page import page
+from email_accounts.ports import Clock, Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
 from email_accounts.spreadsheet import harmless
 from email_accounts.tally import Tally
@@ -20,6 +21,7 @@ from email_accounts.tally import Tally
 _log = logging.getLogger(__name__)
 
 OUTCOME_NAME = "outcome.csv"
+PAGE_NAME = "report.html"
 SUMMARY_NAME = "summary.json"
 _COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
@@ -32,12 +34,17 @@ _PAST_DEADLINE = (
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Ends an import with its answer."""
+    """Ends an import with its answer.
+
+    `link_seconds` is how long a link opens the page without signing in; 0 for no such link.
+    """
 
     ledger: Ledger
     uploads: Uploads
     reports: Reports
     notifications: Notifications
+    now: Clock
+    link_seconds: float = 0
 
     def deliver(self, import_id: str, failure: str = "") -> Answer | None:
         """Write the reports and send the message; None when that was done before.
@@ -50,11 +57,11 @@ class Deliverer:
         batches = list(self.ledger.batches(import_id))
         trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)
         if imported.state is ImportState.REFUSED:
-            answer = self._answer(imported, Tally(), trouble, {})
+            answer = self._answer(imported, Tally(), trouble)
         else:
             tally = self._write_outcomes(imported, batches, trouble)
-            address = self.reports.address(import_id, OUTCOME_NAME)
-            answer = self._answer(imported, tally, trouble, {"outcome": address})
+            answer = self._answer(imported, tally, trouble, outcome=OUTCOME_NAME)
+        self._write_page(answer)
         self._write_summary(answer, batches)
         self.notifications.publish(message_of(answer))
         try:
@@ -69,12 +76,21 @@ class Deliverer:
         open_states = (BatchState.PLANNED, BatchState.SENDING, BatchState.SUBMITTED)
         return _PAST_DEADLINE if any(batch.state in open_states for batch in batches) else ""
 
-    def _answer(
-        self, imported: Import, tally: Tally, trouble: str, reports: dict[str, str]
-    ) -> Answer:
-        summary = self.reports.address(imported.id, SUMMARY_NAME)
-        status = _status(imported, tally, trouble)
-        return Answer(imported, status, tally, trouble, {**reports, "summary": summary})
+    def _answer(self, imported: Import, tally: Tally, trouble: str, **written: str) -> Answer:
+        names = {"page": PAGE_NAME, **written, "summary": SUMMARY_NAME}
+        return Answer(
+            imported,
+            _status(imported, tally, trouble),
+            tally,
+            trouble,
+            {what: self.reports.address(imported.id, name) for what, name in names.items()},
+            {what: self.reports.console(imported.id, name) for what, name in names.items()},
+            self._link(imported.id) if self.link_seconds else None,
+        )
+
+    def _link(self, import_id: str) -> Link:
+        until = self.now() + self.link_seconds
+        return Link(self.reports.link(import_id, PAGE_NAME, self.link_seconds), until)
 
     def _write_outcomes(self, imported: Import, batches: list[Batch], trouble: str) -> Tally:
         tally = Tally()
@@ -99,6 +115,10 @@ class Deliverer:
     def _verdicts(self, import_id: str, batch: Batch) -> dict[str, Verdict]:
         with self.reports.open(import_id, report_name(batch.number)) as report:
             return verdicts(report)
+
+    def _write_page(self, answer: Answer) -> None:
+        with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
+            report.write(page(answer))
 
     def _write_summary(self, answer: Answer, batches: list[Batch]) -> None:
         document = answer.document() | {"batches": list(_described(batches))}

@@ -2,6 +2,8 @@
 
 import re
 
+from email_accounts.plain import visible
+
 _MARK = "'"
 _STARTS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _FORMULA = re.compile(rf"['\s]*{_STARTS}|'*[\t\r]")
@@ -25,11 +27,4 @@ def harmless(text: str) -> str:
     a semicolon or a line break in it would be a cell of its own, so that is marked as well.
     Invisible characters, which can turn the direction of a text, become question marks.
     """
-    shown = "".join(map(_shown, text)) if not text.isprintable() else text
-    return no_formula(_FORMULA_WITHIN.sub(rf"\1{_MARK}", shown))
-
-
-def _shown(char: str) -> str:
-    if char.isprintable() or char in "\r\n":
-        return char
-    return " " if char.isspace() else "?"
+    return no_formula(_FORMULA_WITHIN.sub(rf"\1{_MARK}", visible(text, keep="\r\n")))

@@ -20,6 +20,7 @@ from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
 from email_accounts.ports import (
     WORKSPACE,
     Clock,
+    Originals,
     Policy,
     Remote,
     Reports,
@@ -58,7 +59,7 @@ class _BrokenOffError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """Looks at the batches of an import."""
+    """Looks at the batches of an import; `originals` keeps reports as they came, if wanted."""
 
     ledger: Ledger
     uploads: Uploads
@@ -66,6 +67,7 @@ class Tracker:
     remote: Remote
     policy: Policy
     now: Clock
+    originals: Originals | None = None
 
     def look(self, import_id: str, time_left: Callable[[], float]) -> Step:
         """Look at every batch under way, fetch the reports that are ready, and decide.
@@ -163,11 +165,14 @@ class Tracker:
         accounts = reader.accounts_of(batch.range)
         redactor = Redactor(secret for account in accounts for secret in account.secrets)
         addresses = {account.smtp.address.lower() for account in accounts}
+        name = report_name(batch.number)
         try:
             with (
                 self.remote.report(link) as chunks,
-                self.reports.writer(import_id, report_name(batch.number), "text/csv") as copy,
+                self.reports.writer(import_id, name, "text/csv") as copy,
             ):
+                if self.originals:
+                    chunks = self.originals.keep(import_id, name, chunks)  # noqa: PLW2901  the same ones
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
             reason = (
