@@ -13,7 +13,7 @@ BENCH := .venvs/bench/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs bench fuzz lock clean
+.PHONY: help setup run up down status test lint format docs pictures bench fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -51,8 +51,12 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables of docs/account-files.md from the code
+docs: $(DEV) ## renew the tables, mails and messages that docs show, from the code
 	@.venv/bin/python docs/tables.py
+	@.venv/bin/python -m docs.examples
+
+pictures: $(DEV) ## renew docs/images with the browser of this computer
+	@.venv/bin/python -m docs.examples pictures
 
 bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench

@@ -270,7 +270,10 @@ class FakeReports:
 
     def console(self, import_id: str, name: str) -> str:
         """Return where the AWS console shows a report."""
-        return f"https://console.example/s3/object/reports?prefix=imports/{import_id}/{name}"
+        return (
+            "https://eu-central-1.console.aws.amazon.com/s3/object/reports?region=eu-central-1"
+            f"&bucketType=general&prefix=imports%2F{import_id}%2F{name}"
+        )
 
     def link(self, import_id: str, name: str, seconds: float) -> str:
         """Return a link that opens a report without signing in."""

@@ -15,6 +15,7 @@ import boto3
 import botocore.client
 import pytest
 import requests
+from jsonschema import Draft202012Validator
 
 from email_accounts.runtime import Settings
 from email_accounts.upload import Upload
@@ -58,6 +59,9 @@ NUMBERS = (
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
 )
+
+
+SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +281,7 @@ def test_an_upload_goes_the_whole_way(
     assert answer == {"importId": upload.import_id, "status": "partial"}
     (message,) = received(stack.queue)
     document = json.loads(str(message["Message"]))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
     assert document["file"]["key"] == key
     assert document["counts"] == {
         "rows": 3,
