@@ -139,14 +139,10 @@ def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:
 
 
 def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
-    return (
-        row.row,
-        harmless(row.address),
-        row.provider,
-        row.outcome.value,
-        harmless(row.reason),
-        row.what_to_do,
-    )
+    address, outcome = harmless(row.address), row.outcome.value
+    if not row.reason:
+        return row.row, address, row.provider, outcome, "", ""
+    return row.row, address, row.provider, outcome, harmless(row.reason), row.what_to_do
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

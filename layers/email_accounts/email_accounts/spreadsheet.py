@@ -27,4 +27,6 @@ def harmless(text: str) -> str:
     a semicolon or a line break in it would be a cell of its own, so that is marked as well.
     Invisible characters, which can turn the direction of a text, become question marks.
     """
+    if text[:1].isalnum() and ";" not in text and text.isprintable():
+        return text
     return no_formula(_FORMULA_WITHIN.sub(rf"\1{_MARK}", visible(text, keep="\r\n")))
