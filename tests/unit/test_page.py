@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 
 import pytest
@@ -157,3 +159,9 @@ def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
     assert sum(widths) == pytest.approx(100, abs=0.01)
     assert "99%" in Page(header).text
     assert "&lt;1%" in header
+
+
+def test_who_writes_no_page_does_not_pay_for_one() -> None:
+    """Jinja2 is imported where a page is written, not where a function starts."""
+    code = "import sys, email_accounts.runtime; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

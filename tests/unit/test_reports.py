@@ -63,6 +63,12 @@ def test_an_address_stays_though_a_password_is_part_of_it() -> None:
     assert cells(copy)[1] == ["a@b.example", "*** is down"]
 
 
+def test_a_password_beside_an_address_is_hidden() -> None:
+    """The address alone is spared, though it stands in a cell with more."""
+    copy = copied(b"Who,Reason\nhunter22 <a@b.example>,535\n", "hunter22", "b.example")
+    assert cells(copy)[1] == ["*** <a@b.example>", "535"]
+
+
 def test_a_password_that_looks_like_an_address_is_hidden() -> None:
     """Only the addresses of the batch are spared."""
     copy = copied(b"Email,Echo\na@b.example,hunter@two.example\n", "hunter@two.example")

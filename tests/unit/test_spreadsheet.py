@@ -2,11 +2,13 @@
 
 import csv
 import io
+import re
 
 import pytest
 from openpyxl import Workbook
 
 from email_accounts.spreadsheet import harmless
+from tests import answers
 
 HOSTILE = [
     '=HYPERLINK("http://x","y")',
@@ -62,3 +64,17 @@ def test_no_part_of_a_text_becomes_a_formula(text: str, delimiter: str) -> None:
 def test_invisible_characters_are_shown_as_such(text: str, shown: str) -> None:
     """None can turn the direction of a text or steer a terminal; letters stay as they are."""
     assert harmless(text) == shown
+
+
+def test_a_hostile_import_is_harmless_in_a_workbook() -> None:
+    """Every row is there, no cell is a formula, and none has what a workbook cannot hold."""
+    text = answers.told(answers.hostile).outcome.removeprefix("\ufeff")
+    lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    sheet = Workbook().active
+    assert sheet is not None
+    for line in lines:
+        sheet.append(line)
+    assert [line[0] for line in lines] == ["row", *map(str, range(2, 9))]
+    assert not [one for row in sheet.iter_rows() for one in row if one.data_type == "f"]
+    assert not re.search("[\x00-\x09\x0b\x0c\x0e-\x1f\u200f\u202e\u2028]", text)
+    assert max(len(part) for line in lines for part in line) < 1_000

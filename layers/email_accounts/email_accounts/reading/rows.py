@@ -257,7 +257,6 @@ class RowReader:
     def settings_in(self, cells: list[str], address: str) -> tuple[str, ...]:
         """Return the settings of a row with this address, normalised, in the order of SETTINGS."""
         whole = cells + self._blanks[len(cells) :]
-        whole[len(self._blanks) - 1 :] = [""]
         return self.settings(self._shared(whole), address).values
 
     def _read(self, cells: list[str]) -> tuple[_Settings, tuple[str, ...]]:
