@@ -71,11 +71,12 @@ def test_a_search_shows_the_rows_that_hold_its_words(pages: dict[str, str], open
     expect(page.get_by_role("status")).to_have_text("")
 
 
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_rows_are_sorted_by_any_column_with_the_keyboard(
-    pages: dict[str, str], opened: Open
+    pages: dict[str, str], opened: Open, viewport: ViewportSize
 ) -> None:
     """Numbers as numbers; which way is told to those who do not see it."""
-    page = opened(pages["sample"])
+    page = opened(pages["sample"], viewport=viewport)
     header = page.get_by_role("columnheader", name="Address")
     header.get_by_role("button").press("Enter")
     expect(header).to_have_attribute("aria-sort", "ascending")
@@ -85,7 +86,7 @@ def test_rows_are_sorted_by_any_column_with_the_keyboard(
     expect(header).to_have_attribute("aria-sort", "descending")
     assert addresses(page) == sorted(upwards, reverse=True)
     page.get_by_role("button", name="Row").click()
-    rows = page.locator("tbody td.number").all_inner_texts()
+    rows = page.locator("tbody td.number").all_text_contents()
     assert rows == sorted(rows, key=int)
 
 
