@@ -160,8 +160,10 @@ def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
     head: list[str] = []
     for line in lines:
         head.append(line)
-        lower = line.lower()
-        if any(address in lower for address in addresses) or len(head) > _LINES_ABOVE:
+        is_about_one = any(
+            _addresses_in(_parted(line, delimiter), None) & addresses for delimiter in _DELIMITERS
+        )
+        if is_about_one or len(head) > _LINES_ABOVE:
             break
     delimiter = _delimiter(head, addresses)
     if head and _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n')):
@@ -170,22 +172,28 @@ def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
 
 
 def _delimiter(head: Sequence[str], addresses: set[str]) -> str:
-    """Return what parts most cells, of which one is an address where there is one."""
+    """Return what parts an address from the rest of the last line, best as the names above it."""
     if not head:
         return ","
     named = _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n'))
     if named and named[1] in _DELIMITERS:
         return named[1]
 
-    def merit(delimiter: str) -> tuple[bool, int, int]:
-        try:
-            records = [next(csv.reader([line], delimiter=delimiter), []) for line in head]
-        except csv.Error:
-            return False, 0, 0
-        last = records[-1]
-        return bool(_addresses_in(last, None) & addresses), len(last), max(map(len, records))
+    def merit(delimiter: str) -> tuple[bool, bool, int, int]:
+        *above, last = (_parted(line, delimiter) for line in head)
+        is_about_one = bool(_addresses_in(last, None) & addresses)
+        widths = [*map(len, above), 0]
+        is_even = len(last) > 1 and len(last) in widths
+        return is_about_one and is_even, is_about_one, len(last), max(widths)
 
     return max(_DELIMITERS, key=merit)
+
+
+def _parted(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
 
 
 def _cells(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
