@@ -13,7 +13,7 @@ BENCH := .venvs/bench/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs recordings bench load fuzz lock clean
+.PHONY: help setup run up down status test lint format docs recordings pictures bench load fuzz lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -51,12 +51,16 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables of docs/account-files.md and docs/cli.md from the code
+docs: $(DEV) ## renew the tables, mails and messages that docs show, from the code
 	@.venv/bin/python docs/tables.py
+	@.venv/bin/python -m docs.examples
 	@.venv/bin/python -m docs.commands
 
 recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
 	@.venv/bin/python -m docs.commands record
+
+pictures: $(DEV) ## renew docs/images with the browser of this computer
+	@.venv/bin/python -m docs.examples pictures
 
 bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
@@ -113,7 +117,9 @@ COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
 
 lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt
-	$(COMPILE) layers/email_accounts/requirements.in -o layers/email_accounts/requirements.txt
+	$(COMPILE) layers/email_accounts/requirements.in --no-emit-package markupsafe \
+		-o layers/email_accounts/requirements.txt
+	$(COMPILE) layers/email_accounts/markupsafe.in -o layers/email_accounts/markupsafe.txt
 	$(COMPILE) requirements/dev.in -o requirements/dev.txt
 	$(COMPILE) requirements/sam.in -o requirements/sam.txt
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt

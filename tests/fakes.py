@@ -380,6 +380,17 @@ class FakeReports:
         """Return the s3:// address of a report."""
         return f"s3://reports/imports/{import_id}/{name}"
 
+    def console(self, import_id: str, name: str) -> str:
+        """Return where the AWS console shows a report."""
+        return (
+            "https://eu-central-1.console.aws.amazon.com/s3/object/reports?region=eu-central-1"
+            f"&bucketType=general&prefix=imports%2F{import_id}%2F{name}"
+        )
+
+    def link(self, import_id: str, name: str, seconds: float) -> str:
+        """Return a link that opens a report without signing in."""
+        return f"https://reports.example/imports/{import_id}/{name}?seconds={seconds:.0f}"
+
     @contextmanager
     def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
         """Open a report for writing."""
@@ -530,6 +541,7 @@ class World:
         self.account_list = AccountList(self.ledger, FakeReports(self.journal), self.clock)
         self.executions = FakeExecutions(self.journal)
         self.notifications = FakeNotifications(self.journal)
+        self.link_seconds = 0.0
         self.policy = Policy(
             batch_size=2,
             calls_per_minute=1000,
@@ -574,7 +586,14 @@ class World:
 
     def deliverer(self) -> Deliverer:
         """Make what delivers the report."""
-        return Deliverer(self.ledger, self.uploads, self.reports, self.notifications, self.clock)
+        return Deliverer(
+            self.ledger,
+            self.uploads,
+            self.reports,
+            self.notifications,
+            self.clock,
+            self.link_seconds,
+        )
 
 
 @dataclass

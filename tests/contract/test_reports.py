@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import boto3
 import pytest
 
-from email_accounts.aws.buckets import ReportsBucket
+from email_accounts.aws.buckets import OriginalsPrefix, ReportsBucket
 from email_accounts.ports import Reports
 from tests.aws import new_bucket
 from tests.fakes import FakeReports, Journal
@@ -134,3 +134,31 @@ def test_reports_of_another_folder_lie_beside_the_others() -> None:
             assert report.read() == str(at)
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == [f"accounts/{ID}/{NAME}", f"imports/{ID}/{NAME}"]
+
+
+@pytest.mark.parametrize(
+    ("region", "host"),
+    [
+        ("eu-central-1", "eu-central-1.console.aws.amazon.com"),
+        ("cn-north-1", "cn-north-1.console.amazonaws.cn"),
+        ("us-gov-west-1", "us-gov-west-1.console.amazonaws-us-gov.com"),
+    ],
+)
+def test_the_console_shows_a_report(region: str, host: str) -> None:
+    """In the console of the bucket's region and partition, by the report's key."""
+    reports = ReportsBucket(boto3.client("s3", region_name=region), "shelf")
+    assert reports.console(ID, "remote/a b.csv") == (
+        f"https://{host}/s3/object/shelf?region={region}&bucketType=general"
+        f"&prefix=imports%2F{ID}%2Fremote%2Fa%20b.csv"
+    )
+
+
+def test_what_is_kept_as_it_came_is_kept_to_its_last_byte() -> None:
+    """Whoever reads on may stop in the midst of it; it is no report of ours, whatever is in it."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+    chunks = OriginalsPrefix(s3, bucket).keep(ID, NAME, iter([b"Email\xff", b"", b"\x00end"]))
+    assert next(chunks).startswith(b"Email")
+    chunks.close()
+    kept = s3.get_object(Bucket=bucket, Key=f"originals/{ID}/{NAME}")
+    assert kept["Body"].read() == b"Email\xff\x00end"
+    assert kept["ContentType"] == "application/octet-stream"

@@ -149,7 +149,8 @@ class LocalCloud:
 
     def outcomes(self, identity: str) -> list[dict[str, str]]:
         """Read an import's outcome.csv."""
-        return list(csv.DictReader(io.StringIO(self.report(identity, "outcome.csv"))))
+        text = self.report(identity, "outcome.csv").removeprefix("\ufeff")
+        return list(csv.DictReader(io.StringIO(text)))
 
     def report(self, identity: str, name: str) -> str:
         """Read one of an import's reports."""

@@ -38,7 +38,7 @@ def test_sample(cloud: LocalCloud) -> None:
     cloud.control("PUT", "behaviour", {"completion_seconds": 1})
     shown = cloud.take(SAMPLE)
     folder = Path(shown.splitlines()[-1].removeprefix("Reports: "))
-    with (folder / "outcome.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / "outcome.csv").open(newline="", encoding="utf-8-sig") as file:
         outcomes = list(csv.DictReader(file))
 
     assert f"Subject: {SUBJECT}\n" in shown

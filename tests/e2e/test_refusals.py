@@ -31,7 +31,7 @@ def assert_refused(
     assert answer.subject == f"{name}: not imported, the file cannot be used"
     assert answer.attributes == REFUSED
     assert answer.document["counts"]["rows"] == 0
-    assert answer.mail.startswith(f"{answer.subject}\n")
+    assert answer.mail.startswith(f"Nothing was imported: the file cannot be used.\nFile: {name}\n")
     assert [word for word in words if word not in answer.mail] == []
     assert cloud.control("GET", "calls").json() == []
 
@@ -139,4 +139,4 @@ def test_name(cloud: LocalCloud, subscriber: Subscriber, name: str, shown: str) 
     assert answer.attributes == {"status": "partial", "workspace": "default", "failed": "1"}
     assert answer.document["file"]["key"] == key
     assert answer.document["file"]["name"] == name
-    assert f"/{key}\n" in answer.mail
+    assert f"\nFile: {name}\n" in answer.mail

@@ -15,6 +15,8 @@ from typing import Any
 import boto3
 import botocore.client
 import pytest
+import requests
+from jsonschema import Draft202012Validator
 
 from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.runtime import Settings
@@ -39,10 +41,12 @@ SETTINGS = {
     "DEADLINE_HOURS": "6",
     "FIRST_LOOK_SECONDS": "10",
     "GRACE_SECONDS": "600",
+    "KEEP_ORIGINAL_REPORTS": "false",
     "LEDGER_TABLE": "ledger",
     "LONGEST_WAIT_SECONDS": "300",
     "MAX_FILE_MEGABYTES": "500",
     "NOTIFICATION_TOPIC": "topic",
+    "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
     "SKIP_CONNECTED": "true",
@@ -58,8 +62,12 @@ NUMBERS = (
     "GRACE_SECONDS",
     "LONGEST_WAIT_SECONDS",
     "MAX_FILE_MEGABYTES",
+    "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
 )
+
+
+SCHEMA = json.loads((ROOT / "docs" / "message.schema.json").read_text(encoding="utf-8"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +135,9 @@ class Stack:
             Name=f"{self.workspaces}/{name}", SecretString=key
         )
 
-    def report(self, import_id: str, name: str) -> str:
+    def report(self, import_id: str, name: str, folder: str = "imports") -> str:
         """Read a report."""
-        key = f"imports/{import_id}/{name}"
+        key = f"{folder}/{import_id}/{name}"
         return boto3.client("s3").get_object(Bucket=self.reports, Key=key)["Body"].read().decode()
 
 
@@ -296,6 +304,9 @@ def test_settings_have_the_units_of_the_domain() -> None:
     assert settings.retention == 30 * 86_400
     assert settings.policy.largest_file == 500_000_000
     assert settings.trusted_report_hosts == {"127.0.0.1", "reports.example"}
+    assert Settings.read(SETTINGS | {"PRESIGNED_REPORT_HOURS": "2"}).report_link == 7_200
+    assert Settings.read(SETTINGS | {"KEEP_ORIGINAL_REPORTS": "true"}).keep_original_reports
+    assert not settings.keep_original_reports
     assert Settings.read(SETTINGS).trusted_report_hosts == set()
 
 
@@ -335,6 +346,7 @@ def test_an_upload_goes_the_whole_way(
     assert answer == {"importId": upload.import_id, "status": "partial"}
     (message,) = received(stack.queue)
     document = json.loads(str(message["Message"]))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
     assert document["file"]["key"] == key
     assert document["counts"] == {
         "rows": 3,
@@ -351,6 +363,25 @@ def test_an_upload_goes_the_whole_way(
     assert PASSWORD not in printed
     assert API_KEY not in printed
     assert upload.import_id in printed
+
+
+def test_what_is_switched_on_is_done(
+    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service's report is kept as it came, and a link opens the page."""
+    server.control("PUT", "/behaviour", {"report_echoes_input": True, "report": "all"})
+    monkeypatch.setenv("KEEP_ORIGINAL_REPORTS", "true")
+    monkeypatch.setenv("PRESIGNED_REPORT_HOURS", "2")
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stack.call("check_status", told("check_status", upload))
+    stack.call("deliver_report", told("deliver_report", upload))
+    name = "remote/batch-000001.csv"
+    assert PASSWORD in stack.report(upload.import_id, name, "originals")
+    assert PASSWORD not in stack.report(upload.import_id, name)
+    (message,) = received(stack.queue)
+    link = json.loads(str(message["Message"]))["link"]["url"]
+    assert "<!doctype html>" in requests.get(link, timeout=10).text
 
 
 @pytest.mark.parametrize("sample", ["console_folder", "zero_bytes"])

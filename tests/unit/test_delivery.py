@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from email_accounts.delivery import OUTCOME_NAME, SUMMARY_NAME
+from email_accounts.delivery import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ReportUnavailableError,
@@ -76,7 +76,8 @@ def delivered(world: World, upload: Upload, failure: str = "") -> Message:
 def outcome(world: World, upload: Upload) -> list[dict[str, str]]:
     """Return the rows of outcome.csv."""
     text = world.reports.texts[upload.import_id, OUTCOME_NAME]
-    return list(csv.DictReader(io.StringIO(text, newline="")))
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def summary(world: World, upload: Upload) -> dict[str, Any]:
@@ -128,8 +129,7 @@ def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
     reasons = {one["row"]: one["reason"] for one in outcome(world, upload)}
     assert reasons["2"] == ""
     assert reasons["3"] == "Sign-in refused"
-    assert "smtpPort: this is not a port. Give a number" in reasons["4"]
-    assert "imapHost: this is not the name of a mail server." in reasons["4"]
+    assert "smtpPort: this is not a port; imapHost: this is not the name" in reasons["4"]
     assert reasons["7"] == "the same address as in row 2"
     assert reasons["8"] == "no answer came; the account list does not show it"
 
@@ -163,15 +163,18 @@ def test_the_summary_names_every_request(world: World) -> None:
 
 
 def test_the_message_says_where_the_reports_lie(world: World) -> None:
-    """Both reports are named by their addresses; the mail names the file and the import."""
+    """Each report is named by its address and its place in the console."""
     upload = everything(world)
     message = delivered(world, upload)
     folder = f"s3://reports/imports/{upload.import_id}"
-    assert json.loads(message.document)["reports"] == {
+    document = json.loads(message.document)
+    assert document["reports"] == {
+        "page": f"{folder}/report.html",
         "outcome": f"{folder}/outcome.csv",
         "summary": f"{folder}/summary.json",
     }
-    for text in (f"{folder}/outcome.csv", "s3://inbox/uploads/accounts.csv", upload.import_id):
+    assert document["console"].keys() == document["reports"].keys()
+    for text in (f"{folder}/outcome.csv", document["console"]["page"], upload.import_id):
         assert text in message.mail
 
 
@@ -181,7 +184,7 @@ def test_reports_are_written_before_the_message(world: World) -> None:
     before = len(world.journal.entries)
     delivered(world, upload)
     assert [entry[0] for entry in world.journal.entries[before:]] == [
-        *("report", "report", "publish", "notified")
+        *("report", "report", "report", "publish", "notified")
     ]
 
 
@@ -191,6 +194,7 @@ def test_reports_have_their_types(world: World) -> None:
     delivered(world, upload)
     assert world.reports.content_types == {
         (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
+        (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
         (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
     }
 
@@ -209,6 +213,24 @@ def test_a_file_of_rejected_rows_is_partial(world: World) -> None:
     message = delivered(world, upload)
     assert message.attributes["status"] == "partial"
     assert [one["outcome"] for one in outcome(world, upload)] == ["rejected"] * 2
+
+
+def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
+    """The cure stands beside the reason, which stays as it was."""
+    upload = everything(world)
+    delivered(world, upload)
+    rows = {one["row"]: one for one in outcome(world, upload)}
+    columns = ["row", "address", "provider", "outcome", "reason", "what to do"]
+    assert list(rows["2"]) == columns
+    assert {number: one["provider"] for number, one in rows.items()} == {
+        **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
+        **dict.fromkeys(("4", "7"), ""),
+    }
+    assert rows["2"]["what to do"] == ""
+    assert "make an app password" in rows["3"]["what to do"]
+    assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
+    assert rows["7"]["what to do"].startswith("Nothing")
+    assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
 
 
 # Secrets and formulas
@@ -276,8 +298,8 @@ def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     assert "It is a PDF." in message.mail
     assert "Save it as CSV" in message.mail
     assert message.attributes["status"] == "refused"
-    assert list(world.reports.texts) == [(upload.import_id, SUMMARY_NAME)]
-    assert summary(world, upload)["reports"].keys() == {"summary"}
+    assert {name for _, name in world.reports.texts} == {PAGE_NAME, SUMMARY_NAME}
+    assert summary(world, upload)["reports"].keys() == {"page", "summary"}
 
 
 def test_a_file_that_was_deleted_is_answered(world: World) -> None:
@@ -492,7 +514,7 @@ def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
     upload = looked_at(world)
     answer = world.deliverer().deliver(upload.import_id, "it was aborted", last_resort=True)
     assert answer is not None
-    assert answer.reports.keys() == {"outcome", "summary"}
+    assert answer.reports.keys() == {"outcome", "page", "summary"}
     assert len(outcome(world, upload)) == 5
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.ledger import Import, ImportState
+from email_accounts.account import problem_with
+from email_accounts.causes import UNKNOWN, rejection
 from email_accounts.message import Answer, ImportStatus, message_of, subject
-from email_accounts.outcomes import Outcome, RowOutcome, Tally
-from email_accounts.upload import Upload
+from email_accounts.outcomes import Outcome, RowOutcome
+from email_accounts.tally import Tally
+from tests import answers
+from tests.files import PASSWORD
 
-REPORTS = {
-    "outcome": "s3://reports/imports/0f/outcome.csv",
-    "summary": "s3://reports/imports/0f/summary.json",
-}
+PORT = rejection(problem_with("smtpPort"))
 SAMPLE_COUNTS = {
     Outcome.CONNECTED: 234,
     Outcome.FAILED: 6,
@@ -36,20 +36,10 @@ def answer(
     for outcome, count in counts.items():
         for at in range(count):
             number += 1
-            reason = f"cause {at % 4}\nsecond line" if outcome is Outcome.FAILED else "why"
-            tally.add(RowOutcome(number, "", outcome, reason, ("smtpPort", "imapHost")))
-    upload = Upload("inbox", key, "v1", 54_208)
-    imported = Import(
-        upload.import_id,
-        upload,
-        ImportState.PLANNED,
-        received_at=0.0,
-        began_at=0.0,
-        deadline=1.0,
-        lease_until=0.0,
-        unknown_columns=unknown_columns,
-    )
-    return Answer(imported, status, tally, trouble, REPORTS)
+            reason = f"cause {'abcd'[at % 4]}\nsecond line"
+            causes = {Outcome.FAILED: (UNKNOWN,), Outcome.REJECTED: (PORT,)}.get(outcome, ())
+            tally.add(RowOutcome(number, "", outcome, reason, "gsuite", causes))
+    return answers.answer(tally, key, status, trouble, unknown_columns)
 
 
 def test_the_subject_says_it_all() -> None:
@@ -122,50 +112,79 @@ def test_a_subject_leaves_out_whole_counts_rather_than_cut_one() -> None:
     assert said.startswith(made.removeprefix("accounts.csv: ").removesuffix("..."))
 
 
-def test_the_mail_reads_well() -> None:
-    """The whole text, as a person gets it."""
-    message = message_of(answer(SAMPLE_COUNTS, unknown_columns=("Daily Limit", "Tag")))
-    import_id = Upload("inbox", "uploads/accounts.csv", "v1", 0).import_id
-    assert message.mail == (
-        "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate\n"
-        "\n"
-        "Of 246 rows\n"
-        "  234  connected          Saleshandy can send from them\n"
-        "    6  failed             not connected; the causes are below\n"
-        "    5  rejected           not sent, because something in the row is wrong\n"
-        "    1  duplicate          left out, because the address stands in the file before\n"
-        "\n"
-        "Why\n"
-        "  2 x  cause 0?second line\n"
-        "  2 x  cause 1?second line\n"
-        "  1 x  cause 2?second line\n"
-        "\n"
-        "What is wrong in rejected rows\n"
-        + "".join(f"  row {number}: smtpPort, imapHost\n" for number in range(242, 247))
-        + "\n"
-        "Columns that were not used: Daily Limit, Tag\n"
-        "\n"
-        "What became of each row: s3://reports/imports/0f/outcome.csv\n"
-        "The file: s3://inbox/uploads/accounts.csv\n"
-        f"The import: {import_id}\n"
-    )
+@pytest.mark.parametrize(
+    "kind", [answers.clean, answers.sample, answers.refused, answers.stopped, answers.stuck]
+)
+def test_a_mail_fits_on_a_screen(kind: answers.Kind) -> None:
+    """Its first line says how it ended; at most three causes, and no more than 25 lines."""
+    mail = answers.told(kind).message.mail
+    lines = mail.splitlines()
+    assert len(lines) <= 25
+    assert len(mail) <= 1_500
+    assert lines[0].endswith(".")
+    assert sum(line[:2] in ("1.", "2.", "3.", "4.") for line in lines) <= 3
 
 
-def test_the_mail_says_how_many_rejections_it_leaves_out() -> None:
-    """It shows some, and counts the others."""
-    assert "  and 1,995 more\n" in message_of(answer({Outcome.REJECTED: 2_000})).mail
+def test_a_mail_has_at_most_three_causes_and_says_how_many_more() -> None:
+    """The most frequent ones, each with its first rows and the cure."""
+    mail = message_of(answer(SAMPLE_COUNTS, unknown_columns=("Daily Limit", "Tag"))).mail
+    assert (
+        "What to do\n"
+        "1. smtpPort: this is not a port (5 rows: 242, 243, 244, 245, 246)\n"
+        f"   {PORT.cure}\n"
+        "2. Another reason: cause a second line (2 rows: 236, 240)\n"
+        f"   {UNKNOWN.cure}\n"
+        "3. Another reason: cause b second line (2 rows: 237, 241)\n"
+        f"   {UNKNOWN.cure}\n"
+        "2 more causes are in the report.\n"
+        "Then put these rows, mended, into a new file"
+    ) in mail
+    assert "\n\nColumns that were not used: Daily Limit, Tag\n\n" in mail
 
 
 def test_a_refused_file_is_told_why() -> None:
     """What is wrong and how to mend it stands below the headline; there are no counts."""
-    made = answer({}, ImportStatus.REFUSED, trouble="It is a PDF, which cannot be read. Save it.")
-    mail = message_of(made).mail
+    mail = answers.told(answers.refused).message.mail
     assert mail.startswith(
-        "accounts.csv: not imported, the file cannot be used\n"
+        "Nothing was imported: the file cannot be used.\n"
+        "File: accounts.pdf\n"
         "\n"
-        "It is a PDF, which cannot be read. Save it.\n"
+        "It is a PDF. Save it as CSV"
     )
-    assert "Of 0 rows" not in mail
+    assert "0 " not in mail[: mail.index("Report:")]
+    assert "outcome.csv" not in mail
+
+
+def test_what_nobody_knows_is_not_to_be_sent_again() -> None:
+    """Rows that need no mending are not asked to be mended."""
+    mail = answers.told(answers.stuck).message.mail
+    assert "20  unconfirmed: nobody knows yet" in mail
+    assert "Look for the addresses in Saleshandy" in mail
+    assert "mended" not in mail
+
+
+def test_a_link_says_until_when_it_opens() -> None:
+    """In the mail for people, in the document with its zone; without one nothing is said."""
+    made = answers.told(answers.clean, link_hours=2)
+    assert "Report without signing in, until 2026-11-22 15:40 UTC at the latest: https://" in (
+        made.message.mail
+    )
+    assert json.loads(made.message.document)["link"] == {
+        "url": f"https://reports.example/imports/{made.upload.import_id}/report.html?seconds=7200",
+        "until": "2026-11-22T15:40:10+00:00",
+    }
+    assert "signing in" not in answers.told(answers.clean).message.mail
+    assert "link" not in json.loads(answers.told(answers.clean).message.document)
+
+
+def test_no_mail_carries_what_could_do_harm() -> None:
+    """No line of its own, no turned text, no ten thousand letters, no password."""
+    message = answers.told(answers.hostile).message
+    assert all(line.isprintable() for line in message.mail.splitlines())
+    assert not any(line.startswith("Subject:") for line in message.mail.splitlines())
+    assert len(message.mail) < 3_000
+    assert PASSWORD not in str(message)
+    assert message.subject.isascii()
 
 
 def test_a_mail_has_no_lines_without_end() -> None:
@@ -208,18 +227,27 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "rejected": 5,
         "duplicate": 1,
     }
-    assert [cause["rows"] for cause in document["causes"]] == [2, 2, 1, 1]
-    assert document["reports"] == REPORTS
+    assert [cause["rows"] for cause in document["causes"]] == [5, 2, 2, 1, 1]
+    assert document["causes"][0] == {
+        "code": "port_invalid",
+        "outcome": "rejected",
+        "rows": 5,
+        "title": "smtpPort: this is not a port",
+        "explanation": "",
+        "cure": PORT.cure,
+        "reason": "cause a\nsecond line",
+        "firstRows": [242, 243, 244, 245, 246],
+    }
+    assert document["reports"] == made.reports
+    assert document["console"] == made.consoles
 
 
 def test_a_message_fits_into_a_notification() -> None:
     """A notification carries 256 KB, the mail and the document several times over."""
-    tally = answer({}).tally
-    for number in range(300):
-        tally.add(RowOutcome(number, "", Outcome.FAILED, f"{number} {'€' * 500}"))
     made = answer({}, key=f"uploads/{'é' * 500}", unknown_columns=("€" * 60,) * 50)
-    made.tally.outcomes.update(tally.outcomes)
-    made.tally.reasons.update(tally.reasons)
+    for number in range(300):
+        reason = f"{'x' * number} {'€' * 500}"
+        made.tally.add(RowOutcome(number, "", Outcome.FAILED, reason, causes=(UNKNOWN,)))
     message = message_of(made)
     assert len(message.document.encode()) < 32_000
     assert len(message.mail.encode()) < 32_000

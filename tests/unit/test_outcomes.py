@@ -8,7 +8,7 @@ import pytest
 from email_accounts.batches import BatchRange, plan
 from email_accounts.evidence import Standing
 from email_accounts.ledger import Batch, BatchState
-from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
+from email_accounts.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.reading import open_accounts_file
 from email_accounts.reports import Verdict
 from tests.files import accounts_file, row
@@ -186,9 +186,18 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
 def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
     """Whoever mends the row needs to mend it once only."""
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
-    assert got.fields == ("smtpPort", "imapHost")
-    assert "smtpPort: this is not a port. Give a number" in got.reason
-    assert "imapHost: this is not the name of a mail server. Give its full name" in got.reason
+    assert got.reason == (
+        "smtpPort: this is not a port; imapHost: this is not the name of a mail server"
+    )
+    assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
+    assert got.what_to_do.startswith("Give a number from 1 to 65535")
+    assert "Give its full name such as smtp.gmail.com" in got.what_to_do
+
+
+def test_a_cure_that_helps_twice_is_told_once() -> None:
+    """Both ports are mended alike."""
+    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
+    assert got.what_to_do.count("Give a number") == 1
 
 
 def test_a_duplicate_names_the_row_that_is_sent() -> None:
@@ -203,36 +212,43 @@ def test_a_file_without_accounts_needs_no_batches() -> None:
     assert [one.outcome for one in got] == [Outcome.REJECTED, Outcome.REJECTED]
 
 
-def test_a_tally_counts_outcomes_and_the_causes_of_trouble() -> None:
-    """Causes are those of rows that somebody has to look after."""
-    tally = Tally()
-    for outcome, reason in [
-        (Outcome.CONNECTED, ""),
-        (Outcome.FAILED, "535"),
-        (Outcome.FAILED, "535"),
-        (Outcome.UNCONFIRMED, "lost"),
-        (Outcome.DUPLICATE, "the same"),
-        (Outcome.ALREADY_CONNECTED, "exists"),
-    ]:
-        tally.add(RowOutcome(2, "a@b.example", outcome, reason))
-    assert tally.outcomes.total() == 6
-    assert tally.outcomes[Outcome.FAILED] == 2
-    assert tally.reasons == {(Outcome.FAILED, "535"): 2, (Outcome.UNCONFIRMED, "lost"): 1}
+def test_a_failure_is_understood_by_the_settings_of_its_row() -> None:
+    """The same words mean another thing at another provider."""
+    refused = Verdict(connected=False, reason="535 authentication failed")
+    for provider, code in (
+        ("gsuite", "google_app_password"),
+        ("o365", "microsoft_sign_in"),
+        ("other", "wrong_password"),
+    ):
+        (got,) = told(
+            accounts_file(row("a@b.example", emailServiceProvider=provider)),
+            one_batch(BatchState.COMPLETED, report=True),
+            {1: {"a@b.example": refused}},
+        )
+        assert (got.provider, [cause.code for cause in got.causes]) == (provider, [code])
+        assert got.reason == "535 authentication failed"
+        assert got.what_to_do
 
 
-def test_a_tally_keeps_the_first_rejections_only() -> None:
-    """They are examples for the mail; the file of outcomes has them all."""
-    tally = Tally()
-    for number in range(2, 12):
-        tally.add(RowOutcome(number, "", Outcome.REJECTED, "why", ("smtpPort",)))
-    assert [one.row for one in tally.rejections] == [2, 3, 4, 5, 6]
-    assert tally.outcomes[Outcome.REJECTED] == 10
+@pytest.mark.parametrize(
+    ("state", "codes"),
+    [
+        (BatchState.COMPLETED, []),
+        (BatchState.REFUSED, ["request_refused"]),
+        (BatchState.UNCONFIRMED, ["unconfirmed"]),
+        (BatchState.PLANNED, ["not_sent"]),
+        (BatchState.SUBMITTED, ["unconfirmed"]),
+    ],
+)
+def test_every_outcome_that_is_not_good_has_a_cause(state: BatchState, codes: list[str]) -> None:
+    """And with it something to do."""
+    got = the_one(one_batch(state, "why"))
+    assert [cause.code for cause in got.causes] == codes
+    assert bool(got.what_to_do) == bool(codes)
 
 
-def test_a_tally_does_not_grow_with_ever_new_reasons() -> None:
-    """Reasons that name a mailbox or a time are each unique; they do not pile up."""
-    tally = Tally()
-    for number in range(20_000):
-        tally.add(RowOutcome(number, "", Outcome.FAILED, f"refused at {number}"))
-    assert tally.outcomes[Outcome.FAILED] == 20_000
-    assert len(tally.reasons) <= 2_000
+def test_the_settings_of_short_and_padded_rows_are_known() -> None:
+    """Blanks around cells and cells that are missing do not change a provider."""
+    content = b"email,password,provider,note\n a@gmail.com , x , google \nb@outlook.com,y\n"
+    got = told(content, [Batch(BatchRange(1, 2, 3, 2), BatchState.COMPLETED)])
+    assert [one.provider for one in got] == ["gmail", "microsoft"]

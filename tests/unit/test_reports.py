@@ -63,6 +63,12 @@ def test_an_address_stays_though_a_password_is_part_of_it() -> None:
     assert cells(copy)[1] == ["a@b.example", "*** is down"]
 
 
+def test_a_password_beside_an_address_is_hidden() -> None:
+    """The address alone is spared, though it stands in a cell with more."""
+    copy = copied(b"Who,Reason\nhunter22 <a@b.example>,535\n", "hunter22", "b.example")
+    assert cells(copy)[1] == ["*** <a@b.example>", "535"]
+
+
 def test_a_password_that_looks_like_an_address_is_hidden() -> None:
     """Only the addresses of the batch are spared."""
     copy = copied(b"Email,Echo\na@b.example,hunter@two.example\n", "hunter@two.example")
@@ -117,17 +123,19 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
         b'{"error":"expired"}',
         b"<html><body>Not found</body></html>",
         b"<html>\n<body>\na@x.example\n",
-        b"a@b.example,535 refused\n",
-        b"a@b.example,535 refused\nc@d.example,535 refused\n",
         b"Email,Reason\nstranger@b.example,535\n",
-        b"Email,Reason\na@b.example,535\nTotal,1\n",
-        b"Email,Reason\nRobin <a@b.example>,535\n",
         b"Email,Password,Reason\na@b.example,half,half,535\n",
         b'Email,Reason\na@b.example,"password half"half"\n',
         b'Email,Reason\na@b.example,"never closed\n',
-        b"Email,Reason\na@b.example,M\xfcller\n",
-        b"Email,Reason\na@b.example,535\xc3",
-        "Email,Reason\na@b.example,535\n".encode("utf-16"),
+        b"a@b.example,535\nc@d.example\n",
+        b"a@b.example,535\nstranger@b.example,535\n",
+        b"Accounts,that failed\na@b.example,half,535\n",
+        b"Email\na@b.example,half\n",
+        b"Email,Reason\na@b.example,535\nsomeone,535\n",
+        b"Email,Reason\nTotal,1\nsomeone,535\n",
+        "Email,Reason\na@b.example,é\n".encode() + b"c@d.example,\xe9\n",
+        b"Email,Reason\na@b.example,\x81\n",
+        b'[{"email": "a@b.example", "error": "535"}]',
         b"PK\x03\x04\x14\x00\x08\x00",
         b"Email,Reason\na@b.example," + b"x" * (3 << 20) + b"\n",
         b'Email,Reason\na@b.example,"' + b"x\n" * (2 << 20),
@@ -177,6 +185,82 @@ def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
 def test_a_report_of_unknown_columns_is_understood(report: str, verdict: Verdict) -> None:
     """The address by likely headers, then by content; a line is a failure unless it says not."""
     assert judged(report) == {"a@b.example": verdict}
+
+
+LAYOUTS = {
+    "the row that was sent, echoed": (
+        "emailServiceProvider,smtpEmailAddress,smtpPassword,imapEmailAddress,imapPassword,status,"
+        "errorMessage\n"
+        "gsuite,a@b.example,{0},a@b.example,{0},Failed,535 refused for {0}\n"
+        "other,c@d.example,{0},c@d.example,{0},Success,\n"
+        "zoho,+e@f.example,{0},+e@f.example,{0},Failed,IMAP is off\n"
+    ),
+    "semicolons, foreign words, Windows-1252": (
+        "Nr;Konto;Kennwort;Fehlergrund\n"
+        "1;A@b.example;{0};535 refused für {0}\n"
+        "2;c@d.example;{0};ok\n"
+        "3;+e@f.example;{0};IMAP is off\n"
+    ),
+    "titles above, totals below, UTF-16 with tabs": (
+        "Bulk report, made for owner@shop.example\n\n"
+        "Mailbox\tSMTP ok\tSMTP error\tIMAP ok\tIMAP error\tEcho\n"
+        "Robin Stone <a@b.example>\tfalse\t535 refused\ttrue\t-\t{0}\n"
+        "<c@d.example>\ttrue\tn/a\ttrue\tnone\tx {0} y\n"
+        "+e@f.example\ttrue\t\tfalse\tIMAP is off\t{0}\n"
+        "Total\t3\t\t\t\t\n"
+    ),
+    "no names of columns": (
+        '"535 refused","a@b.example","{0}"\n'
+        '"connected","c@d.example","{0}"\n'
+        '"IMAP is off","+e@f.example","{0}"\n'
+    ),
+    "an answer of the API in a cell": (
+        "sep=|\n"
+        "who|credentials|message\n"
+        'a@b.example|{0}|"{{""status"":0,""error"":""535 refused""}}"\n'
+        'c@d.example|{0}|"{{""status"":1,""message"":""Connected""}}"\n'
+        '+e@f.example|{0}|"{{""status"":0,""error"":""IMAP is off""}}"\n'
+    ),
+}
+
+
+ENCODINGS = {
+    "semicolons, foreign words, Windows-1252": "cp1252",
+    "titles above, totals below, UTF-16 with tabs": "utf-16",
+}
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "pässwört-9", ""], ids=["plain", "umlauts", "none"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_a_report_of_any_layout_is_understood(layout: str, password: str, size: int) -> None:
+    """Every account's outcome is right, and no password is left, in whatever chunks it came."""
+    report = LAYOUTS[layout].format(password).encode(ENCODINGS.get(layout, "utf-8"))
+    copy = copied((report[at : at + size] for at in range(0, len(report), size)), password)
+    found = verdicts(io.StringIO(copy, newline=""))
+    assert {address: one.connected for address, one in found.items()} == {
+        "a@b.example": False,
+        "c@d.example": True,
+        "+e@f.example": False,
+    }
+    assert found["a@b.example"].reason.startswith("535 refused")
+    assert found["+e@f.example"].reason == "IMAP is off"
+    assert not password or password not in copy
+
+
+def test_a_report_without_names_is_not_read_where_a_password_may_be_parted() -> None:
+    """A half of one could not be told from anything else."""
+    report = b"a@b.example,535\nc@d.example,535\n"
+    assert set(judged(report.decode())) == {"a@b.example", "c@d.example"}
+    with pytest.raises(ReportUnavailableError, match="does not name its columns"):
+        copied(report, "with,comma")
+
+
+def test_a_number_is_no_status_unless_its_column_says_so() -> None:
+    """A single line numbered 1 has not succeeded."""
+    assert judged("Status,Email\n1,a@b.example\n")["a@b.example"].connected
+    assert not judged("n,Email\n1,a@b.example\n")["a@b.example"].connected
+    assert not judged("n,Email,Note\n1,a@b.example,535\n")["a@b.example"].connected
 
 
 @pytest.mark.parametrize("lines", [("success", "failed"), ("failed", "success")])

@@ -12,18 +12,20 @@ from email_accounts.batches import examine_upload
 from email_accounts.errors import StillSubmittingError, UploadMissingError
 from email_accounts.evidence import Standing, evidence_name, read_evidence
 from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState, Ledger
-from email_accounts.message import Answer, ImportStatus, message_of
-from email_accounts.outcomes import Outcome, RowOutcome, Tally, outcomes
+from email_accounts.message import Answer, ImportStatus, Link, message_of
+from email_accounts.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.page import page
 from email_accounts.ports import Clock, Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
-from email_accounts.spreadsheet import no_formula
+from email_accounts.spreadsheet import harmless
+from email_accounts.tally import Tally
 from email_accounts.tracking import NO_PROGRESS
 
 _log = logging.getLogger(__name__)
 
 OUTCOME_NAME = "outcome.csv"
+PAGE_NAME = "report.html"
 SUMMARY_NAME = "summary.json"
-_COLUMNS = ("row", "address", "outcome", "reason")
 _UPLOAD_GONE = (
     "the file was deleted before its answer could be written, so its rows are counted, not named"
 )
@@ -31,6 +33,10 @@ _REPORTS_FAILED = (
     "Its reports could not be written either; mend what keeps deliver_report from it, then: "
     "email-accounts resume"
 )
+_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+_BYTE_ORDER_MARK = "\ufeff"
+"""By it Excel knows that a CSV is UTF-8."""
+
 _PAST_DEADLINE = (
     "the deadline passed before everything was known; the service may still be working on it"
 )
@@ -38,13 +44,17 @@ _PAST_DEADLINE = (
 
 @dataclass(frozen=True, slots=True)
 class Deliverer:
-    """Ends an import with its answer."""
+    """Ends an import with its answer.
+
+    `link_seconds` is how long a link opens the page without signing in; 0 for no such link.
+    """
 
     ledger: Ledger
     uploads: Uploads
     reports: Reports
     notifications: Notifications
     now: Clock
+    link_seconds: float = 0
 
     def deliver(
         self, import_id: str, failure: str = "", *, last_resort: bool = False
@@ -87,17 +97,33 @@ class Deliverer:
         return _PAST_DEADLINE if any(batch.state not in FINAL for batch in batches) else ""
 
     def _reported(self, imported: Import, batches: list[Batch], trouble: str) -> Answer:
-        reports = {"summary": self.reports.address(imported.id, SUMMARY_NAME)}
-        tally = Tally()
-        if imported.state is not ImportState.REFUSED:
+        if imported.state is ImportState.REFUSED:
+            answer = self._answer(imported, Tally(), trouble)
+        else:
             tally = self._write_outcomes(imported, batches, trouble)
             stuck = any(batch.reason == NO_PROGRESS for batch in batches)
             if stuck and tally.outcomes[Outcome.UNCONFIRMED]:
                 trouble = trouble or NO_PROGRESS
-            reports["outcome"] = self.reports.address(imported.id, OUTCOME_NAME)
-        answer = Answer(imported, _status(imported, tally, trouble), tally, trouble, reports)
+            answer = self._answer(imported, tally, trouble, outcome=OUTCOME_NAME)
+        self._write_page(answer)
         self._write_summary(answer, batches)
         return answer
+
+    def _answer(self, imported: Import, tally: Tally, trouble: str, **written: str) -> Answer:
+        names = {"page": PAGE_NAME, **written, "summary": SUMMARY_NAME}
+        return Answer(
+            imported,
+            _status(imported, tally, trouble),
+            tally,
+            trouble,
+            {what: self.reports.address(imported.id, name) for what, name in names.items()},
+            {what: self.reports.console(imported.id, name) for what, name in names.items()},
+            self._link(imported.id) if self.link_seconds else None,
+        )
+
+    def _link(self, import_id: str) -> Link:
+        until = self.now() + self.link_seconds
+        return Link(self.reports.link(import_id, PAGE_NAME, self.link_seconds), until)
 
     def _write_outcomes(self, imported: Import, batches: list[Batch], trouble: str) -> Tally:
         tally = Tally()
@@ -106,7 +132,8 @@ class Deliverer:
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
             )
-            writer = csv.writer(report, lineterminator="\r\n")
+            report.write(_BYTE_ORDER_MARK)
+            writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
             for row in outcomes(
                 examined,
@@ -127,6 +154,10 @@ class Deliverer:
         with self.reports.open(import_id, evidence_name(batch.number)) as evidence:
             return read_evidence(evidence)
 
+    def _write_page(self, answer: Answer) -> None:
+        with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
+            report.write(page(answer))
+
     def _write_summary(self, answer: Answer, batches: list[Batch]) -> None:
         document = answer.document() | {"batches": list(_described(batches))}
         with self.reports.writer(answer.imported.id, SUMMARY_NAME, "application/json") as report:
@@ -146,7 +177,7 @@ def _counted(imported: Import, batches: list[Batch], trouble: str) -> Answer:
         else:
             outcome = Outcome.UNCONFIRMED
         tally.outcomes[outcome] += batch.range.accounts
-    return Answer(imported, _status(imported, tally, trouble), tally, trouble, {})
+    return Answer(imported, _status(imported, tally, trouble), tally, trouble, {}, {})
 
 
 def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:
@@ -161,8 +192,11 @@ def _status(imported: Import, tally: Tally, trouble: str) -> ImportStatus:
     return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str]:
-    return row.row, no_formula(row.address), row.outcome.value, no_formula(row.reason)
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
+    address, outcome = harmless(row.address), row.outcome.value
+    if not row.reason:
+        return row.row, address, row.provider, outcome, "", ""
+    return row.row, address, row.provider, outcome, harmless(row.reason), row.what_to_do
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

@@ -2,13 +2,17 @@
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 
+from email_accounts.causes import UNKNOWN
 from email_accounts.ledger import Import
-from email_accounts.outcomes import Outcome, Tally
+from email_accounts.outcomes import Outcome
+from email_accounts.plain import one_line
 from email_accounts.ports import Message
+from email_accounts.tally import Group, Tally
 
 SCHEMA = 1
 _LONGEST_SUBJECT = 99
@@ -16,15 +20,17 @@ _SHORTEST_NAME = 20
 _CAUSES_SHOWN = 3
 _CAUSES_SENT = 10
 _COLUMNS_SHOWN = 5
-_LONGEST_LINE = 160
-_MEANINGS = {
+_LONGEST_REASON = 160
+_LONGEST_TROUBLE = 500
+MEANINGS = {
     Outcome.CONNECTED: "Saleshandy can send from them",
     Outcome.ALREADY_CONNECTED: "nothing was to be done",
-    Outcome.FAILED: "not connected; the causes are below",
-    Outcome.UNCONFIRMED: "nobody knows yet; look at them in Saleshandy before sending again",
-    Outcome.REJECTED: "not sent, because something in the row is wrong",
-    Outcome.DUPLICATE: "left out, because the address stands in the file before",
+    Outcome.FAILED: "not connected",
+    Outcome.UNCONFIRMED: "nobody knows yet",
+    Outcome.REJECTED: "not sent, something in the row is wrong",
+    Outcome.DUPLICATE: "left out, the address stands in the file before",
 }
+_AGAIN = "Then put these rows, mended, into a new file below the same first line, and drop it."
 
 
 class ImportStatus(StrEnum):
@@ -38,11 +44,24 @@ class ImportStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A link that opens the page for everybody who has it, at the latest until a time.
+
+    It ends sooner when the credentials end that it was signed with, and nobody tells a function
+    when its own do; the time is in seconds since the epoch.
+    """
+
+    url: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """All that is known of an import when it ends.
 
-    `trouble` says why it ended early (refused, stopped, cut off), else it is empty;
-    `reports` maps the name of each report to its s3:// address.
+    `trouble` says why it ended early (refused, stopped, cut off), else it is empty. `reports`
+    maps the name of each report to its s3:// address, `consoles` to its place in the AWS
+    console; `link` opens the page without signing in, where that is wanted.
     """
 
     imported: Import
@@ -50,11 +69,19 @@ class Answer:
     tally: Tally
     trouble: str
     reports: Mapping[str, str]
+    consoles: Mapping[str, str]
+    link: Link | None = None
 
     @property
     def headline(self) -> str:
         """The answer in one line."""
         return f"{self.imported.upload.name}: {self._said}"
+
+    def _link(self) -> dict[str, object]:
+        if not self.link:
+            return {}
+        until = datetime.fromtimestamp(self.link.until, UTC)
+        return {"link": {"url": self.link.url, "until": until.isoformat(timespec="seconds")}}
 
     @property
     def _said(self) -> str:
@@ -71,6 +98,28 @@ class Answer:
         }.get(self.status, "")
         resumed = "resumed" if self.imported.resumed else ""
         return ", ".join(filter(None, (resumed, prefix, counts)))
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, as one says it."""
+        if self.status is ImportStatus.REFUSED:
+            return "Nothing was imported: the file cannot be used."
+        outcomes = self.tally.outcomes
+        mailboxes = outcomes.total() - outcomes[Outcome.DUPLICATE]
+        good = self.tally.of(Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
+        counted = f"{good:,} of {counted_as(mailboxes, 'mailbox', 'mailboxes')}"
+        are = "is" if good == 1 else "are"
+        match self.status:
+            case ImportStatus.COMPLETE if mailboxes == 1:
+                return "The mailbox is connected."
+            case ImportStatus.COMPLETE:
+                return f"All {mailboxes:,} mailboxes are connected."
+            case ImportStatus.PARTIAL:
+                return f"{counted} {are} connected, {mailboxes - good:,} need care."
+            case ImportStatus.STOPPED:
+                return f"The import was stopped: {counted} {are} connected."
+            case _:
+                return f"The import is stuck: {counted} {are} known to be connected."
 
     def document(self) -> dict[str, object]:
         """Return the answer as plain data, the same for the message and for summary.json."""
@@ -93,10 +142,21 @@ class Answer:
             },
             "counts": {"rows": sum(counts.values()), **counts},
             "causes": [
-                {"outcome": outcome.value, "reason": reason[:_LONGEST_LINE], "rows": rows}
-                for (outcome, reason), rows in self.tally.reasons.most_common(_CAUSES_SENT)
+                {
+                    "code": group.cause.code,
+                    "outcome": group.outcome.value,
+                    "rows": group.rows,
+                    "title": group.cause.title,
+                    "explanation": group.cause.explanation,
+                    "cure": group.cause.cure,
+                    "reason": group.reason[:_LONGEST_REASON],
+                    "firstRows": group.first_rows,
+                }
+                for group in self.tally.groups[:_CAUSES_SENT]
             ],
             "reports": dict(self.reports),
+            "console": dict(self.consoles),
+            **self._link(),
         }
 
 
@@ -137,69 +197,88 @@ def _ascii(text: str) -> str:
     return "".join(char if " " <= char <= "~" else "?" for char in kept)
 
 
+def counted_as(number: int, one: str, many: str) -> str:
+    """Return a number with what it counts."""
+    return f"{number:,} {one if number == 1 else many}"
+
+
+def again(answer: Answer) -> str:
+    """Say how mended rows are sent, where there are some."""
+    is_mendable = any(group.outcome is not Outcome.UNCONFIRMED for group in answer.tally.groups)
+    return _AGAIN if is_mendable else ""
+
+
+def title_of(group: Group) -> str:
+    """Return what a cause is, in the service's words where we do not know better."""
+    if group.cause is UNKNOWN:
+        return one_line(f"{group.cause.title}: {group.reason}")
+    return group.cause.title
+
+
+def rows_of(group: Group) -> str:
+    """Say which rows a cause is about: their number and the first of them."""
+    first = ", ".join(f"{row:,}" for row in group.first_rows)
+    if group.rows == 1:
+        return f"row {first}"
+    more = ", …" if group.rows > len(group.first_rows) else ""
+    return f"{group.rows:,} rows: {first}{more}"
+
+
+def moment(seconds: float) -> str:
+    """Write a time for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def _mail(answer: Answer) -> str:
     paragraphs = [
-        [_line(answer.headline)],
-        [_line(answer.trouble, 500)] if answer.trouble else [],
+        [answer.sentence, f"File: {one_line(answer.imported.upload.name)}"],
+        [one_line(answer.trouble, _LONGEST_TROUBLE)],
         _counted(answer),
         _causes(answer),
-        _rejections(answer),
         _unknown_columns(answer),
-        _places(answer),
+        [*_places(answer)],
     ]
-    return "\n\n".join("\n".join(lines) for lines in paragraphs if lines) + "\n"
+    return "\n\n".join("\n".join(lines) for lines in paragraphs if any(lines)) + "\n"
 
 
 def _counted(answer: Answer) -> list[str]:
     counts = answer.tally.outcomes
-    if not counts:
-        return []
-    width = max(len(f"{count:,}") for count in counts.values())
-    return [f"Of {sum(counts.values()):,} rows"] + [
-        f"  {counts[outcome]:>{width},}  {outcome.replace('_', ' '):<17}  {meaning}"
-        for outcome, meaning in _MEANINGS.items()
+    width = max((len(f"{count:,}") for count in counts.values()), default=0)
+    return [
+        f"{counts[outcome]:>{width},}  {outcome.replace('_', ' ')}: {meaning}"
+        for outcome, meaning in MEANINGS.items()
         if counts[outcome]
     ]
 
 
 def _causes(answer: Answer) -> list[str]:
-    causes = answer.tally.reasons.most_common(_CAUSES_SHOWN)
-    if not causes:
+    groups = answer.tally.groups
+    if not groups:
         return []
-    return ["Why", *(_line(f"  {rows:,} x  {reason}") for (_, reason), rows in causes)]
-
-
-def _rejections(answer: Answer) -> list[str]:
-    rejections = answer.tally.rejections
-    if not rejections:
-        return []
-    more = answer.tally.outcomes[Outcome.REJECTED] - len(rejections)
-    lines = [_line(f"  row {row.row}: {', '.join(row.fields)}") for row in rejections]
-    return ["What is wrong in rejected rows", *lines, *([f"  and {more:,} more"] if more else [])]
+    lines = ["What to do"]
+    for number, group in enumerate(groups[:_CAUSES_SHOWN], 1):
+        lines += [f"{number}. {title_of(group)} ({rows_of(group)})"]
+        lines += [f"   {group.cause.cure}"]
+    more = len(groups) - _CAUSES_SHOWN
+    if more > 0:
+        lines += [f"{counted_as(more, 'more cause is', 'more causes are')} in the report."]
+    return [*lines, *filter(None, [again(answer)])]
 
 
 def _unknown_columns(answer: Answer) -> list[str]:
     columns = answer.imported.unknown_columns
     if not columns:
         return []
-    return [_line(f"Columns that were not used: {', '.join(columns[:_COLUMNS_SHOWN])}")]
+    return [one_line(f"Columns that were not used: {', '.join(columns[:_COLUMNS_SHOWN])}")]
 
 
-def _places(answer: Answer) -> list[str]:
-    upload = answer.imported.upload
-    outcome = answer.reports.get("outcome")
-    each_row = [f"What became of each row: {outcome}"] if outcome else []
-    return [
-        *each_row,
-        f"The file: s3://{upload.bucket}/{_printable(upload.key)}",
-        f"The import: {answer.imported.id}",
-    ]
-
-
-def _line(text: str, longest: int = _LONGEST_LINE) -> str:
-    text = _printable(text)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
+def _places(answer: Answer) -> Iterator[str]:
+    if "page" in answer.consoles:
+        yield f"Report: {answer.consoles['page']}"
+    if "outcome" in answer.reports:
+        yield f"Each row: {answer.reports['outcome']}"
+    if answer.link:
+        yield (
+            f"Report without signing in, until {moment(answer.link.until)} at the latest: "
+            f"{answer.link.url}"
+        )

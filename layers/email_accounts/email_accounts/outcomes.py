@@ -1,18 +1,16 @@
-"""What became of each row, and the counts of it."""
+"""What became of each row."""
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
+from email_accounts.causes import DUPLICATE, UNCONFIRMED, Cause, cause_of, rejection
 from email_accounts.evidence import Standing
 from email_accounts.ledger import Batch, BatchState
 from email_accounts.reading import Accepted, Duplicate, Examined, Rejected
 from email_accounts.reports import Verdict
 
-_REJECTIONS_KEPT = 5
-_REASONS_KEPT = 1000
 _NOT_WORKING = "the service has saved it, but it does not work there"
 _ALREADY_CONNECTED = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
 
@@ -30,32 +28,23 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowOutcome:
-    """One line of outcome.csv; `fields` names those that got a row rejected."""
+    """One line of outcome.csv.
+
+    `reason` is what was said about the row, `causes` what that means: none where all is well,
+    several where several things are wrong with a rejected row. `provider` is the account's.
+    """
 
     row: int
     address: str
     outcome: Outcome
     reason: str
-    fields: tuple[str, ...] = ()
+    provider: str = ""
+    causes: tuple[Cause, ...] = ()
 
-
-@dataclass(slots=True)
-class Tally:
-    """Counts of outcomes and of the causes of failures, and the first rejected rows."""
-
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    reasons: Counter[tuple[Outcome, str]] = field(default_factory=Counter)
-    rejections: list[RowOutcome] = field(default_factory=list)
-
-    def add(self, row: RowOutcome) -> None:
-        """Count one row."""
-        self.outcomes[row.outcome] += 1
-        if row.outcome in (Outcome.FAILED, Outcome.UNCONFIRMED):
-            cause = (row.outcome, row.reason)
-            if cause in self.reasons or len(self.reasons) < _REASONS_KEPT:
-                self.reasons[cause] += 1
-        elif row.outcome is Outcome.REJECTED and len(self.rejections) < _REJECTIONS_KEPT:
-            self.rejections.append(row)
+    @property
+    def what_to_do(self) -> str:
+        """The cures of its causes, or none."""
+        return " ".join(dict.fromkeys(cause.cure for cause in self.causes))
 
 
 def outcomes(
@@ -76,21 +65,30 @@ def outcomes(
     standings: dict[str, Standing] = {}
     for row in examined:
         if isinstance(row, Rejected):
-            reason = " · ".join(
-                f"{problem.field}: {problem.message}. {problem.cure}" for problem in row.problems
-            )
-            fields = tuple(dict.fromkeys(problem.field for problem in row.problems))
-            yield RowOutcome(row.row, row.address, Outcome.REJECTED, reason, fields)
+            reason = "; ".join(f"{problem.field}: {problem.message}" for problem in row.problems)
+            causes = tuple(map(rejection, row.problems))
+            yield RowOutcome(row.row, row.address, Outcome.REJECTED, reason, causes=causes)
         elif isinstance(row, Duplicate):
             reason = f"the same address as in row {row.first_row}"
-            yield RowOutcome(row.row, row.address, Outcome.DUPLICATE, reason)
+            yield RowOutcome(row.row, row.address, Outcome.DUPLICATE, reason, causes=(DUPLICATE,))
         else:
             if batch is None or row.row > batch.range.last_row:
                 batch = next(batches)
                 verdicts = verdicts_of(batch) if batch.report else {}
                 standings = standings_of(batch) if batch.listing else {}
             address = row.address.lower()
-            yield _accepted(row, batch, verdicts.get(address), standings.get(address), trouble)
+            found = _accepted(row, batch, verdicts.get(address), standings.get(address), trouble)
+            yield _explained(found, row.settings)
+
+
+def _explained(found: RowOutcome, settings: tuple[str, ...]) -> RowOutcome:
+    causes: tuple[Cause, ...] = ()
+    if found.outcome is Outcome.FAILED:
+        causes = (cause_of(found.reason, settings),)
+    elif found.outcome is Outcome.UNCONFIRMED:
+        causes = (UNCONFIRMED,)
+    provider = settings[0]
+    return RowOutcome(found.row, found.address, found.outcome, found.reason, provider, causes)
 
 
 def outcome_of(verdict: Verdict | None) -> Outcome:

@@ -85,6 +85,12 @@ class Reports(Protocol):
     def address(self, import_id: str, name: str) -> str:
         """Return the s3:// address of a report."""
 
+    def console(self, import_id: str, name: str) -> str:
+        """Return where the AWS console shows a report."""
+
+    def link(self, import_id: str, name: str, seconds: float) -> str:
+        """Return a link that opens a report without signing in, for so long at most."""
+
     def writer(
         self, import_id: str, name: str, content_type: str
     ) -> AbstractContextManager[TextIO]:
@@ -92,6 +98,13 @@ class Reports(Protocol):
 
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
         """Open a report for reading."""
+
+
+class Originals(Protocol):
+    """Where reports are kept as they came, passwords included."""
+
+    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Keep a report to its last byte, then hand its chunks on."""
 
 
 class Remote(Protocol):

@@ -10,7 +10,7 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from email_accounts.aws.buckets import InboxBucket, ReportsBucket
+from email_accounts.aws.buckets import InboxBucket, OriginalsPrefix, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.aws.services import NotificationTopic, TrackImport, workspace_key
 from email_accounts.delivery import Deliverer
@@ -40,6 +40,8 @@ class Settings:
     state_machine: str
     trusted_report_hosts: frozenset[str]
     retention: float
+    report_link: float
+    keep_original_reports: bool
     policy: Policy
 
     @classmethod
@@ -62,6 +64,8 @@ class Settings:
             state_machine=environment["STATE_MACHINE"],
             trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
             retention=number("RETENTION_DAYS") * _DAY,
+            report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
+            keep_original_reports=environment["KEEP_ORIGINAL_REPORTS"] == "true",
             policy=Policy(
                 batch_size=int(number("BATCH_SIZE")),
                 calls_per_minute=int(number("CALLS_PER_MINUTE")),
@@ -88,6 +92,7 @@ class Parts:
         s3 = self._session.client("s3", config=self._config)
         self._uploads = InboxBucket(s3)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
+        self._originals = OriginalsPrefix(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
             self._session.client("dynamodb", config=self._config),
             settings.ledger_table,
@@ -121,6 +126,7 @@ class Parts:
             self._remotes(),
             self._settings.policy,
             time.time,
+            self._originals if self._settings.keep_original_reports else None,
         )
 
     def deliverer(self) -> Deliverer:
@@ -128,7 +134,14 @@ class Parts:
         topic = NotificationTopic(
             self._session.client("sns", config=self._config), self._settings.notification_topic
         )
-        return Deliverer(self._ledger, self._uploads, self._reports, topic, time.time)
+        return Deliverer(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            topic,
+            time.time,
+            self._settings.report_link,
+        )
 
     def _remotes(self) -> Remotes:
         secrets = self._session.client("secretsmanager", config=self._config)

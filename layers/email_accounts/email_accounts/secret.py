@@ -60,6 +60,10 @@ class Redactor:
         )
         self._inside = re.compile("|".join(map(re.escape, inside))) if inside else None
 
+    def may_be_parted_by(self, character: str) -> bool:
+        """Say whether a secret holds a character at which a text was parted."""
+        return any(character in text for text in self._whole)
+
     def clean(self, text: str) -> str:
         """Return the text with every secret in it replaced by `***`."""
         if text.strip() in self._whole:

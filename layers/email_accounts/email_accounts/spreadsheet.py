@@ -1,19 +1,32 @@
 """CSV files we write are opened in spreadsheets, which take some texts for formulas."""
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+import re
+
+from email_accounts.plain import visible
+
 _MARK = "'"
+_STARTS = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(rf"['\s]*{_STARTS}|'*[\t\r]")
+_FORMULA_WITHIN = re.compile(rf"([;\t\r\n]\s*\"?)(?={_STARTS})")
 
 
 def no_formula(text: str) -> str:
     """Mark a text that a spreadsheet would take for a formula."""
-    return _MARK + text if _is_read_as_formula(text) else text
+    return _MARK + text if _FORMULA.match(text) else text
 
 
 def unmarked(text: str) -> str:
     """Return the text that `no_formula` was given."""
-    return text.removeprefix(_MARK) if _is_read_as_formula(text) else text
+    return text.removeprefix(_MARK) if _FORMULA.match(text) else text
 
 
-def _is_read_as_formula(text: str) -> bool:
-    """Say so of marked texts too, so that marking can be undone."""
-    return text.lstrip(_MARK).startswith(_FORMULA_STARTS)
+def harmless(text: str) -> str:
+    """Return a text from outside as a cell that people read.
+
+    Where semicolons part columns, Excel takes the quotes of a cell for text: what stands behind
+    a semicolon or a line break in it would be a cell of its own, so that is marked as well.
+    Invisible characters, which can turn the direction of a text, become question marks.
+    """
+    if text[:1].isalnum() and ";" not in text and text.isprintable():
+        return text
+    return no_formula(_FORMULA_WITHIN.sub(rf"\1{_MARK}", visible(text, keep="\r\n")))

@@ -22,7 +22,7 @@ from email_accounts.evidence import Standing, evidence_name, read_evidence, writ
 from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger
 from email_accounts.listing import AccountList
 from email_accounts.pacing import SAFE_MARGIN, PacedRemote, rest
-from email_accounts.ports import Clock, Policy, Remotes, Reports, Step, Uploads
+from email_accounts.ports import Clock, Originals, Policy, Remotes, Reports, Step, Uploads
 from email_accounts.reports import copy_without_secrets, report_name
 from email_accounts.secret import Redactor
 from email_accounts.submission import ANSWER_LOST, MOST_UNCONFIRMED, UPLOAD_DELETED
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
-    """Looks at the batches of an import."""
+    """Looks at the batches of an import; `originals` keeps reports as they came, if wanted."""
 
     ledger: Ledger
     uploads: Uploads
@@ -56,6 +56,7 @@ class Tracker:
     remotes: Remotes
     policy: Policy
     now: Clock
+    originals: Originals | None = None
 
     def look(self, import_id: str, time_left: Callable[[], float]) -> Step:
         """Look at every batch that is due, fetch the reports that are ready, and decide.
@@ -195,11 +196,14 @@ class Tracker:
         accounts = reader.accounts_of(batch.range)
         redactor = Redactor(secret for account in accounts for secret in account.secrets)
         addresses = {account.smtp.address.lower() for account in accounts}
+        name = report_name(batch.number)
         try:
             with (
                 self.remotes(imported.upload.workspace).report(link) as chunks,
-                self.reports.writer(imported.id, report_name(batch.number), "text/csv") as copy,
+                self.reports.writer(imported.id, name, "text/csv") as copy,
             ):
+                if self.originals:
+                    chunks = self.originals.keep(imported.id, name, chunks)  # noqa: PLW2901  the same ones
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
             missed = batch.reports_missed + 1

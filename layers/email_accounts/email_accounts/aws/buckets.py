@@ -2,9 +2,10 @@
 
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 _PART = 8 << 20
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
+
+
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+_CONSOLE = "console.aws.amazon.com"
 
 
 class InboxBucket:
@@ -114,6 +119,24 @@ class ReportsBucket:
         """Return the s3:// address of a report."""
         return f"s3://{self._bucket}/{self._key(import_id, name)}"
 
+    def console(self, import_id: str, name: str) -> str:
+        """Return where the AWS console shows a report."""
+        region = self._client.meta.region_name
+        host = _CONSOLES.get(self._client.meta.partition, _CONSOLE)
+        key = quote(self._key(import_id, name), safe="")
+        return (
+            f"https://{region}.{host}/s3/object/{self._bucket}"
+            f"?region={region}&bucketType=general&prefix={key}"
+        )
+
+    def link(self, import_id: str, name: str, seconds: float) -> str:
+        """Return a link that opens a report without signing in, for so long at most."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": self._key(import_id, name)},
+            ExpiresIn=int(seconds),
+        )
+
     @contextmanager
     def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
         """Open a report for writing.
@@ -143,6 +166,30 @@ class ReportsBucket:
 
     def _key(self, import_id: str, name: str) -> str:
         return f"{self._folder}/{import_id}/{name}"
+
+
+class OriginalsPrefix:
+    """Keeps reports as they came under `originals/<import id>/`."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        """Use a bucket; nothing is called yet."""
+        self._client = client
+        self._bucket = bucket
+
+    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Generator[bytes]:
+        """Keep a report to its last byte, then hand its chunks on."""
+        with tempfile.TemporaryFile() as file:
+            file.writelines(chunks)
+            file.seek(0)
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=f"originals/{import_id}/{name}",
+                Body=file,
+                ContentType="application/octet-stream",
+            )
+            file.seek(0)
+            while chunk := file.read(_BUFFER):
+                yield chunk
 
 
 def _translated(error: ClientError) -> Exception:

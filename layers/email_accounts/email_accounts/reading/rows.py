@@ -97,6 +97,11 @@ class Accepted(NamedTuple):
         """Make the account of this row."""
         return account_of(self.reader.values(self.cells))
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The values of SETTINGS, without an account being made."""
+        return self.reader.settings_in(self.cells, self.address)
+
 
 class Rejected(NamedTuple):
     """A row that is no account, with every reason why; its address where it has one."""
@@ -248,6 +253,11 @@ class RowReader:
         settings, personal = self._read(cells)
         both = (*personal, *settings.values)
         return [both[at] for at in _ORDER]
+
+    def settings_in(self, cells: list[str], address: str) -> tuple[str, ...]:
+        """Return the settings of a row with this address, normalised, in the order of SETTINGS."""
+        whole = cells + self._blanks[len(cells) :]
+        return self.settings(self._shared(whole), address).values
 
     def _read(self, cells: list[str]) -> tuple[_Settings, tuple[str, ...]]:
         """Return the settings, and the values of _PERSONAL_FIELDS."""

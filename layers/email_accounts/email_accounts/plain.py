@@ -1,0 +1,24 @@
+"""Texts from outside, made fit to stand in a line that a person reads."""
+
+_LONGEST_LINE = 160
+
+
+def one_line(text: str, longest: int = _LONGEST_LINE) -> str:
+    """Return a text without invisible characters, cut to so many characters."""
+    text = visible(text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def visible(text: str, keep: str = "") -> str:
+    """Return a text without invisible characters but those to be kept.
+
+    Line breaks become blanks; what could turn the direction of a text, steer a terminal or not
+    be seen becomes a question mark.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in keep else _instead(char) for char in text)
+
+
+def _instead(char: str) -> str:
+    return " " if char.isspace() else "?"

@@ -1,0 +1,167 @@
+"""What mail servers, their clients and the service have been seen to say, and what it means."""
+
+import re
+
+import pytest
+
+from email_accounts.account import FIELDS, Problem, problem_with
+from email_accounts.causes import ROW_UNREADABLE, Cause, cause_of, rejection
+
+GOOGLE = ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ssl")
+MICROSOFT = ("o365", "smtp.office365.com", "587", "tls", "outlook.office365.com", "993", "ssl")
+YAHOO = ("yahoo", "smtp.mail.yahoo.com", "465", "ssl", "imap.mail.yahoo.com", "993", "ssl")
+ZOHO = ("zoho", "smtp.zoho.com", "465", "ssl", "imap.zoho.com", "993", "ssl")
+YANDEX = ("yandex", "smtp.yandex.com", "465", "ssl", "imap.yandex.com", "993", "ssl")
+GODADDY = ("godaddy", "smtpout.secureserver.net", "465", "ssl", "imap.secureserver.net", "993", "")
+SENDGRID = ("sendgrid", "smtp.sendgrid.net", "587", "tls", "imap.reach.example", "993", "ssl")
+OTHER = ("other", "mail.reach.example", "465", "ssl", "mail.reach.example", "993", "ssl")
+OTHER_AT_GOOGLE = ("other", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ssl")
+OTHER_AT_ZOHO = ("other", "smtppro.zoho.eu", "465", "ssl", "imappro.zoho.eu", "993", "ssl")
+MISMATCHED = ("other", "mail.reach.example", "587", "ssl", "mail.reach.example", "993", "ssl")
+UNKNOWN_SETTINGS: tuple[str, ...] = ()
+
+SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
+    "google_app_password": [
+        (GOOGLE, "535-5.7.8 Username and Password not accepted. For more information, go to"),
+        (GOOGLE, "Invalid login: 534-5.7.9 Application-specific password required."),
+        (GOOGLE, "[ALERT] Application-specific password required: support.google.com 185833"),
+        (GOOGLE, "3 NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)"),
+        (GOOGLE, "AuthenticationError: EAUTH InvalidSecondFactor"),
+        (OTHER_AT_GOOGLE, "535 5.7.8 Username and Password not accepted"),
+    ],
+    "microsoft_sign_in": [
+        (
+            MICROSOFT,
+            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled",
+        ),
+        (MICROSOFT, "550 5.7.30 Basic authentication is not supported for Client Submission"),
+        (MICROSOFT, "535 5.7.3 Authentication unsuccessful [AM0PR01CA0094.eurprd01.prod]"),
+        (MICROSOFT, "A1 NO AUTHENTICATE failed."),
+        (MICROSOFT, "A01 NO LOGIN failed."),
+        (OTHER, "535 5.7.139 basic authentication is disabled"),
+        (UNKNOWN_SETTINGS, "NO Logon failure: BasicAuthBlocked"),
+    ],
+    "yahoo_app_password": [(YAHOO, "NO [AUTHENTICATIONFAILED] LOGIN Invalid credentials")],
+    "zoho_app_password": [
+        (ZOHO, "535 Authentication Failed"),
+        (ZOHO, "NO [ALERT] Invalid credentials(Failure)"),
+        (OTHER_AT_ZOHO, "535 Authentication Failed"),
+    ],
+    "yandex_app_password": [(YANDEX, "535 5.7.8 Error: authentication failed: Invalid user")],
+    "app_password": [(OTHER, "Please use an app password instead of your regular password")],
+    "sendgrid_key": [(SENDGRID, "535 Authentication failed: Bad username / password")],
+    "wrong_password": [
+        (OTHER, "Sign-in refused: 535 5.7.8 Username and Password not accepted"),
+        (GODADDY, "535 Authentication Failed for robin@reach.example"),
+        (OTHER, "Invalid login"),
+        (OTHER, "wrong user name or password"),
+        (OTHER, "The password is incorrect"),
+        (OTHER, "Unauthorized"),
+        (UNKNOWN_SETTINGS, "535 authentication failed"),
+    ],
+    "sign_in_held": [
+        (GOOGLE, "534-5.7.14 Please log in via your web browser and then try again."),
+        (GOOGLE, "NO [WEBALERT] Web login required."),
+    ],
+    "imap_off": [
+        (GOOGLE, "NO [ALERT] Your account is not enabled for IMAP use."),
+        (OTHER, "IMAP access is switched off for this mailbox: NO [ALERT] IMAP access is disabled"),
+        (ZOHO, "You are yet to enable IMAP for your account. Please contact your administrator"),
+        (YANDEX, "NO [AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled"),
+        (YANDEX, "535 5.7.8 This user does not have access rights to this service"),
+    ],
+    "mailbox_locked": [
+        (OTHER, "535 5.7.1 Account is locked"),
+        (OTHER, "NO user has been suspended"),
+        (OTHER, "IMAP error: account disabled"),
+    ],
+    "too_many_attempts": [
+        (GOOGLE, "454 4.7.0 Too many login attempts, please try again later."),
+        (YAHOO, "535 5.7.0 (#AUTH005) Too many bad auth attempts."),
+        (OTHER, "421 4.7.0 Try again later, closing connection."),
+        (OTHER, "Maximum number of connections from user+IP exceeded"),
+        (OTHER, "account temporarily locked"),
+    ],
+    "host_not_found": [
+        (OTHER, "getaddrinfo ENOTFOUND smpt.reach.example"),
+        (OTHER, "queryA EAI_AGAIN mail.reach.example"),
+        (OTHER, "[Errno -2] Name or service not known"),
+        (OTHER, "The host mail.reach.example could not be resolved"),
+        (MISMATCHED, "Unknown host"),
+    ],
+    "encryption_and_port": [
+        (OTHER, "ssl3_get_record:wrong version number"),
+        (OTHER, "530 5.7.0 Must issue a STARTTLS command first"),
+        (OTHER, "Greeting never received"),
+        (MISMATCHED, "No answer from the SMTP server mail.reach.example:587: connection timed out"),
+        (MISMATCHED, "connect ETIMEDOUT 203.0.113.9:587"),
+        (MISMATCHED, "Unexpected socket close: unexpected end of file"),
+    ],
+    "certificate": [
+        (OTHER, "self signed certificate in certificate chain"),
+        (OTHER, "Hostname/IP does not match certificate's altnames"),
+        (OTHER, "certificate has expired"),
+    ],
+    "no_answer": [
+        (OTHER, "No answer from the SMTP server mail.reach.example:465: connection timed out"),
+        (OTHER, "connect ECONNREFUSED 203.0.113.9:465"),
+        (OTHER, "Connection refused"),
+        (OTHER, "timeout"),
+        (OTHER, "Failed to connect"),
+        (GOOGLE, "socket hang up"),
+    ],
+    "plan_limit": [
+        (OTHER, "Email account limit reached for your current plan"),
+        (GOOGLE, "You have reached the limit of your plan. Upgrade to add more."),
+        (GOOGLE, "the service refused the request: Your subscription has expired (HTTP 402)"),
+        (OTHER, "Limit exceeded: you cannot add more email accounts"),
+    ],
+    "request_refused": [(OTHER, "the service refused the request: 0.smtpPort: no (HTTP 400)")],
+    "not_sent": [(OTHER, "not sent: the service refused the API key: Unauthorized (HTTP 401)")],
+    "unknown": [
+        (OTHER, "Something went wrong"),
+        (GOOGLE, "the service gave no reason"),
+        (OTHER, "Error 1535"),
+        (OTHER, ""),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "settings", "reason"),
+    [(code, *one) for code, all_of_it in SAID.items() for one in all_of_it],
+)
+def test_what_was_said_is_understood(code: str, settings: tuple[str, ...], reason: str) -> None:
+    """By its words, by the provider, and by whether encryption and port match."""
+    assert cause_of(reason, settings).code == code
+    assert cause_of(reason.upper(), settings).code == code
+
+
+def every_cause() -> list[Cause]:
+    """Return the causes of the table and of rejections."""
+    found = [
+        cause_of(reason, settings) for all_of_it in SAID.values() for settings, reason in all_of_it
+    ]
+    return [*dict.fromkeys([*found, *(rejection(problem_with(field)) for field in FIELDS)])]
+
+
+@pytest.mark.parametrize("cause", every_cause(), ids=lambda cause: cause.title)
+def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
+    """A title fits on a phone; a cure is a sentence; codes are for machines."""
+    assert re.fullmatch(r"[a-z_]+", cause.code)
+    assert 0 < len(cause.title) <= 80
+    assert cause.cure.endswith(".")
+    assert len(cause.cure) <= 260
+
+
+def test_unreadable_rows_have_one_cause() -> None:
+    """Whatever is said about each, they are counted together."""
+    one = Problem("unreadable", "row_unreadable", "it goes on over 12 lines", "Mend the row.")
+    other = Problem("unreadable", "row_unreadable", "it goes on over 13 lines", "Mend the row.")
+    assert rejection(one) is rejection(other) is ROW_UNREADABLE
+
+
+def test_a_long_text_is_searched_quickly() -> None:
+    """What comes from outside cannot make a pattern run for ever."""
+    assert cause_of("imap plan limit host " * 200, OTHER).code == "plan_limit"
+    assert cause_of("imap user host not " * 5000, OTHER).code in ("unknown", "host_not_found")

@@ -1,0 +1,167 @@
+"""The page as a text: what is in it, and what never is."""
+
+import base64
+import hashlib
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from email_accounts.causes import WRONG_PASSWORD
+from email_accounts.outcomes import Outcome, RowOutcome
+from email_accounts.page import page
+from email_accounts.tally import Tally
+from tests import answers
+from tests.files import PASSWORD
+
+KINDS = (
+    answers.clean,
+    answers.sample,
+    answers.refused,
+    answers.stopped,
+    answers.stuck,
+    answers.hostile,
+)
+
+
+class Page(HTMLParser):
+    """A page taken apart: its texts, its elements, and what its policy allows."""
+
+    def __init__(self, html: str) -> None:
+        """Read a page."""
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(html)
+        self.close()
+        self.text = " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note an element."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note a text."""
+        self.texts.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        """Return the values of an attribute wherever it stands."""
+        return [
+            value or "" for _, found in self.elements for key, value in found.items() if key == name
+        ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_page_needs_nothing_from_elsewhere(kind: answers.Kind) -> None:
+    """No element loads anything, no handler runs, links lead to https only."""
+    shown = Page(answers.told(kind).page)
+    assert not {"img", "iframe", "object", "link", "base", "form"} & {
+        tag for tag, _ in shown.elements
+    }
+    assert shown.attributes("src") == []
+    assert shown.attributes("style") == []
+    assert not [key for _, found in shown.elements for key in found if key.startswith("on")]
+    assert all(re.match("https://|#cause-[0-9]", link) for link in shown.attributes("href"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_policy_of_a_page_allows_its_own_style_and_script_alone(kind: answers.Kind) -> None:
+    """By their hashes; nothing else is loaded or run, whoever wrote it."""
+    html = answers.told(kind).page
+    (policy,) = (
+        found["content"] or ""
+        for _, found in Page(html).elements
+        if found.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    own = re.findall("<(?:style|script)>(.*?)</(?:style|script)>", html, re.DOTALL)
+    assert own
+    for text in own:
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        (answers.clean, "All 40 mailboxes are connected."),
+        (answers.sample, "234 of 245 mailboxes are connected, 11 need care."),
+        (answers.refused, "Nothing was imported: the file cannot be used."),
+        (answers.stopped, "The import was stopped: 0 of 40 mailboxes are connected."),
+        (answers.stuck, "The import is stuck: 20 of 40 mailboxes are known to be connected."),
+    ],
+)
+def test_a_page_begins_with_how_it_ended(kind: answers.Kind, said: str) -> None:
+    """One sentence, before everything else but the file's name."""
+    html = answers.told(kind).page
+    assert f"<h1>{said}</h1>" in html
+
+
+def test_a_page_has_every_cause_with_its_cure_and_every_row_that_needs_care() -> None:
+    """In the service's words and in ours, and where the rest is."""
+    shown = Page(answers.told(answers.sample).page).text
+    for text in (
+        "Google wants an app password",
+        "make an app password (16 letters) at https://myaccount.google.com/apppasswords",
+        "In its words: Sign-in refused: 535 5.7.8 Username and Password not accepted",
+        "2 rows: 22, 79",
+        "remy.south21@south.example",
+        "Google Workspace 78 of 80",
+        "getsouth.example 56 of 60",
+        "outcome.csv s3://reports/imports/",
+        "s3://inbox/uploads/accounts.csv",
+    ):
+        assert text in shown
+
+
+def test_a_page_of_a_clean_import_asks_for_nothing() -> None:
+    """No causes, no rows, no script."""
+    shown = Page(answers.told(answers.clean).page)
+    assert "What to do" not in shown.text
+    assert {"table", "script"} & {tag for tag, _ in shown.elements} == set()
+
+
+def test_no_text_from_outside_is_markup_in_a_page() -> None:
+    """Scripts, closed elements, templates and invisible characters are shown as what they are."""
+    html = answers.told(answers.hostile).page
+    shown = Page(html)
+    assert [tag for tag, _ in shown.elements].count("script") == 1
+    assert "<script>document.title='run'</script>" in shown.text
+    assert "{{ 7 * 7 }}{% raw %}--><!--;=1+1 =2+2" in shown.text
+    assert "?moc.live? ??" in shown.text
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]", html)
+    assert "x" * 1000 not in html
+    assert PASSWORD not in html
+
+
+def test_a_page_does_not_grow_with_the_file() -> None:
+    """It holds the first rows that need care, and says how many more there are."""
+    small, large = (page(answers.large(rows)) for rows in (20_000, 60_000))
+    assert Page(small).text.count("robin.stone") == 500
+    assert len(large) - len(small) < 5_000
+    assert "These are the first 500; 500 more stand in outcome.csv." in Page(small).text
+    assert "and others in outcome.csv" in Page(large).text
+
+
+def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
+    """One row among many is one of them all the same; a bar is never longer than itself."""
+    tally = Tally()
+    for number in range(2, 5_000):
+        tally.add(RowOutcome(number, "a@b.example", Outcome.CONNECTED, ""))
+    tally.add(RowOutcome(5_000, "a@b.example", Outcome.FAILED, "", causes=(WRONG_PASSWORD,)))
+    html = page(answers.answer(tally))
+    header = html[: html.index("</header>")]
+    widths = [float(width) for width in re.findall('<rect.* width="([0-9.]+)"', header)]
+    assert min(widths) > 0.5
+    assert sum(widths) == pytest.approx(100, abs=0.01)
+    assert "99%" in Page(header).text
+    assert "&lt;1%" in header
+
+
+def test_who_writes_no_page_does_not_pay_for_one() -> None:
+    """Jinja2 is imported where a page is written, not where a function starts."""
+    code = "import sys, email_accounts.runtime; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
