@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("naps")
 
 NAME = "reports.example"
 LINK = f"https://{NAME}/report.csv?signed=1"
+BARE, BARE_6 = "93.184.216.35", "2606:2800:21f:cb07:6820:80da:af6b:8b2d"
 PUBLIC, PUBLIC_6 = "93.184.216.34", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"
 
 
@@ -72,9 +73,9 @@ class World:
 
 @pytest.fixture
 def world(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Let every address lead to a server that can prove to be `NAME`."""
+    """Let every address lead to a server that can prove to be `NAME` or `BARE`, not `PUBLIC`."""
     world = World()
-    certificate = speak_tls(service, tmp_path, NAME, PUBLIC)
+    certificate = speak_tls(service, tmp_path, NAME, BARE, BARE_6)
 
     def call(address: tuple[str, int], timeout: float, **_: object) -> socket.socket:
         world.called.append(address)
@@ -105,7 +106,8 @@ def test_a_link_to_a_public_address_is_fetched(world: World, service: Service) -
     [
         (f"https://{NAME}:8443/x", (PUBLIC, 8443), f"{NAME}:8443"),
         (f"HTTPS://{NAME.upper()}/x", (PUBLIC, 443), NAME),
-        (f"https://{PUBLIC}/x", (PUBLIC, 443), PUBLIC),
+        (f"https://{BARE}/x", (BARE, 443), BARE),
+        (f"https://[{BARE_6}]/x", (BARE_6, 443), f"[{BARE_6}]"),
         (f"https://{NAME}/a b?c=d é#part", (PUBLIC, 443), NAME),
     ],
 )
@@ -113,7 +115,7 @@ def test_every_spelling_of_a_good_link_is_fetched(
     world: World, service: Service, link: str, called: tuple[str, int], host: str
 ) -> None:
     """Ports, capitals, bare public addresses, blanks and letters of any script."""
-    world.names.update({NAME: [[PUBLIC]], PUBLIC: [[PUBLIC]]})
+    world.names.update({NAME: [[PUBLIC]], BARE: [[BARE]], BARE_6: [[BARE_6]]})
     service.answers.append(said(200, b"found"))
     assert fetch(link) == b"found"
     assert world.called == [called]
@@ -146,10 +148,10 @@ def test_a_redirect_is_judged_and_resolved_for_itself(world: World, service: Ser
     assert world.called == [(PUBLIC, 443)]
 
 
-@pytest.mark.parametrize("link", [f"http://{NAME}/x", f"http://{PUBLIC}/x"])
+@pytest.mark.parametrize("link", [f"http://{NAME}/x", f"http://{BARE}/x"])
 def test_a_redirect_away_from_https_is_refused(world: World, service: Service, link: str) -> None:
     """What began encrypted does not go on in the open."""
-    world.names.update({NAME: [[PUBLIC]], PUBLIC: [[PUBLIC]]})
+    world.names.update({NAME: [[PUBLIC]], BARE: [[BARE]]})
     service.answers.append(said(302, b"", location=link))
     with pytest.raises(ReportUnavailableError, match="not https"):
         fetch(LINK)
@@ -159,9 +161,19 @@ def test_a_redirect_away_from_https_is_refused(world: World, service: Service, l
 def test_a_server_that_cannot_prove_its_name_is_not_asked(world: World, service: Service) -> None:
     """A certificate for another name ends it before the link has been sent."""
     world.names["other.example"] = [[PUBLIC]]
+    service.answers.extend([said(200, b"found")] * 2)
     with pytest.raises(ReportUnavailableError, match="not answered"):
         fetch("https://other.example/report.csv?signed=1")
     assert service.calls == []
+
+
+def test_a_link_with_a_user_name_is_refused(world: World) -> None:
+    """What stands before an @ has misled many a reader of addresses, and is not sent on."""
+    world.names[NAME] = [[PUBLIC]]
+    with pytest.raises(ReportUnavailableError, match="user name") as caught:
+        fetch(f"https://user:hidden@{NAME}/x")
+    assert "hidden" not in str(caught.value)
+    assert world.called == []
 
 
 # Where no link leads
@@ -429,9 +441,21 @@ def test_a_report_server_that_does_not_answer(
 ) -> None:
     """No answer is no report, after a second attempt."""
     monkeypatch.setattr("email_accounts.egress._READ_TIMEOUT", 0.05)
+    began = time.monotonic()
     with pytest.raises(ReportUnavailableError, match="not answered"):
         from_service(service, fault, fault)
     assert len(service.calls) == 2
+    assert time.monotonic() - began < 2
+
+
+def test_nobody_is_asked_when_the_time_is_over(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redirects and attempts that used all the time up are followed by no other."""
+    monkeypatch.setattr("email_accounts.egress.SECONDS", 0)
+    with pytest.raises(ReportUnavailableError, match="too long"):
+        from_service(service, said(200, b"x"))
+    assert service.calls == []
 
 
 def endless(handler: Handler) -> None:

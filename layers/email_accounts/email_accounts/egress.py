@@ -130,7 +130,7 @@ def _resolved(host: str, port: int) -> list[str]:
 
 def _is_public(address: str) -> bool:
     ip = ip_address(address)
-    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or ip.sixtofour or ip.teredo):
+    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or ip.sixtofour):
         return False
     return ip.is_global and not ip.is_multicast
 
