@@ -1,4 +1,4 @@
-"""Starts the emulator and closes the two of its gaps that matter here.
+"""Starts the emulator and closes the three of its gaps that matter here.
 
 Mail: MiniStack takes mail subscriptions of a topic and logs what it would send. Here every such
 mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would get it.
@@ -6,12 +6,16 @@ mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would 
 Transport: requests reach it over plain HTTP, which never leaves this computer. Policies that
 demand TLS see TLS, so that they can be deployed as they are and hold for everything else.
 
+Roles: `aws:PrincipalArn` is that of a session with MiniStack, that of its role on AWS. Here it is
+as on AWS, so that a policy can name the roles it is about.
+
     python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
 
 Runs in the emulator's own environment; its settings reach it as environment variables.
 """
 
 import importlib.metadata
+import re
 import sys
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -19,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
+from ministack.core import iam_evaluator
 from ministack.services import sns
 
 VERSION = "1.5.33"
@@ -35,6 +40,7 @@ def main() -> None:
     mail.mkdir(parents=True, exist_ok=True)
     _send_mail_to_files(mail)
     _count_loopback_as_tls()
+    _name_roles_not_sessions()
     app.main()
 
 
@@ -71,6 +77,19 @@ def _send_mail_to_files(folder: Path) -> None:
 def _count_loopback_as_tls() -> None:
     pin = app.pin_request_origin
     app.pin_request_origin = lambda address, _secure: pin(address, True)  # noqa: FBT003
+
+
+def _name_roles_not_sessions() -> None:
+    resolve = iam_evaluator._resolve_condition_key  # noqa: SLF001 - the emulator offers no other place
+    session = re.compile(r"(arn:[^:]+):sts::(\d+):assumed-role/([^/]+)/.+")
+
+    def resolved(key: str, context: Any) -> Any:  # noqa: ANN401 - as it came
+        value = resolve(key, context)
+        if key.lower() == "aws:principalarn" and (found := session.fullmatch(value or "")):
+            return f"{found[1]}:iam::{found[2]}:role/{found[3]}"
+        return value
+
+    iam_evaluator._resolve_condition_key = resolved  # noqa: SLF001
 
 
 def _letter(

@@ -3,7 +3,8 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ OUTPUTS = {
     "TrackImportStateMachineArn",
     "LedgerTableName",
     "UploadQueueUrl",
+    "UploaderPolicyArn",
     "DeadLetterQueueUrl",
 }
 RESOURCES: dict[str, Any] = template()["Resources"]
@@ -131,10 +133,9 @@ def test_a_function_has_a_role_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_a_log_that_ends(name: str) -> None:
-    """Each function writes to a log group of the template, which forgets after some days."""
+def test_a_function_has_a_log(name: str) -> None:
+    """Each function writes to a log group of the template."""
     group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
-    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "RetentionDays"}
     handler = FUNCTIONS[name]["Handler"].partition(".")[0]
     log = RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"]
     assert log.endswith(f"-{handler}")
@@ -143,7 +144,7 @@ def test_a_function_has_a_log_that_ends(name: str) -> None:
 @pytest.mark.parametrize("name", of_type("AWS::Logs::LogGroup"))
 def test_every_log_ends(name: str) -> None:
     """No log group keeps for ever."""
-    assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "RetentionDays"}
+    assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
 # Permissions
@@ -162,7 +163,7 @@ def test_a_wildcard_has_a_reason() -> None:
     """Where a statement is for all resources, a comment beside it says why."""
     lines = TEMPLATE.read_text("utf-8").splitlines()
     everything = [line for line in lines if re.search(r"""Resource: \[?["']?\*["']?""", line)]
-    assert everything
+    assert len(everything) > 3
     for line in everything:
         assert re.search(r"#\s+\S+ \S+ \S+", line), line
 
@@ -240,16 +241,187 @@ def test_a_bucket_is_private_versioned_encrypted_and_forgets(name: str) -> None:
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert bucket["BucketEncryption"]
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert any(rule.get("ExpirationInDays") == {"Ref": "RetentionDays"} for rule in rules)
-    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    objects, markers = bucket["LifecycleConfiguration"]["Rules"]
+    assert objects["Status"] == markers["Status"] == "Enabled"
+    what = {"InboxBucket": "Upload", "ReportsBucket": "Report"}[name]
+    assert objects["ExpirationInDays"] == {"Ref": f"{what}RetentionDays"}
+    assert objects["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert markers["ExpiredObjectDeleteMarker"] is True
+    assert "Prefix" not in objects | markers
+    assert "Filter" not in objects | markers
 
 
-@pytest.mark.parametrize("name", ["InboxBucket", "ReportsBucket", "LedgerTable", "ApiKeySecret"])
+def test_an_upload_outlives_its_import() -> None:
+    """An import reads its upload to the end, even when the file has been dropped again since."""
+    longest = state_machine()["TimeoutSeconds"] / 86_400
+    rule = RESOURCES["InboxBucket"]["Properties"]["LifecycleConfiguration"]["Rules"][0]
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] > longest
+    for what in ("Upload", "Report"):
+        assert template()["Parameters"][f"{what}RetentionDays"]["MinValue"] > longest
+
+
+def test_passwords_are_kept_a_week_unless_asked_otherwise() -> None:
+    """What is dropped holds passwords: it goes first."""
+    parameters = template()["Parameters"]
+    days = {name: one["Default"] for name, one in parameters.items() if "RetentionDays" in name}
+    assert days == {"UploadRetentionDays": 7, "ReportRetentionDays": 90, "LogRetentionDays": 30}
+
+
+@pytest.mark.parametrize(
+    "name", ["DataKey", "InboxBucket", "ReportsBucket", "LedgerTable", "ApiKeySecret"]
+)
 def test_what_holds_data_outlives_the_stack(name: str) -> None:
     """Deleting or changing the stack deletes no data."""
     resource = RESOURCES[name]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_ledger_can_be_restored() -> None:
+    """What has been sent already can be learned again after an accident."""
+    point_in_time = RESOURCES["LedgerTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    assert point_in_time == {"PointInTimeRecoveryEnabled": True}
+
+
+# The key
+
+KEY_ARN = {"Fn::GetAtt": "DataKey.Arn"}
+ENCRYPTED_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "AWS::S3::Bucket": lambda one: one["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
+        "ServerSideEncryptionByDefault"
+    ]["KMSMasterKeyID"],
+    "AWS::DynamoDB::Table": lambda one: one["SSESpecification"]["KMSMasterKeyId"],
+    "AWS::SQS::Queue": lambda one: one["KmsMasterKeyId"],
+    "AWS::SNS::Topic": lambda one: one["KmsMasterKeyId"],
+    "AWS::Logs::LogGroup": lambda one: one["KmsKeyId"],
+    "AWS::SecretsManager::Secret": lambda one: one["KmsKeyId"],
+    "AWS::Serverless::Function": lambda _: template()["Globals"]["Function"]["KmsKeyArn"],
+}
+"""Where each kind of resource that keeps data names its key."""
+KEEPS_NOTHING = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::Events::Rule",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Role",
+    "AWS::KMS::Alias",
+    "AWS::KMS::Key",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+    # It keeps its code, which is public.
+    "AWS::Serverless::LayerVersion",
+    # Its histories hold names of files and of imports, encrypted by AWS's own key.
+    "AWS::Serverless::StateMachine",
+}
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_what_keeps_data_is_encrypted_with_the_one_key(name: str) -> None:
+    """Every resource is encrypted with the stack's key, or known to keep nothing."""
+    kind = RESOURCES[name]["Type"]
+    if kind not in KEEPS_NOTHING:
+        assert ENCRYPTED_BY[kind](RESOURCES[name]["Properties"]) == KEY_ARN
+
+
+def test_the_key_is_changed_every_year() -> None:
+    """AWS makes new material for the key, and keeps the old to read what is old."""
+    assert RESOURCES["DataKey"]["Properties"]["EnableKeyRotation"] is True
+
+
+def test_the_key_is_for_the_account_its_rules_alarms_and_logs() -> None:
+    """Nobody else is named by the key, and nobody but the account may manage it."""
+    policy = RESOURCES["DataKey"]["Properties"]["KeyPolicy"]["Statement"]
+    account, senders, logs = policy
+    assert account["Principal"]["AWS"]["Fn::Sub"].endswith("${AWS::AccountId}:root")
+    assert senders["Principal"] == {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]}
+    assert set(senders["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert logs["Principal"]["Service"]["Fn::Sub"] == "logs.${AWS::Region}.amazonaws.com"
+    assert not any(re.search("Put|Delete|Schedule|Disable|Grant", one) for one in logs["Action"])
+    patterns = logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+    for group in of_type("AWS::Logs::LogGroup").values():
+        name = filled(group["LogGroupName"])
+        assert any(fnmatch(name, filled(one).partition("log-group:")[2]) for one in patterns), name
+        assert not any(fnmatch("/aws/lambda/other", filled(one)) for one in patterns)
+
+
+def filled(value: Mapping[str, str]) -> str:
+    """Return a text with the name of a stack filled in."""
+    return value["Fn::Sub"].replace("${AWS::StackName}", "stack")
+
+
+@pytest.mark.parametrize("role", [name for name in ROLES if name != "TrackImportRole"])
+def test_a_role_uses_the_key_through_the_services_it_uses(role: str) -> None:
+    """Those whose data is encrypted with the key, and Lambda, which keeps the environment."""
+    statements = {one["Sid"]: one for one in statements_of(ROLES[role])}
+    key = statements.pop("UseTheKeyThroughServices")
+    used = {
+        action.partition(":")[0]
+        for statement in statements.values()
+        for action in listed(statement["Action"])
+    }
+    through = [one["Fn::Sub"] for one in key["Condition"]["StringEquals"]["kms:ViaService"]]
+    assert key["Resource"] == KEY_ARN
+    assert set(key["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert in_order(through) == in_order(
+        f"{service}.${{AWS::Region}}.amazonaws.com"
+        for service in {*used, "lambda"} - {"logs", "states", "xray"}
+    )
+
+
+# Who may come near
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy_kind", "names"),
+    [
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "Bucket"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues"),
+        ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "Topics"),
+    ],
+)
+def test_nothing_is_reached_without_tls(kind: str, policy_kind: str, names: str) -> None:
+    """Buckets, queues and the topic refuse whoever comes unencrypted."""
+    guarded = []
+    for policy in of_type(policy_kind).values():
+        statements = {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
+        tls = statements["TlsOnly"]
+        assert (tls["Effect"], tls["Principal"]) == ("Deny", "*")
+        assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert tls["Action"] in {"s3:*", "sqs:*", "sns:Publish"}
+        for one in listed(policy[names]):
+            reached = json.dumps(tls["Resource"])
+            assert f'"{one["Ref"]}.Arn"' in reached or reached == json.dumps(one)
+            guarded.append(one["Ref"])
+    assert sorted(guarded) == sorted(of_type(kind))
+
+
+def test_uploads_are_read_by_those_who_need_them() -> None:
+    """The bucket refuses everybody else, and the roles that read are the roles it names."""
+    statements = RESOURCES["InboxBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (deny,) = (one for one in statements if one["Sid"] == "UploadsAreReadByTheFunctionsAlone")
+    named = {one["Fn::GetAtt"] for one in deny["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]}
+    readers = {
+        f"{role}.Arn"
+        for role in ROLES
+        for statement in statements_of(ROLES[role])
+        if "InboxBucket" in json.dumps(statement["Resource"])
+        and "s3:GetObjectVersion" in listed(statement["Action"])
+    }
+    assert (deny["Effect"], deny["Principal"]) == ("Deny", "*")
+    assert set(deny["Action"]) == {"s3:GetObject", "s3:GetObjectVersion"}
+    assert named == readers
+
+
+def test_an_uploader_can_put_and_nothing_else() -> None:
+    """The policy for people names one action on uploads, and the key through S3 alone."""
+    put, key = RESOURCES["UploaderPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert listed(put["Action"]) == ["s3:PutObject"]
+    assert put["Resource"] == {"Fn::Sub": "${InboxBucket.Arn}/uploads/*"}
+    assert key["Resource"] == KEY_ARN
+    assert set(key["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    assert key["Condition"] == {
+        "StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}}
+    }
 
 
 # The state machine
