@@ -54,8 +54,11 @@ format: $(DEV) ## put the code into shape
 docs: $(DEV) ## renew the tables of docs/account-files.md from the code
 	@.venv/bin/python docs/tables.py
 
-bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
+bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build \
+		--build-dir .local/bench --cache-dir .local/bench-cache >.local/sam-bench.log 2>&1
+	@.venv/bin/python -m tests.benchmarks.cold_start .local/bench
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)

@@ -5,19 +5,22 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
+from botocore.session import Session
 
 from email_accounts.aws.buckets import InboxBucket, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.aws.services import ApiKeySecret, NotificationTopic, TrackImport
-from email_accounts.delivery import Deliverer
 from email_accounts.ports import Policy
-from email_accounts.remote import RemoteApi
-from email_accounts.submission import Submitter
-from email_accounts.tracking import Tracker
+
+if TYPE_CHECKING:
+    from email_accounts.delivery import Deliverer
+    from email_accounts.remote import RemoteApi
+    from email_accounts.submission import Submitter
+    from email_accounts.tracking import Tracker
 
 logger = Logger()
 metrics = Metrics()
@@ -73,27 +76,33 @@ class Settings:
 
 
 class Parts:
-    """Makes the use-cases out of the real parts, once per process and only what is used."""
+    """Makes the use-cases out of the real parts, once per process and only what is used.
+
+    What a function does not use it does not import either: that is a tenth of a cold start.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Remember the settings; nothing is called yet."""
         self._settings = settings
-        self._session = boto3.Session()
+        # boto3 would add a seventh to a cold start, and nothing that is used here.
+        self._session = Session()
         self._config = Config(
             connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
         )
-        s3 = self._session.client("s3", config=self._config)
+        s3 = self._client("s3")
         self._uploads = InboxBucket(s3)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
-            self._session.client("dynamodb", config=self._config),
+            self._client("dynamodb"),
             settings.ledger_table,
             settings.retention,
         )
 
-    def submitter(self) -> Submitter:
+    def submitter(self) -> "Submitter":
         """Make what submits accounts."""
-        states = self._session.client("stepfunctions", config=self._config)
+        from email_accounts.submission import Submitter  # noqa: PLC0415  see above
+
+        states = self._client("stepfunctions")
         return Submitter(
             self._ledger,
             self._uploads,
@@ -103,8 +112,10 @@ class Parts:
             time.time,
         )
 
-    def tracker(self) -> Tracker:
+    def tracker(self) -> "Tracker":
         """Make what checks the status."""
+        from email_accounts.tracking import Tracker  # noqa: PLC0415  see above
+
         return Tracker(
             self._ledger,
             self._uploads,
@@ -114,15 +125,20 @@ class Parts:
             time.time,
         )
 
-    def deliverer(self) -> Deliverer:
+    def deliverer(self) -> "Deliverer":
         """Make what delivers the report."""
-        topic = NotificationTopic(
-            self._session.client("sns", config=self._config), self._settings.notification_topic
-        )
+        from email_accounts.delivery import Deliverer  # noqa: PLC0415  see above
+
+        topic = NotificationTopic(self._client("sns"), self._settings.notification_topic)
         return Deliverer(self._ledger, self._uploads, self._reports, topic)
 
-    def _remote(self) -> RemoteApi:
-        secrets = self._session.client("secretsmanager", config=self._config)
+    def _client(self, service: str) -> Any:  # noqa: ANN401  one of botocore's many clients
+        return self._session.create_client(service, config=self._config)
+
+    def _remote(self) -> "RemoteApi":
+        from email_accounts.remote import RemoteApi  # noqa: PLC0415  see above
+
+        secrets = self._client("secretsmanager")
         return RemoteApi(
             self._settings.api_base_url,
             ApiKeySecret(secrets, self._settings.api_key_secret),
