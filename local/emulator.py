@@ -1,4 +1,4 @@
-"""Starts the emulator and closes the three of its gaps that matter here.
+"""Starts the emulator and closes the four of its gaps that matter here.
 
 Mail: MiniStack takes mail subscriptions of a topic and logs what it would send. Here every such
 mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would get it.
@@ -8,6 +8,9 @@ demand TLS see TLS, so that they can be deployed as they are and hold for everyt
 
 Roles: `aws:PrincipalArn` is that of a session with MiniStack, that of its role on AWS. Here it is
 as on AWS, so that a policy can name the roles it is about.
+
+Alarms: they are kept and never evaluated, but one over a sum of metrics is refused. Here it is
+kept as one over the first of them, so that the template can be deployed.
 
     python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
 
@@ -25,6 +28,7 @@ from typing import Any
 from ministack import app
 from ministack.core import iam_evaluator
 from ministack.services import sns
+from ministack.services.cloudformation import provisioners
 
 VERSION = "1.5.33"
 
@@ -41,6 +45,7 @@ def main() -> None:
     _send_mail_to_files(mail)
     _count_loopback_as_tls()
     _name_roles_not_sessions()
+    _keep_alarms_over_several_metrics()
     app.main()
 
 
@@ -90,6 +95,19 @@ def _name_roles_not_sessions() -> None:
         return value
 
     iam_evaluator._resolve_condition_key = resolved  # noqa: SLF001
+
+
+def _keep_alarms_over_several_metrics() -> None:
+    record = provisioners._cw_metric_alarm_record  # noqa: SLF001 - the emulator offers no other place
+
+    def recorded(name: str, properties: dict[str, Any]) -> Any:  # noqa: ANN401 - as it came
+        kept = dict(properties)
+        first = next((one for one in kept.pop("Metrics", []) if "MetricStat" in one), None)
+        if first:
+            kept |= first["MetricStat"]["Metric"]
+        return record(name, kept)
+
+    provisioners._cw_metric_alarm_record = recorded  # noqa: SLF001
 
 
 def _letter(

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from email_accounts import egress
+from email_accounts.remote import CONNECT_TIMEOUT, READ_TIMEOUT
 from email_accounts.runtime import Settings
+from email_accounts.submission import SAFE_MARGIN
 from tests.template import (
     ROOT,
     STATE_MACHINE,
     TEMPLATE,
     listed,
+    of_type,
     state_machine,
     statements_of,
     template,
@@ -36,15 +40,6 @@ RESOURCES: dict[str, Any] = template()["Resources"]
 STATES: dict[str, Any] = state_machine()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 LAMBDA_TASKS = {name: task for name, task in TASKS.items() if "lambda:invoke" in task["Resource"]}
-
-
-def of_type(kind: str) -> dict[str, Any]:
-    """Return the properties of every resource of a type, by logical id."""
-    return {
-        name: resource.get("Properties", {})
-        for name, resource in RESOURCES.items()
-        if resource["Type"] == kind
-    }
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -219,18 +214,43 @@ def test_every_dead_letter_queue_has_an_alarm() -> None:
         if "RedrivePolicy" in queue
     }
     watched = {
-        json.dumps({"Fn::GetAtt": dimension["Value"]["Fn::GetAtt"].replace(".QueueName", ".Arn")})
+        json.dumps(dimension["Value"]).replace(".QueueName", ".Arn")
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
-        for dimension in alarm["Dimensions"]
+        for dimension in alarm.get("Dimensions", ())
+        if alarm.get("Namespace") == "AWS/SQS"
     }
     assert dead
     assert dead <= watched
 
 
-def test_the_queue_waits_longer_than_the_function_runs() -> None:
-    """A message stays hidden six times as long as its function may run."""
+def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
+    """A call < what a function keeps back for it < function < task; six functions < hidden."""
     timeout = template()["Globals"]["Function"]["Timeout"]
+    tasks = {task["TimeoutSeconds"] for task in LAMBDA_TASKS.values()}
+    call = max(CONNECT_TIMEOUT + READ_TIMEOUT, egress.SECONDS)
+    assert call < SAFE_MARGIN < timeout < min(tasks)
     assert RESOURCES["UploadQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+    for queue in of_type("AWS::SQS::Queue").values():
+        assert queue["MessageRetentionPeriod"] == 14 * 86_400
+    assert not [name for name, function in FUNCTIONS.items() if "Timeout" in function]
+
+
+def test_functions_at_once_are_bounded() -> None:
+    """Uploads are taken in five at a time, and each function's share can be set."""
+    mapping = FUNCTIONS["SubmitAccounts"]["Events"]["Upload"]["Properties"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+    reserved = template()["Globals"]["Function"]["ReservedConcurrentExecutions"]
+    assert reserved["Fn::If"][:2] == ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}]
+    assert not [one for one in FUNCTIONS.values() if "ReservedConcurrentExecutions" in one]
+
+
+def test_the_machine_has_a_log_without_data() -> None:
+    """Its log is one of the template and holds no input or output of a state."""
+    for machine in of_type("AWS::Serverless::StateMachine").values():
+        assert machine["Logging"]["IncludeExecutionData"] is False
+        (destination,) = machine["Logging"]["Destinations"]
+        group = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"]
+        assert RESOURCES[group.removesuffix(".Arn")]["Type"] == "AWS::Logs::LogGroup"
 
 
 @pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
@@ -299,6 +319,7 @@ ENCRYPTED_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
 """Where each kind of resource that keeps data names its key."""
 KEEPS_NOTHING = {
     "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
     "AWS::Events::Rule",
     "AWS::IAM::ManagedPolicy",
     "AWS::IAM::Role",
