@@ -2,6 +2,7 @@
 PYTHON ?= python3
 FILE ?= events/accounts.csv
 MINUTES ?= 10
+ENV ?= dev
 export FILE
 
 UV := .venvs/uv/bin/uv
@@ -10,10 +11,11 @@ SAM := .venvs/sam/.synced
 EMULATOR := .venvs/emulator/.synced
 CHECKOV := .venvs/checkov/.synced
 BENCH := .venvs/bench/.synced
+AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs bench fuzz lock clean
+.PHONY: help setup run up down status test lint format docs bench fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -63,6 +65,25 @@ bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, d
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
+deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production (samconfig.toml); asks before it changes anything
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+	@SAM_CLI_TELEMETRY=0 .venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
+		$(if $(CI),--no-confirm-changeset)
+
+smoke: $(DEV) ## take a file without accounts through the deployed STACK=
+	@PYTHONPATH=layers/email_accounts .venv/bin/python -m deployment.smoke "$(STACK)"
+
+audit: $(AUDIT) ## look for known holes in all locked packages
+	@for lock in layers/email_accounts/requirements.txt requirements/*.txt; do \
+		echo "$$lock"; \
+		.venvs/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit 1; \
+	done
+
+sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (CycloneDX)
+	@mkdir -p .local
+	@.venvs/audit/bin/cyclonedx-py requirements --output-reproducible \
+		--output-file .local/sbom.json layers/email_accounts/requirements.txt
+
 clean: ## stop the local cloud and remove all that was built
 	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
 	rm -rf .venv .venvs .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
@@ -102,6 +123,10 @@ $(BENCH): requirements/bench.txt $(UV)
 	$(sync)
 	@touch $@
 
+$(AUDIT): requirements/audit.txt $(UV)
+	$(sync)
+	@touch $@
+
 # Locks: one file per environment, for every system and every Python from 3.11 on.
 
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
@@ -115,3 +140,4 @@ lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
 	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
