@@ -18,6 +18,7 @@ from tests.template import (
     ROOT,
     STATE_MACHINE,
     TEMPLATE,
+    actions_of,
     listed,
     of_type,
     state_machine,
@@ -142,6 +143,18 @@ def test_every_log_ends(name: str) -> None:
     assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_write_its_own_log_and_its_traces(name: str) -> None:
+    """What Lambda does in its name: nothing more than that, and in its own log group."""
+    role = ROLES[FUNCTIONS[name]["Role"]["Fn::GetAtt"].removesuffix(".Arn")]
+    group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
+    statements = {one["Sid"]: one for one in statements_of(role)}
+    log, traces = statements["WriteItsLog"], statements["SendTraces"]
+    assert log["Resource"] == {"Fn::GetAtt": f"{group}.Arn"}
+    assert set(log["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert set(traces["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
 # Permissions
 
 
@@ -175,6 +188,64 @@ def test_all_resources_are_allowed_only_where_actions_know_none() -> None:
     assert all(
         re.match("xray:|logs:.*(Deliver|ResourcePolic|DescribeLogGroups)", one) for one in unbounded
     )
+
+
+TASK_ACTIONS = {"lambda:invoke": "lambda:InvokeFunction", "sns:publish": "sns:Publish"}
+LOG_DELIVERY = {
+    f"logs:{action}"
+    for action in (
+        *("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery"),
+        *("ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies"),
+        "DescribeLogGroups",
+    )
+}
+TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_the_machine_may_do_what_its_definition_needs() -> None:
+    """Its actions follow from the tasks it has, the log it writes and the traces it sends."""
+    machine = of_type("AWS::Serverless::StateMachine")["TrackImport"]
+    needed = {TASK_ACTIONS[task["Resource"].rpartition(":::")[2]] for task in TASKS.values()}
+    needed |= LOG_DELIVERY if machine["Logging"]["Destinations"] else set()
+    needed |= TRACING if machine["Tracing"]["Enabled"] else set()
+    assert actions_of(ROLES["TrackImportRole"]) == needed
+
+
+def test_who_asks_for_the_newest_version_may_list() -> None:
+    """Without it S3 answers 'forbidden' for a deleted upload, and it would be tried again."""
+    for name, role in ROLES.items():
+        allowed = [
+            (action, json.dumps(statement["Resource"]))
+            for statement in statements_of(role)
+            for action in listed(statement["Action"])
+        ]
+        asks = any(action == "s3:GetObject" and "InboxBucket" in where for action, where in allowed)
+        lists = ("s3:ListBucket", json.dumps({"Fn::GetAtt": "InboxBucket.Arn"})) in allowed
+        assert asks == lists, name
+
+
+def test_a_rule_may_send_where_it_sends() -> None:
+    """Each queue a rule sends to, for dead letters too, takes events of that rule alone."""
+    queues = {json.dumps({"Fn::GetAtt": f"{name}.Arn"}) for name in of_type("AWS::SQS::Queue")}
+    sent = {
+        (place, json.dumps({"Fn::GetAtt": f"{rule}.Arn"}))
+        for rule, properties in of_type("AWS::Events::Rule").items()
+        for target in properties["Targets"]
+        for arn in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn"))
+        if (place := json.dumps(arn)) in queues
+    }
+    taken = {
+        (json.dumps(place), json.dumps(rule))
+        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": "events.amazonaws.com"}
+        and statement["Action"] == "sqs:SendMessage"
+        for place in listed(statement["Resource"])
+        for rule in listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+    }
+    assert sent
+    assert sent == taken
 
 
 def test_the_machine_may_run_the_functions_it_runs() -> None:
