@@ -24,7 +24,7 @@ def main() -> None:
     """Add the alarms to every change set, and do what the SAM CLI is asked for."""
     from samcli.cli.main import cli  # noqa: PLC0415  it lives in an environment of its own
 
-    BUILTIN_HANDLERS.append(("provide-client-params.cloudformation.CreateChangeSet", guarded))
+    BUILTIN_HANDLERS.append(HANDLER)
     cli(sys.argv[1:])
 
 
@@ -56,6 +56,9 @@ def alarms(stack: str) -> list[str]:
         return []
     known = boto3.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
     return [alarm["AlarmArn"] for alarm in known]
+
+
+HANDLER = ("provide-client-params.cloudformation.CreateChangeSet", guarded)
 
 
 if __name__ == "__main__":
