@@ -2,6 +2,7 @@
 PYTHON ?= python3
 FILE ?= events/accounts.csv
 MINUTES ?= 10
+ENV ?= dev
 export FILE
 
 UV := .venvs/uv/bin/uv
@@ -10,10 +11,11 @@ SAM := .venvs/sam/.synced
 EMULATOR := .venvs/emulator/.synced
 CHECKOV := .venvs/checkov/.synced
 BENCH := .venvs/bench/.synced
+AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs recordings pictures bench load fuzz lock clean
+.PHONY: help setup run up down status test lint format docs recordings pictures bench load fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -62,14 +64,36 @@ recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running i
 pictures: $(DEV) ## renew docs/images with the browser of this computer
 	@.venv/bin/python -m docs.examples pictures
 
-bench: $(BENCH) ## measure reading and write docs/benchmarks.md (about three minutes)
+bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build \
+		--build-dir .local/bench --cache-dir .local/bench-cache >.local/sam-bench.log 2>&1
+	@.venv/bin/python -m tests.benchmarks.cold_start .local/bench
 
 load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
+
+deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production (samconfig.toml); asks before it changes anything
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
+	@SAM_CLI_TELEMETRY=0 .venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
+		$(if $(CI),--no-confirm-changeset)
+
+smoke: $(DEV) ## take a file without accounts through the deployed STACK=
+	@PYTHONPATH=layers/email_accounts .venv/bin/python -m deployment.smoke "$(STACK)"
+
+audit: $(AUDIT) ## look for known holes in all locked packages
+	@for lock in layers/email_accounts/requirements.txt requirements/*.txt; do \
+		echo "$$lock"; \
+		.venvs/audit/bin/pip-audit --disable-pip --require-hashes --progress-spinner off --requirement $$lock || exit 1; \
+	done
+
+sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (CycloneDX)
+	@mkdir -p .local
+	@.venvs/audit/bin/cyclonedx-py requirements --output-reproducible \
+		--output-file .local/sbom.json layers/email_accounts/requirements.txt
 
 clean: ## stop the local cloud and remove all that was built
 	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
@@ -110,6 +134,10 @@ $(BENCH): requirements/bench.txt $(UV)
 	$(sync)
 	@touch $@
 
+$(AUDIT): requirements/audit.txt $(UV)
+	$(sync)
+	@touch $@
+
 # Locks: one file per environment, for every system and every Python from 3.11 on.
 
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
@@ -125,3 +153,4 @@ lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/emulator.in -o requirements/emulator.txt
 	$(COMPILE) requirements/checkov.in -o requirements/checkov.txt
 	$(COMPILE) requirements/bench.in -o requirements/bench.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt

@@ -14,6 +14,9 @@ waits while as many as `WORKERS_PER_FUNCTION` run; its own timeout begins when i
 must not call itself, or it would wait for itself. In each process, points can be laid at which it
 ends: see `faults.py`.
 
+Alarms: they are kept and never evaluated, but one over a sum of metrics is refused. Here it is
+kept as one over the first of them, so that the template can be deployed.
+
     python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
 
 Runs in the emulator's own environment; its settings reach it as environment variables.
@@ -32,6 +35,7 @@ from typing import Any
 from ministack import app
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, s3, sns
+from ministack.services.cloudformation import provisioners
 
 VERSION = "1.5.33"
 
@@ -51,6 +55,7 @@ def main() -> None:
     _cut_ranges_of_versions()
     _bound_workers(int(os.environ["WORKERS_PER_FUNCTION"]))
     _watch_for_faults(state / "faults")
+    _keep_alarms_over_several_metrics()
     app.main()
 
 
@@ -154,6 +159,19 @@ def _watch_for_faults(folder: Path) -> None:
         f"faults.watch(pathlib.Path({str(folder)!r}), function)\n"
         f"{lambda_runtime._PYTHON_WORKER_SCRIPT}"  # noqa: SLF001
     )
+
+
+def _keep_alarms_over_several_metrics() -> None:
+    record = provisioners._cw_metric_alarm_record  # noqa: SLF001 - the emulator offers no other place
+
+    def recorded(name: str, properties: dict[str, Any]) -> Any:  # noqa: ANN401 - as it came
+        kept = dict(properties)
+        first = next((one for one in kept.pop("Metrics", []) if "MetricStat" in one), None)
+        if first:
+            kept |= first["MetricStat"]["Metric"]
+        return record(name, kept)
+
+    provisioners._cw_metric_alarm_record = recorded  # noqa: SLF001
 
 
 def _letter(

@@ -33,6 +33,7 @@ ADAPTERS = {
     "InboxBucket": "uploads",
     "NotificationTopic": "notifications",
     "RemoteApi": "remote",
+    "OriginalsPrefix": "originals",
     "ReportsBucket": "reports",
     "TrackImport": "executions",
 }

@@ -36,6 +36,15 @@ def template() -> dict[str, Any]:
     return loaded
 
 
+def of_type(kind: str) -> dict[str, Any]:
+    """Return the properties of every resource of a type, by logical id."""
+    return {
+        name: resource.get("Properties", {})
+        for name, resource in template()["Resources"].items()
+        if resource["Type"] == kind
+    }
+
+
 def state_machine() -> dict[str, Any]:
     """Return the definition of track_import."""
     loaded: dict[str, Any] = json.loads(STATE_MACHINE.read_text(encoding="utf-8"))

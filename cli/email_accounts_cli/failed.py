@@ -107,10 +107,11 @@ def _missing(history: History, import_id: str, upload: Upload) -> str:
 def _write(history: History, upload: Upload, report: TextIO, target: Path) -> _Count:
     columns, delimiter = _columns(history, upload)
     count = _Count()
+    unmarked = (line.removeprefix("\ufeff") for line in report)
     with _created(target) as file:
         writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
         writer.writerow([*columns, PROBLEM])
-        for cells, problem in _rows(history, upload, columns, csv.DictReader(report), count):
+        for cells, problem in _rows(history, upload, columns, csv.DictReader(unmarked), count):
             writer.writerow([*cells, problem])
             count.written += 1
     return count

@@ -114,7 +114,7 @@ class History:
         session = stack.session
         self._table = stack.output("LedgerTableName")
         self._machine = stack.output("TrackImportStateMachineArn")
-        self._retention = timedelta(days=float(stack.parameter("RetentionDays")))
+        self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
         self._ledger = session.client("dynamodb", config=CONFIG)
         self._machines = session.client("stepfunctions", config=CONFIG)
         self.s3 = session.client("s3", config=CONFIG.merge(Config(max_pool_connections=_AT_ONCE)))

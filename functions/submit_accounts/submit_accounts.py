@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from email_accounts.aws.services import step_document
-from email_accounts.runtime import logger, parts
+from email_accounts.runtime import logger, metrics, parts
 from email_accounts.submission import Submitter
 from email_accounts.upload import upload_of
 
@@ -26,6 +27,14 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
+    try:
+        return _handled(event, time_left)
+    finally:
+        if metrics.metric_set:
+            metrics.flush_metrics()
+
+
+def _handled(event: dict[str, Any], time_left: Callable[[], float]) -> dict[str, object] | None:
     if "resume" in event:
         logger.append_keys(import_id=event["resume"])
         return {"resumed": _submitter().reopen(event["resume"])}

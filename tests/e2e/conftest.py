@@ -96,6 +96,21 @@ class LocalCloud:
         }
         return boto3.client(service, **access)
 
+    def client_of_user(self, name: str, policy: str, service: Any) -> Any:  # noqa: ANN401 - as above
+        """Make a user who has one policy, and speak to a service in this name."""
+        policies = self.client("iam")
+        policies.create_user(UserName=name)
+        policies.attach_user_policy(UserName=name, PolicyArn=policy)
+        key = policies.create_access_key(UserName=name)["AccessKey"]
+        known = self.environment
+        return boto3.client(
+            service,
+            endpoint_url=known["AWS_ENDPOINT_URL"],
+            region_name=known["AWS_REGION"],
+            aws_access_key_id=key["AccessKeyId"],
+            aws_secret_access_key=key["SecretAccessKey"],
+        )
+
     def upload(self, key: str, content: bytes) -> str:
         """Put an object into the inbox; return the id of its import."""
         inbox = self.environment["INBOX_BUCKET"]

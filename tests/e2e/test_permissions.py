@@ -4,7 +4,9 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 
+from email_accounts.upload import import_id
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
 
 pytestmark = pytest.mark.e2e
@@ -48,3 +50,26 @@ def test_permission_is_needed(
     assert f"{function} failed" in without.mail
     assert allowed.subject == "allowed.csv: 2 connected, 1 failed"
     assert allowed.attributes == {"status": "partial", "workspace": "default", "failed": "1"}
+
+
+def test_an_uploader_can_put_and_nothing_else(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """Who has the policy for uploaders drops a file, and can neither read nor list nor delete."""
+    cloud.behave()
+    inbox = cloud.environment["INBOX_BUCKET"]
+    uploads = cloud.client_of_user("uploader", cloud.environment["UPLOADER_POLICY_ARN"], "s3")
+    stored = uploads.put_object(Bucket=inbox, Key="uploads/dropped.csv", Body=SMALL)
+    item = {"Bucket": inbox, "Key": "uploads/dropped.csv"}
+    refused: list[tuple[str, dict[str, str]]] = [
+        ("get_object", item),
+        ("get_object", item | {"VersionId": stored["VersionId"]}),
+        ("delete_object", item),
+        ("list_objects_v2", {"Bucket": inbox}),
+        ("get_bucket_policy", {"Bucket": inbox}),
+        ("list_objects_v2", {"Bucket": cloud.environment["REPORTS_BUCKET"]}),
+        ("put_object", {"Bucket": inbox, "Key": "elsewhere.csv"}),
+    ]
+    for call, arguments in refused:
+        with pytest.raises(ClientError, match="AccessDenied"):
+            getattr(uploads, call)(**arguments)
+    identity = import_id(inbox, "uploads/dropped.csv", stored["VersionId"])
+    assert subscriber.answer(identity).subject == "dropped.csv: 2 connected, 1 failed"

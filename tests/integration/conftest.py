@@ -1,9 +1,11 @@
-"""The stand-in for the remote API as a running process."""
+"""Servers to speak to: the stand-in for the remote API, and one that answers as it is told."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.service import Service, serving
 from tests.standin import Server, start, stop
 
 
@@ -21,3 +23,18 @@ def server(running: Server) -> Server:
     running.control("POST", "/reset")
     running.behave(completion_seconds=0)
     return running
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """Give a server that has no answers yet."""
+    with serving() as service:
+        yield service
+
+
+@pytest.fixture
+def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Sleep through no wait; give their seconds."""
+    slept: list[float] = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    return slept

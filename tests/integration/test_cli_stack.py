@@ -83,7 +83,7 @@ def stack(server: Server) -> Stack:
         parameters={
             "ApiBaseUrl": f"{server.url}/v1",
             "MaxFileMegabytes": "500",
-            "RetentionDays": "30",
+            "ReportRetentionDays": "90",
             "Runtime": "python3.13",
         },
         session=boto3.Session(),

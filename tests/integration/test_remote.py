@@ -2,24 +2,13 @@
 
 import datetime as dt
 import email.utils
-import ipaddress
 import json
-import socket
-import ssl
-import struct
-import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from email_accounts.account import FIELDS
 from email_accounts.errors import (
@@ -36,6 +25,17 @@ from email_accounts.ports import Listed, Status
 from email_accounts.remote import RemoteApi
 from tests.fakes import FakeApiKey
 from tests.files import PASSWORD, account
+from tests.service import (
+    Answer,
+    Service,
+    closed_port,
+    reset_after_reading,
+    reset_before_reading,
+    said,
+    silent,
+    speak_tls,
+    truncated,
+)
 from tests.standin import API_KEY, Server
 
 KEY = "key-5d1c0e9b7a"
@@ -44,147 +44,9 @@ ACCOUNT = account("robin@reach.example")
 NOT_FOUND = "Email Account connect request not found"
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A request as it arrived; the names of headers in lower case."""
-
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-Answer = Callable[["Handler"], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Answers each request with the next answer that was laid down for it."""
-
-    protocol_version = "HTTP/1.1"
-    server: "Service"
-
-    def answer(self) -> None:
-        """Take the next answer."""
-        self.close_connection = True
-        self.server.answers.popleft()(self)
-
-    do_GET = do_POST = answer  # noqa: N815  the names that http.server calls
-
-    def arrived(self) -> None:
-        """Read the request to its end and remember it."""
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.calls.append(Call(self.command, self.path, headers, body))
-
-    def begin(self, status: int, length: int, headers: dict[str, str] | None = None) -> None:
-        """Send the head of an answer."""
-        self.send_response(status)
-        self.send_header("content-length", str(length))
-        self.send_header("connection", "close")
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.end_headers()
-
-    def reset(self) -> None:
-        """Cut the connection off as a server does that has died."""
-        linger = struct.pack("ii", 1, 0)
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self.connection.close()
-        self.wfile = self.rfile = open("/dev/null", "r+b")  # noqa: SIM115, PTH123
-
-    def log_message(self, *_: object) -> None:
-        """Keep quiet."""
-
-
-class Service(ThreadingHTTPServer):
-    """A server that answers as it is told, on a free port."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        """Listen."""
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.answers: deque[Answer] = deque()
-        self.calls: list[Call] = []
-        self.over = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """Where it listens."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, *_: object) -> None:
-        """Keep quiet about clients that have gone."""
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    """Give a server that has no answers yet."""
-    with Service() as service:
-        thread = threading.Thread(target=lambda: service.serve_forever(0.01))
-        thread.start()
-        yield service
-        service.over.set()
-        service.shutdown()
-        thread.join()
-
-
-@pytest.fixture(autouse=True)
-def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Sleep through no wait; give their seconds."""
-    slept: list[float] = []
-    monkeypatch.setattr(time, "sleep", slept.append)
-    return slept
-
-
 def api(url: str, *trusted: str, key: str = KEY) -> RemoteApi:
     """Make a client."""
     return RemoteApi(url, FakeApiKey([key]), frozenset(trusted), lambda: NOW)
-
-
-def said(status: int, body: object = b"", **headers: str) -> Answer:
-    """Answer with a status and a body, which is JSON unless it is bytes."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-
-    def answer(handler: Handler) -> None:
-        handler.arrived()
-        spelled = {name.replace("_", "-"): value for name, value in headers.items()}
-        handler.begin(status, len(content), spelled)
-        handler.wfile.write(content)
-
-    return answer
-
-
-def reset_before_reading(handler: Handler) -> None:
-    """Die before the body of the request has been read."""
-    handler.reset()
-
-
-def reset_after_reading(handler: Handler) -> None:
-    """Die when the request has been read."""
-    handler.arrived()
-    handler.reset()
-
-
-def silent(handler: Handler) -> None:
-    """Say nothing until the test is over."""
-    handler.arrived()
-    handler.server.over.wait(10)
-
-
-def truncated(handler: Handler) -> None:
-    """Promise more than is sent."""
-    handler.arrived()
-    handler.begin(200, 1000)
-    handler.wfile.write(b"Email,Reason\r\n")
-
-
-def dripping(handler: Handler) -> None:
-    """Send a byte now and then, without an end."""
-    handler.arrived()
-    handler.begin(200, 1_000_000)
-    while not handler.server.over.wait(0.02):
-        handler.wfile.write(b"x")
 
 
 # Connect
@@ -374,14 +236,6 @@ def test_a_service_that_says_nothing_may_have_the_request(
     assert isinstance(failure(service, silent), UnansweredError)
 
 
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
-
-
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://nowhere.invalid", "http://[x"])
 def test_a_service_that_is_not_reached_got_nothing(url: str) -> None:
     """A closed port, a name nobody has and a broken address: repeating is harmless."""
@@ -392,37 +246,10 @@ def test_a_service_that_is_not_reached_got_nothing(url: str) -> None:
 
 def test_a_service_with_a_false_certificate_got_nothing(service: Service, tmp_path: Path) -> None:
     """Neither key nor passwords are sent to a server that cannot prove its name."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(self_signed(tmp_path))
-    service.socket = context.wrap_socket(service.socket, server_side=True)
+    speak_tls(service, tmp_path, "127.0.0.1")
     with pytest.raises(NotSentError):
         api(service.url.replace("http", "https")).connect([ACCOUNT])
     assert service.calls == []
-
-
-def self_signed(folder: Path) -> Path:
-    """Write a certificate that nobody vouches for, with its key, into one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([])
-    now = dt.datetime.now(dt.UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / "certificate.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    return file
 
 
 def test_a_call_follows_no_redirect(service: Service) -> None:
@@ -671,177 +498,15 @@ def test_an_answer_that_allows_no_further_call_says_for_how_long(
 # Reports
 
 
-def fetched(service: Service, *answers: Answer, trusted: str = "127.0.0.1") -> bytes:
-    """Fetch a report from the service, which gives these answers."""
-    service.answers.extend(answers)
-    with api(service.url, trusted).report(f"{service.url}/report.csv?signed=1") as chunks:
-        return b"".join(chunks)
-
-
 def test_a_report_is_fetched_without_the_key(service: Service) -> None:
     """The link is followed as it stands; nothing of the key or its header goes with it."""
-    content = b"Email,Reason\r\n" + b"x" * 200_000
-    assert fetched(service, said(200, content)) == content
+    service.answers.append(said(200, b"Email,Reason\r\n"))
+    with api(service.url, "127.0.0.1").report(f"{service.url}/report.csv?signed=1") as chunks:
+        assert b"".join(chunks) == b"Email,Reason\r\n"
     (call,) = service.calls
     assert (call.method, call.path) == ("GET", "/report.csv?signed=1")
     assert "x-api-key" not in call.headers
     assert KEY not in str(call)
-
-
-@pytest.mark.parametrize(
-    "link",
-    [
-        "",
-        "report.csv",
-        "/report.csv",
-        "ftp://reports.example/x",
-        "file:///etc/passwd",
-        "http://",
-        "https://[::1",
-        "https://x.example:99999/",
-        "http://reports.example/x",
-        "https://127.0.0.1/x",
-        "https://localhost/x",
-        "https://2130706433/x",
-        "https://0x7f.1/x",
-        "https://10.0.0.1/x",
-        "https://172.16.0.1/x",
-        "https://192.168.1.1/x",
-        "https://100.64.0.1/x",
-        "https://169.254.169.254/latest/meta-data",
-        "https://0.0.0.0/x",
-        "https://[::1]/x",
-        "https://[::ffff:10.0.0.1]/x",
-        "https://[fe80::1]/x",
-        "https://[fd00::1]/x",
-        "https://224.0.0.1/x",
-        "https://user:secret@127.0.0.1/x",
-        "https://nowhere.invalid/x",
-        "https://a..b/x",
-        f"https://{'a' * 64}.example/x",
-    ],
-)
-def test_a_link_that_leads_nowhere_public_is_not_followed(link: str) -> None:
-    """Only https at a public address is asked; the link itself is not quoted."""
-    with pytest.raises(ReportUnavailableError) as caught, api("http://unused").report(link):
-        pytest.fail("it was followed")
-    assert "secret" not in str(caught.value)
-
-
-def test_a_name_with_one_private_address_is_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All addresses of a name must be public: which of them is called is not ours to say."""
-    addresses = ("93.184.216.34", "10.0.0.1")
-    entries = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, 443)) for one in addresses]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: entries)
-    link = "https://reports.example/x"
-    with pytest.raises(ReportUnavailableError, match="public"), api("http://x").report(link):
-        pytest.fail("it was followed")
-
-
-def test_a_host_nobody_trusts_is_not_called(service: Service) -> None:
-    """The address of this machine gets no request unless it is trusted."""
-    with pytest.raises(ReportUnavailableError, match="not https"):
-        fetched(service, said(200, b"x"), trusted="other.example")
-    assert service.calls == []
-
-
-@pytest.mark.parametrize(
-    "location",
-    ["https://127.0.0.2/x", "http://10.0.0.1/x", "https://169.254.169.254/", "file:///etc/passwd"],
-)
-def test_a_redirect_to_a_private_address_is_not_followed(service: Service, location: str) -> None:
-    """Each step of a redirect is judged as the link was."""
-    with pytest.raises(ReportUnavailableError, match="the link"):
-        fetched(service, said(302, b"", location=location))
-    assert len(service.calls) == 1
-
-
-@pytest.mark.parametrize("location", ["http://[", "//[x", "http://a:port/"])
-def test_a_broken_redirect_is_no_fault(service: Service, location: str) -> None:
-    """A redirect that is no address makes the report unavailable."""
-    with pytest.raises(ReportUnavailableError):
-        fetched(service, said(302, b"", location=location))
-
-
-def test_a_redirect_to_a_good_address_is_followed(service: Service) -> None:
-    """A relative redirect leads to the report."""
-    answers = said(302, b"", location="/moved.csv"), said(200, b"found")
-    assert fetched(service, *answers) == b"found"
-    assert [call.path for call in service.calls] == ["/report.csv?signed=1", "/moved.csv"]
-
-
-def test_redirects_come_to_an_end(service: Service) -> None:
-    """A circle of redirects is left after a few rounds."""
-    with pytest.raises(ReportUnavailableError, match="redirects more than 3 times"):
-        fetched(service, *[said(302, b"", location="/report.csv")] * 10)
-    assert len(service.calls) == 4
-
-
-@pytest.mark.parametrize("status", [204, 206, 403, 404, 410])
-def test_a_report_that_is_not_there_says_so(service: Service, status: int) -> None:
-    """Anything but 200 is no report, and is not asked for again."""
-    with pytest.raises(ReportUnavailableError, match=f"HTTP {status}"):
-        fetched(service, said(status, b""))
-    assert len(service.calls) == 1
-
-
-def test_a_report_is_asked_for_once_more(service: Service, naps: list[float]) -> None:
-    """A server that fails once is forgiven; a second failure is the end."""
-    assert fetched(service, said(502, b""), said(200, b"found")) == b"found"
-    with pytest.raises(ReportUnavailableError, match="HTTP 503"):
-        fetched(service, said(503, b""), said(503, b""))
-    assert len(service.calls) == 4
-    assert sum(naps) < 5
-
-
-@pytest.mark.parametrize("status", [429, 503])
-def test_a_report_server_cannot_put_the_function_to_sleep(
-    service: Service, naps: list[float], status: int
-) -> None:
-    """Retry-After of the report's server is not obeyed: the function's time is not its own."""
-    with pytest.raises(ReportUnavailableError):
-        fetched(service, *[said(status, b"", retry_after="3600")] * 2)
-    assert sum(naps) < 5
-
-
-def test_a_report_too_large_is_broken_off(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A report of more bytes than allowed is not read to its end."""
-    monkeypatch.setattr("email_accounts.remote.LARGEST_REPORT", 1_000_000)
-    assert len(fetched(service, said(200, b"x" * 1_000_000))) == 1_000_000
-    with pytest.raises(ReportUnavailableError, match="larger than 1 MB"):
-        fetched(service, said(200, b"x" * 1_000_001))
-
-
-def test_a_report_that_breaks_off_is_not_taken_for_whole(service: Service) -> None:
-    """A report shorter than its server said is unavailable."""
-    with pytest.raises(ReportUnavailableError, match="broke off"):
-        fetched(service, truncated)
-
-
-@pytest.mark.parametrize("fault", [reset_after_reading, silent])
-def test_a_report_server_that_does_not_answer(
-    service: Service, monkeypatch: pytest.MonkeyPatch, fault: Answer
-) -> None:
-    """No answer is no report, after a second attempt."""
-    monkeypatch.setattr("email_accounts.remote._REPORT_TIMEOUTS", (1, 0.05))
-    with pytest.raises(ReportUnavailableError, match="not answered"):
-        fetched(service, fault, fault)
-    assert len(service.calls) == 2
-
-
-def test_a_report_that_drips_is_broken_off(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However slowly a report comes, no more than its time is given to it."""
-    monkeypatch.setattr("email_accounts.remote.REPORT_SECONDS", 0.2)
-    began = time.monotonic()
-    # A client that would wait for ever is set free after a while.
-    threading.Timer(3, service.over.set).start()
-    with pytest.raises(ReportUnavailableError):
-        fetched(service, dripping)
-    assert time.monotonic() - began < 2
 
 
 # The stand-in
@@ -923,7 +588,7 @@ def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for no answer longer than a moment."""
     monkeypatch.setattr("email_accounts.remote._TIMEOUTS", (1, 0.4))
-    monkeypatch.setattr("email_accounts.remote._REPORT_TIMEOUTS", (1, 0.4))
+    monkeypatch.setattr("email_accounts.egress._READ_TIMEOUT", 0.4)
 
 
 # What a fault may have carried out is unanswered; what it surely has not is told by its name.
@@ -1030,7 +695,7 @@ def test_what_a_report_makes_of_each_fault(
     server: Server, monkeypatch: pytest.MonkeyPatch, fault: str, location: str | None
 ) -> None:
     """It is unavailable, unless it is a whole answer: then its readers have to judge it."""
-    monkeypatch.setattr("email_accounts.remote.LARGEST_REPORT", 1_000_000)
+    monkeypatch.setattr("email_accounts.egress.LARGEST", 1_000_000)
     client = standin(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")
     link = client.status(client.connect([failing])).report_link

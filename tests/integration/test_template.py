@@ -3,18 +3,24 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from email_accounts import egress
+from email_accounts.pacing import SAFE_MARGIN
+from email_accounts.remote import CONNECT_TIMEOUT, READ_TIMEOUT
 from email_accounts.runtime import Settings
 from tests.template import (
     ROOT,
     STATE_MACHINE,
     TEMPLATE,
+    actions_of,
     listed,
+    of_type,
     state_machine,
     statements_of,
     template,
@@ -28,21 +34,13 @@ OUTPUTS = {
     "TrackImportStateMachineArn",
     "LedgerTableName",
     "UploadQueueUrl",
+    "UploaderPolicyArn",
     "DeadLetterQueueUrl",
 }
 RESOURCES: dict[str, Any] = template()["Resources"]
 STATES: dict[str, Any] = state_machine()["States"]
 TASKS = {name: state for name, state in STATES.items() if state["Type"] == "Task"}
 LAMBDA_TASKS = {name: task for name, task in TASKS.items() if "lambda:invoke" in task["Resource"]}
-
-
-def of_type(kind: str) -> dict[str, Any]:
-    """Return the properties of every resource of a type, by logical id."""
-    return {
-        name: resource.get("Properties", {})
-        for name, resource in RESOURCES.items()
-        if resource["Type"] == kind
-    }
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -147,10 +145,9 @@ def test_a_function_has_a_role_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_a_log_that_ends(name: str) -> None:
-    """Each function writes to a log group of the template, which forgets after some days."""
+def test_a_function_has_a_log(name: str) -> None:
+    """Each function writes to a log group of the template."""
     group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
-    assert RESOURCES[group]["Properties"]["RetentionInDays"] == {"Ref": "RetentionDays"}
     handler = FUNCTIONS[name]["Handler"].partition(".")[0]
     log = RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"]
     assert log.endswith(f"-{handler}")
@@ -159,7 +156,19 @@ def test_a_function_has_a_log_that_ends(name: str) -> None:
 @pytest.mark.parametrize("name", of_type("AWS::Logs::LogGroup"))
 def test_every_log_ends(name: str) -> None:
     """No log group keeps for ever."""
-    assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "RetentionDays"}
+    assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_write_its_own_log_and_its_traces(name: str) -> None:
+    """What Lambda does in its name: nothing more than that, and in its own log group."""
+    role = ROLES[FUNCTIONS[name]["Role"]["Fn::GetAtt"].removesuffix(".Arn")]
+    group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
+    statements = {one["Sid"]: one for one in statements_of(role)}
+    log, traces = statements["WriteItsLog"], statements["SendTraces"]
+    assert log["Resource"] == {"Fn::GetAtt": f"{group}.Arn"}
+    assert set(log["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert set(traces["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 # Permissions
@@ -178,7 +187,7 @@ def test_a_wildcard_has_a_reason() -> None:
     """Where a statement is for all resources, a comment beside it says why."""
     lines = TEMPLATE.read_text("utf-8").splitlines()
     everything = [line for line in lines if re.search(r"""Resource: \[?["']?\*["']?""", line)]
-    assert everything
+    assert len(everything) > 3
     for line in everything:
         assert re.search(r"#\s+\S+ \S+ \S+", line), line
 
@@ -195,6 +204,66 @@ def test_all_resources_are_allowed_only_where_actions_know_none() -> None:
     assert all(
         re.match("xray:|logs:.*(Deliver|ResourcePolic|DescribeLogGroups)", one) for one in unbounded
     )
+
+
+TASK_ACTIONS = {"lambda:invoke": "lambda:InvokeFunction", "sns:publish": "sns:Publish"}
+LOG_DELIVERY = {
+    f"logs:{action}"
+    for action in (
+        *("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery"),
+        *("ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies"),
+        "DescribeLogGroups",
+    )
+}
+TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+
+
+def test_the_machine_may_do_what_its_definition_needs() -> None:
+    """Its actions follow from the tasks it has, the log it writes and the traces it sends."""
+    machine = of_type("AWS::Serverless::StateMachine")["TrackImport"]
+    needed = {TASK_ACTIONS[task["Resource"].rpartition(":::")[2]] for task in TASKS.values()}
+    needed |= LOG_DELIVERY if machine["Logging"]["Destinations"] else set()
+    needed |= TRACING if machine["Tracing"]["Enabled"] else set()
+    if "sns:Publish" in needed:
+        needed |= {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert actions_of(ROLES["TrackImportRole"]) == needed
+
+
+def test_who_asks_for_the_newest_version_may_list() -> None:
+    """Without it S3 answers 'forbidden' for a deleted upload, and it would be tried again."""
+    for name, role in ROLES.items():
+        allowed = [
+            (action, json.dumps(statement["Resource"]))
+            for statement in statements_of(role)
+            for action in listed(statement["Action"])
+        ]
+        asks = any(action == "s3:GetObject" and "InboxBucket" in where for action, where in allowed)
+        lists = ("s3:ListBucket", json.dumps({"Fn::GetAtt": "InboxBucket.Arn"})) in allowed
+        assert asks == lists, name
+
+
+def test_a_rule_may_send_where_it_sends() -> None:
+    """Each queue a rule sends to, for dead letters too, takes events of that rule alone."""
+    queues = {json.dumps({"Fn::GetAtt": f"{name}.Arn"}) for name in of_type("AWS::SQS::Queue")}
+    sent = {
+        (place, json.dumps({"Fn::GetAtt": f"{rule}.Arn"}))
+        for rule, properties in of_type("AWS::Events::Rule").items()
+        for target in properties["Targets"]
+        for arn in (target["Arn"], target.get("DeadLetterConfig", {}).get("Arn"))
+        if (place := json.dumps(arn)) in queues
+    }
+    taken = {
+        (json.dumps(place), json.dumps(rule))
+        for policy in of_type("AWS::SQS::QueuePolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Effect"] == "Allow"
+        and statement["Principal"] == {"Service": "events.amazonaws.com"}
+        and statement["Action"] == "sqs:SendMessage"
+        for place in listed(statement["Resource"])
+        for rule in listed(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+    }
+    assert sent
+    assert sent == taken
 
 
 def test_the_machine_may_run_the_functions_it_runs() -> None:
@@ -232,9 +301,10 @@ def test_every_dead_letter_queue_has_an_alarm() -> None:
         if "RedrivePolicy" in queue
     }
     watched = {
-        json.dumps({"Fn::GetAtt": dimension["Value"]["Fn::GetAtt"].replace(".QueueName", ".Arn")})
+        json.dumps(dimension["Value"]).replace(".QueueName", ".Arn")
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
-        for dimension in alarm["Dimensions"]
+        for dimension in alarm.get("Dimensions", ())
+        if alarm.get("Namespace") == "AWS/SQS"
     }
     assert dead
     assert dead <= watched
@@ -275,27 +345,12 @@ def test_a_function_may_take_from_its_queue_alone(queue: str) -> None:
 def test_a_queue_is_encrypted_and_keeps_for_long(queue: str) -> None:
     """What waits in it is not lost over a weekend, and every queue speaks TLS alone."""
     properties = RESOURCES[queue]["Properties"]
-    assert properties["SqsManagedSseEnabled"] is True
+    assert properties["KmsMasterKeyId"] == {"Fn::GetAtt": "DataKey.Arn"}
     assert properties["MessageRetentionPeriod"] == 14 * 86_400
     policy = RESOURCES["QueuePolicy"]["Properties"]
     assert {"Ref": queue} in policy["Queues"]
     (tls,) = [one for one in policy["PolicyDocument"]["Statement"] if one["Sid"] == "TlsOnly"]
     assert {"Fn::GetAtt": f"{queue}.Arn"} in tls["Resource"]
-
-
-@pytest.mark.parametrize("rule", of_type("AWS::Events::Rule"))
-def test_a_rule_may_send_where_it_sends(rule: str) -> None:
-    """Its queue and its dead letters take messages from it, and nothing else sends to them."""
-    targets = RESOURCES[rule]["Properties"]["Targets"]
-    wanted = [arn for one in targets for arn in (one["Arn"], one["DeadLetterConfig"]["Arn"])]
-    (statement,) = [
-        one
-        for one in RESOURCES["QueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
-        if one["Effect"] == "Allow"
-        and one["Condition"]["ArnEquals"]["aws:SourceArn"] == {"Fn::GetAtt": f"{rule}.Arn"}
-    ]
-    assert in_order(statement["Resource"]) == in_order(wanted)
-    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
 
 
 def test_every_end_without_success_is_told() -> None:
@@ -322,6 +377,36 @@ def test_imports_can_be_listed_by_day() -> None:
     assert {one["AttributeName"] for one in table["AttributeDefinitions"]} == keys
 
 
+def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
+    """A call < what a function keeps back for it < function < task; six functions < hidden."""
+    timeout = template()["Globals"]["Function"]["Timeout"]
+    tasks = {task["TimeoutSeconds"] for task in LAMBDA_TASKS.values()}
+    call = max(CONNECT_TIMEOUT + READ_TIMEOUT, egress.SECONDS)
+    assert call < SAFE_MARGIN < timeout < min(tasks)
+    assert RESOURCES["UploadQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
+    for queue in of_type("AWS::SQS::Queue").values():
+        assert queue["MessageRetentionPeriod"] == 14 * 86_400
+    assert not [name for name, function in FUNCTIONS.items() if "Timeout" in function]
+
+
+def test_functions_at_once_are_bounded() -> None:
+    """Uploads are taken in five at a time, and each function's share can be set."""
+    mapping = FUNCTIONS["SubmitAccounts"]["Events"]["Upload"]["Properties"]
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+    reserved = template()["Globals"]["Function"]["ReservedConcurrentExecutions"]
+    assert reserved["Fn::If"][:2] == ["HasReservedConcurrency", {"Ref": "ReservedConcurrency"}]
+    assert not [one for one in FUNCTIONS.values() if "ReservedConcurrentExecutions" in one]
+
+
+def test_the_machine_has_a_log_without_data() -> None:
+    """Its log is one of the template and holds no input or output of a state."""
+    for machine in of_type("AWS::Serverless::StateMachine").values():
+        assert machine["Logging"]["IncludeExecutionData"] is False
+        (destination,) = machine["Logging"]["Destinations"]
+        group = destination["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"]
+        assert RESOURCES[group.removesuffix(".Arn")]["Type"] == "AWS::Logs::LogGroup"
+
+
 @pytest.mark.parametrize("name", of_type("AWS::S3::Bucket"))
 def test_a_bucket_is_private_versioned_encrypted_and_forgets(name: str) -> None:
     """Buckets hold passwords or outcomes: nobody else reads them, and they do not keep them."""
@@ -330,16 +415,175 @@ def test_a_bucket_is_private_versioned_encrypted_and_forgets(name: str) -> None:
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
     assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
     assert bucket["BucketEncryption"]
-    rules = bucket["LifecycleConfiguration"]["Rules"]
-    assert any(rule.get("ExpirationInDays") == {"Ref": "RetentionDays"} for rule in rules)
-    assert any("NoncurrentVersionExpiration" in rule for rule in rules)
+    *shorter, objects, markers = bucket["LifecycleConfiguration"]["Rules"]
+    originals = [(one["Prefix"], one["ExpirationInDays"]) for one in shorter]
+    assert originals == {"InboxBucket": [], "ReportsBucket": [("originals/", 7)]}[name]
+    assert objects["Status"] == markers["Status"] == "Enabled"
+    what = {"InboxBucket": "Upload", "ReportsBucket": "Report"}[name]
+    assert objects["ExpirationInDays"] == {"Ref": f"{what}RetentionDays"}
+    assert objects["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    assert markers["ExpiredObjectDeleteMarker"] is True
+    assert "Prefix" not in objects | markers
+    assert "Filter" not in objects | markers
 
 
-@pytest.mark.parametrize("name", ["InboxBucket", "ReportsBucket", "LedgerTable", "ApiKeySecret"])
+def test_an_upload_outlives_its_import() -> None:
+    """An import reads its upload to the end, even when the file has been dropped again since."""
+    longest = state_machine()["TimeoutSeconds"] / 86_400
+    rule = RESOURCES["InboxBucket"]["Properties"]["LifecycleConfiguration"]["Rules"][0]
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] > longest
+    for what in ("Upload", "Report"):
+        assert template()["Parameters"][f"{what}RetentionDays"]["MinValue"] > longest
+
+
+def test_passwords_are_kept_a_week_unless_asked_otherwise() -> None:
+    """What is dropped holds passwords: it goes first."""
+    parameters = template()["Parameters"]
+    days = {name: one["Default"] for name, one in parameters.items() if "RetentionDays" in name}
+    assert days == {"UploadRetentionDays": 7, "ReportRetentionDays": 90, "LogRetentionDays": 30}
+
+
+@pytest.mark.parametrize(
+    "name", ["DataKey", "InboxBucket", "ReportsBucket", "LedgerTable", "ApiKeySecret"]
+)
 def test_what_holds_data_outlives_the_stack(name: str) -> None:
     """Deleting or changing the stack deletes no data."""
     resource = RESOURCES[name]
     assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_the_ledger_can_be_restored() -> None:
+    """What has been sent already can be learned again after an accident."""
+    point_in_time = RESOURCES["LedgerTable"]["Properties"]["PointInTimeRecoverySpecification"]
+    assert point_in_time == {"PointInTimeRecoveryEnabled": True}
+
+
+# The key
+
+KEY_ARN = {"Fn::GetAtt": "DataKey.Arn"}
+ENCRYPTED_BY: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "AWS::S3::Bucket": lambda one: one["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
+        "ServerSideEncryptionByDefault"
+    ]["KMSMasterKeyID"],
+    "AWS::DynamoDB::Table": lambda one: one["SSESpecification"]["KMSMasterKeyId"],
+    "AWS::SQS::Queue": lambda one: one["KmsMasterKeyId"],
+    "AWS::SNS::Topic": lambda one: one["KmsMasterKeyId"],
+    "AWS::Logs::LogGroup": lambda one: one["KmsKeyId"],
+    "AWS::SecretsManager::Secret": lambda one: one["KmsKeyId"],
+    "AWS::Serverless::Function": lambda _: template()["Globals"]["Function"]["KmsKeyArn"],
+}
+"""Where each kind of resource that keeps data names its key."""
+KEEPS_NOTHING = {
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::Events::Rule",
+    "AWS::IAM::ManagedPolicy",
+    "AWS::IAM::Role",
+    "AWS::KMS::Alias",
+    "AWS::KMS::Key",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::TopicPolicy",
+    "AWS::SQS::QueuePolicy",
+    # It keeps its code, which is public.
+    "AWS::Serverless::LayerVersion",
+    # Its histories hold names of files and of imports, encrypted by AWS's own key.
+    "AWS::Serverless::StateMachine",
+}
+
+
+@pytest.mark.parametrize("name", RESOURCES)
+def test_what_keeps_data_is_encrypted_with_the_one_key(name: str) -> None:
+    """Every resource is encrypted with the stack's key, or known to keep nothing."""
+    kind = RESOURCES[name]["Type"]
+    if kind not in KEEPS_NOTHING:
+        assert ENCRYPTED_BY[kind](RESOURCES[name]["Properties"]) == KEY_ARN
+
+
+def test_the_key_is_changed_every_year() -> None:
+    """AWS makes new material for the key, and keeps the old to read what is old."""
+    assert RESOURCES["DataKey"]["Properties"]["EnableKeyRotation"] is True
+
+
+def test_the_key_is_for_the_account_its_rules_alarms_and_logs() -> None:
+    """Nobody else is named by the key, and nobody but the account may manage it."""
+    policy = RESOURCES["DataKey"]["Properties"]["KeyPolicy"]["Statement"]
+    account, senders, logs = policy
+    assert account["Principal"]["AWS"]["Fn::Sub"].endswith("${AWS::AccountId}:root")
+    assert senders["Principal"] == {"Service": ["events.amazonaws.com", "cloudwatch.amazonaws.com"]}
+    assert set(senders["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    assert logs["Principal"]["Service"]["Fn::Sub"] == "logs.${AWS::Region}.amazonaws.com"
+    assert not any(re.search("Put|Delete|Schedule|Disable|Grant", one) for one in logs["Action"])
+    patterns = logs["Condition"]["ArnLike"]["kms:EncryptionContext:aws:logs:arn"]
+    for group in of_type("AWS::Logs::LogGroup").values():
+        name = filled(group["LogGroupName"])
+        assert any(fnmatch(name, filled(one).partition("log-group:")[2]) for one in patterns), name
+        assert not any(fnmatch("/aws/lambda/other", filled(one)) for one in patterns)
+
+
+def filled(value: Mapping[str, str]) -> str:
+    """Return a text with the name of a stack filled in."""
+    return value["Fn::Sub"].replace("${AWS::StackName}", "stack")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_uses_the_key_through_the_services_it_uses(role: str) -> None:
+    """Those whose data is encrypted with the key; for a function Lambda, too: its environment."""
+    statements = {one["Sid"]: one for one in statements_of(ROLES[role])}
+    key = statements.pop("UseTheKeyThroughServices", None)
+    used = {
+        action.partition(":")[0]
+        for statement in statements.values()
+        for action in listed(statement["Action"])
+    }
+    through = used - {"lambda", "logs", "states", "xray"}
+    if role != "TrackImportRole":
+        through.add("lambda")
+    assert bool(key) == bool(through)
+    if key:
+        allowed = [one["Fn::Sub"] for one in key["Condition"]["StringEquals"]["kms:ViaService"]]
+        assert key["Resource"] == KEY_ARN
+        assert set(key["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+        assert sorted(allowed) == sorted(f"{one}.${{AWS::Region}}.amazonaws.com" for one in through)
+
+
+# Who may come near
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy_kind", "names"),
+    [
+        ("AWS::S3::Bucket", "AWS::S3::BucketPolicy", "Bucket"),
+        ("AWS::SQS::Queue", "AWS::SQS::QueuePolicy", "Queues"),
+        ("AWS::SNS::Topic", "AWS::SNS::TopicPolicy", "Topics"),
+    ],
+)
+def test_nothing_is_reached_without_tls(kind: str, policy_kind: str, names: str) -> None:
+    """Buckets, queues and the topic refuse whoever comes unencrypted."""
+    guarded = []
+    for policy in of_type(policy_kind).values():
+        statements = {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
+        tls = statements["TlsOnly"]
+        assert (tls["Effect"], tls["Principal"]) == ("Deny", "*")
+        assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        assert tls["Action"] in {"s3:*", "sqs:*", "sns:Publish"}
+        for one in listed(policy[names]):
+            reached = json.dumps(tls["Resource"])
+            assert f'"{one["Ref"]}.Arn"' in reached or reached == json.dumps(one)
+            guarded.append(one["Ref"])
+    assert sorted(guarded) == sorted(of_type(kind))
+
+
+def test_an_uploader_can_put_and_nothing_else() -> None:
+    """The policy for people names one action on uploads, and the key through S3 alone."""
+    put, key = RESOURCES["UploaderPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert listed(put["Action"]) == ["s3:PutObject"]
+    assert put["Resource"] == {"Fn::Sub": "${InboxBucket.Arn}/uploads/*"}
+    assert key["Resource"] == KEY_ARN
+    assert set(key["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    assert key["Condition"] == {
+        "StringEquals": {"kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}}
+    }
 
 
 # The state machine

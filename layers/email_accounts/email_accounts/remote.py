@@ -2,33 +2,28 @@
 
 Nothing here is repeated: a connect may have been carried out although its answer was lost, and
 a status that did not come is asked for again at the next look. Only fetching a report, which
-changes nothing and has no budget, is tried again at once.
+changes nothing and has no budget, is tried again at once; how that is done is in `egress`.
 """
 
-import ipaddress
-import logging
 import math
-import socket
 import ssl
-import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NewConnectionError
-from urllib3.util.retry import Retry
+from urllib3.exceptions import NewConnectionError
 
 from email_accounts.account import Account, Server
+from email_accounts.egress import fetched
 from email_accounts.errors import (
+    ApiKeyMissingError,
     ApiKeyRefusedError,
     NotSentError,
     RemoteError,
-    ReportUnavailableError,
     RequestNotFoundError,
     RequestRefusedError,
     ThrottledError,
@@ -39,16 +34,9 @@ from email_accounts.secret import Redactor, Secret
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
-LARGEST_REPORT = 50_000_000
-"""Bytes of a report that are read at most."""
-REPORT_SECONDS = 30.0
-"""Seconds after which no more of a report is waited for."""
 
 _TIMEOUTS: Final = (CONNECT_TIMEOUT, READ_TIMEOUT)
-_REPORT_TIMEOUTS: Final = (5.0, 10.0)
-_CHUNK = 1 << 16
 _PAGE_SIZE = 100
-_REDIRECTS = 3
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
@@ -56,9 +44,6 @@ _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
 _BAD_KEY_CODE = 1001
 _BAD_REQUEST_CODE = 40000
-
-# Its warnings about repeated fetches quote the report's link.
-logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
 class RemoteApi:
@@ -73,28 +58,20 @@ class RemoteApi:
         api_key: ApiKey,
         trusted_hosts: frozenset[str],
         now: Clock,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Prepare the client; the key is asked for at each call, nothing is called yet."""
+        """Prepare the client; the key is asked for at each call, nothing is called yet.
+
+        `count` is told of each of the metrics Calls, Throttles and ApiKeyRefusals.
+        """
+        self._count = count
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._trusted_hosts = trusted_hosts
         self._now = now
         self._closed_for = 0.0
         self._api = requests.Session()
-        self._reports = requests.Session()
-        again = Retry(
-            total=1,
-            backoff_factor=0.5,
-            status_forcelist=(500, 502, 503, 504),
-            allowed_methods=("GET",),
-            redirect=False,
-            raise_on_status=False,
-            respect_retry_after_header=False,
-        )
-        for session in (self._api, self._reports):
-            session.trust_env = False
-        for scheme in ("https://", "http://"):
-            self._reports.mount(scheme, HTTPAdapter(max_retries=again))
+        self._api.trust_env = False
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Send accounts once and return the request id.
@@ -138,62 +115,20 @@ class RemoteApi:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
         return self._closed_for
 
-    @contextmanager
-    def report(self, link: str) -> Iterator[Iterator[bytes]]:
-        """Fetch a report without the API key, in chunks.
-
-        Raises:
-            ReportUnavailableError: the link leads to no place that is allowed, or the report
-                does not come, or is too large.
-        """
-        until = time.monotonic() + REPORT_SECONDS
-        response = self._follow(link, until)
-        with response:
-            if response.status_code != requests.codes.ok:
-                raise ReportUnavailableError(
-                    f"the link was answered with HTTP {response.status_code}"
-                )
-            yield _limited(response, until)
-
-    def _follow(self, link: str, until: float) -> requests.Response:
-        for _ in range(_REDIRECTS + 1):
-            self._refuse_unsafe(link)
-            if time.monotonic() > until:
-                raise ReportUnavailableError("the link took too long")
-            try:
-                response = self._reports.get(
-                    link, timeout=_REPORT_TIMEOUTS, stream=True, allow_redirects=False
-                )
-            except (requests.RequestException, ValueError) as error:
-                raise ReportUnavailableError(
-                    f"the link was not answered ({type(error).__name__})"
-                ) from None
-            if not response.is_redirect:
-                return response
-            link = _joined(link, response.headers["location"])
-            response.close()
-        raise ReportUnavailableError(f"the link redirects more than {_REDIRECTS} times")
-
-    def _refuse_unsafe(self, link: str) -> None:
-        try:
-            parts = urlsplit(link)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port, parts = None, None, urlsplit("")
-        if not host or parts.scheme not in ("https", "http"):
-            raise ReportUnavailableError("the link is no web address")
-        if host in self._trusted_hosts:
-            return
-        if parts.scheme != "https":
-            raise ReportUnavailableError("the link is not https")
-        if not _is_public(host, port or 443):
-            raise ReportUnavailableError("the link does not lead to a public address")
+    def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
+        """Fetch a report without the API key, in chunks; see `egress.fetched`."""
+        return fetched(link, self._trusted_hosts)
 
     def _call(
         self, method: str, path: str, body: object = None, hidden: Iterable[Secret] = ()
     ) -> object:
         """Call the API once and return the answer's JSON; `hidden` is kept out of errors."""
-        key = self._api_key()
+        try:
+            key = self._api_key()
+        except ApiKeyMissingError:
+            self._count("ApiKeyRefusals")
+            raise
+        self._count("Calls")
         try:
             response = self._api.request(
                 method,
@@ -220,6 +155,9 @@ class RemoteApi:
         refusal = _error_of(response, Redactor([key, *hidden]), self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
+            self._count("ApiKeyRefusals")
+        elif isinstance(refusal, ThrottledError):
+            self._count("Throttles")
         raise refusal
 
 
@@ -360,39 +298,3 @@ def _server_body(side: str, server: Server) -> dict[str, str | int]:
         f"{side}Port": server.port,
         f"{side}Encryption": server.encryption,
     }
-
-
-def _limited(response: requests.Response, until: float) -> Iterator[bytes]:
-    size = 0
-    try:
-        # Whatever has come is taken: waiting for a full chunk would never look at the clock.
-        while chunk := response.raw.read1(_CHUNK, decode_content=True):
-            size += len(chunk)
-            if size > LARGEST_REPORT:
-                raise ReportUnavailableError(f"it is larger than {LARGEST_REPORT // 1_000_000} MB")
-            if time.monotonic() > until:
-                raise ReportUnavailableError("it came too slowly")
-            yield chunk
-    except HTTPError as error:
-        raise ReportUnavailableError(f"it broke off ({type(error).__name__})") from None
-
-
-def _joined(link: str, location: str) -> str:
-    try:
-        return urljoin(link, location)
-    except ValueError:
-        return ""
-
-
-def _is_public(host: str, port: int) -> bool:
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        return False
-    addresses = [ipaddress.ip_address(str(entry[4][0]).split("%")[0]) for entry in found]
-    return all(_is_public_address(address) for address in addresses)
-
-
-def _is_public_address(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return (mapped or address).is_global and not (mapped or address).is_multicast

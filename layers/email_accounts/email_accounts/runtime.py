@@ -5,20 +5,23 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
+from botocore.session import Session
 
 from email_accounts.aws.buckets import InboxBucket, OriginalsPrefix, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.aws.services import NotificationTopic, TrackImport, workspace_key
-from email_accounts.delivery import Deliverer
 from email_accounts.listing import AccountList
 from email_accounts.ports import Policy, Remotes
-from email_accounts.remote import RemoteApi
-from email_accounts.submission import Submitter
-from email_accounts.tracking import Tracker
+
+if TYPE_CHECKING:
+    from email_accounts.delivery import Deliverer
+    from email_accounts.submission import Submitter
+    from email_accounts.tracking import Tracker
 
 logger = Logger()
 metrics = Metrics()
@@ -79,22 +82,31 @@ class Settings:
         )
 
 
+def count(name: str) -> None:
+    """Add one to a metric, which is told at the end of the invocation."""
+    metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
+
+
 class Parts:
-    """Makes the use-cases out of the real parts, once per process and only what is used."""
+    """Makes the use-cases out of the real parts, once per process and only what is used.
+
+    What a function does not use it does not import either: that is a tenth of a cold start.
+    """
 
     def __init__(self, settings: Settings) -> None:
         """Remember the settings; nothing is called yet."""
         self._settings = settings
-        self._session = boto3.Session()
+        # boto3 would add a seventh to a cold start, and nothing that is used here.
+        self._session = Session()
         self._config = Config(
             connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
         )
-        s3 = self._session.client("s3", config=self._config)
+        s3 = self._client("s3")
         self._uploads = InboxBucket(s3)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
         self._originals = OriginalsPrefix(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
-            self._session.client("dynamodb", config=self._config),
+            self._client("dynamodb"),
             settings.ledger_table,
             settings.retention,
         )
@@ -102,9 +114,11 @@ class Parts:
             self._ledger, ReportsBucket(s3, settings.reports_bucket, "accounts"), time.time
         )
 
-    def submitter(self) -> Submitter:
+    def submitter(self) -> "Submitter":
         """Make what submits accounts."""
-        states = self._session.client("stepfunctions", config=self._config)
+        from email_accounts.submission import Submitter  # noqa: PLC0415  see above
+
+        states = self._client("stepfunctions")
         return Submitter(
             self._ledger,
             self._uploads,
@@ -116,8 +130,10 @@ class Parts:
             time.time,
         )
 
-    def tracker(self) -> Tracker:
+    def tracker(self) -> "Tracker":
         """Make what checks the status."""
+        from email_accounts.tracking import Tracker  # noqa: PLC0415  see above
+
         return Tracker(
             self._ledger,
             self._uploads,
@@ -129,11 +145,11 @@ class Parts:
             self._originals if self._settings.keep_original_reports else None,
         )
 
-    def deliverer(self) -> Deliverer:
+    def deliverer(self) -> "Deliverer":
         """Make what delivers the report."""
-        topic = NotificationTopic(
-            self._session.client("sns", config=self._config), self._settings.notification_topic
-        )
+        from email_accounts.delivery import Deliverer  # noqa: PLC0415  see above
+
+        topic = NotificationTopic(self._client("sns"), self._settings.notification_topic)
         return Deliverer(
             self._ledger,
             self._uploads,
@@ -143,14 +159,20 @@ class Parts:
             self._settings.report_link,
         )
 
+    def _client(self, service: str) -> Any:  # noqa: ANN401  one of botocore's many clients
+        return self._session.create_client(service, config=self._config)
+
     def _remotes(self) -> Remotes:
-        secrets = self._session.client("secretsmanager", config=self._config)
+        from email_accounts.remote import RemoteApi  # noqa: PLC0415  see above
+
+        secrets = self._client("secretsmanager")
         settings = self._settings
 
         @cache
         def remote(workspace: str) -> RemoteApi:
             key = workspace_key(secrets, settings.workspaces, workspace)
-            return RemoteApi(settings.api_base_url, key, settings.trusted_report_hosts, time.time)
+            hosts = settings.trusted_report_hosts
+            return RemoteApi(settings.api_base_url, key, hosts, time.time, count)
 
         return remote
 

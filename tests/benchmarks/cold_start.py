@@ -1,0 +1,145 @@
+"""Measures cold starts of the built artefact, and writes docs/cold-start.md.
+
+    python -m tests.benchmarks.cold_start BUILD_DIRECTORY        (what `sam build` made)
+
+A cold start is a fresh process that imports a handler and makes its clients: the handler from
+its artefact, everything else from the layer, with files dated 1980 as Lambda unpacks them and
+bytecode writing off. Ratios of CPU time to that of `import boto3; boto3.client("s3")` of an
+installed boto3, because absolute times say nothing about another machine; all ways alternate.
+"""
+
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from statistics import median
+
+from tests.template import template
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "cold-start.md"
+ROUNDS = 15
+MARK = 1.15
+_1980 = 315_532_800
+
+HANDLERS = {
+    "submit_accounts": ("SubmitAccounts", "_submitter"),
+    "check_status": ("CheckStatus", "_tracker"),
+    "deliver_report": ("DeliverReport", "_deliverer"),
+}
+"""Each handler's artefact, and what makes its clients."""
+BASE = ("-c", 'import boto3; boto3.client("s3")')
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "POWERTOOLS_SERVICE_NAME": "service",
+    # Nothing is called, so anything that is both a text and a number will do.
+    **dict.fromkeys(template()["Globals"]["Function"]["Environment"]["Variables"], "1"),
+}
+
+
+def main(build: Path) -> None:
+    """Measure everything and write the page."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiled, plain = Path(folder, "compiled"), Path(folder, "plain")
+        sizes = _unpacked(build, compiled)
+        shutil.copytree(compiled, plain, ignore=shutil.ignore_patterns("__pycache__"))
+        for path in (*compiled.rglob("*"), *plain.rglob("*")):
+            os.utime(path, (_1980, _1980))
+        ratios = _ratios(compiled, plain)
+    PAGE.write_text(_page(ratios, sizes), encoding="utf-8")
+    print(PAGE.read_text(encoding="utf-8"))  # noqa: T201  a command says what it found
+
+
+def _unpacked(build: Path, folder: Path) -> dict[str, tuple[int, int]]:
+    """Pack each artefact and unpack it; return its bytes packed and unpacked."""
+    sizes = {}
+    for name in ("EmailAccountsLayer", *(artefact for artefact, _ in HANDLERS.values())):
+        packed = shutil.make_archive(str(folder) + name, "zip", build / name)
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(folder / name)
+            unpacked = sum(item.file_size for item in archive.infolist())
+            sizes[name] = (Path(packed).stat().st_size, unpacked)
+    return sizes
+
+
+def _ratios(compiled: Path, plain: Path) -> dict[tuple[str, str], list[float]]:
+    """Return the ratios of every round, by handler and kind of artefact."""
+    found: dict[tuple[str, str], list[float]] = {}
+    _seconds(BASE)  # its bytecode is written, whatever was installed
+    for _ in range(ROUNDS):
+        base = _seconds(BASE)
+        for handler, (artefact, makes_clients) in HANDLERS.items():
+            for kind, folder in (("before", plain), ("after", compiled)):
+                paths = (folder / artefact, folder / "EmailAccountsLayer" / "python")
+                environment = {
+                    "PYTHONPATH": os.pathsep.join(map(str, paths)),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                }
+                code = f"import {handler}; {handler}.{makes_clients}()"
+                seconds = _seconds(("-c", code), environment)
+                found.setdefault((handler, kind), []).append(seconds / base)
+    return found
+
+
+def _seconds(command: Iterable[str], environment: Mapping[str, str] | None = None) -> float:
+    """Return the CPU seconds of a fresh process."""
+    begun = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, *command], env=ENVIRONMENT | dict(environment or {}), check=True
+    )
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime
+
+
+def _page(
+    ratios: Mapping[tuple[str, str], list[float]], sizes: Mapping[str, tuple[int, int]]
+) -> str:
+    lines = []
+    for handler in HANDLERS:
+        before, after = (ratios[handler, kind] for kind in ("before", "after"))
+        met = "yes" if median(after) <= MARK else "**no**"
+        lines.append(f"| {handler} | {_range(before)} | {_range(after)} | {MARK} | {met} |")
+    packages = [
+        f"| {name} | {packed / 1e6:.2f} | {unpacked / 1e6:.2f} |"
+        for name, (packed, unpacked) in sizes.items()
+    ]
+    return f"""# Cold starts
+
+Written by `make bench`: {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), \
+Python {platform.python_version()}.
+
+CPU time of a fresh process that imports a handler and makes its clients, out of the artefact that
+`sam build` made, with files dated 1980 and bytecode writing off: that is what Lambda does. As a
+ratio to `import boto3; boto3.client("s3")` of an installed boto3; the median of {ROUNDS} rounds,
+with the lowest and the highest. *Before* is the same artefact without the bytecode that the build
+puts into it.
+
+| handler | before | after | mark: at most | met |
+|---|---|---|---|---|
+{chr(10).join(lines)}
+
+| artefact | MB packed | MB unpacked |
+|---|---|---|
+{chr(10).join(packages)}
+
+The layer holds bytecode for each of Python 3.11, 3.12 and 3.13 that was on the computer that built
+it. A function whose Python was not there starts as in *before*; the build says so.
+"""
+
+
+def _range(ratios: list[float]) -> str:
+    return f"{median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

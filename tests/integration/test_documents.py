@@ -1,0 +1,127 @@
+"""What documents say of the template is what the template says."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deployment.guarded import MINUTES, WATCHED
+from tests.template import ROOT, of_type, template
+
+README = (ROOT / "README.md").read_text("utf-8")
+DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
+WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def rows(text: str, heading: str) -> list[list[str]]:
+    """Return the cells of the table under a heading, without its head."""
+    section = text.partition(f"{heading}\n")[2].partition("\n#")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip(" `") for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def test_parameters() -> None:
+    """The table names every parameter, in the order of the template, with its default."""
+    parameters = template()["Parameters"]
+    documented = {name: default for name, default, _ in rows(README, "### Parameters")}
+    assert documented == {
+        name: str(parameter["Default"]) or "empty" for name, parameter in parameters.items()
+    }
+
+
+def test_roles() -> None:
+    """The table of permissions names every role."""
+    documented = [name for name, *_ in rows(DEPLOYMENT, "## Permissions of the stack")]
+    assert sorted(documented) == sorted(of_type("AWS::IAM::Role"))
+
+
+def test_watched_alarms() -> None:
+    """The alarms that take an update back are alarms of the template, and are named."""
+    (sentence,) = re.findall(r"The alarms (.+) are watched .+ for (\d+) minutes", DEPLOYMENT)
+    assert re.findall(r"`(\w+)`", sentence[0]) == list(WATCHED)
+    assert int(sentence[1]) == MINUTES
+    assert set(WATCHED) <= of_type("AWS::CloudWatch::Alarm").keys()
+
+
+def test_published_application() -> None:
+    """What the application repository shows is the project's, and its files are there."""
+    shown = template()["Metadata"]["AWS::ServerlessRepo::Application"]
+    assert shown["SemanticVersion"] == PROJECT["version"]
+    assert shown["SpdxLicenseId"] == PROJECT["license"]
+    for name in ("LicenseUrl", "ReadmeUrl"):
+        assert (ROOT / shown[name]).is_file()
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "production"])
+def test_environments(environment: str) -> None:
+    """Each has a stack of its own, asks before it changes anything, and sets what there is."""
+    settings = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))[environment]
+    deploy = settings["deploy"]["parameters"]
+    names = re.findall(r"(\w+)=", deploy["parameter_overrides"])
+    assert settings["global"]["parameters"]["stack_name"].startswith("email-accounts")
+    assert deploy["confirm_changeset"] is True
+    assert deploy["capabilities"] == "CAPABILITY_IAM"
+    assert set(names) <= template()["Parameters"].keys()
+
+
+# Workflows
+
+
+def jobs(name: str) -> dict[str, Any]:
+    """Return the jobs of a workflow."""
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / ".github/workflows" / name).read_text("utf-8"))
+    return dict(loaded["jobs"])
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_an_action_is_named_by_its_hash(workflow: Path) -> None:
+    """A tag can be moved to other code; a hash cannot. The version stands beside it."""
+    used = re.findall(r"uses: (.+)", workflow.read_text("utf-8"))
+    assert used
+    for action in used:
+        assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_may_as_little_as_it_needs(workflow: Path) -> None:
+    """Nothing by default but reading; more is given to one job, and jobs come to an end."""
+    loaded = yaml.safe_load(workflow.read_text("utf-8"))
+    assert loaded["permissions"] in ({}, {"contents": "read"})
+    for job in loaded["jobs"].values():
+        assert job["timeout-minutes"] <= 45
+        assert set(job.get("permissions", {}).items()) <= {
+            ("contents", "read"),
+            *({("id-token", "write")} if "environment" in job else set()),
+            *({("contents", "write")} if workflow.name == "release.yml" else set()),
+        }
+    assert "secrets." not in workflow.read_text("utf-8")
+    assert workflow.read_text("utf-8").count("persist-credentials: false") == len(loaded["jobs"])
+
+
+def test_production_follows_staging() -> None:
+    """What has not been tried in staging does not get to production, where people decide."""
+    deploy = jobs("deploy.yml")
+    assert deploy["production"]["needs"] == "staging"
+    assert deploy["production"]["environment"] == "production"
+    for environment, job in deploy.items():
+        commands = [step.get("run", "") for step in job["steps"]]
+        assert f"make deploy ENV={environment}" in commands
+        assert commands[-1].startswith("make smoke STACK=email-accounts")
+
+
+def test_every_python_is_tested_and_built_for() -> None:
+    """Tests run on each Python that the template offers, and the layer is compiled for each."""
+    offered = [
+        one.removeprefix("python") for one in template()["Parameters"]["Runtime"]["AllowedValues"]
+    ]
+    assert jobs("check.yml")["test"]["strategy"]["matrix"]["python"] == offered
+    for workflow in ("deploy.yml", "release.yml"):
+        for job in jobs(workflow).values():
+            (python,) = (one for one in job["steps"] if "setup-python" in one.get("uses", ""))
+            assert python["with"]["python-version"].split() == offered
+    makefile = (ROOT / "layers/email_accounts/Makefile").read_text("utf-8")
+    assert " ".join(f"python{one}" for one in offered) in makefile
