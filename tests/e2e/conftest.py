@@ -261,10 +261,8 @@ class Subscriber:
     def answer(self, identity: str) -> Answer:
         """Wait for the end of an import; return the one message about it."""
         self.cloud.wait_for_end(identity)
-        self.receive()
-        [envelope] = [one for one in self.envelopes if identity in one["Message"]]
-        # The emulator drops the attributes of what a state machine publishes itself.
-        attributes = envelope.get("MessageAttributes", {})
+        [envelope] = self.about(identity)
+        attributes = envelope["MessageAttributes"]
         assert SUBJECT.fullmatch(envelope["Subject"])
         return Answer(
             envelope["Subject"],
@@ -272,6 +270,11 @@ class Subscriber:
             envelope["Message"],
             self._mail(envelope["MessageId"]),
         )
+
+    def about(self, identity: str) -> list[dict[str, Any]]:
+        """Return the envelopes of all messages about an import that have come."""
+        self.receive()
+        return [one for one in self.envelopes if identity in one["Message"]]
 
     def receive(self) -> None:
         """Add to the envelopes what has come since."""

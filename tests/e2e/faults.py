@@ -46,14 +46,14 @@ def kill_workers(cloud: LocalCloud, function: str) -> int:
 
 
 @contextmanager
-def impatient_queue(cloud: LocalCloud, seconds: int = 20) -> Iterator[None]:
+def impatient_queue(cloud: LocalCloud, name: str = "UPLOAD", seconds: int = 20) -> Iterator[None]:
     """Have an event whose handling failed come again after seconds instead of half an hour.
 
     They must be longer than its handling takes, cold start on a busy machine included: or it
     comes again meanwhile, and is a dead letter after five times. A function that hangs is ended
     at its own timeout; see `timeout`.
     """
-    queues, url = cloud.client("sqs"), cloud.environment["UPLOAD_QUEUE_URL"]
+    queues, url = cloud.client("sqs"), cloud.environment[f"{name}_QUEUE_URL"]
     wanted = {"QueueUrl": url, "AttributeNames": ["VisibilityTimeout"]}
     before = queues.get_queue_attributes(**wanted)["Attributes"]
     queues.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})

@@ -58,8 +58,8 @@ def test_every_layout(cloud: LocalCloud, subscriber: Subscriber) -> None:
 
 
 def upload(cloud: LocalCloud, name: str) -> str:
-    """Drop a sample under its own name; return the id of its import."""
-    return cloud.upload(f"uploads/{name}", (SAMPLES / name).read_bytes())
+    """Drop a sample under its own name, for the default workspace; return the id of its import."""
+    return cloud.upload(f"uploads/default/{name}", (SAMPLES / name).read_bytes())
 
 
 def filled(counts: dict[str, int]) -> dict[str, int]:

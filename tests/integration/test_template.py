@@ -36,6 +36,7 @@ OUTPUTS = {
     "UploadQueueUrl",
     "UploaderPolicyArn",
     "DeadLetterQueueUrl",
+    "FailureQueueUrl",
 }
 RESOURCES: dict[str, Any] = template()["Resources"]
 STATES: dict[str, Any] = state_machine()["States"]
