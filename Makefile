@@ -38,8 +38,11 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## say what runs
 	@.venv/bin/python -m local.cloud status
 
-test: lint ## lint, types, templates and every test, end to end included
-	.venv/bin/python -m pytest
+test: lint ## lint, types, templates and every test, end to end beside all others
+	@mkdir -p .local
+	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
+	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
+	wait $$e2e; ended=$$?; cat .local/e2e.txt; exit $$((others | ended))
 
 lint: $(RUN) $(CHECKOV) ## ruff, mypy, sam validate, checkov
 	.venv/bin/ruff check

@@ -432,7 +432,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if not text:
                 assert import_id in self.deleted or imported.refusal
                 continue
-            outcomes = list(csv.DictReader(io.StringIO(text, newline="")))
+            outcomes = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
             assert [int(one["row"]) for one in outcomes] == list(range(2, len(rows) + 2))
             if import_id not in self.deleted:
                 for address, one in zip(rows, outcomes, strict=True):

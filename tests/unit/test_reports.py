@@ -108,6 +108,14 @@ def test_blank_lines_say_nothing() -> None:
     ]
 
 
+def test_a_report_that_ends_in_the_middle_of_a_line_is_none() -> None:
+    """What is missing behind it might be failures; a whole last line needs no end."""
+    whole = "Email,Status,Reason\na@b.example,Failed,535 refused\nc@d.example,Failed,535 refused"
+    assert len(judged(whole)) == 2
+    with pytest.raises(ReportUnavailableError, match="middle of a line"):
+        judged(whole[: whole.index("c@d") + 15])
+
+
 def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
     """Where its header says that it is about addresses."""
     assert judged("Email,Reason\n") == {}

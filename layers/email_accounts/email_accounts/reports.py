@@ -197,12 +197,24 @@ def _parted(line: str, delimiter: str) -> list[str]:
 
 
 def _cells(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    line = ""
+    width = 0
+    record: list[str] = []
+
+    def seen() -> Iterator[str]:
+        nonlocal line
+        for line in lines:  # noqa: UP028  the last one is looked at below
+            yield line
+
     try:
-        for record in csv.reader(lines, delimiter=delimiter, strict=True):
+        for record in csv.reader(seen(), delimiter=delimiter, strict=True):
+            width = max(width, len(record))
             if any(map(str.strip, record)):
                 yield record
     except csv.Error:
         raise ReportUnavailableError("it is not a readable CSV") from None
+    if len(record) < width and not line.endswith(("\n", "\r")):
+        raise ReportUnavailableError("it ends in the middle of a line")
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
