@@ -428,10 +428,13 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             extra = self.lost_in_between[import_id]
             due = self.answers_due[import_id]
             assert due <= len(messages) <= due + extra, upload
+            told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
+            assert len(messages) <= len(told)
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
                 assert import_id in self.deleted or imported.refusal
                 continue
+            text = text.removeprefix("\ufeff")
             outcomes = list(csv.DictReader(io.StringIO(text, newline="")))
             assert [int(one["row"]) for one in outcomes] == list(range(2, len(rows) + 2))
             if import_id not in self.deleted:
