@@ -36,6 +36,18 @@ def _message() -> str:
     return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
 
 
+def _file_ready() -> str:
+    sample = json.loads((DOCS.parent / "events" / "file_ready.json").read_text(encoding="utf-8"))
+    event = json.loads(sample["Records"][0]["body"])
+    entry = {
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "EventBusName": "default",
+        "Detail": json.dumps(event["detail"]),
+    }
+    return f"```json\n{json.dumps([entry], indent=2)}\n```\n"
+
+
 def _fields() -> str:
     lines = ["| field | what it is |\n", "|---|---|\n"]
     schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
@@ -74,6 +86,7 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "refused": lambda: _mail(answers.refused),
     "stuck": lambda: _mail(answers.stuck),
     "message": _message,
+    "file_ready": _file_ready,
     "fields": _fields,
     "causes": _causes,
 }

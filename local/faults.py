@@ -30,6 +30,7 @@ from typing import Any, Literal
 ADAPTERS = {
     "ApiKeySecret": "api_key",
     "DynamoLedger": "ledger",
+    "EventBus": "events",
     "InboxBucket": "uploads",
     "NotificationTopic": "notifications",
     "RemoteApi": "remote",

@@ -82,8 +82,22 @@ def new_topic() -> tuple[str, str]:
     return topic, queue
 
 
+def new_bus(name: str, pattern: dict[str, object]) -> str:
+    """Have a queue get the events of a bus that fit a pattern; return the queue's URL."""
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    if name != "default":
+        events.create_event_bus(Name=name)
+    queue = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    rule = new_name("rule")
+    events.put_rule(Name=rule, EventBusName=name, EventPattern=json.dumps(pattern))
+    arn = attributes["Attributes"]["QueueArn"]
+    events.put_targets(Rule=rule, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return queue
+
+
 def received(queue: str) -> list[dict[str, object]]:
-    """Take what a topic has sent to a queue."""
+    """Take what a topic or a bus has sent to a queue."""
     answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 

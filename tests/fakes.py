@@ -346,20 +346,21 @@ class FakeUploads:
         """Delete one version for good."""
         self._versions[upload.bucket, upload.key][int(upload.version[1:]) - 1] = None
 
-    def current_version(self, bucket: str, key: str) -> Upload:
-        """Return the object's newest version."""
-        versions = self._versions.get((bucket, key), [])
-        if (bucket, key) not in self._marked:
+    def found(self, upload: Upload) -> Upload:
+        """Return the upload with its version and size."""
+        place = upload.bucket, upload.key
+        versions = self._versions.get(place, [])
+        if upload.version or place not in self._marked:
             for number in range(len(versions), 0, -1):
-                content = versions[number - 1]
-                if content is not None:
-                    return Upload(bucket, key, f"v{number}", len(content))
+                content, version = versions[number - 1], f"v{number}"
+                if content is not None and upload.version in ("", version):
+                    return replace(upload, version=version, size=len(content))
         raise UploadMissingError("the upload is gone")
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version, or the newest where none is named."""
         if not upload.version:
-            upload = self.current_version(upload.bucket, upload.key)
+            upload = self.found(upload)
         versions = self._versions.get((upload.bucket, upload.key), [])
         named = dict(zip((f"v{at}" for at in range(1, len(versions) + 1)), versions, strict=True))
         content = named.get(upload.version)
@@ -515,6 +516,19 @@ class FakeExecutions:
 
 
 @dataclass(slots=True)
+class FakeEvents:
+    """The event bus: all that was put."""
+
+    journal: Journal
+    messages: list[Message] = field(default_factory=list)
+
+    def put(self, message: Message) -> None:
+        """Put the event."""
+        self.journal.effect("put", message.subject)
+        self.messages.append(message)
+
+
+@dataclass(slots=True)
 class FakeNotifications:
     """The topic: all that was sent."""
 
@@ -540,6 +554,7 @@ class World:
         self.remote = FakeRemote(self.journal, self.clock)
         self.account_list = AccountList(self.ledger, FakeReports(self.journal), self.clock)
         self.executions = FakeExecutions(self.journal)
+        self.events = FakeEvents(self.journal)
         self.notifications = FakeNotifications(self.journal)
         self.link_seconds = 0.0
         self.policy = Policy(
@@ -590,6 +605,7 @@ class World:
             self.ledger,
             self.uploads,
             self.reports,
+            self.events,
             self.notifications,
             self.clock,
             self.link_seconds,

@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from email_accounts.aws.services import step_document
+from email_accounts.errors import ForeignUploadError
 from email_accounts.runtime import logger, metrics, parts
 from email_accounts.submission import Submitter
 from email_accounts.upload import upload_of
@@ -46,6 +47,8 @@ def _handled(event: dict[str, Any], time_left: Callable[[], float]) -> dict[str,
         if upload is None:
             logger.info("no file: nothing to import")
             continue
+        if upload.bucket != os.environ["INBOX_BUCKET"]:
+            raise ForeignUploadError(f"the event tells of {upload.bucket}, which is not the inbox")
         upload = _submitter().identified(upload)
         logger.append_keys(import_id=upload.import_id, bucket=upload.bucket, key=upload.key)
         received = int(record["attributes"]["ApproximateReceiveCount"])

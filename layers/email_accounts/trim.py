@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-USED = {"dynamodb", "s3", "secretsmanager", "sns", "states"}
+USED = {"dynamodb", "events", "s3", "secretsmanager", "sns", "states"}
 """The services that are called, by the names they have in addresses."""
 
 

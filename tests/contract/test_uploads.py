@@ -7,6 +7,7 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from email_accounts.aws.buckets import InboxBucket
 from email_accounts.errors import UploadMissingError
@@ -97,18 +98,39 @@ def test_the_current_version_is_the_newest(inbox: Inbox) -> None:
     """The newest version comes with its size; an older one when the newest is deleted for good."""
     first = inbox.put(KEY, b"old")
     second = inbox.put(KEY, b"newer")
-    assert inbox.uploads.current_version(inbox.bucket, KEY) == second
+    unknown = Upload(inbox.bucket, KEY, "", 0, 7.0)
+    assert inbox.uploads.found(unknown) == second
+    assert inbox.uploads.found(unknown).uploaded_at == 7.0
     inbox.delete_version(second)
-    assert inbox.uploads.current_version(inbox.bucket, KEY) == first
+    assert inbox.uploads.found(unknown) == first
+
+
+def test_a_named_version_comes_with_its_size(inbox: Inbox) -> None:
+    """It is that of the version, also when a newer one or a deletion hides it."""
+    first = inbox.put(KEY, b"old")
+    inbox.delete(inbox.put(KEY, b"newer"))
+    found = inbox.uploads.found(Upload(inbox.bucket, KEY, first.version, 0))
+    assert found == first
+
+
+def test_a_version_that_is_not_there_is_not_found(inbox: Inbox) -> None:
+    """Whoever names one that is gone, or that never was, hears that it is missing."""
+    inbox.put(KEY, b"old")
+    gone = inbox.put(KEY, b"new")
+    inbox.delete_version(gone)
+    for version in (gone.version, "never-was"):
+        with pytest.raises(UploadMissingError):
+            inbox.uploads.found(Upload(inbox.bucket, KEY, version, 0))
 
 
 def test_an_object_that_is_not_there_has_no_version(inbox: Inbox) -> None:
     """A key nobody used, and one that was deleted, are missing."""
+    unknown = Upload(inbox.bucket, KEY, "", 0)
     with pytest.raises(UploadMissingError):
-        inbox.uploads.current_version(inbox.bucket, KEY)
+        inbox.uploads.found(unknown)
     inbox.delete(inbox.put(KEY, b"x"))
     with pytest.raises(UploadMissingError):
-        inbox.uploads.current_version(inbox.bucket, KEY)
+        inbox.uploads.found(unknown)
 
 
 @pytest.mark.parametrize("version", ["", "v7"])
@@ -161,6 +183,25 @@ def test_a_version_deleted_while_it_is_read_is_missing(monkeypatch: pytest.Monke
         inbox.delete_version(upload)
         with pytest.raises(UploadMissingError):
             stream.read(10)
+
+
+@pytest.mark.parametrize(("code", "status"), [("400", 400), ("404", 404)])
+def test_what_no_object_can_have_is_missing(code: str, status: int) -> None:
+    """To a malformed version S3 answers 400, without a word in answer to a HEAD."""
+    s3 = boto3.client("s3")
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("head_object", code, http_status_code=status)
+        with pytest.raises(UploadMissingError):
+            InboxBucket(s3).found(Upload("inbox", KEY, "not a version", 0))
+
+
+def test_a_head_that_is_forbidden_is_not_taken_for_a_missing_upload() -> None:
+    """A permission that lacks is a fault of the stack, and shows as one."""
+    s3 = boto3.client("s3")
+    with Stubber(s3) as stubber:
+        stubber.add_client_error("head_object", "403", http_status_code=403)
+        with pytest.raises(ClientError, match="403"):
+            InboxBucket(s3).found(Upload("inbox", KEY, "v1", 0))
 
 
 def test_other_troubles_are_not_taken_for_a_missing_upload() -> None:

@@ -17,7 +17,7 @@ ADDRESSES = """
 import json, os
 os.environ |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 from botocore.session import Session
-services = "s3", "dynamodb", "secretsmanager", "stepfunctions", "sns"
+services = "s3", "dynamodb", "secretsmanager", "stepfunctions", "sns", "events"
 regions = "us-east-1", "eu-central-1", "ap-southeast-4", "us-gov-west-1", "cn-north-1"
 print(json.dumps([
     Session().create_client(service, region_name=region).meta.endpoint_url

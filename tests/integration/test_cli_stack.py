@@ -25,7 +25,7 @@ from click.testing import CliRunner
 
 from email_accounts.aws.buckets import InboxBucket, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.aws.services import NotificationTopic
+from email_accounts.aws.services import EventBus, NotificationTopic
 from email_accounts.batches import plan
 from email_accounts.delivery import Deliverer
 from email_accounts.errors import ImporterError
@@ -133,8 +133,14 @@ def imported(
                 copy.write(REPORT.format(refused))
         book.settle(upload.import_id, batch.number, state, NOW + 2, report=is_report)
     topic = NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn"))
-    Deliverer(book, uploads, reports, topic, lambda: NOW + 999).deliver(upload.import_id)
+    deliverer = Deliverer(book, uploads, reports, events(), topic, lambda: NOW + 999)
+    deliverer.deliver(upload.import_id)
     return upload.import_id
+
+
+def events() -> EventBus:
+    """Make the event bus to which answers are told."""
+    return EventBus(boto3.client("events"), "default")
 
 
 def documents(printed: str) -> list[dict[str, Any]]:
@@ -353,7 +359,8 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     def end() -> None:
         book.settle(identity, 2, BatchState.REFUSED, NOW, reason="no")
         topic = NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn"))
-        Deliverer(book, InboxBucket(s3), reports, topic, lambda: NOW + 999).deliver(identity)
+        deliverer = Deliverer(book, InboxBucket(s3), reports, events(), topic, lambda: NOW + 999)
+        deliverer.deliver(identity)
 
     later = threading.Timer(3, end)
     later.start()

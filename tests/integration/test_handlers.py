@@ -20,8 +20,17 @@ from jsonschema import Draft202012Validator
 
 from email_accounts.aws.ledger import DynamoLedger
 from email_accounts.runtime import Settings
-from email_accounts.upload import Upload
-from tests.aws import aws, new_bucket, new_name, new_state_machine, new_table, new_topic, received
+from email_accounts.upload import FILE_READY, Upload
+from tests.aws import (
+    aws,
+    new_bucket,
+    new_bus,
+    new_name,
+    new_state_machine,
+    new_table,
+    new_topic,
+    received,
+)
 from tests.files import PASSWORD, accounts_file, row
 from tests.standin import API_KEY, Server
 from tests.template import ROOT, actions_of, template
@@ -39,6 +48,7 @@ SETTINGS = {
     "BATCH_SIZE": "100",
     "CALLS_PER_MINUTE": "20",
     "DEADLINE_HOURS": "6",
+    "EVENT_BUS": "default",
     "FIRST_LOOK_SECONDS": "10",
     "GRACE_SECONDS": "600",
     "KEEP_ORIGINAL_REPORTS": "false",
@@ -91,6 +101,7 @@ class Stack:
     inbox: str
     reports: str
     queue: str
+    events: str
     machine: str
     workspaces: str
     used: dict[str, set[str]] = field(default_factory=dict)
@@ -162,11 +173,13 @@ def stack(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     with aws():
         topic, queue = new_topic()
         workspaces = new_name("stack/workspaces")
-        stack = Stack(new_bucket(), new_bucket(), queue, new_state_machine(), workspaces)
+        queues = queue, new_bus("default", {"source": ["email-accounts-importer"]})
+        stack = Stack(new_bucket(), new_bucket(), *queues, new_state_machine(), workspaces)
         stack.add_workspace("default", API_KEY)
         made = {
             "API_BASE_URL": f"{server.url}/v1",
             "FIRST_LOOK_SECONDS": str(FIRST_LOOK),
+            "INBOX_BUCKET": stack.inbox,
             "LEDGER_TABLE": new_table(),
             "NOTIFICATION_TOPIC": topic,
             "REPORTS_BUCKET": stack.reports,
@@ -209,6 +222,10 @@ def event(name: str, *uploads: Upload) -> dict[str, Any]:
 def told_of(record: dict[str, Any], upload: Upload) -> dict[str, Any]:
     """Have a record, which is of the same key, tell of this upload."""
     body = json.loads(record["body"])
+    if body["detail-type"] == FILE_READY:
+        assert body["detail"]["key"] == upload.key
+        body["detail"] |= {"bucket": upload.bucket, "version": upload.version}
+        return record | {"body": json.dumps(body)}
     body["detail"]["bucket"]["name"] = upload.bucket
     item = body["detail"]["object"]
     assert item["key"] == upload.key
@@ -320,6 +337,7 @@ def test_settings_have_the_units_of_the_domain() -> None:
         ("multipart", "uploads/large.csv"),
         ("key_with_blanks_and_accents", "uploads/default/märz 2026/a+b %41 é.csv"),
         ("without_version", "uploads/accounts.csv"),
+        ("file_ready", "uploads/accounts.csv"),
     ],
 )
 def test_an_upload_goes_the_whole_way(
@@ -347,7 +365,9 @@ def test_an_upload_goes_the_whole_way(
     (message,) = received(stack.queue)
     document = json.loads(str(message["Message"]))
     assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
+    assert [told["detail"] for told in received(stack.events)] == [document]
     assert document["file"]["key"] == key
+    assert document["file"]["bytes"] == len(CONTENT)
     assert document["counts"] == {
         "rows": 3,
         "connected": 1,
@@ -405,6 +425,50 @@ def test_a_file_outside_uploads_is_answered(stack: Stack, server: Server) -> Non
     assert answer["status"] == "refused"
     assert len(received(stack.queue)) == 1
     assert server.control("GET", "/calls") == []
+
+
+def test_what_another_system_announces_again_is_imported_once(stack: Stack) -> None:
+    """S3's event and that of the other system, with and without version, are of one import."""
+    upload = stack.upload("uploads/accounts.csv")
+    unknown = Upload(upload.bucket, upload.key, "", 0)
+    for told in (event("put_object", upload), *(event("file_ready", u) for u in (upload, unknown))):
+        stack.call("submit_accounts", told)
+    assert [one["importId"] for one in stack.started()] == [upload.import_id]
+
+
+def test_the_limit_of_size_holds_for_what_another_system_announces(
+    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event tells no size, so S3 is asked for it; also where the version is told."""
+    monkeypatch.setenv("MAX_FILE_MEGABYTES", "0.0001")
+    upload = stack.upload("uploads/accounts.csv", CONTENT * 2)
+    stack.call("submit_accounts", event("file_ready", upload))
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "refused"
+    (message,) = received(stack.queue)
+    assert "the limit is" in json.loads(str(message["Message"]))["trouble"]
+    assert server.control("GET", "/calls") == []
+
+
+def test_another_system_can_announce_what_is_not_there(stack: Stack) -> None:
+    """A version that never was gets an answer like a file that was deleted."""
+    unknown = Upload(stack.inbox, "uploads/accounts.csv", "never-was", 0)
+    stack.call("submit_accounts", event("file_ready", unknown))
+    stack.call("deliver_report", told("deliver_report", unknown))
+    (message,) = received(stack.queue)
+    assert "deleted or replaced" in json.loads(str(message["Message"]))["trouble"]
+
+
+@pytest.mark.parametrize("sample", ["file_ready", "put_object"])
+def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> None:
+    """Whoever gets such an event into the queue finds it among the dead letters, with an alarm."""
+    elsewhere = new_bucket()
+    put = boto3.client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
+    upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
+    with pytest.raises(Exception, match=f"tells of {elsewhere}, which is not the inbox"):
+        stack.call("submit_accounts", event(sample, upload))
+    assert stack.used == {}
+    assert stack.started() == []
 
 
 def test_two_uploads_in_one_delivery_are_two_imports(stack: Stack, server: Server) -> None:
@@ -679,6 +743,7 @@ def test_a_role_allows_what_its_function_calls_and_no_more(stack: Stack) -> None
     boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key)
     stack.call("submit_accounts", event("without_version", gone))
     stack.look(upload)
+    stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     roles = template()["Resources"]
     # What the platform does in a function's name, and what S3 asks for to answer 'not there'.

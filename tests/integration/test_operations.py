@@ -27,9 +27,15 @@ def metrics_of(alarm: Mapping[str, Any]) -> list[tuple[str, str, Any]]:
     """Return namespace, name and dimensions of each metric that an alarm watches."""
     stats = [one["MetricStat"]["Metric"] for one in alarm.get("Metrics", ()) if "MetricStat" in one]
     return [
-        (json.dumps(one["Namespace"]), one["MetricName"], one["Dimensions"])
+        (json.dumps(one["Namespace"]), one["MetricName"], dimensions)
         for one in stats or [alarm]
+        for dimensions in either(one["Dimensions"])
     ]
+
+
+def either(value: Any) -> list[Any]:  # noqa: ANN401  a list, or a condition between two
+    """Return all that a value can be."""
+    return value["Fn::If"][1:] if isinstance(value, dict) else [value]
 
 
 def test_the_runbook_and_the_alarms_name_each_other() -> None:
@@ -133,6 +139,28 @@ def test_every_failure_of_the_platform_is_watched() -> None:
     for queue in of_type("AWS::SQS::Queue"):
         of_queue = {name for _, name, value in watched if f'"{queue}.QueueName"' in value}
         assert of_queue
+
+
+def test_every_lost_event_is_watched() -> None:
+    """Of each rule: what reached no target, and what reached no dead letters either.
+
+    Of a rule on a bus of its own AWS tells under the bus and the rule, elsewhere under the rule.
+    """
+    rules = of_type("AWS::Events::Rule")
+    watched = [
+        (name, json.dumps(dimensions))
+        for namespace, name, dimensions in metrics_of(ALARMS["UploadRuleAlarm"])
+        if namespace == '"AWS/Events"'
+    ]
+    expected = []
+    for logical_id, rule in rules.items():
+        by_name = [{"Name": "RuleName", "Value": rule.get("Name", {"Ref": logical_id})}]
+        ways = [by_name]
+        if bus := rule.get("EventBusName"):
+            ways.append([{"Name": "EventBusName", "Value": bus}, *by_name])
+        for name in ("FailedInvocations", "InvocationsFailedToBeSentToDlq"):
+            expected += [(name, json.dumps(way)) for way in ways]
+    assert sorted(watched) == sorted(expected)
 
 
 def test_traces_are_taken() -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from email_accounts import egress
+from email_accounts.aws.services import EVENT_SOURCE
 from email_accounts.pacing import SAFE_MARGIN
 from email_accounts.remote import CONNECT_TIMEOUT, READ_TIMEOUT
 from email_accounts.runtime import Settings
+from email_accounts.upload import FILE_READY, PREFIX
 from tests.template import (
     ROOT,
     STATE_MACHINE,
@@ -127,7 +129,7 @@ def test_the_last_attempt_is_the_last_delivery_of_the_queue() -> None:
         for name, function in FUNCTIONS.items()
     }
     assert own == {
-        "SubmitAccounts": {"UPLOAD_ATTEMPTS"},
+        "SubmitAccounts": {"INBOX_BUCKET", "UPLOAD_ATTEMPTS"},
         "CheckStatus": set(),
         "DeliverReport": set(),
     }
@@ -368,6 +370,35 @@ def test_every_end_without_success_is_told() -> None:
     assert [one["Arn"] for one in rule["Targets"]] == [{"Fn::GetAtt": "FailureQueue.Arn"}]
 
 
+def test_another_system_can_announce_files_of_the_inbox_alone() -> None:
+    """Rule and function hold an event to the inbox, the rule also to its folder for uploads."""
+    rule = RESOURCES["FileReadyRule"]["Properties"]
+    assert rule["EventPattern"] == {
+        "detail-type": [FILE_READY],
+        "detail": {"bucket": [{"Ref": "InboxBucket"}], "key": [{"prefix": PREFIX}]},
+    }
+    assert rule["EventBusName"] == {"Ref": "EventBusName"}
+    assert [one["Arn"] for one in rule["Targets"]] == [{"Fn::GetAtt": "UploadQueue.Arn"}]
+    variables = FUNCTIONS["SubmitAccounts"]["Environment"]["Variables"]
+    assert variables["INBOX_BUCKET"] == {"Ref": "InboxBucket"}
+
+
+def test_events_are_put_on_one_bus_by_one_function_as_one_source() -> None:
+    """The role cannot tell anything in another system's name, or on another bus."""
+    allowed = {
+        name: one
+        for name, role in ROLES.items()
+        for one in statements_of(role)
+        if "events:PutEvents" in listed(one["Action"])
+    }
+    assert allowed.keys() == {"DeliverReportRole"}
+    statement = allowed["DeliverReportRole"]
+    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+    assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["EVENT_BUS"] == {"Ref": "EventBusName"}
+
+
 def test_imports_can_be_listed_by_day() -> None:
     """The index has the keys that the ledger writes, and all of an import."""
     table = RESOURCES["LedgerTable"]["Properties"]
@@ -537,7 +568,7 @@ def test_a_role_uses_the_key_through_the_services_it_uses(role: str) -> None:
         for statement in statements.values()
         for action in listed(statement["Action"])
     }
-    through = used - {"lambda", "logs", "states", "xray"}
+    through = used - {"events", "lambda", "logs", "states", "xray"}
     if role != "TrackImportRole":
         through.add("lambda")
     assert bool(key) == bool(through)

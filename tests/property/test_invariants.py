@@ -428,6 +428,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             extra = self.lost_in_between[import_id]
             due = self.answers_due[import_id]
             assert due <= len(messages) <= due + extra, upload
+            told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
+            assert len(messages) <= len(told)
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
                 assert import_id in self.deleted or imported.refusal

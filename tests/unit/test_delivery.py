@@ -184,7 +184,7 @@ def test_reports_are_written_before_the_message(world: World) -> None:
     before = len(world.journal.entries)
     delivered(world, upload)
     assert [entry[0] for entry in world.journal.entries[before:]] == [
-        *("report", "report", "report", "publish", "notified")
+        *("report", "report", "report", "put", "publish", "notified")
     ]
 
 
@@ -537,6 +537,39 @@ def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> No
     assert "It is a PDF." in message.mail
 
 
+# The event
+
+
+def test_other_systems_are_told_what_the_message_tells(world: World) -> None:
+    """The event carries the document of the message."""
+    message = delivered(world, looked_at(world))
+    assert world.events.messages == [message]
+
+
+def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery fails, so that the state machine repeats it, and no mail comes twice."""
+    upload = looked_at(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.events), "put", fail)
+        with pytest.raises(ConnectionError):
+            world.deliverer().deliver(upload.import_id)
+    assert world.notifications.messages == []
+    assert delivered(world, upload).attributes["status"] == "complete"
+
+
+def test_the_last_resort_sends_the_message_without_an_event(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lost the event bus still hears what became of the file."""
+    upload = looked_at(world)
+    monkeypatch.setattr(type(world.events), "put", fail)
+    answer = world.deliverer().deliver(upload.import_id, "it failed", last_resort=True)
+    assert answer is not None
+    assert len(world.notifications.messages) == 1
+
+
 # Taken up again
 
 
@@ -591,6 +624,6 @@ def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
     assert len(world.notifications.messages) == 1
 
 
-def fail(_ledger: object, _import_id: str) -> bool:
+def fail(*_: object) -> None:
     """Fail as a service does that is not there."""
     raise ConnectionError

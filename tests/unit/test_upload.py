@@ -20,6 +20,7 @@ FROM_THE_QUEUE = [
     "outside_uploads",
     "two_records",
 ]
+FROM_ANOTHER_SYSTEM = "file_ready"
 FROM_THE_STATE_MACHINE = ["check_status", "submit_accounts_resume", "deliver_report"]
 
 
@@ -37,10 +38,10 @@ def uploads(name: str) -> list[Upload | None]:
 def test_every_sample_event_is_tested() -> None:
     """No event lies in the folder that nothing holds to its shape."""
     found = {path.stem for path in EVENTS.glob("*.json")}
-    assert found == {*FROM_THE_QUEUE, *FROM_THE_STATE_MACHINE}
+    assert found == {*FROM_THE_QUEUE, FROM_ANOTHER_SYSTEM, *FROM_THE_STATE_MACHINE}
 
 
-@pytest.mark.parametrize("name", FROM_THE_QUEUE)
+@pytest.mark.parametrize("name", [*FROM_THE_QUEUE, FROM_ANOTHER_SYSTEM])
 def test_a_sample_record_is_whole(name: str) -> None:
     """The samples have what the queue and EventBridge send, checksum included."""
     for record in event(name)["Records"]:
@@ -48,8 +49,12 @@ def test_a_sample_record_is_whole(name: str) -> None:
         assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()  # noqa: S324  SQS's own checksum
         assert {"messageId", "receiptHandle", "attributes", "eventSourceARN"} <= record.keys()
         body = json.loads(record["body"])
-        assert (body["source"], body["detail-type"]) == ("aws.s3", "Object Created")
-        assert body["resources"] == [f"arn:aws:s3:::{body['detail']['bucket']['name']}"]
+        if name == FROM_ANOTHER_SYSTEM:
+            assert body["detail-type"] == "Email Accounts File Ready"
+            assert body["detail"].keys() == {"bucket", "key", "version"}
+        else:
+            assert (body["source"], body["detail-type"]) == ("aws.s3", "Object Created")
+            assert body["resources"] == [f"arn:aws:s3:::{body['detail']['bucket']['name']}"]
 
 
 def test_an_upload_is_read_from_its_event() -> None:
@@ -102,6 +107,36 @@ def test_a_missing_version_is_empty() -> None:
     assert upload.version == ""
 
 
+def ready(**detail: object) -> Upload | None:
+    """Read the upload that another system says is ready, some of its detail changed."""
+    body = json.loads(event(FROM_ANOTHER_SYSTEM)["Records"][0]["body"])
+    body["detail"] |= detail
+    return upload_of(body)
+
+
+def test_another_system_names_the_same_upload() -> None:
+    """It is the import that S3's own event starts; its size is not told, its time is."""
+    (told,) = uploads("put_object")
+    upload = ready()
+    assert told is not None
+    assert upload is not None
+    assert (upload.import_id, upload.key) == (told.import_id, told.key)
+    assert (upload.size, upload.uploaded_at) == (0, told.uploaded_at)
+
+
+@pytest.mark.parametrize("version", ["", None])
+def test_another_system_need_not_know_the_version(version: str | None) -> None:
+    """The newest is meant then, as in a bucket without versions."""
+    upload = ready(version=version)
+    assert upload is not None
+    assert upload.version == ""
+
+
+def test_another_system_cannot_have_a_folder_imported() -> None:
+    """A key that ends in a slash is no file."""
+    assert ready(key="uploads/2026/") is None
+
+
 def test_an_upload_outside_the_prefix_is_still_read() -> None:
     """It gets its answer, which says that it was dropped in the wrong place."""
     (upload,) = uploads("outside_uploads")
@@ -124,7 +159,7 @@ def test_the_events_of_the_state_machine_name_the_sample_upload(name: str) -> No
     (upload,) = uploads("put_object")
     assert upload is not None
     assert event(name)["importId"] == upload.import_id
-    assert set(event(name)) <= {"importId", "failure"}
+    assert set(event(name)) <= {"importId", "failure", "startedAt"}
 
 
 def test_an_import_id_names_exactly_one_object_version() -> None:

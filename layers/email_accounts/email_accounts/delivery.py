@@ -15,7 +15,7 @@ from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState,
 from email_accounts.message import Answer, ImportStatus, Link, message_of
 from email_accounts.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.page import page
-from email_accounts.ports import Clock, Notifications, Reports, Uploads
+from email_accounts.ports import Clock, Events, Notifications, Reports, Uploads
 from email_accounts.reports import Verdict, report_name, verdicts
 from email_accounts.spreadsheet import harmless
 from email_accounts.tally import Tally
@@ -52,6 +52,7 @@ class Deliverer:
     ledger: Ledger
     uploads: Uploads
     reports: Reports
+    events: Events
     notifications: Notifications
     now: Clock
     link_seconds: float = 0
@@ -59,10 +60,10 @@ class Deliverer:
     def deliver(
         self, import_id: str, failure: str = "", *, last_resort: bool = False
     ) -> Answer | None:
-        """Write the reports and send the message; None when that was done before.
+        """Write the reports, put the event, send the message; None when that was done before.
 
         `failure` says what broke the tracking off, where something did. As a last resort the
-        message is sent even where the reports cannot be written.
+        message is sent even where the reports cannot be written or the event bus takes no event.
 
         Raises:
             StillSubmittingError: batches may still be sent, by a submitter that outlived its
@@ -84,7 +85,16 @@ class Deliverer:
                 raise
             _log.exception("the reports cannot be written")
             answer = _counted(imported, batches, f"{trouble}. {_REPORTS_FAILED}")
-        self.notifications.publish(message_of(answer))
+        message = message_of(answer)
+        # Before the message, so that trying again repeats the event at most: a program knows it
+        # by its id and answer, a person would get a second mail.
+        try:
+            self.events.put(message)
+        except Exception:
+            if not last_resort:
+                raise
+            _log.exception("the event cannot be put")
+        self.notifications.publish(message)
         try:
             self.ledger.notified(import_id)
         except Exception:  # noqa: BLE001  failing now would send the answer again

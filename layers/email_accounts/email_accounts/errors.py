@@ -19,6 +19,14 @@ class UploadMissingError(ImporterError):
     """The uploaded object, or its version, is no longer in the inbox."""
 
 
+class ForeignUploadError(ImporterError):
+    """An event tells of an object that does not lie in the inbox."""
+
+
+class EventRefusedError(ImporterError):
+    """The event bus did not take an event."""
+
+
 class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 

@@ -72,8 +72,11 @@ class Message:
 class Uploads(Protocol):
     """The inbox bucket."""
 
-    def current_version(self, bucket: str, key: str) -> Upload:
-        """Return the object's newest version; UploadMissingError where there is none."""
+    def found(self, upload: Upload) -> Upload:
+        """Return the upload with its size, and its newest version where it names none.
+
+        UploadMissingError where there is no such object or version.
+        """
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version for reading; UploadMissingError where it is gone."""
@@ -145,6 +148,13 @@ class Executions(Protocol):
 
     def start(self, name: str, import_id: str, file: str, step: Step) -> None:
         """Start an execution of an import; a no-op when one of this name has been started."""
+
+
+class Events(Protocol):
+    """The event bus."""
+
+    def put(self, message: Message) -> None:
+        """Tell other systems that an import is completed, in the message's document."""
 
 
 class Notifications(Protocol):

@@ -14,7 +14,7 @@ from botocore.session import Session
 
 from email_accounts.aws.buckets import InboxBucket, OriginalsPrefix, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.aws.services import NotificationTopic, TrackImport, workspace_key
+from email_accounts.aws.services import EventBus, NotificationTopic, TrackImport, workspace_key
 from email_accounts.listing import AccountList
 from email_accounts.ports import Policy, Remotes
 
@@ -38,6 +38,7 @@ class Settings:
     api_base_url: str
     workspaces: str
     ledger_table: str
+    event_bus: str
     notification_topic: str
     reports_bucket: str
     state_machine: str
@@ -62,6 +63,7 @@ class Settings:
             api_base_url=environment["API_BASE_URL"],
             workspaces=environment["WORKSPACES"],
             ledger_table=environment["LEDGER_TABLE"],
+            event_bus=environment["EVENT_BUS"],
             notification_topic=environment["NOTIFICATION_TOPIC"],
             reports_bucket=environment["REPORTS_BUCKET"],
             state_machine=environment["STATE_MACHINE"],
@@ -154,6 +156,7 @@ class Parts:
             self._ledger,
             self._uploads,
             self._reports,
+            EventBus(self._client("events"), self._settings.event_bus),
             topic,
             time.time,
             self._settings.report_link,

@@ -8,7 +8,7 @@ its request id.
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from email_accounts.account import Account
 from email_accounts.batches import BatchReader, examine_upload, plan
@@ -60,14 +60,13 @@ class Submitter:
     now: Clock
 
     def identified(self, upload: Upload) -> Upload:
-        """Return the upload with its version, which an event may lack."""
-        if upload.version:
+        """Return the upload with its version and size, which an event may lack."""
+        if upload.version and upload.size:
             return upload
         try:
-            current = self.uploads.current_version(upload.bucket, upload.key)
+            return self.uploads.found(upload)
         except UploadMissingError:
             return upload  # taken on all the same, so that planning it refuses it
-        return replace(current, uploaded_at=upload.uploaded_at)
 
     def take(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
         """Take an upload on and submit what time and budget allow.

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 PREFIX = "uploads/"
+FILE_READY = "Email Accounts File Ready"
 DEFAULT_WORKSPACE = "default"
 
 
@@ -46,21 +47,20 @@ def import_id(bucket: str, key: str, version: str) -> str:
 
 
 def upload_of(event: Mapping[str, Any]) -> Upload | None:
-    """Read the upload from an `Object Created` event as EventBridge delivers it.
+    """Read the upload from an event as EventBridge delivers it.
 
-    The key is taken as it stands: EventBridge does not URL-encode it. The version is empty
-    where the event has none. None for what is no file: console folders and empty objects.
+    It is S3's `Object Created`, or `Email Accounts File Ready` of another system, which tells no
+    size: 0 then. The key is taken as it stands: EventBridge does not URL-encode it. The version
+    is empty where the event has none. None for what is no file: console folders and empty objects.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
     detail = event["detail"]
+    told_at = datetime.fromisoformat(event["time"]).timestamp() if event.get("time") else 0.0
+    if event.get("detail-type") == FILE_READY:
+        bucket, key, version = detail["bucket"], detail["key"], str(detail.get("version") or "")
+        return None if key.endswith("/") else Upload(bucket, key, version, 0, told_at)
     item = detail["object"]
     size = int(item.get("size", 0))
     if size == 0 or item["key"].endswith("/"):
         return None
-    return Upload(
-        detail["bucket"]["name"],
-        item["key"],
-        item.get("version-id", ""),
-        size,
-        datetime.fromisoformat(event["time"]).timestamp() if event.get("time") else 0.0,
-    )
+    return Upload(detail["bucket"]["name"], item["key"], item.get("version-id", ""), size, told_at)

@@ -4,6 +4,7 @@ import io
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _PART = 8 << 20
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
+_IMPOSSIBLE = frozenset({"400", "InvalidArgument"})
 
 
 _CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
@@ -31,13 +33,20 @@ class InboxBucket:
         """Use a client; nothing is called yet."""
         self._client = client
 
-    def current_version(self, bucket: str, key: str) -> Upload:
-        """Return the object's newest version; UploadMissingError where there is none."""
+    def found(self, upload: Upload) -> Upload:
+        """Return the upload with its size, and its newest version where it names none.
+
+        UploadMissingError where there is no such object or version.
+        """
         try:
-            head = self._client.head_object(Bucket=bucket, Key=key)
+            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
         except ClientError as error:
+            # What S3 answers to a version, or a key, that no object can have.
+            if error.response["Error"]["Code"] in _IMPOSSIBLE:
+                raise UploadMissingError("there is no such object") from None
             raise _translated(error) from None
-        return Upload(bucket, key, head.get("VersionId", ""), head["ContentLength"])
+        version = head.get("VersionId", upload.version)
+        return replace(upload, version=version, size=head["ContentLength"])
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version; UploadMissingError where it is gone."""
@@ -54,9 +63,7 @@ class _Parts(io.RawIOBase):
 
     def __init__(self, client: "S3Client", bucket: str, key: str, version: str = "") -> None:
         self._client = client
-        self._object: Any = {"Bucket": bucket, "Key": key}
-        if version:
-            self._object["VersionId"] = version
+        self._object = _named(bucket, key, version)
         self._at = 0
         self._size = 1
         self._part = memoryview(self._fetch())
@@ -190,6 +197,11 @@ class OriginalsPrefix:
             file.seek(0)
             while chunk := file.read(_BUFFER):
                 yield chunk
+
+
+def _named(bucket: str, key: str, version: str) -> Any:  # noqa: ANN401  arguments of several calls
+    """Name an object to S3; an empty version means the newest."""
+    return {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
 
 
 def _translated(error: ClientError) -> Exception:

@@ -1,4 +1,4 @@
-"""The state machine, the topic and the secret."""
+"""The state machine, the event bus, the topic and the secret."""
 
 import json
 import math
@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from email_accounts.errors import ApiKeyMissingError, WorkspaceUnknownError
+from email_accounts.errors import ApiKeyMissingError, EventRefusedError, WorkspaceUnknownError
 from email_accounts.ports import Message, Step
 from email_accounts.secret import Secret
 from email_accounts.upload import DEFAULT_WORKSPACE
 
 if TYPE_CHECKING:
+    from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_sns.client import SNSClient
     from mypy_boto3_stepfunctions.client import SFNClient
 
+EVENT_SOURCE = "email-accounts-importer"
+IMPORT_COMPLETED = "Email Accounts Import Completed"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
 _WORKSPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
@@ -45,6 +48,32 @@ class TrackImport:
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return
+
+
+class EventBus:
+    """Tells other systems that an import is completed."""
+
+    def __init__(self, client: "EventBridgeClient", bus: str) -> None:
+        """Use a bus by its name; nothing is called yet."""
+        self._client = client
+        self._bus = bus
+
+    def put(self, message: Message) -> None:
+        """Put the event; EventRefusedError where the bus answers but does not take it."""
+        answer = self._client.put_events(
+            Entries=[
+                {
+                    "Source": EVENT_SOURCE,
+                    "DetailType": IMPORT_COMPLETED,
+                    "Detail": message.document,
+                    "EventBusName": self._bus,
+                }
+            ]
+        )
+        if answer["FailedEntryCount"]:
+            (entry,) = answer["Entries"]
+            said = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
+            raise EventRefusedError(f"the event bus {self._bus} refuses the event: {said}")
 
 
 class NotificationTopic:
