@@ -620,6 +620,17 @@ def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) ->
     assert states(world, upload) == [BatchState.LISTED] * 2
 
 
+def test_the_list_is_not_read_before_its_time(world: World) -> None:
+    """A look at another request takes no unconfirmed batch along: its list is read when due."""
+    upload = many_lost(world, 1)
+    world.clock.advance(200)
+    world.ledger.looked(upload.import_id, 1, world.clock() + 5)
+    assert look(world, upload) == Step(Step.CHECK, 5)
+    assert listings(world) == []
+    world.clock.advance(5)
+    assert look(world, upload) == DELIVER
+
+
 def test_an_unconfirmed_batch_due_while_a_walk_went_on_is_not_forgotten(world: World) -> None:
     """A list whose reading began before a batch was due does not settle it; a later one does."""
     world.remote.page_size = 1

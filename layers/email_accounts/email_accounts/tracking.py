@@ -330,9 +330,13 @@ class _Left:
     def see(self, batch: Batch, now: float) -> None:
         """Take a batch that is not settled: into this look, or into a later one.
 
-        Batches whose time comes soon are taken along, so that many of them make few looks.
+        Requests whose time comes soon are taken along, so that many of them make few looks. An
+        unconfirmed batch is not: a list that was read before its time would be read again.
         """
-        if batch.look_at <= now + (now - batch.sent_at) / _TAKEN_ALONG:
+        early = 0.0
+        if batch.state is BatchState.SUBMITTED:
+            early = (now - batch.sent_at) / _TAKEN_ALONG
+        if batch.look_at <= now + early:
             self.due.append(batch)
         else:
             self.look_again_at(batch.look_at)
