@@ -428,7 +428,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             extra = self.lost_in_between[import_id]
             due = self.answers_due[import_id]
             assert due <= len(messages) <= due + extra, upload
-            text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
+            text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "").removeprefix(
+                "\ufeff"
+            )
             if not text:
                 assert import_id in self.deleted or imported.refusal
                 continue

@@ -759,6 +759,23 @@ def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
     assert look(world, upload) == Step(Step.SUBMIT)
 
 
+@pytest.mark.parametrize("stopped", ["", "the service refused the API key"])
+def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
+    world: World, stopped: str
+) -> None:
+    """One who died after the last request holds the import for a while; then it is delivered."""
+    upload = submitted(world)
+    now = world.clock()
+    world.ledger.lease(upload.import_id, now, now + 25)
+    if stopped:
+        world.ledger.stop(upload.import_id, stopped)
+    assert look(world, upload) == Step(Step.CHECK, 10)
+    world.clock.advance(20)
+    assert look(world, upload) == Step(Step.CHECK, 5)
+    world.clock.advance(5)
+    assert look(world, upload) == DELIVER
+
+
 def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
     """Before more goes out to a service that does not answer, it is known what became of some."""
     world.policy = replace(world.policy, batch_size=1)
