@@ -484,6 +484,16 @@ def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
     assert evidence(world, upload) == {ADDRESSES[1]: Standing.NOT_WORKING}
 
 
+def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
+    """However often it was throttled, a batch whose answer is lost then is sent again."""
+    world.remote.connect_errors.extend([*[ThrottledError(7)] * 3, UnansweredError("HTTP 502")])
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    world.submitter().take(upload, plenty)
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert len(sent(world)) == 5
+
+
 def test_a_batch_is_sent_three_times_at_most(world: World) -> None:
     """A service that never answers and never takes a batch in gets it three times, no more."""
     world.remote.connect_errors.extend([UnansweredError("no answer came")] * 9)
