@@ -15,11 +15,11 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs recordings pictures bench load fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test lint format docs recordings pictures bench load reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(RUN) ## install what run and test need, from the hashed locks
 
@@ -75,6 +75,9 @@ bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, d
 
 load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
+
+reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (a quarter of an hour)
+	@.venv/bin/python -m tests.reliability.reliability
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)

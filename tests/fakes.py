@@ -168,7 +168,8 @@ class FakeLedger:
         """Remember that a request was not carried out."""
         batch = self._batch(import_id, number, BatchState.SENDING, BatchState.UNCONFIRMED)
         self.journal.effect("withdraw", number)
-        self._put(import_id, replace(batch, state=BatchState.PLANNED))
+        sent = batch.sent - (batch.state is BatchState.SENDING)
+        self._put(import_id, replace(batch, state=BatchState.PLANNED, sent=sent))
 
     def submitted(
         self, import_id: str, number: int, request_id: str, now: float, look_at: float

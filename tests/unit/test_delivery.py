@@ -302,6 +302,15 @@ def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     assert summary(world, upload)["reports"].keys() == {"page", "summary"}
 
 
+def test_a_refused_file_is_answered_though_its_submitter_died(world: World) -> None:
+    """There is nothing that could still be sent, so nobody is waited for."""
+    upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
+    world.submitter().take(upload, plenty)
+    now = world.clock()
+    assert world.ledger.lease(upload.import_id, now, now + 300)
+    assert delivered(world, upload).attributes["status"] == "refused"
+
+
 def test_a_file_that_was_deleted_is_answered(world: World) -> None:
     """Though there is nothing to read, there is an answer."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))

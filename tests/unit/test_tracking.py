@@ -484,6 +484,16 @@ def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
     assert evidence(world, upload) == {ADDRESSES[1]: Standing.NOT_WORKING}
 
 
+def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
+    """However often it was throttled, a batch whose answer is lost then is sent again."""
+    world.remote.connect_errors.extend([*[ThrottledError(7)] * 3, UnansweredError("HTTP 502")])
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    world.submitter().take(upload, plenty)
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert len(sent(world)) == 5
+
+
 def test_a_batch_is_sent_three_times_at_most(world: World) -> None:
     """A service that never answers and never takes a batch in gets it three times, no more."""
     world.remote.connect_errors.extend([UnansweredError("no answer came")] * 9)
@@ -620,6 +630,17 @@ def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) ->
     assert states(world, upload) == [BatchState.LISTED] * 2
 
 
+def test_the_list_is_not_read_before_its_time(world: World) -> None:
+    """A look at another request takes no unconfirmed batch along: its list is read when due."""
+    upload = many_lost(world, 1)
+    world.clock.advance(200)
+    world.ledger.looked(upload.import_id, 1, world.clock() + 5)
+    assert look(world, upload) == Step(Step.CHECK, 5)
+    assert listings(world) == []
+    world.clock.advance(5)
+    assert look(world, upload) == DELIVER
+
+
 def test_an_unconfirmed_batch_due_while_a_walk_went_on_is_not_forgotten(world: World) -> None:
     """A list whose reading began before a batch was due does not settle it; a later one does."""
     world.remote.page_size = 1
@@ -746,6 +767,23 @@ def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
     assert 0 < step.wait_seconds <= 300
     world.clock.advance(300)
     assert look(world, upload) == Step(Step.SUBMIT)
+
+
+@pytest.mark.parametrize("stopped", ["", "the service refused the API key"])
+def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
+    world: World, stopped: str
+) -> None:
+    """One who died after the last request holds the import for a while; then it is delivered."""
+    upload = submitted(world)
+    now = world.clock()
+    world.ledger.lease(upload.import_id, now, now + 25)
+    if stopped:
+        world.ledger.stop(upload.import_id, stopped)
+    assert look(world, upload) == Step(Step.CHECK, 10)
+    world.clock.advance(20)
+    assert look(world, upload) == Step(Step.CHECK, 5)
+    world.clock.advance(5)
+    assert look(world, upload) == DELIVER
 
 
 def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:

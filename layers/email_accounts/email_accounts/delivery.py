@@ -72,7 +72,7 @@ class Deliverer:
         imported = self.ledger.get(import_id)
         if imported.state is ImportState.NOTIFIED:
             return None
-        if imported.lease_until > self.now():
+        if imported.lease_until > self.now() and not imported.refusal:
             raise StillSubmittingError(import_id)
         batches = list(self.ledger.batches(import_id))
         trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)

@@ -76,11 +76,11 @@ class Import:
 class Batch:
     """The accounts of one request and what became of it. Times are seconds since the epoch.
 
-    `sent` counts how often it was sent; `look_at` is when it is to be looked at next,
-    `changed_at` when its state last changed. `reason` is the remote's refusal, or why its answer
-    or report is missing; `reports_missed` counts the times a report could not be had. `report`
-    says that a cleaned copy of the remote's report lies in the reports bucket, `listing` that
-    what the account list says of its accounts lies there.
+    `sent` counts how often it was sent and may have arrived; `look_at` is when it is to be looked
+    at next, `changed_at` when its state last changed. `reason` is the remote's refusal, or why its
+    answer or report is missing; `reports_missed` counts the times a report could not be had.
+    `report` says that a cleaned copy of the remote's report lies in the reports bucket, `listing`
+    that what the account list says of its accounts lies there.
     """
 
     range: BatchRange
@@ -157,7 +157,10 @@ class Ledger(Protocol):
         """Remember, before a request, that it is being sent; False unless it was planned."""
 
     def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request was not carried out: it is planned again."""
+        """Remember that a request was not carried out: it is planned again.
+
+        One that was being sent is no longer counted as sent: its answer said so at once.
+        """
 
     def submitted(
         self, import_id: str, number: int, request_id: str, now: float, look_at: float

@@ -63,7 +63,17 @@ class Tracker:
 
         A report is fetched in the look that finds it, because nobody knows how long its link
         lives; the link itself is remembered nowhere, because it may lead to passwords.
+        An import that somebody may still be submitting is not delivered: that one may have died,
+        and is waited for as long as the import is held.
         """
+        step = self._looked(import_id, time_left)
+        if step.next == Step.DELIVER:
+            held_for = self.ledger.get(import_id).lease_until - self.now()
+            if held_for > 0:
+                return Step(Step.CHECK, min(held_for, self.policy.first_look))
+        return step
+
+    def _looked(self, import_id: str, time_left: Callable[[], float]) -> Step:
         imported = self.ledger.get(import_id)
         now = self.now()
         finished = imported.state is not ImportState.PLANNED or imported.stopped
@@ -330,9 +340,13 @@ class _Left:
     def see(self, batch: Batch, now: float) -> None:
         """Take a batch that is not settled: into this look, or into a later one.
 
-        Batches whose time comes soon are taken along, so that many of them make few looks.
+        Requests whose time comes soon are taken along, so that many of them make few looks. An
+        unconfirmed batch is not: a list that was read before its time would be read again.
         """
-        if batch.look_at <= now + (now - batch.sent_at) / _TAKEN_ALONG:
+        early = 0.0
+        if batch.state is BatchState.SUBMITTED:
+            early = (now - batch.sent_at) / _TAKEN_ALONG
+        if batch.look_at <= now + early:
             self.due.append(batch)
         else:
             self.look_again_at(batch.look_at)

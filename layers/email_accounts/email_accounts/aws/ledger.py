@@ -172,12 +172,11 @@ class DynamoLedger:
         )
 
     def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request was not carried out: it is planned again."""
-        self._change(
-            _batch_key(import_id, number),
-            {"state": BatchState.PLANNED},
-            from_states=[BatchState.SENDING, BatchState.UNCONFIRMED],
-        )
+        """Remember that a request was not carried out: it is planned again; see `Ledger`."""
+        key, change = _batch_key(import_id, number), {"state": BatchState.PLANNED}
+        sending = {"sending": BatchState.SENDING}
+        if not self._changed(key, change, "#state = :sending", sending, add={"sent": -1}):
+            self._change(key, change, from_states=[BatchState.UNCONFIRMED])
 
     def submitted(
         self, import_id: str, number: int, request_id: str, now: float, look_at: float
