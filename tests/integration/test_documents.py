@@ -13,6 +13,7 @@ from tests.template import ROOT, of_type, template
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -31,6 +32,32 @@ def test_parameters() -> None:
     assert documented == {
         name: str(parameter["Default"]) or "empty" for name, parameter in parameters.items()
     }
+
+
+def test_commands() -> None:
+    """The table of commands names every target that `make help` shows, and no other."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (table,) = re.findall(r"\n## Commands\n(.*?)\n## ", README, re.DOTALL)
+    assert set(re.findall(r"`make (\w+)", table)) == set(
+        re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """What a document leads to in this repository is there, headings included."""
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        titles = (
+            re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE) if heading else []
+        )
+        assert not heading or heading in {_anchor(title) for title in titles}, link
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def test_roles() -> None:
