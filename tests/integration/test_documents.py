@@ -9,7 +9,10 @@ import pytest
 import yaml
 
 from deployment.guarded import MINUTES, WATCHED
-from tests.template import ROOT, of_type, template
+from docs.picture import PAGE as ARCHITECTURE
+from docs.picture import SHAPES
+from docs.picture import renewed as drawn_anew
+from tests.template import ROOT, of_type, state_machine, template
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
@@ -58,6 +61,58 @@ def test_links(page: Path) -> None:
 
 def _anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def pictures() -> list[str]:
+    """Return the pictures of the architecture: resources and states."""
+    page = ARCHITECTURE.read_text("utf-8")
+    return re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)
+
+
+def test_pictures_are_drawn_anew() -> None:
+    """`make docs` would change nothing."""
+    page = ARCHITECTURE.read_text("utf-8")
+    assert drawn_anew(page) == page
+
+
+def test_picture_of_the_resources() -> None:
+    """Each resource is in the picture or in the table below it, and no other."""
+    resources, _ = pictures()
+    boxes = set(re.findall(r"^ +(\w+)[\[({>]", resources, re.MULTILINE)) - {"people", "remote"}
+    rest = rows(ARCHITECTURE.read_text("utf-8"), "<!-- picture: rest -->")
+    below = {name.strip(" `") for _, names in rest for name in names.split(",")}
+    known = {name: one["Type"] for name, one in template()["Resources"].items()}
+    assert boxes == {name for name in known if known[name] in SHAPES}
+    assert below == {name for name in known if known[name] not in SHAPES}
+
+
+def test_nothing_in_the_picture_stands_alone() -> None:
+    """Each box is one that an arrow leads to or from, and each arrow ends at boxes."""
+    resources, _ = pictures()
+    arrows = re.findall(r"^  (\w+) -[-.] .+ [-.]+> (\w+)$", resources, re.MULTILINE)
+    ends = {name for arrow in arrows for name in arrow}
+    boxes = set(re.findall(r"^  (\w+)[\[({>]", resources, re.MULTILINE))
+    assert ends == boxes
+
+
+def test_picture_of_the_states() -> None:
+    """It has every state of the machine, and no other."""
+    _, states = pictures()
+    ends = set(re.findall(r"(\w+) -->", states)) | set(re.findall(r"--> (\w+)", states))
+    assert ends == state_machine()["States"].keys()
+
+
+def test_what_is_promised_is_tested() -> None:
+    """Every test that a page names stands in the file it leads to."""
+    named = [
+        (name, path)
+        for page in PAGES
+        for name, path in re.findall(r"\[`([Tt]est\w+)`\]\(../([\w/.]+)\)", page.read_text("utf-8"))
+    ]
+    assert named
+    for name, path in named:
+        text = (ROOT / path).read_text("utf-8")
+        assert re.search(rf"^(def {name}\(|{name} = )", text, re.MULTILINE), name
 
 
 def test_roles() -> None:
