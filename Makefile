@@ -53,11 +53,12 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables, mails, messages and pictures that docs show, from the code
+docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, from the code
 	@.venv/bin/python docs/tables.py
 	@.venv/bin/python -m docs.examples
 	@.venv/bin/python -m docs.commands
 	@.venv/bin/python -m docs.picture
+	@.venv/bin/python -m docs.costs
 
 recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
 	@.venv/bin/python -m docs.commands record
