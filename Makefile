@@ -59,6 +59,7 @@ docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, fr
 	@.venv/bin/python -m docs.commands
 	@.venv/bin/python -m docs.picture
 	@.venv/bin/python -m docs.costs
+	@.venv/bin/python -m docs.licences
 
 recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
 	@.venv/bin/python -m docs.commands record
