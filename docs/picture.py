@@ -90,13 +90,19 @@ def edges() -> Iterator[Edge]:
 
 def _of_rules() -> Iterator[Edge]:
     for name, rule in of_type("AWS::Events::Rule").items():
-        for source in _named(rule["EventPattern"]):
+        for source in senders(rule["EventPattern"]):
             yield source, " or ".join(rule["EventPattern"]["detail-type"]), name
         for target in rule["Targets"]:
             for queue in _named(target["Arn"]):
                 yield name, "event", queue
             for letters in _named(target["DeadLetterConfig"]):
                 yield name, _LETTERS, letters
+
+
+def senders(pattern: Mapping[str, Any]) -> list[str]:
+    """Return who sends the events of a pattern: resources of the stack, or other programs."""
+    of_aws = [one for one in pattern.get("source", ()) if str(one).startswith("aws.")]
+    return _named(pattern) if of_aws else ["people"]
 
 
 def _of_queues() -> Iterator[Edge]:

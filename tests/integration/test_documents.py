@@ -10,7 +10,7 @@ import yaml
 
 from deployment.guarded import MINUTES, WATCHED
 from docs.picture import PAGE as ARCHITECTURE
-from docs.picture import SHAPES
+from docs.picture import SHAPES, senders
 from docs.picture import renewed as drawn_anew
 from tests.template import ROOT, of_type, state_machine, template
 
@@ -93,6 +93,14 @@ def test_nothing_in_the_picture_stands_alone() -> None:
     ends = {name for arrow in arrows for name in arrow}
     boxes = set(re.findall(r"^  (\w+)[\[({>]", resources, re.MULTILINE))
     assert ends == boxes
+
+
+def test_senders_of_events() -> None:
+    """Events of AWS come from the resource that they tell of, all others from outside."""
+    detail = {"bucket": {"name": [{"Ref": "InboxBucket"}]}}
+    assert senders({"source": ["aws.s3"], "detail": detail}) == ["InboxBucket"]
+    assert senders({"source": ["another-system"], "detail": detail}) == ["people"]
+    assert senders({"detail": detail}) == ["people"]
 
 
 def test_picture_of_the_states() -> None:
