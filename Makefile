@@ -56,10 +56,13 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables, mails and messages that docs show, from the code
+docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, from the code
 	@.venv/bin/python docs/tables.py
 	@.venv/bin/python -m docs.examples
 	@.venv/bin/python -m docs.commands
+	@.venv/bin/python -m docs.picture
+	@.venv/bin/python -m docs.costs
+	@.venv/bin/python -m docs.licences
 
 recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
 	@.venv/bin/python -m docs.commands record

@@ -9,10 +9,14 @@ import pytest
 import yaml
 
 from deployment.guarded import MINUTES, WATCHED
-from tests.template import ROOT, of_type, template
+from docs.picture import PAGE as ARCHITECTURE
+from docs.picture import SHAPES, senders
+from docs.picture import renewed as drawn_anew
+from tests.template import ROOT, of_type, state_machine, template
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -31,6 +35,92 @@ def test_parameters() -> None:
     assert documented == {
         name: str(parameter["Default"]) or "empty" for name, parameter in parameters.items()
     }
+
+
+def test_commands() -> None:
+    """The table of commands names every target that `make help` shows, and no other."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    (table,) = re.findall(r"\n## Commands\n(.*?)\n## ", README, re.DOTALL)
+    assert set(re.findall(r"`make (\w+)", table)) == set(
+        re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    """What a document leads to in this repository is there, headings included."""
+    for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text("utf-8")):
+        path, _, heading = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), link
+        titles = (
+            re.findall(r"^#+ (.+)$", target.read_text("utf-8"), re.MULTILINE) if heading else []
+        )
+        assert not heading or heading in {_anchor(title) for title in titles}, link
+
+
+def _anchor(title: str) -> str:
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def pictures() -> list[str]:
+    """Return the pictures of the architecture: resources and states."""
+    page = ARCHITECTURE.read_text("utf-8")
+    return re.findall(r"```mermaid\n(.*?)```", page, re.DOTALL)
+
+
+def test_pictures_are_drawn_anew() -> None:
+    """`make docs` would change nothing."""
+    page = ARCHITECTURE.read_text("utf-8")
+    assert drawn_anew(page) == page
+
+
+def test_picture_of_the_resources() -> None:
+    """Each resource is in the picture or in the table below it, and no other."""
+    resources, _ = pictures()
+    boxes = set(re.findall(r"^ +(\w+)[\[({>]", resources, re.MULTILINE)) - {"people", "remote"}
+    rest = rows(ARCHITECTURE.read_text("utf-8"), "<!-- picture: rest -->")
+    below = {name.strip(" `") for _, names in rest for name in names.split(",")}
+    known = {name: one["Type"] for name, one in template()["Resources"].items()}
+    assert boxes == {name for name in known if known[name] in SHAPES}
+    assert below == {name for name in known if known[name] not in SHAPES}
+
+
+def test_nothing_in_the_picture_stands_alone() -> None:
+    """Each box is one that an arrow leads to or from, and each arrow ends at boxes."""
+    resources, _ = pictures()
+    arrows = re.findall(r"^  (\w+) -[-.] .+ [-.]+> (\w+)$", resources, re.MULTILINE)
+    ends = {name for arrow in arrows for name in arrow}
+    boxes = set(re.findall(r"^  (\w+)[\[({>]", resources, re.MULTILINE))
+    assert ends == boxes
+
+
+def test_senders_of_events() -> None:
+    """Events of AWS come from the resource that they tell of, all others from outside."""
+    detail = {"bucket": {"name": [{"Ref": "InboxBucket"}]}}
+    assert senders({"source": ["aws.s3"], "detail": detail}) == ["InboxBucket"]
+    assert senders({"source": ["another-system"], "detail": detail}) == ["people"]
+    assert senders({"detail": detail}) == ["people"]
+
+
+def test_picture_of_the_states() -> None:
+    """It has every state of the machine, and no other."""
+    _, states = pictures()
+    ends = set(re.findall(r"(\w+) -->", states)) | set(re.findall(r"--> (\w+)", states))
+    assert ends == state_machine()["States"].keys()
+
+
+def test_what_is_promised_is_tested() -> None:
+    """Every test that a page names stands in the file it leads to."""
+    named = [
+        (name, path)
+        for page in PAGES
+        for name, path in re.findall(r"\[`([Tt]est\w+)`\]\(../([\w/.]+)\)", page.read_text("utf-8"))
+    ]
+    assert named
+    for name, path in named:
+        text = (ROOT / path).read_text("utf-8")
+        assert re.search(rf"^(def {name}\(|{name} = )", text, re.MULTILINE), name
 
 
 def test_roles() -> None:

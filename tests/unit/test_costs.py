@@ -1,0 +1,71 @@
+"""What waiting costs, worked out with the real policy, and the page that says so."""
+
+import math
+
+import pytest
+
+from docs.costs import (
+    DAY,
+    HOUR,
+    MOST_EVENTS,
+    MOST_EVENTS_OF_A_DAY,
+    MOST_TRANSITIONS,
+    PAGE,
+    course,
+    evenly,
+    fixed,
+    lateness,
+    price,
+    renewed,
+    share,
+)
+from email_accounts.ledger import BatchState
+
+
+def test_the_page_is_worked_out_anew() -> None:
+    """`make docs` would change nothing."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert renewed(page) == page
+
+
+@pytest.mark.parametrize(
+    ("seconds", "looks", "transitions"), [(120, 4, 16), (1200, 40, 124), (7200, 240, 724)]
+)
+def test_the_fixed_loop(seconds: float, looks: int, transitions: int) -> None:
+    """It enters three states for each look, and four besides."""
+    assert fixed(seconds) == (looks, transitions)
+
+
+def test_a_course_counts_what_the_machine_does() -> None:
+    """A look enters three states and leaves nine events; the rest is the way there and the end."""
+    done = course(evenly(3, 1200))
+    looks = len(done.looks)
+    assert (done.transitions, done.events) == (3 * looks + 4, 9 * looks + 13)
+    assert done.settled == {BatchState.COMPLETED: 3}
+    assert done.effects["connect"] == 3
+    assert max(done.noticed) == done.looks[-1] >= 1200
+
+
+def test_a_job_of_two_hours_takes_few_transitions() -> None:
+    """At most 0.15 of the fixed loop's where the budget spreads the first looks."""
+    assert share(10, 2 * HOUR) <= MOST_TRANSITIONS
+
+
+def test_a_request_that_is_done_is_noticed_soon() -> None:
+    """At most a sixth of its duration later, or 15 seconds, with one batch as with ten."""
+    for batches in (1, 10):
+        pairs = lateness(batches)
+        assert not any(math.isnan(late) for _, late in pairs)
+        assert all(late <= max(15.0, end / 6 + 0.5) for end, late in pairs)
+
+
+def test_a_day_of_waiting_leaves_few_events() -> None:
+    """A tenth of what an execution may have; with a crowded budget it is not near the end yet."""
+    assert course(evenly(25, DAY - 2 * HOUR), DAY).events <= MOST_EVENTS_OF_A_DAY
+    assert course(evenly(100, DAY - 2 * HOUR), DAY).events <= MOST_EVENTS / 2
+
+
+def test_more_batches_cost_more() -> None:
+    """But not much: the most is under two cents for ten thousand accounts."""
+    few, many = (sum(price(batches, 1200).values()) for batches in (1, 100))
+    assert few < many < 0.02
