@@ -92,7 +92,7 @@ class FakeLedger:
         imported = self._imports.get(import_id)
         if imported is None or imported.lease_until > now:
             return False
-        if imported.state is ImportState.NOTIFIED:
+        if imported.state in (ImportState.DELIVERING, ImportState.NOTIFIED):
             return False
         self.journal.effect("lease", import_id)
         self._imports[import_id] = replace(imported, lease_until=lease_until)
@@ -293,6 +293,18 @@ class FakeLedger:
             resumed=imported.resumed + 1,
             stopped="",
         )
+        return True
+
+    def deliver(self, import_id: str, now: float) -> bool:
+        """Have nothing more sent, because the answer is written now."""
+        imported = self._known(import_id)
+        if imported.state is ImportState.NOTIFIED:
+            return False
+        again = imported.state in (ImportState.REFUSED, ImportState.DELIVERING)
+        if imported.lease_until > now and not again:
+            return False
+        self.journal.effect("deliver", import_id)
+        self._imports[import_id] = replace(imported, state=ImportState.DELIVERING)
         return True
 
     def notified(self, import_id: str) -> bool:

@@ -177,6 +177,27 @@ def test_the_time_of_the_upload_is_remembered(ledger: Ledger) -> None:
     assert ledger.get(ID).dropped_at == NOW - 12.5
 
 
+def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
+    """Delivering waits for the end of the lease and may begin again; after it nobody leases."""
+    planned(ledger)
+    assert not ledger.deliver(ID, NOW + 299)
+    assert ledger.get(ID).state is ImportState.PLANNED
+    assert all(ledger.deliver(ID, NOW + at) for at in (300, 301))
+    assert ledger.get(ID).state is ImportState.DELIVERING
+    assert not ledger.lease(ID, NOW + 9999, NOW + 10999)
+    assert not ledger.claim(UPLOAD, NOW + 9999, NOW + 99999, NOW + 10999)
+    assert ledger.notified(ID)
+    assert not ledger.deliver(ID, NOW + 9999)
+
+
+def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
+    """Nothing of it is sent, so nobody has to be waited for."""
+    claimed(ledger)
+    ledger.refuse(ID, "It is empty. Fill it.")
+    assert ledger.deliver(ID, NOW + 1)
+    assert ledger.get(ID).refusal == "It is empty. Fill it."
+
+
 def test_the_message_is_remembered_once(ledger: Ledger) -> None:
     """The first to say so is told True, all others False."""
     planned(ledger)

@@ -184,8 +184,19 @@ def test_reports_are_written_before_the_message(world: World) -> None:
     before = len(world.journal.entries)
     delivered(world, upload)
     assert [entry[0] for entry in world.journal.entries[before:]] == [
-        *("report", "report", "report", "put", "publish", "notified")
+        *("deliver", "report", "report", "report", "put", "publish", "notified")
     ]
+
+
+def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
+    """Whoever takes the upload on while it is being delivered finds nothing to do."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    assert world.ledger.deliver(upload.import_id, world.clock())
+    assert world.submitter().take(upload, plenty) is None
+    world.submitter().resume(upload.import_id, plenty)
+    assert "connect" not in world.journal.names()
+    assert delivered(world, upload).subject.endswith("5 failed")
 
 
 def test_reports_have_their_types(world: World) -> None:
@@ -501,7 +512,7 @@ def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
     with pytest.raises(ConnectionError):
         broken.deliverer().deliver(upload.import_id)
     assert broken.notifications.messages == []
-    assert broken.ledger.get(upload.import_id).state is ImportState.PLANNED
+    assert broken.ledger.get(upload.import_id).state is ImportState.DELIVERING
 
 
 def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:

@@ -72,7 +72,7 @@ class Deliverer:
         imported = self.ledger.get(import_id)
         if imported.state is ImportState.NOTIFIED:
             return None
-        if imported.lease_until > self.now() and not imported.refusal:
+        if not self.ledger.deliver(import_id, self.now()):
             raise StillSubmittingError(import_id)
         batches = list(self.ledger.batches(import_id))
         trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)
@@ -107,7 +107,7 @@ class Deliverer:
         return _PAST_DEADLINE if any(batch.state not in FINAL for batch in batches) else ""
 
     def _reported(self, imported: Import, batches: list[Batch], trouble: str) -> Answer:
-        if imported.state is ImportState.REFUSED:
+        if imported.refusal:
             answer = self._answer(imported, Tally(), trouble)
         else:
             tally = self._write_outcomes(imported, batches, trouble)

@@ -15,6 +15,7 @@ class ImportState(StrEnum):
     RECEIVED = "received"
     PLANNED = "planned"
     REFUSED = "refused"
+    DELIVERING = "delivering"
     NOTIFIED = "notified"
 
 
@@ -133,7 +134,10 @@ class Ledger(Protocol):
         """
 
     def lease(self, import_id: str, now: float, lease_until: float) -> bool:
-        """Become the one who submits an import; False while somebody else is."""
+        """Become the one who submits an import; False while somebody else is.
+
+        Nobody does from the moment on when its answer is written.
+        """
 
     def release(self, import_id: str) -> None:
         """Let the next submitter begin at once."""
@@ -217,6 +221,12 @@ class Ledger(Protocol):
 
     def walked(self, owner: str, walk: Walk) -> None:
         """Remember how far a walk has come, and let the next one go on."""
+
+    def deliver(self, import_id: str, now: float) -> bool:
+        """Have nothing more sent, because the answer is written now; again where that broke off.
+
+        False while somebody may still be submitting, and after the answer.
+        """
 
     def notified(self, import_id: str) -> bool:
         """Remember that the message was sent; False when it already had been."""

@@ -74,8 +74,12 @@ class DynamoLedger:
         return self._changed(
             _import_key(import_id),
             {"lease_until": lease_until},
-            "lease_until <= :now AND #state <> :notified",
-            {"now": now, "notified": ImportState.NOTIFIED},
+            "lease_until <= :now AND NOT #state IN (:delivering, :notified)",
+            {
+                "now": now,
+                "delivering": ImportState.DELIVERING,
+                "notified": ImportState.NOTIFIED,
+            },
         )
 
     def release(self, import_id: str) -> None:
@@ -274,6 +278,20 @@ class DynamoLedger:
     def walked(self, owner: str, walk: Walk) -> None:
         """Remember how far a walk has come, and let the next one go on."""
         self._change(_walk_key(owner), _walk_change(walk) | {"lease_until": 0})
+
+    def deliver(self, import_id: str, now: float) -> bool:
+        """Have nothing more sent, because the answer is written now; see `Ledger`."""
+        return self._changed(
+            _import_key(import_id),
+            {"state": ImportState.DELIVERING},
+            "#state IN (:refused, :delivering) OR (lease_until <= :now AND #state <> :notified)",
+            {
+                "now": now,
+                "refused": ImportState.REFUSED,
+                "delivering": ImportState.DELIVERING,
+                "notified": ImportState.NOTIFIED,
+            },
+        )
 
     def notified(self, import_id: str) -> bool:
         """Remember that the message was sent; see `Ledger`."""
