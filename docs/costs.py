@@ -294,7 +294,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
-# Prices: us-east-1, on demand, November 2026, in dollars
+# Prices: us-east-1, on demand, in dollars, as of November 2026
 
 _TRANSITION = 25e-6
 _GIGABYTE_SECOND = {"arm64": 13.3334e-6, "x86_64": 16.6667e-6}
