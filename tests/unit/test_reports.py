@@ -40,6 +40,19 @@ def test_reports_of_batches_sort_by_their_names() -> None:
 
 
 @pytest.mark.parametrize(
+    "report",
+    [
+        b"Email,Status,Reason\na@b.example,Connected,\nc@d.example,Failed,535",
+        b"Email,Status,Reason\na@b.example,Connected\nc@d.example,Connected",
+        b"Email,Status,Reason\na@b.example,Failed,535\nc@d.example,Connected\n",
+    ],
+)
+def test_a_last_line_without_an_end_is_read(report: bytes) -> None:
+    """Where it is as long as others, or has an end, nothing was cut off."""
+    assert len(cells(copied(report))) == 3
+
+
+@pytest.mark.parametrize(
     "header",
     ["Password", "smtpPassword", "IMAP_PASSWORD", "pass", "App Pwd", "secret", "api-key", "Token"],
 )
@@ -133,6 +146,7 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
         b"Email\na@b.example,half\n",
         b"Email,Reason\na@b.example,535\nsomeone,535\n",
         b"Email,Reason\nTotal,1\nsomeone,535\n",
+        b"Email,Status,Reason\na@b.example,Connected,\nc@d.example,Fai",
         "Email,Reason\na@b.example,é\n".encode() + b"c@d.example,\xe9\n",
         b"Email,Reason\na@b.example,\x81\n",
         b'[{"email": "a@b.example", "error": "535"}]',

@@ -101,6 +101,7 @@ class _Table:
     def __init__(self, records: "_Records", addresses: set[str]) -> None:
         """Read up to the first line about an account."""
         self._addresses = addresses
+        self._end = records.end
         self.delimiter = records.delimiter
         above: list[list[str]] = []
         first: list[str] = []
@@ -123,7 +124,9 @@ class _Table:
         self.records = self._checked(chain(others, [first], records.lines) if first else iter(()))
 
     def _checked(self, records: Iterator[list[str]]) -> Iterator[list[str]]:
+        shortest, last = len(self.header), len(self.header)
         for record in records:
+            shortest, last = min(shortest, last), len(record)
             if len(record) > len(self.header):
                 raise ReportUnavailableError("a line of it has more cells than there are columns")
             if self.is_headless and len(record) < len(self.header):
@@ -134,6 +137,9 @@ class _Table:
                 raise ReportUnavailableError(
                     "a line of it names none of the accounts that were sent"
                 )
+        # Many writers leave the last line without an end; none leaves its last cells out, too.
+        if last < shortest and not self._end.is_whole:
+            raise ReportUnavailableError("it breaks off in the middle of a line")
 
 
 def _is_total(record: Sequence[str]) -> bool:
@@ -147,16 +153,31 @@ def _names_columns(record: Sequence[str], width: int) -> bool:
     return len(filled) > 1 or width <= 1 or _address_column(record) is not None
 
 
+@dataclass(slots=True)
+class _End:
+    """Whether the last line that was read has an end."""
+
+    is_whole: bool = True
+
+    def watched(self, lines: Iterator[str]) -> Iterator[str]:
+        """Pass lines on."""
+        for line in lines:
+            self.is_whole = line.endswith(("\n", "\r"))
+            yield line
+
+
 @dataclass(frozen=True, slots=True)
 class _Records:
-    """The lines of a report that are not blank, as cells, and what parts these."""
+    """The lines of a report that are not blank, as cells, what parts these, and their end."""
 
     delimiter: str
     lines: Iterator[list[str]]
+    end: _End
 
 
 def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
-    lines = _lines(iter(chunks))
+    end = _End()
+    lines = end.watched(_lines(iter(chunks)))
     head: list[str] = []
     for line in lines:
         head.append(line)
@@ -168,7 +189,7 @@ def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
     delimiter = _delimiter(head, addresses)
     if head and _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n')):
         del head[0]
-    return _Records(delimiter, _cells(chain(head, lines), delimiter))
+    return _Records(delimiter, _cells(chain(head, lines), delimiter), end)
 
 
 def _delimiter(head: Sequence[str], addresses: set[str]) -> str:
