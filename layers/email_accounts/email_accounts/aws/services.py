@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
+_NO_SECRET = ("ResourceNotFoundException", "InvalidRequestException")
+"""What Secrets Manager says of a secret that is not there, or that is marked for deletion."""
 _WORKSPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -90,6 +92,11 @@ def workspace_key(
             key()
         except ApiKeyMissingError:
             raise unknown from None
+        except ClientError as error:
+            # Of a secret that is not there AWS says so to everyone who may not read all secrets.
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            raise unknown from None
     return key
 
 
@@ -118,7 +125,7 @@ class ApiKeySecret:
         try:
             answer = self._client.get_secret_value(SecretId=self._name)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            if error.response["Error"]["Code"] not in _NO_SECRET:
                 raise
             answer = None
         key = Secret(answer.get("SecretString", "").strip()) if answer else Secret("")
