@@ -34,6 +34,7 @@ OUTPUTS = {
     "TrackImportStateMachineArn",
     "LedgerTableName",
     "UploadQueueUrl",
+    "FailureQueueUrl",
     "UploaderPolicyArn",
     "DeadLetterQueueUrl",
 }
