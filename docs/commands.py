@@ -35,18 +35,30 @@ STEPS: dict[str, tuple[str, ...]] = {
     "failed": ("email-accounts failed {import:.8}", "email-accounts check failed-accounts.csv"),
     "doctor": ("email-accounts doctor",),
     "redrive": ("email-accounts redrive",),
+    "resume": (
+        "email-accounts workspace add south < wrong-key.txt",
+        "email-accounts drop --follow --workspace south instantly.csv",
+        "email-accounts workspace add south --replace < key.txt",
+        "email-accounts resume {last:.8}",
+        "email-accounts watch {last:.8}",
+    ),
     "workspace remove": ("email-accounts workspace remove north --yes",),
 }
-"""The commands of each recording, in the order in which they are run; `{import}` is the first."""
+"""The commands of each recording, in the order in which they are run.
+
+`{import}` is the import of the first file that is dropped, `{last}` that of the last one.
+"""
 
 _PIPE = r"\|"
 _OPTIONS = re.compile(r"(<!-- options: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _RECORDING = re.compile(r"(<!-- recording: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_DROPPED = re.compile(r"^[0-9a-f]{32}(?=  )", re.MULTILINE)
 _MASKS = (
     # Lines that tell of stations in passing: how many are seen depends on the moments of looking.
     (
         re.compile(
-            r"^[\w.-]+: (uploaded|being |refused, |validated, |submitted, |all ).*\n", re.MULTILINE
+            r"^[\w.-]+: (uploaded|being |refused, |stopped, |validated, |submitted, |all ).*\n",
+            re.MULTILINE,
         ),
         "",
     ),
@@ -159,22 +171,28 @@ def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | exports | {"PATH": path, "TZ": "UTC", "COLUMNS": "100"}
     shown: dict[str, str] = {}
-    first = ""
+    first = last = ""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(ROOT / "events/accounts.csv", folder)
         shutil.copy(ROOT / "tests/samples/smartlead.csv", folder)
+        shutil.copy(ROOT / "tests/samples/instantly.csv", folder)
         (folder / "key.txt").write_text(api_key)
+        (folder / "wrong-key.txt").write_text("no-such-key")
         for step, lines in STEPS.items():
             if step == "doctor":
                 _make_a_dead_letter(exports)
             shown[step] = ""
             for line in lines:
-                command = line.replace("{import}", first).replace("{import:.8}", first[:8])
+                command = line
+                for what, value in (("import", first), ("last", last)):
+                    command = command.replace(f"{{{what}}}", value)
+                    command = command.replace(f"{{{what}:.8}}", value[:8])
                 said = _run(command, folder, environment)
                 shown[step] += f"$ {command}\n{said}"
-            if step == "drop":
-                [first] = re.findall(r"^([0-9a-f]{32})  ", shown[step], re.MULTILINE)
+                if dropped := _DROPPED.search(said):
+                    last = dropped[0]
+                    first = first or last
     return shown
 
 

@@ -31,7 +31,27 @@ _OUTPUTS = (
     "TrackImportStateMachineArn",
     "LedgerTableName",
     "UploadQueueUrl",
+    "FailureQueueUrl",
     "DeadLetterQueueUrl",
+)
+_PARAMETERS = (
+    "ApiBaseUrl",
+    "KeepOriginalReports",
+    "MaxFileMegabytes",
+    "ReportRetentionDays",
+    "Runtime",
+    "UploadRetentionDays",
+)
+_ALARMS = (
+    "ApiKeyAlarm",
+    "BrokenImportAlarm",
+    "DeadLetterAlarm",
+    "FunctionErrorsAlarm",
+    "FunctionThrottlesAlarm",
+    "RemoteThrottlesAlarm",
+    "StuckImportAlarm",
+    "UploadRuleAlarm",
+    "WaitingUploadAlarm",
 )
 _INDEX = "imports-by-day"
 _LARGEST_SKEW = 60
@@ -90,9 +110,19 @@ def _stack(stack: Stack) -> Iterator[tuple[str, ...]]:
         yield PROBLEM, f"{stack.name} is {stack.status}", _DEPLOY
     else:
         yield OK, f"{stack.name} is {stack.status}"
-    missing = [name for name in _OUTPUTS if name not in stack.outputs]
-    if missing:
-        yield PROBLEM, f"outputs are missing: {', '.join(missing)}", _DEPLOY
+    for kind, wanted, known in (
+        ("outputs", _OUTPUTS, stack.outputs),
+        ("parameters", _PARAMETERS, stack.parameters),
+    ):
+        missing = [name for name in wanted if name not in known]
+        if missing:
+            yield PROBLEM, f"{kind} are missing: {', '.join(missing)}", _DEPLOY
+    if stack.parameters.get("KeepOriginalReports") == "true":
+        yield (
+            WARNING,
+            "the service's reports are kept as they come, passwords included",
+            "Deploy with KeepOriginalReports=false when they have been looked into.",
+        )
 
 
 def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
@@ -119,6 +149,19 @@ def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
             )
 
 
+def _encryption(stack: Stack) -> Iterator[tuple[str, ...]]:
+    keys = stack.session.client("kms", config=CONFIG)
+    known = keys.describe_key(KeyId=f"alias/{stack.name}")["KeyMetadata"]
+    if known["KeyState"] == "Enabled":
+        yield OK, "the key that all data is encrypted with is enabled"
+    else:
+        yield (
+            PROBLEM,
+            f"the key that all data is encrypted with is {known['KeyState']}",
+            f"Nothing can be read without it: enable it, or cancel its deletion: {known['Arn']}",
+        )
+
+
 def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
     for one in workspaces(stack):
         result = try_key(stack, one.name)
@@ -143,12 +186,21 @@ def _queues(stack: Stack) -> Iterator[tuple[str, ...]]:
         )
     else:
         yield OK, f"{counted(waiting, 'upload')} waiting to be taken in"
+    broken = _messages(stack, "FailureQueueUrl")
+    if broken:
+        yield (
+            WARNING,
+            f"{counted(broken, 'broken import')} waiting for an answer",
+            f"Look at the log: aws logs tail /aws/lambda/{stack.name}-deliver_report",
+        )
+    else:
+        yield OK, "no broken import waits for its answer"
     dead = _messages(stack, "DeadLetterQueueUrl")
     if dead:
         yield (
             PROBLEM,
-            f"{counted(dead, 'upload')} could not be taken in",
-            f"See why: aws logs tail /aws/lambda/{stack.name}-submit_accounts; mend it; redrive",
+            f"{counted(dead, 'dead letter')}: uploads not taken in, or broken imports not answered",
+            "See why in the logs of submit_accounts and deliver_report; mend it; redrive",
         )
     else:
         yield OK, "no dead letters"
@@ -166,13 +218,22 @@ def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
     watch = stack.session.client("cloudwatch", config=CONFIG)
     pages = watch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.name}-")
     alarms = [one for page in pages for one in page["MetricAlarms"]]
+    names = [one["AlarmName"].removeprefix(f"{stack.name}-") for one in alarms]
+    missing = [one for one in _ALARMS if not any(name.startswith(one) for name in names)]
+    if missing:
+        yield PROBLEM, f"alarms are missing: {', '.join(missing)}", _DEPLOY
+    for one in alarms:
+        if not one["ActionsEnabled"]:
+            yield (
+                WARNING,
+                f"{one['AlarmName']} tells nobody",
+                f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}",
+            )
     ringing = [one for one in alarms if one["StateValue"] == "ALARM"]
     for one in ringing:
         since = local_time(one["StateUpdatedTimestamp"].timestamp())
         yield PROBLEM, f"{one['AlarmName']} since {since}", one.get("AlarmDescription", "")
-    if not alarms:
-        yield PROBLEM, "the stack has no alarm", _DEPLOY
-    elif not ringing:
+    if not ringing:
         yield OK, f"{counted(len(alarms), 'alarm')}, none of them rings"
 
 
@@ -209,6 +270,7 @@ def _versions(stack: Stack) -> Iterator[tuple[str, ...]]:
 _CHECKS: dict[str, Callable[[Stack], Iterable[tuple[str, ...]]]] = {
     "stack": _stack,
     "subscriptions": _subscriptions,
+    "encryption": _encryption,
     "keys": _keys,
     "queues": _queues,
     "alarms": _alarms,

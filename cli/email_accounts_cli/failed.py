@@ -53,6 +53,8 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
     history = History(stack)
     imported = history.find(given)
     upload = imported.upload
+    if imported.resumed and not imported.is_answered:  # what is there is the answer before
+        raise CommandError(_no_answer(imported.id))
     target = output or Path(f"failed-{_stem(upload.name)}.csv")
     try:
         with history.reports.open(imported.id, OUTCOME_NAME) as report:
@@ -96,12 +98,16 @@ def _tell(count: _Count, target: Path) -> None:
 
 def _missing(history: History, import_id: str, upload: Upload) -> str:
     if not history.summary(import_id):
-        return f"There is no answer yet: email-accounts watch {short(import_id)}"
+        return _no_answer(import_id)
     return (
         f"The upload {printable(upload.name)} or its outcome.csv is deleted by now, so its rows "
         "cannot be read. Take them from your own copy: the problems are by their rows in "
         f"outcome.csv (email-accounts report {short(import_id)})."
     )
+
+
+def _no_answer(import_id: str) -> str:
+    return f"There is no answer yet: email-accounts watch {short(import_id)}"
 
 
 def _write(history: History, upload: Upload, report: TextIO, target: Path) -> _Count:

@@ -40,7 +40,10 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An import as the ledger has it. Times are seconds since the epoch."""
+    """An import as the ledger has it. Times are seconds since the epoch.
+
+    `resumed` is how often it was taken up again after an answer.
+    """
 
     id: str
     upload: Upload
@@ -54,6 +57,18 @@ class Imported:
     rejected: int
     duplicates: int
     batches: int
+    resumed: int
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it has its answer, and nothing more is done about it."""
+        return self.state == "notified"
+
+    @property
+    def executions(self) -> list[str]:
+        """The names of its executions, the last one at the end; as `Import.execution` names it."""
+        again = (f"{self.id}-{number}" for number in range(2, self.resumed + 2))
+        return [self.id, *again]
 
     @property
     def workspace(self) -> str:
@@ -115,6 +130,7 @@ class History:
         self._table = stack.output("LedgerTableName")
         self._machine = stack.output("TrackImportStateMachineArn")
         self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
+        self._uploads_kept = timedelta(days=float(stack.parameter("UploadRetentionDays")))
         self._ledger = session.client("dynamodb", config=CONFIG)
         self._machines = session.client("stepfunctions", config=CONFIG)
         self.s3 = session.client("s3", config=CONFIG.merge(Config(max_pool_connections=_AT_ONCE)))
@@ -166,10 +182,12 @@ class History:
             day -= _DAY
 
     def running(self) -> list[Imported]:
-        """Return the imports that have no answer yet, oldest first."""
+        """Return the imports that have no answer yet, or are resumed, oldest first."""
         now = datetime.now(UTC)
-        recent = self.newest_first((now - _LONGEST_LIFE).timestamp(), (now + _DAY).timestamp())
-        waiting = [imported for imported in recent if imported.state != "notified"]
+        # As long as there is the upload, there may be somebody who resumes its import.
+        since = now - self._uploads_kept - _LONGEST_LIFE
+        recent = self.newest_first(since.timestamp(), (now + _DAY).timestamp())
+        waiting = [imported for imported in recent if not imported.is_answered]
         endings = together(self.ending, waiting)
         return [
             imported
@@ -214,10 +232,10 @@ class History:
 
     def ending(self, imported: Imported) -> Ending:
         """Say how an import stands or ended."""
-        if imported.state == "notified":
+        if imported.is_answered:
             summary = self.summary(imported.id)
             return Ending(summary.get("status", ANSWERED), summary)
-        return Ending(BROKEN if self.execution(imported.id) in _LOST else RUNNING, {})
+        return Ending(BROKEN if self.execution(imported) in _LOST else RUNNING, {})
 
     def summary(self, import_id: str) -> dict[str, Any]:
         """Read an import's summary.json; nothing where it is not there."""
@@ -232,23 +250,22 @@ class History:
         """Return the address of an import's outcome.csv."""
         return self.reports.address(import_id, OUTCOME_NAME)
 
-    def execution(self, import_id: str) -> str:
-        """Return the status of an import's execution, in AWS's words; "" while there is none."""
+    def execution(self, imported: Imported) -> str:
+        """Return the status of an import's last execution, in AWS's words; "" for none yet."""
+        arn = self.execution_arn(imported.executions[-1])
         try:
-            found = self._machines.describe_execution(executionArn=self.execution_arn(import_id))
+            found = self._machines.describe_execution(executionArn=arn)
         except self._machines.exceptions.ExecutionDoesNotExist:
             return ""
         return found["status"]
 
-    def execution_arn(self, import_id: str) -> str:
-        """Return the ARN of an import's one execution."""
-        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{import_id}"
+    def execution_arn(self, name: str) -> str:
+        """Return the ARN of an execution."""
+        return f"{self._machine.replace(':stateMachine:', ':execution:')}:{name}"
 
-    def events(
-        self, import_id: str, *, newest: int | None = None
-    ) -> "Iterator[HistoryEventTypeDef]":
+    def events(self, name: str, *, newest: int | None = None) -> "Iterator[HistoryEventTypeDef]":
         """Yield the events of an execution, or only its newest ones, newest first."""
-        arn = self.execution_arn(import_id)
+        arn = self.execution_arn(name)
         try:
             if newest:
                 yield from self._machines.get_execution_history(
@@ -277,6 +294,7 @@ def _imported(item: Mapping[str, Any]) -> Imported:
         rejected=int(item.get("rejected", 0)),
         duplicates=int(item.get("duplicates", 0)),
         batches=int(item.get("batches", 0)),
+        resumed=int(item.get("resumed", 0)),
     )
 
 

@@ -353,9 +353,13 @@ def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) 
 @click.argument("import_", metavar="IMPORT")
 @_of_a_stack
 def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
-    """Send the rest of an import that was stopped or broken off.
+    """Take an import up again after its answer, to send and find out what was left.
 
-    The exit code is 1 where there is a reason not to, which is printed.
+    For one that was stopped (the API key was wrong), broken off, or not finished by its
+    deadline: mend the cause first. What is known to have arrived is not sent again, and a
+    second answer tells of all rows. What failed stays failed: that is for `failed`.
+
+    The exit code is 1 where it cannot be: there is no answer yet, or the file was refused.
 
     Example: email-accounts resume 0cd944f0
     """
@@ -367,9 +371,10 @@ def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
 @commands.command()
 @_of_a_stack
 def redrive(stack: "Stack", *, as_json: bool) -> int:
-    """Put dead letters back into the queue: uploads that could not be taken in.
+    """Put dead letters back where they came from.
 
-    Mend the cause first. What was taken in meanwhile is not imported twice.
+    They are uploads that could not be taken in, and broken imports that could not be answered.
+    Mend the cause first. What was taken in or answered meanwhile is not imported or answered twice.
 
     Example: email-accounts redrive
     """
@@ -383,9 +388,9 @@ def redrive(stack: "Stack", *, as_json: bool) -> int:
 def doctor(stack: "Stack", *, as_json: bool) -> int:
     """Look a deployment over: each finding with its cure.
 
-    Looks at the stack and its outputs, subscriptions, API keys (one harmless call each), queue
-    and dead letters, alarms, this computer's clock, and versions. The exit code is 1 where
-    something is to be done.
+    Looks at the stack with its outputs and parameters, subscriptions, the key that data is
+    encrypted with, API keys (one harmless call each), queues and dead letters, alarms, this
+    computer's clock, and versions. The exit code is 1 where something is to be done.
 
     Example: email-accounts doctor
     """

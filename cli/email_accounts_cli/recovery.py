@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from email_accounts.upload import upload_of
-from email_accounts_cli.history import History
+from email_accounts_cli.history import History, Imported
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -19,10 +19,12 @@ from email_accounts_cli.terminal import (
 )
 
 _SECONDS_TO_COME = 1
+_OF_EXECUTIONS = "aws.states"
+"""The source of events that tell of executions; all others tell of uploads."""
 
 
 def resume(stack: Stack, given: str, *, as_json: bool) -> int:
-    """Have the rest of an import sent; 1 where there is a reason not to."""
+    """Have an answered import taken up again; 1 where there is a reason not to."""
     imported = History(stack).find(given)
     functions = stack.session.client("lambda", config=CONFIG)
     answer = functions.invoke(
@@ -35,7 +37,8 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
             "The function submit_accounts failed and nothing was resumed. What happened is in its "
             f"log: aws logs tail /aws/lambda/{stack.name}-submit_accounts"
         )
-    resumed, reason = bool(said["resumed"]), str(said.get("reason", ""))
+    resumed = said["resumed"] is True
+    reason = "" if resumed else _why_not(imported)
     if as_json:
         tell_program({"importId": imported.id, "resumed": resumed, "reason": reason})
     elif resumed:
@@ -44,29 +47,41 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
             f"{short(imported.id)}"
         )
     else:
-        click.echo(f"{printable(imported.upload.name)} is not resumed: {printable(reason)}")
+        click.echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
     return ALL_WELL if resumed else NOT_ALL_WELL
 
 
+def _why_not(imported: Imported) -> str:
+    if imported.refusal:
+        return "the file was refused, so nothing of it is left. Mend it and drop it again."
+    return f"it has no answer yet. Follow: email-accounts watch {short(imported.id)}"
+
+
 def redrive(stack: Stack, *, as_json: bool) -> int:
-    """Put every dead letter back into the queue.
+    """Put every dead letter back into the queue it is for.
 
     Each is sent before it is deleted: a crash between the two leaves an event twice, and an
     upload that is taken on already is not taken on again. AWS's own move would refuse letters
     that the rule put here, because no queue is their source.
     """
     queues = stack.session.client("sqs", config=CONFIG)
-    source, target = stack.output("DeadLetterQueueUrl"), stack.output("UploadQueueUrl")
+    source = stack.output("DeadLetterQueueUrl")
+    uploads, failures = stack.output("UploadQueueUrl"), stack.output("FailureQueueUrl")
     moved = 0
     while letters := queues.receive_message(
         QueueUrl=source, MaxNumberOfMessages=10, WaitTimeSeconds=_SECONDS_TO_COME
     ).get("Messages"):
         for letter in letters:
-            queues.send_message(QueueUrl=target, MessageBody=letter["Body"])
+            event = _event(letter["Body"])
+            broken = event.get("source") == _OF_EXECUTIONS
+            queues.send_message(
+                QueueUrl=failures if broken else uploads, MessageBody=letter["Body"]
+            )
             queues.delete_message(QueueUrl=source, ReceiptHandle=letter["ReceiptHandle"])
             moved += 1
             if not as_json:
-                click.echo(f"{_file_of(letter['Body'])}: back in the queue")
+                what = "the failure of an import" if broken else _file_of(event)
+                click.echo(f"{what}: back in the queue")
     if as_json:
         tell_program({"moved": moved})
     else:
@@ -74,9 +89,17 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
     return ALL_WELL
 
 
-def _file_of(body: str) -> str:
+def _event(body: str) -> dict[str, Any]:
     try:
-        upload = upload_of(json.loads(body))
+        event = json.loads(body)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _file_of(event: dict[str, Any]) -> str:
+    try:
+        upload = upload_of(event)
     except (ValueError, KeyError, TypeError, AttributeError):
         return "an event that names no file"
     return printable(upload.key) if upload else "an event of no file"

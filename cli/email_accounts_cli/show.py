@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,13 +28,15 @@ from email_accounts_cli.terminal import (
     tell_program,
 )
 
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
+
 _LOOKED_UP_AT_ONCE = 20
 _BATCHES_SHOWN = 20
 _TAKING_PLACE = {
     "CheckStatus": "looked at the status",
     "SubmitAccounts": "submitted what was left",
     "DeliverReport": "delivered the answer",
-    "NotifyOfFailure": "told of the failure",
 }
 
 Told = tuple[Imported, Ending]
@@ -130,10 +133,6 @@ class _Known:
         )
 
     @property
-    def is_answered(self) -> bool:
-        return self.imported.state == "notified"
-
-    @property
     def address(self) -> str:
         return f"s3://{self.imported.upload.bucket}/{self.imported.upload.key}"
 
@@ -142,7 +141,7 @@ class _Known:
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
             "trouble": self.trouble,
-            "messageSent": self.is_answered,
+            "messageSent": self.imported.is_answered,
             "upload": {
                 "address": self.address,
                 "version": imported.upload.version,
@@ -168,12 +167,12 @@ def show(stack: Stack, given: str, *, as_json: bool) -> int:
     history = History(stack)
     imported = history.find(given)
     _, batches = history.look_up(imported.id)
-    status = history.execution(imported.id).lower() or "not started"
+    status = history.execution(imported).lower() or "not started"
     known = _Known(
         imported,
         batches,
         history.ending(imported),
-        {"arn": history.execution_arn(imported.id), "status": status},
+        {"arn": history.execution_arn(imported.executions[-1]), "status": status},
         _time_line(history, imported, batches),
     )
     if as_json:
@@ -206,19 +205,29 @@ def _time_line(
         moments.append((min(sent), "first batch sent"))
     if len(sent) > 1:
         moments.append((max(sent), f"last of {len(sent):,} batches sent"))
-    for event in history.events(imported.id):
-        at, kind = event["timestamp"].timestamp(), event["type"]
-        entered = event.get("stateEnteredEventDetails", {}).get("name", "")
-        if kind == "TaskStateEntered" and entered in _TAKING_PLACE:
-            moments.append((at, _TAKING_PLACE[entered]))
-        elif kind == "ExecutionStarted":
-            moments.append((at, "tracking began"))
-        elif kind == "ExecutionSucceeded":
-            moments.append((at, "answered"))
-        elif kind.startswith("Execution"):
-            cause = json.dumps(event.get("executionFailedEventDetails", {}).get("cause", ""))
-            moments.append((at, f"broken off: {cause}"))
+    for name in imported.executions:
+        began = "tracking began" if name == imported.id else "resumed"
+        moments += (
+            (event["timestamp"].timestamp(), what)
+            for event in history.events(name)
+            if (what := _what_happened(event, began))
+        )
     return list(_gathered(sorted(moments)))
+
+
+def _what_happened(event: "HistoryEventTypeDef", began: str) -> str:
+    """Return what an event means to people; "" for one that means nothing."""
+    kind = event["type"]
+    if kind == "TaskStateEntered":
+        return _TAKING_PLACE.get(event["stateEnteredEventDetails"]["name"], "")
+    if kind == "ExecutionStarted":
+        return began
+    if kind == "ExecutionSucceeded":
+        return "answered"
+    if kind.startswith("Execution"):
+        cause = json.dumps(event.get("executionFailedEventDetails", {}).get("cause", ""))
+        return f"broken off: {cause}"
+    return ""
 
 
 def _gathered(moments: Sequence[tuple[float, str]]) -> Iterator[tuple[float, str]]:
@@ -241,7 +250,7 @@ def _print(known: _Known) -> None:
         ("Workspace", imported.workspace),
         ("Status", known.ending.status),
         ("Trouble", printable(known.trouble)),
-        ("Message", "sent" if known.is_answered else "not sent yet"),
+        ("Message", "sent" if imported.is_answered else "not sent yet"),
         ("File", printable(known.address)),
         ("Version", imported.upload.version),
         ("Bytes", f"{imported.upload.size:,}"),

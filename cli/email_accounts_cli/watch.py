@@ -124,11 +124,11 @@ class _Watched:
         if imported is None:
             return
         old = replace(old, file=imported.upload.name, workspace=imported.workspace)
-        if imported.state == "notified":
+        if imported.is_answered:
             self.standing = self._ended(old, self._history.ending(imported))
             return
         self._learn(batches)
-        self._ask_for_the_next_step()
+        self._ask_for_the_next_step(imported.executions[-1])
         if self._is_broken:
             self.standing = self._ended(old, Ending(BROKEN, {}))
             return
@@ -181,13 +181,13 @@ class _Watched:
         counts[Outcome.CONNECTED.value] += batch.accounts - counts.total()
         return counts
 
-    def _ask_for_the_next_step(self) -> None:
-        """Ask the execution what it does, unless it is known to wait."""
+    def _ask_for_the_next_step(self, execution: str) -> None:
+        """Ask an execution what it does, unless it is known to wait."""
         now = time.time()
         if now < self._step[1] or now - self._asked_at < _BETWEEN_LOOKS:
             return
         self._asked_at = now
-        for event in self._history.events(self.standing.import_id, newest=_NEWEST_EVENTS):
+        for event in self._history.events(execution, newest=_NEWEST_EVENTS):
             entered = event.get("stateEnteredEventDetails", {})
             if event["type"] in ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"):
                 self._is_broken = True

@@ -74,7 +74,12 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
     key = _read_key(key_file)
     if found is None:
         what = "A Saleshandy API key, as plain text."
-        store.create_secret(Name=secret, Description=what, SecretString=key.reveal())
+        store.create_secret(
+            Name=secret,
+            Description=what,
+            SecretString=key.reveal(),
+            KmsKeyId=f"alias/{stack.name}",  # the key of all that the stack keeps
+        )
     else:
         if removed:
             store.restore_secret(SecretId=secret)
@@ -120,8 +125,8 @@ def remove(stack: Stack, name: str, *, as_json: bool) -> int:
         tell_program({"workspace": name, "secret": secret, "recoverableDays": _RECOVERY_DAYS})
     else:
         click.echo(
-            f"The workspace {name} is removed: files under uploads/{name}/ are refused from now "
-            f"on. Within {_RECOVERY_DAYS} days AWS can bring its key back: "
+            f"The workspace {name} is removed: files under uploads/{name}/ are refused, at the "
+            f"latest in five minutes. Within {_RECOVERY_DAYS} days AWS can bring its key back: "
             f"aws secretsmanager restore-secret --secret-id {secret}"
         )
     return ALL_WELL

@@ -3,6 +3,7 @@
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from email_accounts.aws.services import ApiKeySecret, workspace_key
 from email_accounts.errors import ApiKeyMissingError, WorkspaceUnknownError
@@ -73,11 +74,12 @@ def test_a_key_put_in_later_is_found() -> None:
 
 
 def test_other_troubles_are_not_taken_for_a_missing_key() -> None:
-    """A secret marked for deletion is a fault that shows as one."""
-    client, name = boto3.client("secretsmanager"), new_secret(KEY)
-    client.delete_secret(SecretId=name)
-    with pytest.raises(ClientError, match="InvalidRequest"):
-        ApiKeySecret(client, name)()
+    """A secret that may not be read is a fault that shows as one."""
+    client = boto3.client("secretsmanager")
+    with Stubber(client) as refusing:
+        refusing.add_client_error("get_secret_value", "AccessDeniedException")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            ApiKeySecret(client, "secret")()
 
 
 @pytest.mark.parametrize("stored", ["two\nlines", "“quoted”", "key\x00", "kéy"])
@@ -130,6 +132,27 @@ def test_the_default_workspace_is_there_without_a_key() -> None:
     with pytest.raises(ApiKeyMissingError, match=f"{workspaces}/default: put it there") as caught:
         key()
     assert not isinstance(caught.value, WorkspaceUnknownError)
+
+
+def test_a_workspace_whose_secret_may_not_be_read_is_unknown() -> None:
+    """AWS refuses to say more of a secret that is not there; what else it says is a fault."""
+    client = boto3.client("secretsmanager")
+    with Stubber(client) as refusing:
+        refusing.add_client_error("get_secret_value", "AccessDeniedException")
+        refusing.add_client_error("get_secret_value", "InternalServiceError")
+        with pytest.raises(WorkspaceUnknownError):
+            workspace_key(client, "workspaces", "sales")
+        with pytest.raises(ClientError, match="InternalServiceError"):
+            workspace_key(client, "workspaces", "sales")
+
+
+def test_a_removed_workspace_is_unknown() -> None:
+    """A secret that is marked for deletion is none, though AWS keeps it for some days."""
+    workspaces = new_workspace("sales", KEY)
+    client = boto3.client("secretsmanager")
+    client.delete_secret(SecretId=f"{workspaces}/sales", RecoveryWindowInDays=7)
+    with pytest.raises(WorkspaceUnknownError):
+        workspace_key(client, workspaces, "sales")
 
 
 def test_a_workspace_added_later_is_found() -> None:

@@ -79,6 +79,23 @@ class LocalCloud:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def operate(
+        self, *arguments: str | Path, given: str = "", code: int = 0
+    ) -> list[dict[str, Any]]:
+        """Run a command of `email-accounts` with this on stdin; return what it tells programs."""
+        command = Path(sys.executable).with_name("email-accounts")
+        done = subprocess.run(
+            [command, *arguments, "--json"],
+            env=os.environ | self.environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     @property
     def environment(self) -> dict[str, str]:
         """What `.local/env` exports."""

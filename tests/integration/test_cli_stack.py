@@ -48,6 +48,7 @@ from email_accounts_cli.workspaces import add, listed, remove, try_workspace
 from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
 from tests.files import PASSWORD, accounts_file, row
 from tests.standin import API_KEY, Server
+from tests.template import of_type
 
 NOW = time.time()
 RETENTION = 30 * 86_400.0
@@ -78,12 +79,15 @@ def stack(server: Server) -> Stack:
             "TrackImportStateMachineArn": new_state_machine(),
             "LedgerTableName": new_table(),
             "UploadQueueUrl": queues.create_queue(QueueName=new_name("queue"))["QueueUrl"],
+            "FailureQueueUrl": queues.create_queue(QueueName=new_name("failure"))["QueueUrl"],
             "DeadLetterQueueUrl": queues.create_queue(QueueName=new_name("dead"))["QueueUrl"],
         },
         parameters={
             "ApiBaseUrl": f"{server.url}/v1",
+            "KeepOriginalReports": "false",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
+            "UploadRetentionDays": "7",
             "Runtime": "python3.13",
         },
         session=boto3.Session(),
@@ -696,6 +700,17 @@ def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_rows_of_a_resumed_import_are_not_written_before_its_answer(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """What failed in the answer before may be on its way again, and nothing is sent twice."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
+    assert ledger(stack).reopen(identity, NOW, NOW + 3600)
+    with pytest.raises(CommandError, match="no answer yet"):
+        failed(stack, identity, tmp_path / "x.csv", as_json=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_upload_that_reads_differently_is_an_error(stack: Stack, tmp_path: Path) -> None:
     """Rows are never taken for others: the numbers of both files have to agree."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
@@ -717,14 +732,14 @@ def with_a_new_session(stack: Stack) -> Stack:
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
-        ({"resumed": True, "reason": ""}, 0, "a.csv goes on"),
-        ({"resumed": False, "reason": "it is done"}, 1, "a.csv is not resumed: it is done"),
+        ({"resumed": True}, 0, "a.csv goes on. Follow: email-accounts watch "),
+        ({"resumed": False}, 1, "a.csv is not resumed: it has no answer yet. Follow: "),
     ],
 )
 def test_resume_asks_the_function(
     stack: Stack, capsys: Captured, answer: object, code: int, said: str
 ) -> None:
-    """The function gets the whole id, and its answer is told."""
+    """The function gets the whole id, and its answer is told with what to do next."""
     identity = received(stack, "uploads/a.csv")
     with served("LAMBDA", 200, json.dumps(answer).encode()) as calls:
         assert resume(with_a_new_session(stack), identity[:8], as_json=False) == code
@@ -735,6 +750,42 @@ def test_resume_asks_the_function(
         )
     ]
     assert said in capsys.readouterr().out
+
+
+def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
+    """Where nothing was taken in there is nothing to go on with, and the reason says so."""
+    identity = received(stack, "uploads/a.csv")
+    ledger(stack).refuse(identity, "It is a PDF.")
+    with served("LAMBDA", 200, b'{"resumed": false}'):
+        assert resume(with_a_new_session(stack), identity, as_json=True) == 1
+    [document] = documents(capsys.readouterr().out)
+    assert not document["resumed"]
+    assert document["reason"].startswith("the file was refused")
+
+
+def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:
+    """It runs, whatever became of its first execution, and however long ago it was received."""
+    book, machines = ledger(stack), boto3.client("stepfunctions")
+    machine = stack.output("TrackImportStateMachineArn")
+    identity = received(stack, "uploads/a.csv", NOW - 8 * 86_400)
+    first = machines.start_execution(stateMachineArn=machine, name=identity)["executionArn"]
+    machines.stop_execution(executionArn=first)
+    book.notified(identity)
+    history = History(stack)
+    assert history.running() == []
+    assert book.reopen(identity, NOW, NOW + 3600)
+    second = f"{identity}-2"
+    machines.start_execution(stateMachineArn=machine, name=second)
+
+    [running] = history.running()
+    assert (running.id, running.executions) == (identity, [identity, second])
+    show(stack, identity, as_json=True)
+    [document] = documents(capsys.readouterr().out)
+    assert (document["status"], document["messageSent"]) == ("running", False)
+    assert document["execution"]["arn"].endswith(f":{second}")
+    assert document["execution"]["status"] == "running"
+    happened = [one["what"] for one in document["timeLine"]]
+    assert happened.count("tracking began") == happened.count("resumed") == 1
 
 
 @pytest.mark.parametrize("error", [True, False])
@@ -748,6 +799,18 @@ def test_a_function_that_fails_is_told(stack: Stack, *, error: bool) -> None:
         pytest.raises(CommandError, match="aws logs tail"),
     ):
         resume(with_a_new_session(stack), identity, as_json=False)
+
+
+def test_redrive_puts_a_failure_back_where_failures_go(stack: Stack, capsys: Captured) -> None:
+    """An event of a broken execution is for deliver_report, not for submit_accounts."""
+    queues = boto3.client("sqs")
+    body = json.dumps({"source": "aws.states", "detail": {"name": "x", "status": "FAILED"}})
+    queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody=body)
+    assert redrive(stack, as_json=False) == 0
+    assert "the failure of an import: back in the queue" in capsys.readouterr().out
+    moved = queues.receive_message(QueueUrl=stack.output("FailureQueueUrl"))["Messages"]
+    assert [letter["Body"] for letter in moved] == [body]
+    assert "Messages" not in queues.receive_message(QueueUrl=stack.output("UploadQueueUrl"))
 
 
 def test_redrive_moves_every_dead_letter(stack: Stack, capsys: Captured) -> None:
@@ -797,6 +860,8 @@ def test_a_workspace_gets_and_changes_its_key(
     """A key comes from a file or from stdin, is replaced only if that is meant, never shown."""
     add(stack, "north", key_file(tmp_path, "first-key"), replace=False, as_json=False)
     assert key_of(stack, "north") == "first-key"
+    made = boto3.client("secretsmanager").describe_secret(SecretId=f"{stack.name}/workspaces/north")
+    assert made["KmsKeyId"] == f"alias/{stack.name}"
     monkeypatch.setattr("sys.stdin", io.StringIO("second-key\n"))
     with pytest.raises(CommandError, match="--replace"):
         add(stack, "north", None, replace=False, as_json=False)
@@ -868,45 +933,66 @@ def findings(stack: Stack, capsys: Captured) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def alarm(stack: Stack) -> str:
-    """Give the stack an alarm; return its name."""
-    name = f"{stack.name}-DeadLetterAlarm"
-    boto3.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        AlarmDescription="See the dead letters.",
-        Namespace="AWS/SQS",
-        MetricName="ApproximateNumberOfMessagesVisible",
-        Statistic="Maximum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    return name
+def complete(stack: Stack) -> str:
+    """Give the stack its alarms and its key; return the name of one alarm."""
+    keys = boto3.client("kms")
+    key = keys.create_key()["KeyMetadata"]["KeyId"]
+    keys.create_alias(AliasName=f"alias/{stack.name}", TargetKeyId=key)
+    names = [f"{stack.name}-{alarm}-1X7Q" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    for name in names:
+        boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            AlarmDescription="See the runbook.",
+            Namespace="AWS/SQS",
+            MetricName="ApproximateNumberOfMessagesVisible",
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+    return names[0]
 
 
 def test_a_sound_deployment_has_no_findings(stack: Stack, capsys: Captured) -> None:
     """Every check is made and finds nothing to be done."""
-    alarm(stack)
+    complete(stack)
     found = findings(stack, capsys)
-    assert {*found} == {"stack", "subscriptions", "keys", "queues", "alarms", "clock", "versions"}
+    assert [*found] == [
+        *("stack", "subscriptions", "encryption", "keys"),
+        *("queues", "alarms", "clock", "versions"),
+    ]
     assert {one["state"] for some in found.values() for one in some} == {"ok"}
+    assert "9 alarms" in found["alarms"][0]["finding"]
     assert doctor(stack, as_json=False) == 0
 
 
 def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) -> None:
     """A half deployment with nobody to tell, a bad key, dead letters and an alarm."""
-    boto3.client("cloudwatch").set_alarm_state(
-        AlarmName=alarm(stack), StateValue="ALARM", StateReason="x"
+    watch, rings = boto3.client("cloudwatch"), complete(stack)
+    watch.set_alarm_state(AlarmName=rings, StateValue="ALARM", StateReason="x")
+    watch.disable_alarm_actions(AlarmNames=[rings])
+    gone = next(
+        one["AlarmName"]
+        for one in watch.describe_alarms(AlarmNamePrefix=f"{stack.name}-StuckImport")[
+            "MetricAlarms"
+        ]
+    )
+    watch.delete_alarms(AlarmNames=[gone])
+    boto3.client("kms").disable_key(
+        KeyId=boto3.client("kms").describe_key(KeyId=f"alias/{stack.name}")["KeyMetadata"]["KeyId"]
     )
     new_secret_name = f"{stack.name}/workspaces/north"
     boto3.client("secretsmanager").create_secret(Name=new_secret_name, SecretString="bad-key")
     queues = boto3.client("sqs")
-    queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody="x")
+    for queue in ("DeadLetterQueueUrl", "FailureQueueUrl"):
+        queues.send_message(QueueUrl=stack.output(queue), MessageBody="x")
     topic = boto3.client("sns").create_topic(Name=new_name("topic"))["TopicArn"]
     outputs = {**stack.outputs, "NotificationTopicArn": topic}
     del outputs["ReportsBucketName"]
-    sick = Stack(stack.name, "UPDATE_ROLLBACK_FAILED", outputs, stack.parameters, stack.session)
+    parameters = {**stack.parameters, "KeepOriginalReports": "true"}
+    del parameters["MaxFileMegabytes"]
+    sick = Stack(stack.name, "UPDATE_ROLLBACK_FAILED", outputs, parameters, stack.session)
     found = findings(sick, capsys)
     troubles = {
         check: [one["finding"] for one in some if one["state"] != "ok"]
@@ -916,8 +1002,17 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     assert "UPDATE_ROLLBACK_FAILED" in troubles["stack"][0]
     assert "nobody" in troubles["subscriptions"][0]
     assert "north does not work" in troubles["keys"][0]
-    assert "1 upload could not be taken in" in troubles["queues"][0]
-    assert "DeadLetterAlarm since" in troubles["alarms"][0]
+    assert "parameters are missing: MaxFileMegabytes" in troubles["stack"][2]
+    assert "passwords included" in troubles["stack"][3]
+    assert "is Disabled" in troubles["encryption"][0]
+    assert "1 broken import waiting for an answer" in troubles["queues"][0]
+    assert "1 dead letter:" in troubles["queues"][1]
+    assert troubles["alarms"] == [
+        "alarms are missing: StuckImportAlarm",
+        f"{rings} tells nobody",
+        troubles["alarms"][2],
+    ]
+    assert f"{rings} since" in troubles["alarms"][2]
     cured = [one for some in found.values() for one in some if one["state"] != "ok"]
     assert all(one["cure"] for one in cured)
     assert doctor(sick, as_json=False) == 1
@@ -928,6 +1023,6 @@ def test_what_may_not_be_read_is_unknown(stack: Stack, capsys: Captured) -> None
     outputs = {**stack.outputs, "DeadLetterQueueUrl": "https://sqs.us-east-1.amazonaws.com/1/no"}
     half = Stack(stack.name, stack.status, outputs, stack.parameters, stack.session)
     found = findings(half, capsys)
-    assert [one["state"] for one in found["queues"]] == ["ok", "unknown"]
-    assert found["queues"][1]["cure"]
+    assert [one["state"] for one in found["queues"]] == ["ok", "ok", "unknown"]
+    assert found["queues"][2]["cure"]
     assert found["versions"][0]["state"] == "ok"

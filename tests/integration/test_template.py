@@ -36,6 +36,7 @@ OUTPUTS = {
     "TrackImportStateMachineArn",
     "LedgerTableName",
     "UploadQueueUrl",
+    "FailureQueueUrl",
     "UploaderPolicyArn",
     "DeadLetterQueueUrl",
     "FailureQueueUrl",

@@ -23,6 +23,8 @@ EVENT_SOURCE = "email-accounts-importer"
 IMPORT_COMPLETED = "Email Accounts Import Completed"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
+_NO_SECRET = ("ResourceNotFoundException", "InvalidRequestException")
+"""What Secrets Manager says of a secret that is not there, or that is marked for deletion."""
 _WORKSPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -119,6 +121,11 @@ def workspace_key(
             key()
         except ApiKeyMissingError:
             raise unknown from None
+        except ClientError as error:
+            # Of a secret that is not there AWS says so to everyone who may not read all secrets.
+            if error.response["Error"]["Code"] != "AccessDeniedException":
+                raise
+            raise unknown from None
     return key
 
 
@@ -147,7 +154,7 @@ class ApiKeySecret:
         try:
             answer = self._client.get_secret_value(SecretId=self._name)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            if error.response["Error"]["Code"] not in _NO_SECRET:
                 raise
             answer = None
         key = Secret(answer.get("SecretString", "").strip()) if answer else Secret("")
