@@ -39,7 +39,6 @@ OUTPUTS = {
     "FailureQueueUrl",
     "UploaderPolicyArn",
     "DeadLetterQueueUrl",
-    "FailureQueueUrl",
 }
 RESOURCES: dict[str, Any] = template()["Resources"]
 STATES: dict[str, Any] = state_machine()["States"]
