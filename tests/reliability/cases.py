@@ -9,7 +9,7 @@ from typing import Any
 
 from local.faults import Rule
 from tests.e2e.conftest import SMALL, LocalCloud, wait_until
-from tests.e2e.faults import crash_at, impatient_queue, kill_workers
+from tests.e2e.faults import crash_at, impatient_queue, kill_workers, timeout
 from tests.files import accounts_file, row
 
 GOOD = accounts_file("a@accounts.example", "b@accounts.example", "c@accounts.example")
@@ -18,8 +18,9 @@ FAILING_LAST = accounts_file(
     "b@accounts.example",
     row("c@accounts.example", smtpPassword="wrong-password"),
 )
-LOST = "the import was broken off: "
-LISTENING_ONLY = "https://169.254.169.254/latest/meta-data"
+BROKEN_OFF = "the import was broken off: "
+METADATA = "https://169.254.169.254/latest/meta-data"
+LIMITED: dict[str, object] = {"rate_limit_calls": 2, "rate_limit_seconds": 10}
 
 Meanwhile = Callable[[str], None]
 """What is done with an import, given by its id, once its file has been dropped."""
@@ -39,14 +40,19 @@ class Case:
 
     `fault` is its name in the table. `rules` and `switches` are the stand-in's. The subject of
     the message is given without the file's name, its trouble by how it begins. `connects` are the
-    requests to connect that reach the service, carried out or not. `end_to_end` cases are passed
+    requests to connect that reach the service, carried out or not; a range where it depends on
+    how fast this computer is. `sendings` is how often an account was carried out, this import and
+    one before it together, `misled` counts rows whose outcome is not what the service holds of
+    them, because it never told. `end_to_end` cases are passed
     by `make test`, too.
     """
 
     fault: str
     subject: str = "2 connected, 1 failed"
     trouble: str = ""
-    connects: int = 1
+    connects: int | range = 1
+    sendings: int = 1
+    misled: int = 0
     messages: int = 1
     content: bytes = SMALL
     switches: dict[str, object] = field(default_factory=dict)
@@ -79,6 +85,18 @@ def killed(function: str, point: str, when: Any = "before", times: int = 1) -> A
             yield meanwhile
 
     return around
+
+
+@contextmanager
+def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
+    """End the submitter after its last request, and wait until the import is let go by itself."""
+    wanted = Rule("submit_accounts", "ledger.submitted")
+    with (
+        timeout(cloud, "submit_accounts", 100),
+        impatient_queue(cloud),
+        crash_at(cloud, wanted) as laid,
+    ):
+        yield lambda _: wait_until(lambda: laid.fired() == 1)
 
 
 def killed_from_outside(when: Any) -> Around:  # noqa: ANN401  one of two words
@@ -287,33 +305,187 @@ def resume(cloud: LocalCloud, identity: str) -> None:
 
 # ── The cases ───────────────────────────────────────────────────────────────────────────────────
 
+REPORT_LOST = tuple(
+    Case(fault=f"report: {what}", rules=(rule("report", fault, times=None, **more),))
+    for what, fault, more in (
+        ("HTTP 403, as from a link that has expired", "error_403", {}),
+        ("HTTP 404", "error_404", {}),
+        ("HTTP 410", "error_410", {}),
+        ("shorter than announced", "short_body", {}),
+        ("of 60 MB", "huge_body", {}),
+        ("redirects to a private address", "redirect", {"location": "https://10.0.0.1/report"}),
+        ("redirects to the machine's own data", "redirect", {"location": METADATA}),
+        ("redirects to itself without end", "redirect", {}),
+    )
+)
+THROTTLED = tuple(
+    Case(
+        fault=f"{operation}: throttled, {how}",
+        rules=(rule(operation, fault, seconds=2),),
+        connects=connects,
+    )
+    for operation, connects in (("connect", 2), ("status", 1))
+    for how, fault in (
+        ("with seconds to wait", "throttle_retry_after"),
+        ("with the time of the reset as an epoch", "throttle_reset_epoch"),
+        ("with the time of the reset as a date", "throttle_reset_date"),
+        ("by a code, with no time", "throttle_code"),
+    )
+)
+CONNECT_UNANSWERED = tuple(
+    Case(
+        fault=f"connect: {what}, {'after' if carried_out else 'before'} it was carried out",
+        rules=(rule("connect", fault, carried_out=carried_out),),
+        connects=1 if carried_out else 2,
+        end_to_end=(fault, carried_out) in (("close", True), ("reset", False)),
+    )
+    for what, fault in (
+        ("connection closed", "close"),
+        ("connection reset", "reset"),
+        ("HTTP 500", "error_500"),
+        ("HTTP 502 with a page", "error_502"),
+        ("no answer", "hang"),
+    )
+    for carried_out in (False, True)
+)
+CONNECT_UNREADABLE = tuple(
+    Case(
+        fault=f"connect: carried out, answered with {what}",
+        rules=(rule("connect", fault, carried_out=True),),
+    )
+    for what, fault in (
+        ("no JSON", "not_json"),
+        ("a cut off JSON", "cut_body"),
+        ("an array", "json_array"),
+        ("an answer without a request id", "json_empty"),
+    )
+)
+STATUS_FAILED = tuple(
+    Case(fault=f"status: {what}, twice", rules=(rule("status", fault, times=2),))
+    for what, fault in (
+        ("connection closed", "close"),
+        ("HTTP 500", "error_500"),
+        ("HTTP 502 with a page", "error_502"),
+        ("no JSON", "not_json"),
+        ("an array", "json_array"),
+        ("an empty answer", "json_empty"),
+        ("not found", "not_found"),
+    )
+)
+KILLED = tuple(
+    Case(
+        fault=f"{function}: killed {when} {point}",
+        connects=connects,
+        messages=messages,
+        around=killed(function, point, when),
+    )
+    for function, point, when, connects, messages in (
+        ("submit_accounts", "ledger.claim", "after", 1, 1),
+        ("submit_accounts", "executions.start", "before", 1, 1),
+        ("submit_accounts", "executions.start", "after", 1, 1),
+        ("submit_accounts", "ledger.intend", "before", 1, 1),
+        ("submit_accounts", "ledger.intend", "after", 1, 1),
+        ("submit_accounts", "remote.connect", "after", 1, 1),
+        ("submit_accounts", "ledger.submitted", "after", 1, 1),
+        ("check_status", "remote.status", "before", 1, 1),
+        ("check_status", "remote.status", "after", 1, 1),
+        ("check_status", "reports.writer", "before", 1, 1),
+        ("check_status", "reports.writer", "after", 1, 1),
+        ("check_status", "ledger.settle", "after", 1, 1),
+        ("deliver_report", "reports.writer", "before", 1, 1),
+        ("deliver_report", "notifications.publish", "before", 1, 1),
+        # Nothing that is sent can be sent exactly once: the same message comes again.
+        ("deliver_report", "notifications.publish", "after", 1, 2),
+        ("deliver_report", "ledger.notified", "after", 1, 1),
+    )
+)
 CASES = (
     Case(fault="nothing"),
+    *THROTTLED,
     Case(
-        fault="connect: connection closed after it was carried out",
-        rules=(rule("connect", "close", carried_out=True),),
-        end_to_end=True,
+        fault="a limit of 2 calls in 10 seconds, told by headers; batches of one",
+        connects=3,
+        switches=LIMITED | {"rate_limit_headers": True},
+        around=with_settings("submit_accounts", BATCH_SIZE="1"),
     ),
     Case(
-        fault="connect: connection reset before it was carried out",
-        rules=(rule("connect", "reset"),),
-        connects=2,
-        end_to_end=True,
+        fault="the same limit, told only when it is passed",
+        connects=range(4, 10),
+        switches=LIMITED,
+        around=with_settings("submit_accounts", BATCH_SIZE="1"),
+    ),
+    *CONNECT_UNANSWERED,
+    Case(
+        fault="connect: throttled three times, then connection closed before it was carried out",
+        rules=(
+            rule("connect", "throttle_retry_after", times=3),
+            rule("connect", "close"),
+        ),
+        connects=5,
+    ),
+    *CONNECT_UNREADABLE,
+    Case(fault="connect: answered after 5 seconds", rules=(rule("connect", "slow", seconds=5),)),
+    Case(
+        fault="connect: carried out after 33 seconds, when nobody waits any more",
+        rules=(rule("connect", "slow", seconds=33),),
+        around=with_settings("check_status", GRACE_SECONDS="45"),
+    ),
+    *STATUS_FAILED,
+    Case(fault="status: no answer", rules=(rule("status", "hang"),)),
+    Case(
+        fault="status: 'running' once more after it was complete",
+        rules=(rule("report", "error_404"), rule("status", "running", skip=1)),
     ),
     Case(
-        fault="execution stopped by hand",
+        fault="status: never complete, until the deadline",
         subject="not finished, 3 unconfirmed",
-        trouble=LOST + "its execution was aborted",
+        trouble="the deadline passed before everything was known",
         rules=(rule("status", "running", times=None),),
-        around=stopped,
+        around=with_settings("submit_accounts", DEADLINE_HOURS="0.002"),
     ),
     Case(
-        fault="the same, then resumed: a supplementary answer",
-        subject="resumed, 2 connected, 1 failed",
+        fault="status: no progress for an hour, and the list shows the accounts",
         rules=(rule("status", "running", times=None),),
-        messages=2,
-        around=stopped_then_resumed,
-        end_to_end=True,
+        around=time_passes(3600, "began_at", "changed_at"),
+    ),
+    Case(
+        fault="status: no progress for an hour, and the list does not show them",
+        subject="not finished, 3 unconfirmed",
+        trouble="the service took the request, but made no progress for an hour",
+        switches={"completion_seconds": 3600},
+        around=time_passes(3600, "began_at", "changed_at"),
+    ),
+    Case(
+        fault="status: the request is forgotten for ten minutes",
+        rules=(rule("status", "not_found", times=None),),
+        around=time_passes(601, "sent_at"),
+    ),
+    Case(
+        fault="report: its link is missing although an account failed",
+        subject="3 connected",
+        misled=1,
+        switches={"report": "none"},
+    ),
+    *REPORT_LOST,
+    Case(fault="report: HTTP 502, once", rules=(rule("report", "error_502"),)),
+    Case(
+        fault="report: cut off in mid-line",
+        switches={"report": "all", "report_echoes_input": True},
+        content=FAILING_LAST,
+        rules=(rule("report", "cut_body", times=None),),
+    ),
+    Case(
+        fault="accounts listed before: the whole request refused",
+        subject="3 failed",
+        misled=2,
+        around=dropped_before(SMALL, already_listed="refused"),
+    ),
+    Case(
+        fault="accounts listed before: each reported as 'already exists'",
+        subject="3 already connected",
+        sendings=2,
+        misled=1,
+        around=dropped_before(SMALL, already_listed="reported"),
     ),
     Case(
         fault="the same content dropped again under another key",
@@ -322,5 +494,60 @@ CASES = (
         content=GOOD,
         around=dropped_again,
         end_to_end=True,
+    ),
+    *KILLED,
+    Case(
+        fault="submit_accounts: killed after ledger.submitted, and held until its time is up",
+        around=killed_and_waited_for,
+    ),
+    Case(
+        fault="submit_accounts: killed from outside while it sends the request",
+        connects=1,
+        around=killed_from_outside("before"),
+    ),
+    Case(
+        fault="submit_accounts: killed from outside when the request was answered",
+        around=killed_from_outside("after"),
+    ),
+    Case(
+        fault="execution stopped by hand",
+        subject="not finished, 3 unconfirmed",
+        trouble=BROKEN_OFF + "its execution was aborted",
+        rules=(rule("status", "running", times=None),),
+        around=stopped,
+    ),
+    Case(
+        fault="execution stopped by hand, then resumed: a supplementary answer",
+        subject="resumed, 2 connected, 1 failed",
+        rules=(rule("status", "running", times=None),),
+        messages=2,
+        around=stopped_then_resumed,
+        end_to_end=True,
+    ),
+    Case(
+        fault="upload deleted for good before it is read",
+        subject="not imported, the file cannot be used",
+        trouble="It was deleted or replaced before it could be read.",
+        connects=0,
+        around=deleted_before_it_is_read,
+    ),
+    Case(
+        fault="upload deleted for good in mid-import",
+        subject="stopped, 3 unconfirmed",
+        trouble="the file was deleted before its answer could be written",
+        rules=(rule("status", "running", times=None),),
+        around=deleted_in_mid_import,
+    ),
+    Case(
+        fault="reports bucket refused to deliver_report",
+        subject="not finished, 3 unconfirmed",
+        trouble=BROKEN_OFF + "deliver_report failed with ",
+        around=reports_refused,
+    ),
+    Case(
+        fault="reports bucket refused to deliver_report, then resumed: a supplementary answer",
+        subject="resumed, 2 connected, 1 failed",
+        messages=2,
+        around=reports_refused_then_resumed,
     ),
 )
