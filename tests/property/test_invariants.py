@@ -337,11 +337,12 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     # The platform
 
     def _meanwhile(self, data: st.DataObject) -> None:
-        """Run something else in the middle of an invocation, all of it and without a fault."""
-        if self.tasks:
+        """Run something else that is due in the middle of an invocation, all of it, faultlessly."""
+        due = [task for task in self.tasks if task.at <= self.world.clock()]
+        if due:
             faults, lives = self.remote.faults, self.journal.lives
             self.remote.faults, self.journal.lives = {}, None
-            self._run(data.draw(st.sampled_from(self.tasks)))
+            self._run(data.draw(st.sampled_from(due)))
             self.remote.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload) -> None:
