@@ -79,7 +79,7 @@ bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, d
 load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
-reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (a quarter of an hour)
+reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
