@@ -15,7 +15,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test lint format docs recordings pictures bench load reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend lint format docs recordings pictures bench load reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -43,6 +43,9 @@ test: lint ## lint, types, templates and every test, end to end beside all other
 	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
 	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
 	wait $$e2e; ended=$$?; cat .local/e2e.txt; exit $$((others | ended))
+
+endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
+	.venv/bin/python -m pytest tests/e2e -m e2e
 
 lint: $(RUN) $(CHECKOV) ## ruff, mypy, sam validate, checkov
 	.venv/bin/ruff check

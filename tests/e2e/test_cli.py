@@ -16,10 +16,10 @@ from docs.commands import PAGE, masked, record, recordings_of
 from email_accounts.upload import import_id
 from tests.e2e.conftest import SMALL, LocalCloud
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 COMMAND = Path(sys.executable).with_name("email-accounts")
-FILES = 20
+FILES = 8
 
 
 def test_the_page_shows_what_the_commands_do(second: LocalCloud) -> None:

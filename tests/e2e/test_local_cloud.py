@@ -105,6 +105,7 @@ def test_interrupted_up_leaves_nothing(second: LocalCloud) -> None:
     assert not (second.state / "api-key").exists()
 
 
+@pytest.mark.long
 def test_another_api(cloud: LocalCloud, second: LocalCloud) -> None:
     """With an address and a key of an API there is no stand-in, and the key is the stack's.
 
