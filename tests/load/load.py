@@ -274,7 +274,7 @@ def _outcomes(cloud: LocalCloud, identities: list[str]) -> tuple[Counter[str], i
     known = 0
     for identity in identities:
         stored = store.get_object(Bucket=reports, Key=f"imports/{identity}/outcome.csv")
-        text = io.StringIO(stored["Body"].read().decode(), newline="")
+        text = io.StringIO(stored["Body"].read().decode("utf-8-sig"), newline="")
         numbers = set()
         for line in csv.DictReader(text):
             outcomes[line["outcome"]] += 1
