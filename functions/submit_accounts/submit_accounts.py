@@ -22,7 +22,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
 
     The queue needs no answer. What fails raises: the queue delivers the message again, and an
     upload that had been taken on is not taken on twice. At the last delivery the upload is given
-    up, which answers it.
+    up, which answers it. A delivery ends well only once the execution of its import has begun.
     """
 
     def time_left() -> float:

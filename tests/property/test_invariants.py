@@ -26,6 +26,7 @@ from email_accounts.errors import (
     ReportUnavailableError,
     RequestNotFoundError,
     RequestRefusedError,
+    StillPlanningError,
     StillSubmittingError,
     ThrottledError,
     UnansweredError,
@@ -244,14 +245,23 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self._event(self.dropped[import_id][0])
 
     @precondition(lambda self: self.dropped)
-    @rule(data=st.data())
-    def resume(self, data: st.DataObject) -> None:
-        """Resume an import that has been answered."""
+    @rule(data=st.data(), lives=st.none() | st.integers(0, 4))
+    def resume(self, data: st.DataObject, lives: int | None) -> None:
+        """Resume an import that has been answered, once more where that is killed."""
         import_id = data.draw(st.sampled_from(sorted(self.dropped)))
-        if import_id in self.world.ledger._imports:  # noqa: SLF001  there is no other way to ask
-            if self.world.submitter().reopen(import_id):
-                self.answers_due[import_id] += 1
-            self._follow()
+        if import_id not in self.world.ledger._imports:  # noqa: SLF001  there is no other way to ask
+            return
+        before = self.world.ledger.get(import_id).resumed
+        self.journal.lives = lives
+        try:
+            self.world.submitter().reopen(import_id)
+        except Killed:
+            self.kills += 1
+            self.journal.lives = None
+            self.world.submitter().reopen(import_id)
+        self.journal.lives = None
+        self.answers_due[import_id] += self.world.ledger.get(import_id).resumed - before
+        self._follow()
 
     @precondition(lambda self: any(task.kind == "step" for task in self.tasks))
     @rule(data=st.data())
@@ -375,7 +385,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if told and self.journal.killed_at[-1] == "notified":
                 self.lost_in_between[task.import_id] += 1
             self._again(task)
-        except StillSubmittingError:
+        except (StillPlanningError, StillSubmittingError):
             self._again(task)
         finally:
             self.journal.lives = None

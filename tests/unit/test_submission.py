@@ -1,6 +1,7 @@
 """Submitting, on fakes: what is sent, in which order, and what comes next."""
 
 import io
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -11,6 +12,7 @@ from email_accounts.errors import (
     ApiKeyRefusedError,
     NotSentError,
     RequestRefusedError,
+    StillPlanningError,
     ThrottledError,
     UnansweredError,
 )
@@ -18,6 +20,7 @@ from email_accounts.evidence import Standing, read_evidence
 from email_accounts.ledger import Batch, BatchState, ImportState, Walk
 from email_accounts.pacing import SAFE_MARGIN
 from email_accounts.ports import Listed, Step
+from email_accounts.submission import Submitter
 from email_accounts.upload import Upload
 from tests.fakes import INBOX, World
 from tests.files import PASSWORD, accounts_file, row
@@ -135,13 +138,40 @@ def test_five_deliveries_are_one_import(world: World) -> None:
 
 
 def test_an_upload_somebody_holds_is_left_alone(world: World) -> None:
-    """While its first taker may still run, a second delivery has no effect at all."""
+    """While its first taker may still run, a second delivery has no effect, and comes again.
+
+    Once it is gone nobody but the first taker would answer the upload, and he may die.
+    """
     upload = five(world)
     now = world.clock()
     world.ledger.claim(upload, now, now + 9999, now + 300)
     before = world.journal.names()
-    assert world.submitter().take(upload, plenty) is None
+    for attempt in (world.submitter().take, world.submitter().give_up):
+        with pytest.raises(StillPlanningError):
+            attempt(upload, plenty)
     assert world.journal.names() == before
+
+
+@pytest.mark.parametrize(
+    ("content", "step"), [(accounts_file("a@x.example"), CHECK), (b"%PDF-1.7", DELIVER)]
+)
+@pytest.mark.parametrize("attempt", [Submitter.take, Submitter.give_up])
+def test_an_upload_somebody_holds_goes_on_without_him(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    step: Step,
+    attempt: Callable[..., Step | None],
+) -> None:
+    """A second delivery is the last when the first taker dies between plan and execution."""
+    upload = world.uploads.put("uploads/accounts.csv", content)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.executions), "start", crash)
+        with pytest.raises(ZeroDivisionError):
+            world.submitter().take(upload, plenty)
+    assert attempt(world.submitter(), upload, plenty) is None
+    assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", step)}
+    assert sent(world) == []
 
 
 def test_an_import_that_was_answered_is_left_alone(world: World) -> None:
@@ -674,7 +704,7 @@ def test_giving_up_does_not_open_the_file(world: World, monkeypatch: pytest.Monk
     assert world.submitter().give_up(upload, plenty) == DELIVER
 
 
-def crash(_uploads: object, _upload: Upload) -> None:
+def crash(*_: object) -> None:
     """Fail as no use-case expects."""
     raise ZeroDivisionError
 
@@ -696,7 +726,8 @@ def test_what_somebody_holds_is_not_given_up(world: World) -> None:
     upload = five(world)
     now = world.clock()
     world.ledger.claim(upload, now, now + 9999, now + 300)
-    assert world.submitter().give_up(upload, plenty) is None
+    with pytest.raises(StillPlanningError):
+        world.submitter().give_up(upload, plenty)
     world.ledger.notified(upload.import_id)
     world.clock.advance(300)
     assert world.submitter().give_up(upload, plenty) is None
@@ -744,6 +775,19 @@ def test_an_import_without_an_answer_is_not_taken_up_again(world: World) -> None
     world.deliverer().deliver(upload.import_id)
     assert [world.submitter().reopen(upload.import_id) for _ in range(2)] == [True, False]
     assert len(world.executions.started) == 2
+
+
+def test_an_import_taken_up_by_one_who_died_is_begun_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its execution nobody would go on with it, and it counts as under way already."""
+    upload = answered(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.executions), "start", crash)
+        with pytest.raises(ZeroDivisionError):
+            world.submitter().reopen(upload.import_id)
+    assert not world.submitter().reopen(upload.import_id)
+    assert list(world.executions.started) == [upload.import_id, f"{upload.import_id}-2"]
 
 
 def test_a_refused_import_is_not_taken_up_again(world: World) -> None:

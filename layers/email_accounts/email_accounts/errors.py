@@ -31,6 +31,10 @@ class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 
 
+class StillPlanningError(ImporterError):
+    """An upload's event must come again, until the execution of its import has begun."""
+
+
 class StillSubmittingError(ImporterError):
     """An import cannot be answered while somebody may still be sending its batches."""
 

@@ -19,6 +19,7 @@ from email_accounts.errors import (
     LaterError,
     NotSentError,
     RequestRefusedError,
+    StillPlanningError,
     UnansweredError,
     UploadMissingError,
     WorkspaceUnknownError,
@@ -73,12 +74,21 @@ class Submitter:
 
         `time_left` gives the seconds this invocation may still run. None when the upload is
         somebody else's or already answered.
+
+        Raises:
+            StillPlanningError: somebody else has it, and may die before its execution begins.
+
         """
         if not self._claim(upload, time_left):
+            self._begin_for_another(upload.import_id)
             return None
         if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
             self._plan(upload)
-        return self._begin(upload.import_id) or self._submit(upload.import_id, time_left)
+        step = self._begin(upload.import_id)
+        if step.next == Step.DELIVER:
+            self.ledger.release(upload.import_id)
+            return step
+        return self._submit(upload.import_id, time_left)
 
     def give_up(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
         """Answer an upload that several attempts could not take on; no attempt is made here.
@@ -87,6 +97,7 @@ class Submitter:
         planned goes on.
         """
         if not self._claim(upload, time_left):
+            self._begin_for_another(upload.import_id)
             return None
         if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
             self.ledger.refuse(upload.import_id, _NOT_TAKEN_IN)
@@ -104,30 +115,42 @@ class Submitter:
     def reopen(self, import_id: str) -> bool:
         """Take an import up again after its answer; False for one that has none, or was refused.
 
-        A new execution goes on where it stopped and sends a supplementary answer.
+        A new execution goes on where it stopped and sends a supplementary answer. One that was
+        taken up again by somebody who died before the execution began is begun now.
         """
         now = self.now()
         if self.ledger.get(import_id).refusal:
             return False
-        if not self.ledger.reopen(import_id, now, now + self.policy.deadline):
-            return False
-        self._start(self.ledger.get(import_id), Step(Step.CHECK))
-        return True
+        reopened = self.ledger.reopen(import_id, now, now + self.policy.deadline)
+        imported = self.ledger.get(import_id)
+        if imported.resumed:
+            self._start(imported, Step(Step.CHECK))
+        return reopened
 
     def _claim(self, upload: Upload, time_left: Callable[[], float]) -> bool:
         now = self.now()
         return self.ledger.claim(upload, now, now + self.policy.deadline, now + time_left())
 
-    def _begin(self, import_id: str) -> Step | None:
-        """Start the execution; return its step where there is nothing to submit."""
+    def _begin(self, import_id: str) -> Step:
+        """Start the execution; return its first step."""
         imported = self.ledger.get(import_id)
-        if imported.state is ImportState.REFUSED:
-            step = Step(Step.DELIVER)
-            self._start(imported, step)
-            self.ledger.release(import_id)
-            return step
-        self._start(imported, Step(Step.CHECK, self.policy.first_look))
-        return None
+        refused = imported.state is ImportState.REFUSED
+        step = Step(Step.DELIVER) if refused else Step(Step.CHECK, self.policy.first_look)
+        self._start(imported, step)
+        return step
+
+    def _begin_for_another(self, import_id: str) -> None:
+        """Start the execution of an upload that is somebody else's, who may die before he does.
+
+        Raises:
+            StillPlanningError: he has not planned it yet, so that there is nothing to start.
+
+        """
+        state = self.ledger.get(import_id).state
+        if state is ImportState.RECEIVED:
+            raise StillPlanningError(import_id)
+        if state in (ImportState.PLANNED, ImportState.REFUSED):
+            self._begin(import_id)
 
     def _start(self, imported: Import, step: Step) -> None:
         self.executions.start(imported.execution, imported.id, imported.upload.name, step)
