@@ -1,8 +1,14 @@
 """Which addresses have been seen, and where."""
 
+import gc
+import io
+from collections.abc import Iterator
+
 import pytest
 
+from email_accounts.reading import open_accounts_file
 from email_accounts.reading.addresses import SeenAddresses
+from tests.files import accounts_file
 
 
 class Hashed(str):
@@ -70,3 +76,26 @@ def test_no_hash_is_taken_for_an_empty_slot() -> None:
         assert seen.add(Hashed(hashed), row) == 0
     assert [seen.row_of(Hashed(hashed)) for hashed in ("0", "-7")] == [1, 2]
     assert seen.add(Hashed("0"), 9) == 1
+
+
+@pytest.fixture
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_garbage_collection")
+@pytest.mark.parametrize("rows_read", [0, 1, 3])
+def test_the_table_goes_with_its_file(rows_read: int) -> None:
+    """At 24 MB each, tables that wait for a full garbage collection fill a warm function."""
+    content = accounts_file("a@x.example", "b@x.example", "c@x.example")
+    file = open_accounts_file(io.BytesIO(content))
+    for _ in range(rows_read):
+        next(file.rows)
+    tables = [one for one in gc.get_objects() if isinstance(one, SeenAddresses)]
+    assert len(tables) == min(rows_read, 1)
+    tables.clear()
+    del file
+    assert not any(isinstance(one, SeenAddresses) for one in gc.get_objects())

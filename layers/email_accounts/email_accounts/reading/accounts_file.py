@@ -7,7 +7,7 @@ from typing import BinaryIO
 from email_accounts.reading.addresses import SeenAddresses
 from email_accounts.reading.formats import open_records
 from email_accounts.reading.layouts import Layout, find_columns, resolve
-from email_accounts.reading.records import Records
+from email_accounts.reading.records import Record, Records
 from email_accounts.reading.rows import Examined, RowReader, Warnings
 
 
@@ -21,7 +21,8 @@ class AccountsFile:
         self.format = records.format
         self.layout = layout.name
         self.unknown_columns = layout.unknown
-        self.rows: Iterator[Examined] = chain.from_iterable(self._rows_by_header(layout))
+        by_header = _rows_by_header(records.records, layout, self._warnings)
+        self.rows: Iterator[Examined] = chain.from_iterable(by_header)
 
     @property
     def encoding(self) -> str:
@@ -33,14 +34,21 @@ class AccountsFile:
         """What will probably fail though it is valid, as far as rows have been read."""
         return self._warnings.texts()
 
-    def _rows_by_header(self, layout: Layout) -> Iterator[Iterator[Examined]]:
-        """Yield the rows up to another header, then those up to the next, and so on."""
-        seen, records = SeenAddresses(), self._records.records
-        reader = RowReader(layout, seen, self._warnings)
-        yield reader.examine(records, compiled=True)
-        while reader.next_header:
-            reader = RowReader(find_columns(reader.next_header), seen, self._warnings)
-            yield reader.examine(records, compiled=False)
+
+def _rows_by_header(
+    records: Iterator[Record], layout: Layout, warnings: Warnings
+) -> Iterator[Iterator[Examined]]:
+    """Yield the rows up to another header, then those up to the next, and so on.
+
+    It knows nothing of the file: one that is not read to its end would hold itself, and with it
+    the table of addresses, until a full garbage collection.
+    """
+    seen = SeenAddresses()
+    reader = RowReader(layout, seen, warnings)
+    yield reader.examine(records, compiled=True)
+    while reader.next_header:
+        reader = RowReader(find_columns(reader.next_header), seen, warnings)
+        yield reader.examine(records, compiled=False)
 
 
 def open_accounts_file(stream: BinaryIO) -> AccountsFile:
