@@ -75,6 +75,7 @@ class FakeLedger:
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _walks: dict[str, tuple[Walk, float]] = field(default_factory=dict)
+    _last_resort: dict[str, bool] = field(default_factory=dict)
 
     def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
         """Take an upload on, or take it over."""
@@ -295,16 +296,21 @@ class FakeLedger:
         )
         return True
 
-    def deliver(self, import_id: str, now: float) -> bool:
+    def deliver(self, import_id: str, now: float, lease_until: float, *, last_resort: bool) -> bool:
         """Have nothing more sent, because the answer is written now."""
         imported = self._known(import_id)
         if imported.state is ImportState.NOTIFIED:
             return False
-        again = imported.state in (ImportState.REFUSED, ImportState.DELIVERING)
-        if imported.lease_until > now and not again:
+        delivering = imported.state is ImportState.DELIVERING
+        again = delivering and not (last_resort or self._last_resort[import_id])
+        free = imported.lease_until <= now or imported.state is ImportState.REFUSED
+        if not (free or again):
             return False
         self.journal.effect("deliver", import_id)
-        self._imports[import_id] = replace(imported, state=ImportState.DELIVERING)
+        self._last_resort[import_id] = last_resort
+        self._imports[import_id] = replace(
+            imported, state=ImportState.DELIVERING, lease_until=lease_until
+        )
         return True
 
     def notified(self, import_id: str) -> bool:
@@ -313,7 +319,7 @@ class FakeLedger:
         if imported.state is ImportState.NOTIFIED:
             return False
         self.journal.effect("notified", import_id)
-        self._imports[import_id] = replace(imported, state=ImportState.NOTIFIED)
+        self._imports[import_id] = replace(imported, state=ImportState.NOTIFIED, lease_until=0.0)
         return True
 
     def _known(self, import_id: str) -> Import:

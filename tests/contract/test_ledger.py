@@ -180,21 +180,41 @@ def test_the_time_of_the_upload_is_remembered(ledger: Ledger) -> None:
 def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
     """Delivering waits for the end of the lease and may begin again; after it nobody leases."""
     planned(ledger)
-    assert not ledger.deliver(ID, NOW + 299)
+    assert not deliver(ledger, NOW + 299)
     assert ledger.get(ID).state is ImportState.PLANNED
-    assert all(ledger.deliver(ID, NOW + at) for at in (300, 301))
+    assert all(deliver(ledger, NOW + at) for at in (300, 301))
     assert ledger.get(ID).state is ImportState.DELIVERING
     assert not ledger.lease(ID, NOW + 9999, NOW + 10999)
     assert not ledger.claim(UPLOAD, NOW + 9999, NOW + 99999, NOW + 10999)
     assert ledger.notified(ID)
-    assert not ledger.deliver(ID, NOW + 9999)
+    assert not deliver(ledger, NOW + 9999)
+    assert not deliver(ledger, NOW + 9999, last_resort=True)
+
+
+def test_the_last_resort_waits_for_whoever_delivers(ledger: Ledger) -> None:
+    """Two who deliver at once would both send the message."""
+    planned(ledger)
+    assert deliver(ledger, NOW + 300)
+    assert not deliver(ledger, NOW + 599, last_resort=True)
+    assert deliver(ledger, NOW + 599)
+    assert not deliver(ledger, NOW + 600, last_resort=True)
+    assert deliver(ledger, NOW + 899, last_resort=True)
+    for last_resort in (False, True):
+        assert not deliver(ledger, NOW + 1198, last_resort=last_resort)
+    assert deliver(ledger, NOW + 1199)
+
+
+def deliver(ledger: Ledger, now: float, *, last_resort: bool = False) -> bool:
+    """Begin to deliver, for 300 seconds."""
+    return ledger.deliver(ID, now, now + 300, last_resort=last_resort)
 
 
 def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
     """Nothing of it is sent, so nobody has to be waited for."""
     claimed(ledger)
     ledger.refuse(ID, "It is empty. Fill it.")
-    assert ledger.deliver(ID, NOW + 1)
+    assert deliver(ledger, NOW + 1)
+    assert not deliver(ledger, NOW + 2, last_resort=True)
     assert ledger.get(ID).refusal == "It is empty. Fill it."
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from email_accounts import egress
 from email_accounts.aws.services import EVENT_SOURCE
+from email_accounts.delivery import LONGEST_RUN
 from email_accounts.pacing import SAFE_MARGIN
 from email_accounts.remote import CONNECT_TIMEOUT, READ_TIMEOUT
 from email_accounts.runtime import Settings
@@ -415,6 +416,7 @@ def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
     tasks = {task["TimeoutSeconds"] for task in LAMBDA_TASKS.values()}
     call = max(CONNECT_TIMEOUT + READ_TIMEOUT, egress.SECONDS)
     assert call < SAFE_MARGIN < timeout < min(tasks)
+    assert timeout == LONGEST_RUN
     assert RESOURCES["UploadQueue"]["Properties"]["VisibilityTimeout"] >= 6 * timeout
     for queue in of_type("AWS::SQS::Queue").values():
         assert queue["MessageRetentionPeriod"] == 14 * 86_400

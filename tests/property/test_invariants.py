@@ -22,12 +22,11 @@ from email_accounts.account import Account
 from email_accounts.delivery import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
+    HeldError,
     NotSentError,
     ReportUnavailableError,
     RequestNotFoundError,
     RequestRefusedError,
-    StillPlanningError,
-    StillSubmittingError,
     ThrottledError,
     UnansweredError,
 )
@@ -385,7 +384,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if told and self.journal.killed_at[-1] == "notified":
                 self.lost_in_between[task.import_id] += 1
             self._again(task)
-        except (StillPlanningError, StillSubmittingError):
+        except HeldError:
             self._again(task)
         finally:
             self.journal.lives = None

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from email_accounts.delivery import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
+from email_accounts.delivery import LONGEST_RUN, OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
+    HeldError,
     ReportUnavailableError,
     RequestRefusedError,
     UnansweredError,
@@ -192,7 +193,8 @@ def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> 
     """Whoever takes the upload on while it is being delivered finds nothing to do."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
-    assert world.ledger.deliver(upload.import_id, world.clock())
+    now = world.clock()
+    assert world.ledger.deliver(upload.import_id, now, now + 300, last_resort=False)
     assert world.submitter().take(upload, plenty) is None
     world.submitter().resume(upload.import_id, plenty)
     assert "connect" not in world.journal.names()
@@ -317,8 +319,7 @@ def test_a_refused_file_is_answered_though_its_submitter_died(world: World) -> N
     """There is nothing that could still be sent, so nobody is waited for."""
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
     world.submitter().take(upload, plenty)
-    now = world.clock()
-    assert world.ledger.lease(upload.import_id, now, now + 300)
+    assert world.ledger.get(upload.import_id).lease_until > world.clock()
     assert delivered(world, upload).attributes["status"] == "refused"
 
 
@@ -513,6 +514,7 @@ def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
         broken.deliverer().deliver(upload.import_id)
     assert broken.notifications.messages == []
     assert broken.ledger.get(upload.import_id).state is ImportState.DELIVERING
+    assert broken.ledger.get(upload.import_id).lease_until == 0
 
 
 def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
@@ -536,6 +538,19 @@ def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
     assert answer is not None
     assert answer.reports.keys() == {"outcome", "page", "summary"}
     assert len(outcome(world, upload)) == 5
+
+
+def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None:
+    """A stopped execution may have left one who writes it: there is one message, not two."""
+    upload = looked_at(world)
+    now = world.clock()
+    world.ledger.deliver(upload.import_id, now, now + LONGEST_RUN, last_resort=False)
+    with pytest.raises(HeldError):
+        world.deliverer().deliver(upload.import_id, "it was aborted", last_resort=True)
+    assert world.notifications.messages == []
+    world.clock.advance(LONGEST_RUN)
+    world.deliverer().deliver(upload.import_id, "it was aborted", last_resort=True)
+    assert len(world.notifications.messages) == 1
 
 
 def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None:

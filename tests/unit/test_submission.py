@@ -10,9 +10,9 @@ import pytest
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
+    HeldError,
     NotSentError,
     RequestRefusedError,
-    StillPlanningError,
     ThrottledError,
     UnansweredError,
 )
@@ -147,7 +147,7 @@ def test_an_upload_somebody_holds_is_left_alone(world: World) -> None:
     world.ledger.claim(upload, now, now + 9999, now + 300)
     before = world.journal.names()
     for attempt in (world.submitter().take, world.submitter().give_up):
-        with pytest.raises(StillPlanningError):
+        with pytest.raises(HeldError):
             attempt(upload, plenty)
     assert world.journal.names() == before
 
@@ -726,7 +726,7 @@ def test_what_somebody_holds_is_not_given_up(world: World) -> None:
     upload = five(world)
     now = world.clock()
     world.ledger.claim(upload, now, now + 9999, now + 300)
-    with pytest.raises(StillPlanningError):
+    with pytest.raises(HeldError):
         world.submitter().give_up(upload, plenty)
     world.ledger.notified(upload.import_id)
     world.clock.advance(300)

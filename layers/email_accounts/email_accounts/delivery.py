@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from email_accounts.batches import examine_upload
-from email_accounts.errors import StillSubmittingError, UploadMissingError
+from email_accounts.errors import HeldError, UploadMissingError
 from email_accounts.evidence import Standing, evidence_name, read_evidence
 from email_accounts.ledger import FINAL, Batch, BatchState, Import, ImportState, Ledger
 from email_accounts.message import Answer, ImportStatus, Link, message_of
@@ -33,6 +33,8 @@ _REPORTS_FAILED = (
     "Its reports could not be written either; mend what keeps deliver_report from it, then: "
     "email-accounts resume"
 )
+LONGEST_RUN = 300.0
+"""Seconds that writing an answer may take: as long as the function may run."""
 _COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
@@ -66,15 +68,24 @@ class Deliverer:
         message is sent even where the reports cannot be written or the event bus takes no event.
 
         Raises:
-            StillSubmittingError: batches may still be sent, by a submitter that outlived its
-                execution. What the answer said of them would not be true.
+            HeldError: batches may still be sent, by a submitter that outlived its execution, so
+                that what the answer said of them would not be true; or the answer is being
+                written, which the last resort would send once more.
         """
         imported = self.ledger.get(import_id)
         if imported.state is ImportState.NOTIFIED:
             return None
-        if not self.ledger.deliver(import_id, self.now()):
-            raise StillSubmittingError(import_id)
-        batches = list(self.ledger.batches(import_id))
+        now = self.now()
+        if not self.ledger.deliver(import_id, now, now + LONGEST_RUN, last_resort=last_resort):
+            raise HeldError(import_id)
+        try:
+            return self._delivered(imported, failure, last_resort=last_resort)
+        except Exception:
+            self.ledger.release(import_id)
+            raise
+
+    def _delivered(self, imported: Import, failure: str, *, last_resort: bool) -> Answer:
+        batches = list(self.ledger.batches(imported.id))
         trouble = imported.refusal or imported.stopped or self._cut_off(batches, failure)
         try:
             answer = self._reported(imported, batches, trouble)
@@ -96,7 +107,7 @@ class Deliverer:
             _log.exception("the event cannot be put")
         self.notifications.publish(message)
         try:
-            self.ledger.notified(import_id)
+            self.ledger.notified(imported.id)
         except Exception:  # noqa: BLE001  failing now would send the answer again
             _log.exception("the answer is sent, but the ledger does not know")
         return answer

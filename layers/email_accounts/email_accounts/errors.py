@@ -31,12 +31,8 @@ class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 
 
-class StillPlanningError(ImporterError):
-    """An upload's event must come again, until the execution of its import has begun."""
-
-
-class StillSubmittingError(ImporterError):
-    """An import cannot be answered while somebody may still be sending its batches."""
+class HeldError(ImporterError):
+    """Somebody else has the import in hands, and may die: to be tried again later."""
 
 
 class ApiKeyMissingError(ImporterError):

@@ -222,10 +222,11 @@ class Ledger(Protocol):
     def walked(self, owner: str, walk: Walk) -> None:
         """Remember how far a walk has come, and let the next one go on."""
 
-    def deliver(self, import_id: str, now: float) -> bool:
+    def deliver(self, import_id: str, now: float, lease_until: float, *, last_resort: bool) -> bool:
         """Have nothing more sent, because the answer is written now; again where that broke off.
 
-        False while somebody may still be submitting, and after the answer.
+        False while somebody may still be submitting or writing the answer, and after it. An
+        execution does one thing at a time, so that only the last resort waits for what it does.
         """
 
     def notified(self, import_id: str) -> bool:

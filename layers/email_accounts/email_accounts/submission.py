@@ -16,10 +16,10 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    HeldError,
     LaterError,
     NotSentError,
     RequestRefusedError,
-    StillPlanningError,
     UnansweredError,
     UploadMissingError,
     WorkspaceUnknownError,
@@ -76,7 +76,7 @@ class Submitter:
         somebody else's or already answered.
 
         Raises:
-            StillPlanningError: somebody else has it, and may die before its execution begins.
+            HeldError: somebody else has it, and may die before its execution begins.
 
         """
         if not self._claim(upload, time_left):
@@ -85,10 +85,7 @@ class Submitter:
         if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
             self._plan(upload)
         step = self._begin(upload.import_id)
-        if step.next == Step.DELIVER:
-            self.ledger.release(upload.import_id)
-            return step
-        return self._submit(upload.import_id, time_left)
+        return step if step.next == Step.DELIVER else self._submit(upload.import_id, time_left)
 
     def give_up(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
         """Answer an upload that several attempts could not take on; no attempt is made here.
@@ -102,7 +99,8 @@ class Submitter:
         if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
             self.ledger.refuse(upload.import_id, _NOT_TAKEN_IN)
         step = self._begin(upload.import_id)
-        self.ledger.release(upload.import_id)
+        if step.next != Step.DELIVER:
+            self.ledger.release(upload.import_id)
         return step
 
     def resume(self, import_id: str, time_left: Callable[[], float]) -> Step:
@@ -143,12 +141,12 @@ class Submitter:
         """Start the execution of an upload that is somebody else's, who may die before he does.
 
         Raises:
-            StillPlanningError: he has not planned it yet, so that there is nothing to start.
+            HeldError: he has not planned it yet, so that there is nothing to start.
 
         """
         state = self.ledger.get(import_id).state
         if state is ImportState.RECEIVED:
-            raise StillPlanningError(import_id)
+            raise HeldError(import_id)
         if state in (ImportState.PLANNED, ImportState.REFUSED):
             self._begin(import_id)
 

@@ -16,7 +16,7 @@ from email_accounts.upload import Upload
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-_PART = 8 << 20
+_PART = 4 << 20
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
 _IMPOSSIBLE = frozenset({"400", "InvalidArgument"})
@@ -85,6 +85,7 @@ class _Parts(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         if not self._part and self._at < self._size:
+            self._part = memoryview(b"")  # an empty view holds the whole part that it is of
             self._part = memoryview(self._fetch())
         count = min(len(buffer), len(self._part))
         buffer[:count] = self._part[:count]

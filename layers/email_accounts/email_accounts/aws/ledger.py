@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
+_BATCHES_AT_ONCE = 250
+"""Batches in one answer: the megabyte that DynamoDB would send takes thirty to take apart."""
 _TRIES = 20
 _PAUSE = 0.1
 _CROWDED = 1.0
@@ -155,6 +157,7 @@ class DynamoLedger:
                 ":batch": {"S": "BATCH#"},
             },
             ConsistentRead=True,
+            PaginationConfig={"PageSize": _BATCHES_AT_ONCE},
         )
         for page in pages:
             yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
@@ -279,25 +282,25 @@ class DynamoLedger:
         """Remember how far a walk has come, and let the next one go on."""
         self._change(_walk_key(owner), _walk_change(walk) | {"lease_until": 0})
 
-    def deliver(self, import_id: str, now: float) -> bool:
+    def deliver(self, import_id: str, now: float, lease_until: float, *, last_resort: bool) -> bool:
         """Have nothing more sent, because the answer is written now; see `Ledger`."""
-        return self._changed(
-            _import_key(import_id),
-            {"state": ImportState.DELIVERING},
-            "#state IN (:refused, :delivering) OR (lease_until <= :now AND #state <> :notified)",
-            {
-                "now": now,
-                "refused": ImportState.REFUSED,
-                "delivering": ImportState.DELIVERING,
-                "notified": ImportState.NOTIFIED,
-            },
-        )
+        may = "#state = :refused OR (lease_until <= :now AND #state <> :notified)"
+        known = {"now": now, "refused": ImportState.REFUSED, "notified": ImportState.NOTIFIED}
+        if not last_resort:
+            may += " OR (#state = :delivering AND last_resort = :no)"
+            known |= {"delivering": ImportState.DELIVERING, "no": False}
+        change = {
+            "state": ImportState.DELIVERING,
+            "lease_until": lease_until,
+            "last_resort": last_resort,
+        }
+        return self._changed(_import_key(import_id), change, may, known)
 
     def notified(self, import_id: str) -> bool:
         """Remember that the message was sent; see `Ledger`."""
         return self._changed(
             _import_key(import_id),
-            {"state": ImportState.NOTIFIED},
+            {"state": ImportState.NOTIFIED, "lease_until": 0},
             "#state <> :notified",
             {"notified": ImportState.NOTIFIED},
         )
