@@ -132,7 +132,7 @@ def main() -> int:
     cloud = LocalCloud(STATE)
     cloud.command("down")
     try:
-        cloud.up("--auth", "--parameter", f"CallsPerMinute={BUDGET}")
+        cloud.up("--auth", "--parameter", f"CallsPerMinute={load.budget}")
         lines, problems = _run(cloud, load)
     finally:
         cloud.command("down")
@@ -157,10 +157,6 @@ def _run(cloud: LocalCloud, load: Load) -> tuple[list[tuple[str, str]], list[str
     """Drop the files and wait for their answers; return what was measured and what is wrong."""
     watch = Watch(cloud)
     with ExitStack() as stack:
-        if load.budget != BUDGET:  # more than the template allows
-            for function in ("submit_accounts", "check_status"):
-                opened = {"CALLS_PER_MINUTE": str(load.budget)}
-                stack.enter_context(cloud.environment_of(function, **opened))
         cloud.behave(completion_seconds=12)
         subscriber = stack.enter_context(subscribed(cloud))
         with watch.watching():
