@@ -1,5 +1,7 @@
 """The rules of one account."""
 
+import re
+
 import pytest
 
 from email_accounts.account import (
@@ -15,6 +17,7 @@ from email_accounts.account import (
 )
 from email_accounts.secret import Secret
 from tests.files import PASSWORD, account, row
+from tests.template import ROOT
 
 ADDRESS = "robin.stone@north.example"
 
@@ -66,6 +69,18 @@ def test_an_address_is_taken(address: str) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Blanks, brackets, lists, single labels and letters beyond ASCII are no address."""
     assert not is_address(text)
+
+
+def test_no_pattern_repeats_a_group_possessively() -> None:
+    """Python before 3.11.5, which Debian 12 has, finds no address where one is, and the reverse."""
+    sources = sorted((ROOT / "layers/email_accounts/email_accounts").rglob("*.py"))
+    found = [
+        f"{path.name}: {pattern}"
+        for path in sources
+        for pattern in re.findall(r".*\)(?:[*+?]|\{[\d,]+\})\+.*", path.read_text("utf-8"))
+    ]
+    assert sources
+    assert found == []
 
 
 def test_the_rules_hold_for_a_good_row() -> None:

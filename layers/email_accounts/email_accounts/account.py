@@ -22,20 +22,21 @@ ENCRYPTIONS = ("ssl", "tls")
 ADDRESS_FIELD = "smtpEmailAddress"
 LONGEST_TEXT = 255
 _HIGHEST_PORT = 65535
-_LABEL = r"(?![a-z0-9-]{64})[a-z0-9]++(?:-++[a-z0-9]++)*+"
+# Groups are not repeated possessively: Python before 3.11.5 matches that wrong.
+_LABEL = r"(?![a-z0-9-]{64})[a-z0-9]++(?:-++[a-z0-9]++)*"
 _ADDRESS = re.compile(
-    r"(?=.{3,254}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]++)*+"
-    rf"@(?:{_LABEL}\.)++(?=[a-z]){_LABEL}(?<!@.)(?<!\..)",
+    r"(?=.{3,254}\Z)[a-z0-9!#$%&'*+/=?^_`{|}~-]++(?:\.[a-z0-9!#$%&'*+/=?^_`{|}~-]++)*"
+    rf"@(?:{_LABEL}\.)+(?=[a-z]){_LABEL}(?<!@.)(?<!\..)",
     re.IGNORECASE | re.ASCII,
 )
 PLAIN_ADDRESS = re.compile(
-    r"[a-z0-9]++(?:[._+-][a-z0-9]++)*+@(?:[a-z0-9]++(?:-[a-z0-9]++)*+\.)++[a-z]{2,24}"
+    r"[a-z0-9]++(?:[._+-][a-z0-9]++)*@(?:[a-z0-9]++(?:-[a-z0-9]++)*\.)+[a-z]{2,24}"
 )
 """The simplest form of an address; what fits it and is not long fits the whole form, too."""
 
 LONGEST_PLAIN = 64
 _HOST = re.compile(
-    rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)++{_LABEL}",
+    rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+{_LABEL}",
     re.IGNORECASE | re.ASCII,
 )
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
