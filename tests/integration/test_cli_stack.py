@@ -29,6 +29,7 @@ from email_accounts.aws.services import EventBus, NotificationTopic
 from email_accounts.batches import plan
 from email_accounts.delivery import Deliverer
 from email_accounts.errors import ImporterError
+from email_accounts.evidence import Standing, evidence_name, write_evidence
 from email_accounts.ledger import BatchState
 from email_accounts.reading import Accepted, Rejected, open_accounts_file
 from email_accounts.reports import report_name
@@ -376,6 +377,43 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     assert (first["status"], first["file"]) == ("running", "a.csv")
     assert last["outcomes"] == {"failed": 2, "rejected": 1}
     assert last["headline"] == "a.csv: 2 failed, 1 rejected"
+
+
+def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
+    stack: Stack, capsys: Captured
+) -> None:
+    """What was left out is already connected, whatever became of the rest of its batch."""
+    accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
+    identity = received(stack, "uploads/a.csv")
+    book = ledger(stack)
+    book.plan(identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), ())
+    before, works = Standing.CONNECTED_BEFORE, Standing.CONNECTED
+    broken = Standing.NOT_WORKING
+    listings = (
+        (BatchState.COMPLETED, {"a@n.example": before}),
+        (BatchState.LISTED, {"e@n.example": before, "f@n.example": works, "g@n.example": broken}),
+        (BatchState.REFUSED, {"i@n.example": before, "j@n.example": before}),
+    )
+    reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
+    for number, (state, standings) in enumerate(listings, start=1):
+        book.intend(identity, number, NOW, listing=True)
+        with reports.writer(identity, evidence_name(number), "text/csv") as evidence:
+            write_evidence(evidence, standings)
+        book.settle(identity, number, state, NOW, report=number == 1)
+    with reports.writer(identity, report_name(1), "text/csv") as copy:
+        copy.write(REPORT.format("b@n.example"))
+    later = threading.Timer(3, book.notified, [identity])
+    later.start()
+    assert watch(stack, [identity], as_json=True) == 1
+    later.join()
+    first, *_ = documents(capsys.readouterr().out)
+    assert first["status"] == "running"
+    assert first["outcomes"] == {
+        "connected": 2 + 1,
+        "already_connected": 1 + 1 + 2,
+        "failed": 1 + 1 + 2,
+        "unconfirmed": 1,
+    }
 
 
 @pytest.mark.parametrize(
