@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.evidence import Standing, evidence_name, read_evidence
 from email_accounts.outcomes import Outcome, outcome_of
@@ -265,17 +266,17 @@ def how_to_watch(import_ids: Sequence[str]) -> str:
 def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
     """Follow imports, each an id with its file and workspace; return the exit code.
 
-    0 where every row is connected, 1 where not. An interruption says how to look again.
+    0 where every row is connected, 1 where not. What ends it before says how to look again.
     """
     watched = [_Watched(history, *one) for one in named]
     try:
         if as_json:
             _follow_for_program(watched)
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and not console().is_dumb_terminal:
             _follow_on_terminal(watched)
         else:
             _follow_in_lines(watched)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BotoCoreError, ClientError):
         left = [one.progress.import_id for one in watched if not one.progress.has_ended]
         click.echo(
             f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
@@ -327,30 +328,33 @@ def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
     with Live(console=screen, auto_refresh=False, transient=True) as live:
         going_on = True
         while going_on:
-            live.update(_drawn(watched, screen.height), refresh=True)
+            live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
             going_on = _look(watched)
             next_look = time.monotonic() + _BETWEEN_LOOKS
             while going_on and time.monotonic() < next_look:
-                live.update(_drawn(watched, screen.height), refresh=True)
+                live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
                 time.sleep(_BETWEEN_DRAWINGS)
     _tell_endings(watched)
 
 
-def _drawn(watched: Sequence[_Watched], height: int) -> "RenderableType":
-    """Draw as many as fit, those first that have not ended."""
+def drawn(progresses: Sequence[Progress], height: int) -> "RenderableType":
+    """Draw as many as fit into this many lines, one each, those first that have not ended."""
     from rich.console import Group  # noqa: PLC0415  for a terminal alone
+    from rich.text import Text  # noqa: PLC0415  for a terminal alone
 
-    every = sorted((one.progress for one in watched), key=lambda one: one.has_ended)
+    every = sorted(progresses, key=lambda one: one.has_ended)
     shown = every[: max(height - _ROWS_AROUND, 1)]
     ended = sum(one.has_ended for one in every)
-    rows = (
-        (short(one.import_id), printable(one.file), one.station, one.counts(), one.coming())
-        for one in shown
-    )
-    drawn = table(("Import", "File", "Station", "Rows so far", "Next"), rows)
+    lines = table(("Import", "File", "Station", "Rows", "Next"), ())
+    # Where the terminal is narrow these two stay whole, and the others are cut.
+    lines.columns[0].no_wrap = lines.columns[-1].no_wrap = True
+    for one in shown:
+        cut = (printable(one.file), one.station, one.counts())
+        texts = (Text(text, no_wrap=True, overflow="ellipsis") for text in cut)
+        lines.add_row(short(one.import_id), *texts, one.coming())
     more = f"and {len(every) - len(shown)} more; " if shown != every else ""
     total = f"{more}{ended} of {counted(len(every), 'import')} ended. Ctrl-C stops looking only"
-    return Group(drawn, "", total)
+    return Group(lines, "", total)
 
 
 def _tell_endings(watched: Iterable[_Watched]) -> None:

@@ -107,14 +107,16 @@ def listed(stack: Stack, *, as_json: bool) -> int:
     return ALL_WELL
 
 
-def remove(stack: Stack, name: str, *, as_json: bool) -> int:
-    """Delete the secret of a workspace, which AWS keeps for some days."""
+def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
+    """Delete the secret of a workspace, which AWS keeps for some days; ask before if not sure."""
     _check_known(stack, name)
     if name == DEFAULT_WORKSPACE:
         raise CommandError(
             "The workspace default belongs to the stack and stays. Put another key into it: "
             "email-accounts workspace add default --replace"
         )
+    if not (sure or click.confirm(f"Remove the workspace {name} and its key?", err=True)):
+        raise CommandError("Nothing is removed.")
     store = stack.session.client("secretsmanager", config=CONFIG)
     secret = _secret_name(stack, name)
     store.delete_secret(SecretId=secret, RecoveryWindowInDays=_RECOVERY_DAYS)
