@@ -56,7 +56,7 @@ _ALARMS = (
 _INDEX = "imports-by-day"
 _LARGEST_SKEW = 60
 _LONGEST_QUEUE = 100
-_DEPLOY = "Deploy again: sam build && sam deploy."
+_DEPLOY = "Deploy again: make deploy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _queues(stack: Stack) -> Iterator[tuple[str, ...]]:
         yield (
             PROBLEM,
             f"{counted(dead, 'dead letter')}: uploads not taken in, or broken imports not answered",
-            "See why in the logs of submit_accounts and deliver_report; mend it; redrive",
+            "See the logs of submit_accounts and deliver_report, then: email-accounts redrive",
         )
     else:
         yield OK, "no dead letters"

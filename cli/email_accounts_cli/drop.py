@@ -11,7 +11,7 @@ import click
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.upload import PREFIX, Upload
+from email_accounts.upload import DEFAULT_WORKSPACE, PREFIX, Upload
 from email_accounts_cli.history import History
 from email_accounts_cli.judging import judge
 from email_accounts_cli.stack import Stack
@@ -24,7 +24,7 @@ from email_accounts_cli.terminal import (
 )
 from email_accounts_cli.watch import follow as follow_to_the_end
 from email_accounts_cli.watch import how_to_watch
-from email_accounts_cli.workspaces import DEFAULT, is_known
+from email_accounts_cli.workspaces import is_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def _uploaded(
         s3.meta.events.register(f"after-call.s3.{answer}", remember)
     with _progress(files) as advance:
         for file in files:
-            share = "" if workspace == DEFAULT else f"{workspace}/"
+            share = "" if workspace == DEFAULT_WORKSPACE else f"{workspace}/"
             key = f"{PREFIX}{share}{file.name}"
             s3.upload_file(str(file), bucket, key, Config=_PARTS, Callback=advance)
             yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)

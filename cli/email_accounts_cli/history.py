@@ -78,7 +78,10 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as the ledger has it. Times are seconds since the epoch."""
+    """A batch as the ledger has it. Times are seconds since the epoch.
+
+    `report` and `listing` say that what a report and the account list told of it is kept.
+    """
 
     number: int
     first_row: int
@@ -89,6 +92,7 @@ class Batch:
     sent_at: float
     reason: str
     report: bool
+    listing: bool
 
     @property
     def is_settled(self) -> bool:
@@ -309,6 +313,7 @@ def _batch(item: Mapping[str, Any]) -> Batch:
         sent_at=float(item.get("sent_at", 0)),
         reason=item.get("reason", ""),
         report=item.get("report", False),
+        listing=item.get("listing", False),
     )
 
 

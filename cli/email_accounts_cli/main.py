@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import wraps
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
 
 _INTERRUPTED = 130
+_MEND_THE_WAY = "Look at the network and, if it is set, at AWS_ENDPOINT_URL: is the cloud there up?"
 _DURATION = re.compile(r"(\d+)([dhm])")
 _EPOCH = re.compile(r"\d{9,}\.?\d*")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
@@ -30,7 +32,7 @@ class _Commands(click.Group):
         """Run a command. A reader that has gone, such as `head`, is left to click."""
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort):  # the second by a question
             ctx.exit(_INTERRUPTED)
         except BrokenPipeError:
             raise
@@ -54,6 +56,8 @@ def _said_by_others(error: Exception) -> str:
         if isinstance(error, exceptions.ClientError):
             said = error.response["Error"]
             return f"AWS refuses {error.operation_name}: {said.get('Message') or said['Code']}"
+        if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
+            return f"AWS cannot be reached: {error}. {_MEND_THE_WAY}"
         if isinstance(error, exceptions.BotoCoreError | Boto3Error):
             return f"AWS cannot be used: {error}"
     from email_accounts.errors import ImporterError  # noqa: PLC0415  only when something failed
@@ -135,6 +139,8 @@ def commands() -> None:
     Commands that need a deployment find it by the name of its stack and use your AWS profile
     and region; AWS_ENDPOINT_URL leads them to a local cloud. No password is shown or asked for.
     """
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
 
 
 # Before a file leaves this computer
@@ -333,11 +339,12 @@ def report(
 )
 @_of_a_stack
 def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) -> int:
-    """Write the failed and rejected rows of an import into a file to mend and drop again.
+    """Write the rows that failed into a file to mend and drop again.
 
-    It has the columns of the upload and one more, `problem`, which is ignored when it is
-    dropped. CSV keeps its delimiter; JSON and workbooks become CSV with the same columns. It
-    holds passwords, so only you can read it. Duplicates and unconfirmed rows are left out.
+    It has the failed and the rejected rows, with the columns of the upload and one more,
+    `problem`, which is ignored when it is dropped. CSV keeps its delimiter; JSON and workbooks
+    become CSV with the same columns. It holds passwords, so only you can read it. Duplicates and
+    unconfirmed rows are left out.
 
     Example: email-accounts failed 0cd944f0 --output again.csv
     """
@@ -353,11 +360,12 @@ def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) 
 @click.argument("import_", metavar="IMPORT")
 @_of_a_stack
 def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
-    """Take an import up again after its answer, to send and find out what was left.
+    """Take an import up again after its answer.
 
-    For one that was stopped (the API key was wrong), broken off, or not finished by its
-    deadline: mend the cause first. What is known to have arrived is not sent again, and a
-    second answer tells of all rows. What failed stays failed: that is for `failed`.
+    What was left is sent and found out. It is for an import that was stopped (the API key was
+    wrong), broken off, or not finished by its deadline: mend the cause first. What is known to
+    have arrived is not sent again, and a second answer tells of all rows. What failed stays
+    failed: that is for `failed`.
 
     The exit code is 1 where it cannot be: there is no answer yet, or the file was refused.
 
@@ -404,9 +412,10 @@ def doctor(stack: "Stack", *, as_json: bool) -> int:
 
 @commands.group(cls=_Commands)
 def workspace() -> None:
-    """Look after workspaces: one API key each, and the files under uploads/NAME/.
+    """Look after workspaces: one API key each.
 
-    Files that lie directly under uploads/ belong to the workspace default.
+    Files under uploads/NAME/ belong to the workspace NAME, those directly under uploads/ to
+    default.
     """
 
 
@@ -457,16 +466,14 @@ def remove_workspace(stack: "Stack", name: str, *, yes: bool, as_json: bool) -> 
     """
     from email_accounts_cli.workspaces import remove  # noqa: PLC0415  as above
 
-    if not yes:
-        click.confirm(f"Remove the workspace {name} and its key?", abort=True, err=True)
-    return remove(stack, name, as_json=as_json)
+    return remove(stack, name, sure=yes, as_json=as_json)
 
 
 @workspace.command()
 @click.argument("name", default="default")
 @_of_a_stack
 def test(stack: "Stack", name: str, *, as_json: bool) -> int:
-    """Make one harmless call with a workspace's key and say whether it works.
+    """Make one harmless call with the key of a workspace.
 
     It lists one account. The exit code is 1 where the key does not work.
 

@@ -14,7 +14,7 @@ from email_accounts_cli.terminal import CommandError
 
 CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
 _SAMCONFIG = "samconfig.toml"
-_DEPLOY_AGAIN = "Deploy it again: sam build && sam deploy."
+_DEPLOY_AGAIN = "Deploy it again: make deploy."
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 import click
@@ -29,8 +28,6 @@ def console() -> "Console":
     """Return a console on stdout, as wide as its terminal."""
     from rich.console import Console  # noqa: PLC0415  not for programs
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
     width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
     return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 

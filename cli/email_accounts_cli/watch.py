@@ -12,7 +12,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
+from email_accounts.evidence import Standing, evidence_name, read_evidence
 from email_accounts.outcomes import Outcome, outcome_of
 from email_accounts.reports import report_name, verdicts
 from email_accounts_cli.history import (
@@ -56,7 +58,7 @@ _WILL = {"check_status": "look", "submit_accounts": "submission", "deliver_repor
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """Where an import stands; `next_at` in seconds since the epoch, 0 for unknown."""
 
     import_id: str
@@ -113,11 +115,11 @@ class _Watched:
         self._step: tuple[str, float] = ("", 0.0)
         self._asked_at = 0.0
         self._is_broken = False
-        self.standing = Standing(import_id, file, workspace, RUNNING, "uploaded")
+        self.progress = Progress(import_id, file, workspace, RUNNING, "uploaded")
 
     def look(self) -> None:
         """Find out where it stands now."""
-        old = self.standing
+        old = self.progress
         if old.has_ended:
             return
         imported, batches = self._history.look_up(old.import_id)
@@ -125,15 +127,15 @@ class _Watched:
             return
         old = replace(old, file=imported.upload.name, workspace=imported.workspace)
         if imported.is_answered:
-            self.standing = self._ended(old, self._history.ending(imported))
+            self.progress = self._ended(old, self._history.ending(imported))
             return
         self._learn(batches)
         self._ask_for_the_next_step(imported.executions[-1])
         if self._is_broken:
-            self.standing = self._ended(old, Ending(BROKEN, {}))
+            self.progress = self._ended(old, Ending(BROKEN, {}))
             return
         doing, next_at = self._step
-        self.standing = Standing(
+        self.progress = Progress(
             import_id=old.import_id,
             file=old.file,
             workspace=old.workspace,
@@ -149,9 +151,9 @@ class _Watched:
             next_at=next_at,
         )
 
-    def _ended(self, old: Standing, ending: Ending) -> Standing:
+    def _ended(self, old: Progress, ending: Ending) -> Progress:
         has_outcomes = "outcome" in ending.summary.get("reports", {})
-        return Standing(
+        return Progress(
             import_id=old.import_id,
             file=old.file,
             workspace=old.workspace,
@@ -169,17 +171,31 @@ class _Watched:
             self._known[batch.number] = self._outcomes_of(batch)
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
-        if batch.state != "completed":
-            failed = batch.state == "refused"
-            outcome = Outcome.FAILED if failed else Outcome.UNCONFIRMED
-            return Counter({outcome.value: batch.accounts})
-        counts: Counter[str] = Counter()
-        if batch.report:
-            name = report_name(batch.number)
-            with self._history.reports.open(self.standing.import_id, name) as report:
-                counts.update(outcome_of(one).value for one in verdicts(report).values())
-        counts[Outcome.CONNECTED.value] += batch.accounts - counts.total()
+        """Count what became of the accounts of a settled batch, those left out included."""
+        standings = self._standings_of(batch)
+        counts = Counter({Outcome.ALREADY_CONNECTED.value: standings[Standing.CONNECTED_BEFORE]})
+        others = Outcome.CONNECTED
+        match batch.state:
+            case "refused":
+                others = Outcome.FAILED
+            case "listed":
+                counts[Outcome.CONNECTED.value] = standings[Standing.CONNECTED]
+                counts[Outcome.FAILED.value] = standings[Standing.NOT_WORKING]
+                others = Outcome.UNCONFIRMED
+            case _ if batch.report:
+                name = report_name(batch.number)
+                with self._history.reports.open(self.progress.import_id, name) as report:
+                    counts.update(outcome_of(one).value for one in verdicts(report).values())
+        counts[others.value] += batch.accounts - counts.total()
         return counts
+
+    def _standings_of(self, batch: Batch) -> Counter[Standing]:
+        """Count how the accounts of a batch stand in the account list, where it was read."""
+        if not batch.listing:
+            return Counter()
+        name = evidence_name(batch.number)
+        with self._history.reports.open(self.progress.import_id, name) as evidence:
+            return Counter(read_evidence(evidence).values())
 
     def _ask_for_the_next_step(self, execution: str) -> None:
         """Ask an execution what it does, unless it is known to wait."""
@@ -250,31 +266,31 @@ def how_to_watch(import_ids: Sequence[str]) -> str:
 def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
     """Follow imports, each an id with its file and workspace; return the exit code.
 
-    0 where every row is connected, 1 where not. An interruption says how to look again.
+    0 where every row is connected, 1 where not. What ends it before says how to look again.
     """
     watched = [_Watched(history, *one) for one in named]
     try:
         if as_json:
             _follow_for_program(watched)
-        elif sys.stdout.isatty():
+        elif sys.stdout.isatty() and not console().is_dumb_terminal:
             _follow_on_terminal(watched)
         else:
             _follow_in_lines(watched)
-    except KeyboardInterrupt:
-        left = [one.standing.import_id for one in watched if not one.standing.has_ended]
+    except (KeyboardInterrupt, BotoCoreError, ClientError):
+        left = [one.progress.import_id for one in watched if not one.progress.has_ended]
         click.echo(
             f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
             f"Look again: {how_to_watch(left)}",
             err=True,
         )
         raise
-    return ALL_WELL if all(one.standing.status == "complete" for one in watched) else NOT_ALL_WELL
+    return ALL_WELL if all(one.progress.status == "complete" for one in watched) else NOT_ALL_WELL
 
 
 def _look(watched: Iterable[_Watched]) -> bool:
     """Look at all that has not ended; say whether any still has not."""
-    together(_Watched.look, [one for one in watched if not one.standing.has_ended])
-    return any(not one.standing.has_ended for one in watched)
+    together(_Watched.look, [one for one in watched if not one.progress.has_ended])
+    return any(not one.progress.has_ended for one in watched)
 
 
 def _follow_for_program(watched: Sequence[_Watched]) -> None:
@@ -283,9 +299,9 @@ def _follow_for_program(watched: Sequence[_Watched]) -> None:
     while going_on:
         going_on = _look(watched)
         for one in watched:
-            document = one.standing.document()
-            if told.get(one.standing.import_id) != document:
-                told[one.standing.import_id] = document
+            document = one.progress.document()
+            if told.get(one.progress.import_id) != document:
+                told[one.progress.import_id] = document
                 tell_program(document)
         time.sleep(_BETWEEN_LOOKS if going_on else 0)
 
@@ -296,10 +312,10 @@ def _follow_in_lines(watched: Sequence[_Watched]) -> None:
     while going_on:
         going_on = _look(watched)
         for one in watched:
-            standing = one.standing
-            if told.get(standing.import_id) != standing.station and not standing.has_ended:
-                told[standing.import_id] = standing.station
-                click.echo(f"{printable(standing.file)}: {standing.station}")
+            progress = one.progress
+            if told.get(progress.import_id) != progress.station and not progress.has_ended:
+                told[progress.import_id] = progress.station
+                click.echo(f"{printable(progress.file)}: {progress.station}")
                 sys.stdout.flush()
         time.sleep(_BETWEEN_LOOKS if going_on else 0)
     _tell_endings(watched)
@@ -312,37 +328,40 @@ def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
     with Live(console=screen, auto_refresh=False, transient=True) as live:
         going_on = True
         while going_on:
-            live.update(_drawn(watched, screen.height), refresh=True)
+            live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
             going_on = _look(watched)
             next_look = time.monotonic() + _BETWEEN_LOOKS
             while going_on and time.monotonic() < next_look:
-                live.update(_drawn(watched, screen.height), refresh=True)
+                live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
                 time.sleep(_BETWEEN_DRAWINGS)
     _tell_endings(watched)
 
 
-def _drawn(watched: Sequence[_Watched], height: int) -> "RenderableType":
-    """Draw as many as fit, those first that have not ended."""
+def drawn(progresses: Sequence[Progress], height: int) -> "RenderableType":
+    """Draw as many as fit into this many lines, one each, those first that have not ended."""
     from rich.console import Group  # noqa: PLC0415  for a terminal alone
+    from rich.text import Text  # noqa: PLC0415  for a terminal alone
 
-    standings = sorted((one.standing for one in watched), key=lambda one: one.has_ended)
-    shown = standings[: max(height - _ROWS_AROUND, 1)]
-    ended = sum(one.has_ended for one in standings)
-    rows = (
-        (short(one.import_id), printable(one.file), one.station, one.counts(), one.coming())
-        for one in shown
-    )
-    drawn = table(("Import", "File", "Station", "Rows so far", "Next"), rows)
-    more = f"and {len(standings) - len(shown)} more; " if shown != standings else ""
-    total = f"{more}{ended} of {counted(len(standings), 'import')} ended. Ctrl-C stops looking only"
-    return Group(drawn, "", total)
+    every = sorted(progresses, key=lambda one: one.has_ended)
+    shown = every[: max(height - _ROWS_AROUND, 1)]
+    ended = sum(one.has_ended for one in every)
+    lines = table(("Import", "File", "Station", "Rows", "Next"), ())
+    # Where the terminal is narrow these two stay whole, and the others are cut.
+    lines.columns[0].no_wrap = lines.columns[-1].no_wrap = True
+    for one in shown:
+        cut = (printable(one.file), one.station, one.counts())
+        texts = (Text(text, no_wrap=True, overflow="ellipsis") for text in cut)
+        lines.add_row(short(one.import_id), *texts, one.coming())
+    more = f"and {len(every) - len(shown)} more; " if shown != every else ""
+    total = f"{more}{ended} of {counted(len(every), 'import')} ended. Ctrl-C stops looking only"
+    return Group(lines, "", total)
 
 
 def _tell_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
-        standing = one.standing
-        click.echo(printable(standing.headline))
-        if standing.report:
-            click.echo(f"  each row: {standing.report}")
-        if standing.status == BROKEN:
-            click.echo(f"  what happened: email-accounts show {short(standing.import_id)}")
+        progress = one.progress
+        click.echo(printable(progress.headline))
+        if progress.report:
+            click.echo(f"  each row: {progress.report}")
+        if progress.status == BROKEN:
+            click.echo(f"  what happened: email-accounts show {short(progress.import_id)}")

@@ -1,6 +1,5 @@
 """Workspaces: one API key each, and a share of the inbox. A key is taken in, never given out."""
 
-import re
 import sys
 import time
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from email_accounts.errors import (
 )
 from email_accounts.remote import RemoteApi
 from email_accounts.secret import Secret
+from email_accounts.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.client import SecretsManagerClient
     from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
 
-DEFAULT = "default"
-
-_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 _RECOVERY_DAYS = 7
 
 
@@ -84,7 +81,7 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
         if removed:
             store.restore_secret(SecretId=secret)
         store.put_secret_value(SecretId=secret, SecretString=key.reveal())
-    share = "uploads/" if name == DEFAULT else f"uploads/{name}/"
+    share = PREFIX if name == DEFAULT_WORKSPACE else f"{PREFIX}{name}/"
     if as_json:
         tell_program({"workspace": name, "secret": secret, "uploads": share})
     else:
@@ -110,14 +107,16 @@ def listed(stack: Stack, *, as_json: bool) -> int:
     return ALL_WELL
 
 
-def remove(stack: Stack, name: str, *, as_json: bool) -> int:
-    """Delete the secret of a workspace, which AWS keeps for some days."""
+def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
+    """Delete the secret of a workspace, which AWS keeps for some days; ask before if not sure."""
     _check_known(stack, name)
-    if name == DEFAULT:
+    if name == DEFAULT_WORKSPACE:
         raise CommandError(
             "The workspace default belongs to the stack and stays. Put another key into it: "
             "email-accounts workspace add default --replace"
         )
+    if not (sure or click.confirm(f"Remove the workspace {name} and its key?", err=True)):
+        raise CommandError("Nothing is removed.")
     store = stack.session.client("secretsmanager", config=CONFIG)
     secret = _secret_name(stack, name)
     store.delete_secret(SecretId=secret, RecoveryWindowInDays=_RECOVERY_DAYS)
@@ -185,7 +184,7 @@ def workspaces(stack: Stack) -> list[Workspace]:
 
 def is_known(stack: Stack, name: str) -> bool | None:
     """Say whether there is such a workspace; None for one who may not look at secrets."""
-    if name == DEFAULT:
+    if name == DEFAULT_WORKSPACE:
         return True
     _check_name(name)
     store = stack.session.client("secretsmanager", config=CONFIG)
@@ -217,10 +216,9 @@ def _check_known(stack: Stack, name: str) -> None:
 
 
 def _check_name(name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not WORKSPACE_NAME.fullmatch(name):
         raise CommandError(
-            f"{printable(name)} is no name for a workspace: use lower-case letters, digits, - and "
-            "_, at most 63, the first one a letter or a digit."
+            f"{printable(name)} is no name for a workspace: it may have {ALLOWED_NAME}."
         )
 
 

@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import pty
+import re
 import stat
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
@@ -21,7 +24,9 @@ import boto3
 import click
 import openpyxl
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner
+from rich.console import Console
 
 from email_accounts.aws.buckets import InboxBucket, ReportsBucket
 from email_accounts.aws.ledger import DynamoLedger
@@ -29,6 +34,7 @@ from email_accounts.aws.services import EventBus, NotificationTopic
 from email_accounts.batches import plan
 from email_accounts.delivery import Deliverer
 from email_accounts.errors import ImporterError
+from email_accounts.evidence import Standing, evidence_name, write_evidence
 from email_accounts.ledger import BatchState
 from email_accounts.reading import Accepted, Rejected, open_accounts_file
 from email_accounts.reports import report_name
@@ -43,7 +49,7 @@ from email_accounts_cli.report import report
 from email_accounts_cli.show import Wanted, list_imports, show
 from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
-from email_accounts_cli.watch import watch
+from email_accounts_cli.watch import Progress, drawn, follow, watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
 from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
 from tests.files import PASSWORD, accounts_file, row
@@ -239,9 +245,26 @@ def test_a_profile_that_is_not_there_is_named() -> None:
         find_stack(Where("mine", "nobody", ""))
 
 
+@contextmanager
+def deployed(stack: Stack) -> Iterator[None]:
+    """Have CloudFormation describe a stack to commands that are run as from a shell."""
+    outputs, parameters = (
+        "".join(
+            f"<member><{kind}Key>{name}</{kind}Key><{kind}Value>{value}</{kind}Value></member>"
+            for name, value in values.items()
+        )
+        for kind, values in (("Output", stack.outputs), ("Parameter", stack.parameters))
+    )
+    described = STACK.decode().partition("<Outputs>")[0].replace("mine", stack.name)
+    described += f"<Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>"
+    described += "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    with served("CLOUDFORMATION", 200, described.encode()):
+        yield
+
+
 def test_an_older_deployment_is_named(stack: Stack) -> None:
     """An output that is not there is an error that tells to deploy again."""
-    with pytest.raises(CommandError, match=r"has no output Nothing.*sam deploy"):
+    with pytest.raises(CommandError, match=r"has no output Nothing.*make deploy"):
         stack.output("Nothing")
 
 
@@ -327,6 +350,18 @@ def test_an_unknown_workspace_is_refused(stack: Stack, tmp_path: Path) -> None:
     assert stored(stack) == []
 
 
+def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path) -> None:
+    """Where the output has no such characters, others stand in their place."""
+    file = tmp_path / "größe.csv"
+    file.write_bytes(accounts_file("a@n.example"))
+    with deployed(stack):
+        done = CliRunner(charset="latin-1").invoke(
+            commands, ["drop", str(file), "--stack", stack.name]
+        )
+    assert done.exit_code == 0
+    assert "größe.csv ? s3://" in done.stdout
+
+
 # watch
 
 
@@ -378,6 +413,43 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     assert last["headline"] == "a.csv: 2 failed, 1 rejected"
 
 
+def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
+    stack: Stack, capsys: Captured
+) -> None:
+    """What was left out is already connected, whatever became of the rest of its batch."""
+    accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
+    identity = received(stack, "uploads/a.csv")
+    book = ledger(stack)
+    book.plan(identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), ())
+    before, works = Standing.CONNECTED_BEFORE, Standing.CONNECTED
+    broken = Standing.NOT_WORKING
+    listings = (
+        (BatchState.COMPLETED, {"a@n.example": before}),
+        (BatchState.LISTED, {"e@n.example": before, "f@n.example": works, "g@n.example": broken}),
+        (BatchState.REFUSED, {"i@n.example": before, "j@n.example": before}),
+    )
+    reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
+    for number, (state, standings) in enumerate(listings, start=1):
+        book.intend(identity, number, NOW, listing=True)
+        with reports.writer(identity, evidence_name(number), "text/csv") as evidence:
+            write_evidence(evidence, standings)
+        book.settle(identity, number, state, NOW, report=number == 1)
+    with reports.writer(identity, report_name(1), "text/csv") as copy:
+        copy.write(REPORT.format("b@n.example"))
+    later = threading.Timer(3, book.notified, [identity])
+    later.start()
+    assert watch(stack, [identity], as_json=True) == 1
+    later.join()
+    first, *_ = documents(capsys.readouterr().out)
+    assert first["status"] == "running"
+    assert first["outcomes"] == {
+        "connected": 2 + 1,
+        "already_connected": 1 + 1 + 2,
+        "failed": 1 + 1 + 2,
+        "unconfirmed": 1,
+    }
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -400,6 +472,60 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         Moment().convert(text, None, None)
 
 
+def test_a_table_that_changes_fits_into_its_terminal() -> None:
+    """Each import is one line, however narrow it is; its id and what comes next stay whole."""
+    running = [
+        Progress(
+            import_id=f"{number:032x}",
+            file="accounts-of-a-client.csv",
+            workspace="default",
+            status="running",
+            station="submitted, waiting for the remote, 1 of 3 done",
+            outcomes={"connected": 96, "failed": 4, "rejected": 5, "duplicate": 1},
+            doing="look",
+            next_at=time.time() + 40,
+        )
+        for number in range(30)
+    ]
+    ended = replace(running[0], status="partial", station="partial", doing="")
+    screen = Console(file=io.StringIO(), width=80, height=24)
+    with screen.capture() as shown:
+        screen.print(drawn([ended, *running], screen.height))
+    lines = [line.rstrip() for line in shown.get().splitlines()]
+    assert len(lines) < 24
+    assert [line.split()[0] for line in lines[1:20]] == [f"{0:08x}"] * 19
+    assert all(re.search(r"look in (39|40) s$", line) for line in lines[1:20])
+    assert lines[-1] == "and 12 more; 1 of 31 imports ended. Ctrl-C stops looking only"
+
+
+def test_a_terminal_that_cannot_go_back_gets_lines(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes next is written below on a terminal that has no way to move the cursor."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"))
+    screen, terminal = pty.openpty()
+    with open(terminal, "w", encoding="utf-8") as stdout, monkeypatch.context() as patched:  # noqa: PTH123  a descriptor
+        patched.setenv("TERM", "dumb")
+        patched.setattr("sys.stdout", stdout)
+        assert watch(stack, [identity], as_json=False) == 0
+    shown = os.read(screen, 1 << 16).decode()
+    os.close(screen)
+    assert shown.startswith("a.csv: 1 connected\r\n  each row: ")
+
+
+def test_what_ends_the_looking_says_how_to_look_again(stack: Stack, capsys: Captured) -> None:
+    """Where AWS refuses in the middle the imports go on all the same."""
+    identity = received(stack, "uploads/a.csv")
+    closed = History(stack)
+    boto3.client("dynamodb").delete_table(TableName=stack.output("LedgerTableName"))
+    with pytest.raises(ClientError):
+        follow(closed, [(identity, "a.csv", "default")], as_json=False)
+    assert capsys.readouterr().err == (
+        "\n1 import still running; they go on by themselves. "
+        f"Look again: email-accounts watch {identity}\n"
+    )
+
+
 def test_nothing_to_watch_is_no_error(stack: Stack, capsys: Captured) -> None:
     """Without a running import there is nothing to follow."""
     imported(stack, "a.csv", accounts_file("a@n.example"))
@@ -413,7 +539,7 @@ def test_nothing_to_watch_is_no_error(stack: Stack, capsys: Captured) -> None:
         ({"AWS_EC2_METADATA_DISABLED": "true"}, "AWS does not know you: sign in"),
         (
             {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
-            "AWS cannot be used: Could not connect",
+            "AWS cannot be reached: Could not connect",
         ),
     ],
 )
@@ -896,14 +1022,38 @@ def test_a_workspace_is_removed_and_comes_back(
 ) -> None:
     """A removed workspace takes no files; added anew, it has the new key; default stays."""
     add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
-    remove(stack, "north", as_json=False)
+    remove(stack, "north", sure=True, as_json=False)
     assert "restore-secret" in capsys.readouterr().out
     with pytest.raises(CommandError, match="There is no workspace north"):
         try_workspace(stack, "north", as_json=False)
     add(stack, "north", key_file(tmp_path, "second"), replace=False, as_json=False)
     assert key_of(stack, "north") == "second"
     with pytest.raises(CommandError, match="stays"):
-        remove(stack, "default", as_json=False)
+        remove(stack, "default", sure=True, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"), [("n\n", 2, "Nothing is removed."), ("", 130, ""), ("y\n", 0, "")]
+)
+def test_a_workspace_is_removed_only_if_that_is_meant(
+    stack: Stack, tmp_path: Path, typed: str, code: int, said: str
+) -> None:
+    """Who says no, or breaks off, keeps it; of one that is not there nothing is asked."""
+    add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
+    with deployed(stack):
+        asked, unasked = (
+            CliRunner().invoke(commands, [*words, "--stack", stack.name], input=typed)
+            for words in (("workspace", "remove", "north"), ("workspace", "remove", "south"))
+        )
+    assert asked.exit_code == code
+    assert "Remove the workspace north and its key?" in asked.stderr
+    assert said in asked.stderr
+    known = boto3.client("secretsmanager").describe_secret(
+        SecretId=f"{stack.name}/workspaces/north"
+    )
+    assert ("DeletedDate" in known) == (code == 0)
+    assert unasked.exit_code == 2
+    assert "Remove" not in unasked.stderr
 
 
 def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: Server) -> None:

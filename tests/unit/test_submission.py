@@ -517,8 +517,19 @@ def test_an_unknown_workspace_is_refused(world: World) -> None:
     assert world.submitter().take(upload, plenty) == DELIVER
     refusal = world.ledger.get(upload.import_id).refusal
     assert "There is no workspace 'sales'." in refusal
-    assert "email-accounts workspace add sales" in refusal
+    assert refusal.endswith("add the workspace first: email-accounts workspace add sales")
     assert sent(world) == []
+
+
+@pytest.mark.parametrize("folder", ["new + old", "März", "Sales", "-a", "s" * 64])
+def test_a_folder_that_can_be_no_workspace_is_not_to_be_added(world: World, folder: str) -> None:
+    """Where adding a workspace of this name would fail, the refusal proposes what does not."""
+    upload = world.uploads.put(f"uploads/{folder}/a.csv", accounts_file("a@x.example"))
+    assert world.submitter().take(upload, plenty) == DELIVER
+    refusal = world.ledger.get(upload.import_id).refusal
+    assert f"There is no workspace '{folder}'." in refusal
+    assert "or directly under uploads/. A workspace cannot have this name: it may have" in refusal
+    assert "workspace add" not in refusal
 
 
 def test_the_folder_of_the_default_workspace_is_one(world: World) -> None:

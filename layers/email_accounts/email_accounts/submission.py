@@ -30,7 +30,7 @@ from email_accounts.listing import AccountList
 from email_accounts.pacing import SAFE_MARGIN, PacedRemote, rest
 from email_accounts.ports import Clock, Executions, Policy, Remotes, Reports, Step, Uploads
 from email_accounts.reading import open_accounts_file
-from email_accounts.upload import PREFIX, Upload
+from email_accounts.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 
 MOST_UNCONFIRMED = 10
 """Batches of one import that may be unconfirmed before no more are sent."""
@@ -176,10 +176,14 @@ class Submitter:
         try:
             self.remotes(upload.workspace)
         except WorkspaceUnknownError:
+            can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FileRefusedError(
                 f"There is no workspace {upload.workspace!r}.",
                 f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
-                f"workspace first: email-accounts workspace add {upload.workspace}",
+                f"workspace first: email-accounts workspace add {upload.workspace}"
+                if can_be_one
+                else f"Drop it into the folder of a workspace, or directly under {PREFIX}. "
+                f"A workspace cannot have this name: it may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(

@@ -1,6 +1,7 @@
 """The uploaded object, and the events that tell of it."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,9 @@ from typing import Any
 PREFIX = "uploads/"
 FILE_READY = "Email Accounts File Ready"
 DEFAULT_WORKSPACE = "default"
+WORKSPACE_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
+ALLOWED_NAME = "lower-case letters, digits, - and _, at most 63, the first one a letter or a digit"
+"""What a workspace may be called, for a program and for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from botocore.exceptions import ClientError
 from email_accounts.errors import ApiKeyMissingError, EventRefusedError, WorkspaceUnknownError
 from email_accounts.ports import Message, Step
 from email_accounts.secret import Secret
-from email_accounts.upload import DEFAULT_WORKSPACE
+from email_accounts.upload import DEFAULT_WORKSPACE, WORKSPACE_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -25,7 +24,6 @@ _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 _KEY_KEPT_FOR = 300.0
 _NO_SECRET = ("ResourceNotFoundException", "InvalidRequestException")
 """What Secrets Manager says of a secret that is not there, or that is marked for deletion."""
-_WORKSPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 
 
 def step_document(step: Step) -> dict[str, object]:
@@ -113,7 +111,7 @@ def workspace_key(
     there when its secret is. WorkspaceUnknownError where it is not.
     """
     unknown = WorkspaceUnknownError(f"there is no workspace {workspace}")
-    if not _WORKSPACE.fullmatch(workspace):
+    if not WORKSPACE_NAME.fullmatch(workspace):
         raise unknown
     key = ApiKeySecret(client, f"{workspaces}/{workspace}")
     if workspace != DEFAULT_WORKSPACE:
