@@ -61,11 +61,11 @@ def new_bucket() -> str:
     return name
 
 
-def new_state_machine() -> str:
-    """Make a state machine whose executions never end; return its ARN."""
+def new_state_machine(name: str = "") -> str:
+    """Make a state machine whose executions never end, of any name or this; return its ARN."""
     wait = {"Type": "Wait", "Seconds": 1, "End": True}
     made = boto3.client("stepfunctions").create_state_machine(
-        name=new_name("track_import"),
+        name=name or new_name("track_import"),
         definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
         roleArn=f"arn:aws:iam::{ACCOUNT}:role/track_import",
     )

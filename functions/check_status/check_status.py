@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from email_accounts.aws.services import step_document
-from email_accounts.runtime import logger, metrics, parts
+from email_accounts.runtime import concerns, logger, metrics, observed, parts
 from email_accounts.tracking import Tracker
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object]:
     """Answer the state machine with a step."""
     import_id = event["importId"]
-    logger.append_keys(import_id=import_id)
+    concerns(import_id)
     began = datetime.fromisoformat(event["startedAt"])
     age = (datetime.now(UTC) - began).total_seconds()
     metrics.add_metric(name="ImportAgeSeconds", unit=MetricUnit.Seconds, value=age)
-    try:
-        step = _tracker().look(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
-    finally:
-        metrics.flush_metrics()
+    step = _tracker().look(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
     logger.info("looked", extra={"next": step.next, "wait_seconds": step.wait_seconds})
     return step_document(step)
 

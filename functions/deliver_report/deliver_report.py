@@ -8,7 +8,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from email_accounts.delivery import Deliverer
 from email_accounts.message import Answer
-from email_accounts.runtime import logger, metrics, parts
+from email_accounts.runtime import concerns, logger, metrics, observed, parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,7 +17,7 @@ _IMPORT_ID = 32
 """Characters of an execution's name that are the import's id; see `Import.execution`."""
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:  # noqa: ARG001  Lambda passes it
     """Answer the state machine with how the import ended.
 
@@ -27,13 +27,13 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     for record in event.get("Records", ()):
         detail = json.loads(record["body"])["detail"]
         import_id = detail["name"][:_IMPORT_ID]
-        logger.append_keys(import_id=import_id)
+        concerns(import_id)
         failure = detail.get("cause") or f"its execution was {detail['status'].lower()}"
         _tell(_deliverer().deliver(import_id, failure, last_resort=True))
     if "importId" not in event:
         return None
     import_id = event["importId"]
-    logger.append_keys(import_id=import_id)
+    concerns(import_id)
     answer = _deliverer().deliver(import_id, event["failure"])
     _tell(answer)
     return {"importId": import_id} | ({"status": answer.status} if answer else {})
@@ -46,7 +46,6 @@ def _tell(answer: Answer | None) -> None:
     metrics.add_metric(name="ImportsAnswered", unit=MetricUnit.Count, value=1)
     for outcome, rows in answer.tally.outcomes.items():
         metrics.add_metric(name=f"Rows_{outcome}", unit=MetricUnit.Count, value=rows)
-    metrics.flush_metrics()
     logger.info("answered", extra={"status": answer.status})
 
 

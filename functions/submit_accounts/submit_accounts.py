@@ -2,13 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from email_accounts.aws.services import step_document
 from email_accounts.errors import ForeignUploadError
-from email_accounts.runtime import logger, metrics, parts
+from email_accounts.runtime import concerns, logger, observed, parts
 from email_accounts.submission import Submitter
 from email_accounts.upload import upload_of
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@logger.inject_lambda_context(clear_state=True)
+@observed
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
     """Answer the state machine with a step, the operator with whether an import is resumed.
 
@@ -28,19 +27,11 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    try:
-        return _handled(event, time_left)
-    finally:
-        if metrics.metric_set:
-            metrics.flush_metrics()
-
-
-def _handled(event: dict[str, Any], time_left: Callable[[], float]) -> dict[str, object] | None:
     if "resume" in event:
-        logger.append_keys(import_id=event["resume"])
+        concerns(event["resume"])
         return {"resumed": _submitter().reopen(event["resume"])}
     if "importId" in event:
-        logger.append_keys(import_id=event["importId"])
+        concerns(event["importId"])
         return step_document(_submitter().resume(event["importId"], time_left))
     for record in event["Records"]:
         upload = upload_of(json.loads(record["body"]))
@@ -49,8 +40,9 @@ def _handled(event: dict[str, Any], time_left: Callable[[], float]) -> dict[str,
             continue
         if upload.bucket != os.environ["INBOX_BUCKET"]:
             raise ForeignUploadError(f"the event tells of {upload.bucket}, which is not the inbox")
+        logger.append_keys(bucket=upload.bucket, key=upload.key)
         upload = _submitter().identified(upload)
-        logger.append_keys(import_id=upload.import_id, bucket=upload.bucket, key=upload.key)
+        concerns(upload.import_id)
         received = int(record["attributes"]["ApproximateReceiveCount"])
         if received < int(os.environ["UPLOAD_ATTEMPTS"]):
             step = _submitter().take(upload, time_left)

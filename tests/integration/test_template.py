@@ -39,6 +39,8 @@ OUTPUTS = {
     "UploadQueueUrl",
     "FailureQueueUrl",
     "UploaderPolicyArn",
+    "OperatorPolicyArn",
+    "SecretsPolicyArn",
     "DeadLetterQueueUrl",
 }
 RESOURCES: dict[str, Any] = template()["Resources"]
@@ -155,6 +157,7 @@ def test_a_function_has_a_log(name: str) -> None:
     handler = FUNCTIONS[name]["Handler"].partition(".")[0]
     log = RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"]
     assert log.endswith(f"-{handler}")
+    assert template()["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON"}
 
 
 @pytest.mark.parametrize("name", of_type("AWS::Logs::LogGroup"))
@@ -190,7 +193,7 @@ def test_a_role_names_its_actions(role: str) -> None:
 def test_a_wildcard_has_a_reason() -> None:
     """Where a statement is for all resources, a comment beside it says why."""
     lines = TEMPLATE.read_text("utf-8").splitlines()
-    everything = [line for line in lines if re.search(r"""Resource: \[?["']?\*["']?""", line)]
+    everything = [line for line in lines if re.search(r"""Resource: \[?["']\*["']""", line)]
     assert len(everything) > 3
     for line in everything:
         assert re.search(r"#\s+\S+ \S+ \S+", line), line
@@ -233,15 +236,18 @@ def test_the_machine_may_do_what_its_definition_needs() -> None:
     assert actions_of(ROLES["TrackImportRole"]) == needed
 
 
-def test_who_asks_for_the_newest_version_may_list() -> None:
-    """Without it S3 answers 'forbidden' for a deleted upload, and it would be tried again."""
+def test_who_reads_uploads_may_list() -> None:
+    """Without it S3 answers 'forbidden' for a deleted upload, and it would be tried again.
+
+    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html (Permissions)
+    """
     for name, role in ROLES.items():
         allowed = [
             (action, json.dumps(statement["Resource"]))
             for statement in statements_of(role)
             for action in listed(statement["Action"])
         ]
-        asks = any(action == "s3:GetObject" and "InboxBucket" in where for action, where in allowed)
+        asks = any("s3:GetObject" in action and "InboxBucket" in where for action, where in allowed)
         lists = ("s3:ListBucket", json.dumps({"Fn::GetAtt": "InboxBucket.Arn"})) in allowed
         assert asks == lists, name
 

@@ -1,10 +1,11 @@
 """What the three functions share: settings, logs, metrics, and the parts put together."""
 
+import logging
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -19,6 +20,8 @@ from email_accounts.listing import AccountList
 from email_accounts.ports import Policy, Remotes
 
 if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
     from email_accounts.delivery import Deliverer
     from email_accounts.submission import Submitter
     from email_accounts.tracking import Tracker
@@ -82,6 +85,41 @@ class Settings:
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
             ),
         )
+
+
+_Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, object] | None]
+
+
+def observed(handle: _Handler) -> _Handler:
+    """Make a function a handler: what fails is logged and raised, and metrics are told.
+
+    What the domain logs gets the same keys, the import's id among them, and does not come a second
+    time from the root logger, whose lines have none.
+    """
+    domain = logging.getLogger(__package__)
+    domain.handlers, domain.propagate = logger.handlers, False
+    domain.setLevel(logger.log_level)
+
+    @logger.inject_lambda_context(clear_state=True)
+    @wraps(handle)
+    def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
+        try:
+            return handle(event, context)
+        except Exception:
+            # Lambda logs it as well, without the import's id.
+            logger.exception("failed")
+            raise
+        finally:
+            if metrics.metric_set:
+                metrics.flush_metrics()
+
+    return handler
+
+
+def concerns(import_id: str) -> None:
+    """Name the import in every line that is logged from now on, also in those of metrics."""
+    logger.append_keys(import_id=import_id)
+    metrics.add_metadata("import_id", import_id)
 
 
 def count(name: str) -> None:
