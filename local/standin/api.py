@@ -257,8 +257,15 @@ def _csv(attempts: Sequence[Attempt], behaviour: Behaviour) -> str:
         | {
             address: one.account.smtp_email_address,
             status: "Connected" if one.reason is None else "Failed",
-            reason: one.reason,
+            reason: _reason(one, behaviour),
         }
         for one in attempts
     )
     return text.getvalue()
+
+
+def _reason(attempt: Attempt, behaviour: Behaviour) -> str | None:
+    if not (behaviour.reasons_echo_input and attempt.reason):
+        return attempt.reason
+    sent = attempt.account.model_dump(by_alias=True)
+    return " ".join([attempt.reason, *answers.quotations([sent])])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -14,7 +15,7 @@ from starlette.routing import Match
 
 from local.standin import answers, api, control
 from local.standin.connections import Dropped, Patience
-from local.standin.faults import Operation, Rule, broken
+from local.standin.faults import Operation, Rule, broken, echoing
 from local.standin.store import RATE_LIMITED, Store
 from local.standin.store import Request as Submission
 
@@ -123,7 +124,7 @@ class Service:
         rule = self._store.take_rule(call.operation, call.request)
         if rule is not None:
             self._store.mark_call(call.number, rule.fault)
-            return await self._broken(rule, request)
+            return await self._broken(rule, call, request)
         answer = await self._carried_out(request)
         if allowance and behaviour.rate_limit_headers:
             how = behaviour.rate_limit_answer
@@ -132,13 +133,23 @@ class Service:
             answer.headers["x-ratelimit-reset"] = answers.reset_moment(how, allowance.seconds)
         return answer
 
-    async def _broken(self, rule: Rule, request: Request) -> Response:
+    async def _broken(self, rule: Rule, call: Call, request: Request) -> Response:
         whole = await self._carried_out(request) if rule.needs_answer else None
         if rule.fault not in ("slow", "hang"):
-            return broken(rule, str(request.url), whole or Response())
+            answer = broken(rule, str(request.url), whole or Response())
+            if rule.echoes and type(answer) in (Response, JSONResponse):
+                key = request.headers.get("x-api-key", "")
+                return echoing(answer, key, await self._told(call, request))
+            return answer
         if not await self._patience.wait(rule.seconds if rule.fault == "slow" else None):
             return Dropped()
         return whole or await self._carried_out(request)
+
+    async def _told(self, call: Call, request: Request) -> list[dict[str, Any]]:
+        """Return the accounts that a call is about, as they were sent."""
+        if call.operation == "connect":
+            return list(await request.json())
+        return self._store.last_sent(call.tenant)
 
     async def _carried_out(self, request: Request) -> Response:
         """Have the endpoint answer, and keep the answer back."""

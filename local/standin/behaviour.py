@@ -46,6 +46,10 @@ class Behaviour(BaseModel):
     report_echoes_input: bool = Field(
         default=False, description="Report rows begin with all they were sent, passwords included."
     )
+    reasons_echo_input: bool = Field(
+        default=False,
+        description="Reasons end with all that was sent, passwords included, quoted in many ways.",
+    )
     listed_when: Literal["tried", "accepted"] = Field(
         default="tried",
         description="When an account enters the list; until tried its status is 0. Fixed when"

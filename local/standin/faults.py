@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+import html
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -14,7 +16,7 @@ from local.standin.answers import Throttle
 from local.standin.connections import Dropped, Shortened
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
 Operation = Literal["connect", "status", "report", "list", "reconnect", "connect_one"]
 Expired = Literal["error_403", "error_404", "error_410"]
@@ -63,6 +65,10 @@ class Rule(BaseModel):
         default=1, ge=0, description="Of `slow`, and until the throttles let a call pass."
     )
     megabytes: int = Field(default=60, ge=1, description="Size of `huge_body`.")
+    echoes: bool = Field(
+        default=False,
+        description="An answer of text repeats the API key and the accounts, passwords included.",
+    )
     location: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = Field(
         default=None, description="Where `redirect` leads; null: to itself."
     )
@@ -85,6 +91,27 @@ def broken(rule: Rule, url: str, whole: Response) -> Response:
         if rule.fault == throttle:
             return answers.throttled(throttle, rule.seconds)
     return ANSWERS[rule.fault](whole)
+
+
+def echoing(answer: Response, key: str, accounts: Sequence[dict[str, Any]]) -> Response:
+    """Return the answer with the key and the accounts in its text, quoted as services do."""
+    body = bytes(answer.body).decode()
+    texts = [key, *answers.quotations(accounts)]
+    if answer.media_type == "application/json":
+        said = json.loads(body)
+        if isinstance(said, dict):
+            said = {"accounts": accounts} | said | _said_with(said, texts)
+        body = json.dumps(said)
+    else:
+        body += f"<pre>{html.escape(' '.join(texts))}</pre>"
+    kept = {name: value for name, value in answer.headers.items() if "content" not in name}
+    return Response(body, answer.status_code, kept, answer.media_type)
+
+
+def _said_with(said: dict[str, Any], texts: Sequence[str]) -> dict[str, object]:
+    if "messages" in said:
+        return {"messages": [*said["messages"], *texts]}
+    return {"message": " ".join([said.get("message", ""), *texts])}
 
 
 def _cut(whole: Response) -> bytes:

@@ -496,6 +496,15 @@ class Store:
         )
         return [Attempt(Account.model_validate_json(fields), reason) for fields, reason in rows]
 
+    def last_sent(self, tenant: int | None) -> list[dict[str, Any]]:
+        """Return the last accounts that a tenant sent, three at most, with all their fields."""
+        rows = self._db.execute(
+            "SELECT fields FROM attempts JOIN requests ON requests.number = request"
+            " WHERE tenant = ? ORDER BY attempts.number DESC LIMIT 3",
+            (tenant,),
+        )
+        return [json.loads(fields) for (fields,) in rows]
+
     def saved(self, tenant: int, addresses: Sequence[str]) -> dict[str, str]:
         """Return the addresses the service has saved by now, each with its account's id."""
         rows = self._db.execute(

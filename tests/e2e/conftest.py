@@ -22,6 +22,7 @@ import pytest
 import requests
 
 from email_accounts.upload import import_id
+from tests.e2e.leaks import hunted, searched
 from tests.files import accounts_file, row
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +60,7 @@ class LocalCloud:
 
     def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `python -m local.cloud` on it."""
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "local.cloud", "--state", str(self.state), *arguments],
             cwd=ROOT,
             env=os.environ | environment,
@@ -67,6 +68,13 @@ class LocalCloud:
             text=True,
             check=False,
         )
+        self.heard(done.stdout + done.stderr)
+        return done
+
+    def heard(self, text: str) -> None:
+        """Keep what a terminal showed, to be searched for secrets."""
+        with self.state.with_suffix(".said").open("a") as file:
+            file.write(text)
 
     def up(self, *arguments: str, **environment: str) -> None:
         """Start it, or bring it up to date."""
@@ -83,9 +91,14 @@ class LocalCloud:
         self, *arguments: str | Path, given: str = "", code: int = 0
     ) -> list[dict[str, Any]]:
         """Run a command of `email-accounts` with this on stdin; return what it tells programs."""
+        told = self.tell(*arguments, "--json", given=given, code=code)
+        return [json.loads(line) for line in told.splitlines()]
+
+    def tell(self, *arguments: str | Path, given: str = "", code: int = 0) -> str:
+        """Run a command of `email-accounts` with this on stdin; return what it tells people."""
         command = Path(sys.executable).with_name("email-accounts")
         done = subprocess.run(
-            [command, *arguments, "--json"],
+            [command, *arguments],
             env=os.environ | self.environment,
             input=given,
             capture_output=True,
@@ -93,8 +106,9 @@ class LocalCloud:
             timeout=PATIENCE,
             check=False,
         )
+        self.heard(done.stdout + done.stderr)
         assert done.returncode == code, done.stdout + done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return done.stdout
 
     @property
     def environment(self) -> dict[str, str]:
@@ -346,21 +360,37 @@ def subscribed(cloud: LocalCloud) -> Iterator[Subscriber]:
         queues.delete_queue(QueueUrl=queue)
 
 
+SAID: list[str] = []
+"""What the tests printed, and how they failed."""
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Keep what a test printed, to be searched for secrets."""
+    SAID.extend([report.longreprtext, *(text for _, text in report.sections)])
+
+
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
-    """Run a cloud that holds functions to their permissions and waits 20 times shorter."""
+    """Run a cloud that holds functions to their permissions and waits 20 times shorter.
+
+    At its end no secret is anywhere but where it may be.
+    """
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
     try:
         cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
-        yield cloud
+        with hunted(cloud, lambda: "\n".join(SAID)):
+            yield cloud
     finally:
         cloud.command("down")
 
 
 @pytest.fixture
 def second(tmp_path: Path) -> Iterator[LocalCloud]:
-    """Name a cloud beside the first one, and stop it afterwards."""
+    """Name a cloud beside the first one; search it as well, and stop it afterwards."""
     cloud = LocalCloud(tmp_path / "second")
-    yield cloud
-    cloud.command("down")
+    try:
+        yield cloud
+        searched(cloud)
+    finally:
+        cloud.command("down")

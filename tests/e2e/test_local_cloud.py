@@ -14,8 +14,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, LocalCloud
+from tests.files import api_key
 
 pytestmark = pytest.mark.e2e
+
+KEY = api_key("another API")
 
 
 def processes_of(cloud: LocalCloud) -> list[str]:
@@ -113,16 +116,16 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud) -> None:
     leaves no process, no address and no password, and says so.
     """
     api = cloud.environment["CONTROL_URL"].replace("/control", "/v1")
-    second.up("--api-base-url", api, API_KEY="key-of-another-api")
+    second.up("--api-base-url", api, API_KEY=KEY)
     stored = second.client("secretsmanager").get_secret_value(
         SecretId="email-accounts/workspaces/default"
     )
-    assert stored["SecretString"] == "key-of-another-api"
+    assert stored["SecretString"] == KEY
     assert not (second.state / "standin.log").exists()
     assert "CONTROL_URL" not in second.environment
     running = processes_of(second)
     assert running
-    assert "key-of-another-api" not in " ".join(running)
+    assert KEY not in " ".join(running)
 
     cloud.control("DELETE", "calls")
     assert "API key" in second.take(SAMPLE)

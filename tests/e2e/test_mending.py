@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import SAMPLE, LocalCloud, Subscriber, wait_until
-from tests.files import accounts_file, row
+from tests.files import accounts_file, api_key, row
 
 pytestmark = pytest.mark.e2e
 
@@ -103,7 +103,7 @@ def test_a_stopped_import_is_resumed(
     """With the right key in its place, `resume` connects what was stopped and answers again."""
     cloud.behave()
     key = (cloud.state / "api-key").read_text()
-    cloud.operate("workspace", "add", "stopped", given="no-such-key")
+    cloud.operate("workspace", "add", "stopped", given=api_key("wrong"))
     file = tmp_path / "accounts.csv"
     file.write_bytes(accounts_file("a@accounts.example", "b@accounts.example"))
     dropped, *_, last = cloud.operate("drop", "--follow", "--workspace", "stopped", file, code=1)

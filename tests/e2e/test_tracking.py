@@ -6,12 +6,13 @@ import pytest
 
 from email_accounts.budget import Budget
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
-from tests.files import PASSWORD, accounts_file, row
+from tests.files import MARK, accounts_file, api_key, row
 
 pytestmark = pytest.mark.e2e
 
 CONNECT = "/v1/email-accounts/connect"
 SECRET = {"SecretId": "email-accounts/workspaces/default"}
+WRONG_KEY = api_key("wrong")
 
 
 def test_check_that_keeps_failing(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -95,7 +96,7 @@ def test_report_that_echoes_passwords(cloud: LocalCloud, subscriber: Subscriber)
     kept = cloud.report(identity, "remote/batch-000001.csv")
     assert answer.subject == "echo.csv: 2 connected, 1 failed"
     assert "a@accounts.example" in kept
-    assert PASSWORD not in kept
+    assert MARK not in kept
 
 
 def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -103,7 +104,7 @@ def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
     cloud.behave()
     secrets = cloud.client("secretsmanager")
     right = secrets.get_secret_value(**SECRET)["SecretString"]
-    secrets.put_secret_value(**SECRET, SecretString="no-such-key")
+    secrets.put_secret_value(**SECRET, SecretString=WRONG_KEY)
     try:
         cloud.renew("submit_accounts")
         answer = subscriber.answer(cloud.upload("uploads/locked out.csv", SMALL))
@@ -113,5 +114,5 @@ def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
     assert answer.subject == "locked out.csv: stopped, 3 failed"
     assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "3"}
     assert "the service refused the API key" in answer.mail
-    assert "no-such-key" not in answer.text + answer.mail
+    assert WRONG_KEY[:20] not in answer.text + answer.mail
     assert [call["path"] for call in cloud.control("GET", "calls").json()] == [CONNECT]

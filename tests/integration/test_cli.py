@@ -29,7 +29,7 @@ from docs.commands import renewed as options_renewed
 from docs.tables import PAGE, renewed
 from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.template import IF_BLANK
-from tests.files import PASSWORD, accounts_file, row
+from tests.files import MARK, PASSWORD, accounts_file, row
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
@@ -158,7 +158,7 @@ def test_unknown_columns_are_named_once(made: Maker) -> None:
 
 def test_a_preview_is_what_would_be_sent(made: Maker) -> None:
     """--preview shows the fifteen fields as they would be sent, and `***` for passwords."""
-    content = f"Email,Display Name,Password\n{ADDRESS},Robin Stone,{PASSWORD}\n".encode()
+    content = f"Email,Display Name,Password\n{ADDRESS},Robin Stone,{MARK}\n".encode()
     content = content.replace(b"@north.example", b"@gmail.com")
     file = made(content)
     sent = {
@@ -204,7 +204,7 @@ def test_a_password_is_never_shown(made: Maker) -> None:
         done = run("check", "--preview=99", option, file)
         assert done.returncode == 1
         assert "***" in done.stdout
-        assert PASSWORD not in done.stdout + done.stderr
+        assert MARK not in done.stdout + done.stderr
 
 
 def test_each_file_has_its_document_and_the_worst_code_counts(made: Maker) -> None:

@@ -52,7 +52,7 @@ from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import Progress, drawn, follow, watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
 from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
-from tests.files import PASSWORD, accounts_file, row
+from tests.files import MARK, PASSWORD, accounts_file, row
 from tests.standin import API_KEY, Server
 from tests.template import of_type
 
@@ -659,7 +659,7 @@ def test_show_tells_everything(stack: Stack, capsys: Captured) -> None:
     show(stack, identity, as_json=False)
     printed = capsys.readouterr().out
     assert "request-1" in printed
-    assert PASSWORD not in printed
+    assert MARK not in printed
 
 
 def test_a_failed_execution_is_a_broken_import(stack: Stack, capsys: Captured) -> None:

@@ -33,7 +33,7 @@ from tests.aws import (
     new_topic,
     received,
 )
-from tests.files import PASSWORD, accounts_file, row
+from tests.files import MARK, accounts_file, row
 from tests.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.standin import API_KEY, Server
 from tests.template import ROOT, of_type, statements_of, template
@@ -428,7 +428,7 @@ def test_an_upload_goes_the_whole_way(
     assert stack.report(upload.import_id, "outcome.csv").count("\r\n") == 4
     assert [call["accounts"] for call in server.control("GET", "/calls")] == [None, 2, None, None]
     printed = json.dumps(lines(capsys))
-    assert PASSWORD not in printed
+    assert MARK not in printed
     assert API_KEY not in printed
     assert upload.import_id in printed
 
@@ -445,8 +445,8 @@ def test_what_is_switched_on_is_done(
     stack.call("check_status", told("check_status", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     name = "remote/batch-000001.csv"
-    assert PASSWORD in stack.report(upload.import_id, name, "originals")
-    assert PASSWORD not in stack.report(upload.import_id, name)
+    assert MARK in stack.report(upload.import_id, name, "originals")
+    assert MARK not in stack.report(upload.import_id, name)
     (message,) = received(stack.queue)
     link = json.loads(str(message["Message"]))["link"]["url"]
     assert "<!doctype html>" in requests.get(link, timeout=10).text

@@ -403,7 +403,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
         assert redrive(stack, as_json=True) == 0
         assert listed(stack, as_json=True) == 0
         assert try_workspace(stack, "north", as_json=True) == 0
-        assert remove(stack, "north", as_json=True) == 0
+        assert remove(stack, "north", sure=True, as_json=True) == 0
         add(stack, "north", key, replace=False, as_json=False)
         assert doctor(stack, as_json=True) in {0, 1}
     assert set(rights.granted) == rights.used

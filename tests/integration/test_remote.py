@@ -24,7 +24,7 @@ from email_accounts.errors import (
 from email_accounts.ports import Listed, Status
 from email_accounts.remote import RemoteApi
 from tests.fakes import FakeApiKey
-from tests.files import PASSWORD, account
+from tests.files import MARK, PASSWORD, account
 from tests.service import (
     Answer,
     Service,
@@ -326,7 +326,7 @@ def test_a_secret_at_the_edge_of_a_long_message_is_hidden(service: Service) -> N
     """A message is hidden first and shortened then, so that no half of a secret is left."""
     message = "x" * 490 + PASSWORD
     error = failure(service, said(400, {"message": message}))
-    assert PASSWORD[:6] not in str(error)
+    assert MARK[:6] not in str(error)
     assert len(str(error)) < 520
 
 
@@ -335,6 +335,20 @@ def test_an_error_does_not_lead_to_the_request(service: Service) -> None:
     error = failure(service, reset_after_reading)
     assert error.__cause__ is None
     assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+@pytest.mark.parametrize(
+    "call", [lambda client: client.status("1"), lambda client: client.listed(1)]
+)
+def test_what_may_be_repeated_unknown_to_us_is_not_quoted(
+    service: Service, status: int, call: Callable[[RemoteApi], object]
+) -> None:
+    """Who looks at a request or at the list has no passwords in hand to hide in the answer."""
+    service.answers.append(said(status, {"message": f"not found: {PASSWORD}", "code": 1}))
+    with pytest.raises(RemoteError) as caught:
+        call(api(service.url))
+    assert str(caught.value).endswith(f"HTTP {status}")
 
 
 # Status
@@ -633,7 +647,7 @@ def test_what_a_connect_makes_of_each_fault(server: Server, fault: str, carried_
     with pytest.raises(RemoteError) as caught:
         standin(server).connect([ACCOUNT])
     assert type(caught.value) is ERRORS[fault]
-    assert PASSWORD not in str(caught.value)
+    assert MARK not in str(caught.value)
     (call,) = server.control("GET", "/calls")
     assert call["fault"] == fault
     arrived = carried_out or fault.endswith("_body")

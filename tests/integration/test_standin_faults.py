@@ -64,6 +64,56 @@ def link(server: Server, *accounts: dict[str, object]) -> str:
     return str(server.status(server.connect(*(accounts or [failing()])))["reportURL"])
 
 
+# Answers that repeat what was sent
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault", "quoted"),
+    [
+        ("connect", "error_500", r"p\"<ä>"),
+        ("connect", "error_502", "p&quot;&lt;ä&gt;"),
+        ("status", "not_found", r"p\"<ä>"),
+        ("status", "error_404", "p&quot;&lt;ä&gt;"),
+        ("list", "throttle_retry_after", r"p\"<ä>"),
+        ("report", "error_410", "p&quot;&lt;ä&gt;"),
+    ],
+)
+def test_a_fault_repeats_key_and_passwords(
+    server: Server, operation: str, fault: str, quoted: str
+) -> None:
+    """Where it is told to: of the request, or of what its sender sent last."""
+    secret = 'p"<ä>'
+    accounts = [account(smtpPassword=secret), failing()]
+    where = link(server, *accounts)
+    request_id = server.control("GET", "/calls")[0]["request_id"]
+    server.fault(operation, fault, echoes=True)
+    answer = {
+        "connect": lambda: outcome(server, *accounts),
+        "status": lambda: server.call("GET", f"/connect/status/{request_id}"),
+        "list": lambda: server.call("POST", "", json={}),
+        "report": lambda: requests.get(where, timeout=10),
+    }[operation]()
+    text = answer.text
+    assert answer.status_code >= 400
+    if answer.headers["content-type"] == "application/json":
+        text = str(answer.json())
+        assert secret in json.dumps(answer.json()["accounts"], ensure_ascii=False).replace("\\", "")
+    assert (API_KEY in text) == (operation != "report")
+    assert quoted in text.replace("\\\\", "\\")
+    assert (answer.headers.get("retry-after") is not None) == (fault == "throttle_retry_after")
+
+
+def test_a_reason_repeats_what_was_sent(server: Server) -> None:
+    """Where it is told to, plain and quoted; a connected account has no reason."""
+    server.behave(report="all", reasons_echo_input=True)
+    sent = account("failing@reach.example", smtpPassword="wrong-password", imapPassword="a & b")
+    failed, good = server.report(server.connect(sent, account()))
+    assert failed["Reason"].startswith("Sign-in refused")
+    for quoted in ("not accepted: a & b", "a%20%26%20b", "a+%26+b", "a &amp; b", '"a & b"'):
+        assert quoted in failed["Reason"]
+    assert good["Reason"] == ""
+
+
 # Answers instead of the true one
 
 

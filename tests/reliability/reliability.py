@@ -19,6 +19,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
+from tests.e2e.leaks import Hunt, keep_messages
 from tests.load.load import PAGE, filled
 from tests.reliability.cases import CASES, Case
 
@@ -54,7 +55,7 @@ def main() -> int:
         found = dict(chain.from_iterable(pool.map(_share, range(CLOUDS), [left] * CLOUDS)))
     wrong = sum(bool(one.problems) for one in found.values())
     if wrong:
-        print(f"{wrong} of {len(found)} cases did not end as they must")  # noqa: T201
+        print(f"{wrong} of {len(chosen)} cases did not end as they must, leaks included")  # noqa: T201
         return 1
     if not words:
         lines = (found[number].line for number in chosen)
@@ -72,6 +73,7 @@ def _share(number: int, left: "Queue[int]") -> list[tuple[int, Found]]:
     found = []
     try:
         cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
+        keep_messages(cloud)
         with subscribed(cloud) as subscriber:
             while (case := _next(left)) is not None:
                 began = time.monotonic()
@@ -80,6 +82,9 @@ def _share(number: int, left: "Queue[int]") -> list[tuple[int, Found]]:
                 seconds = f"{time.monotonic() - began:5.1f} s"
                 wrong = [f"  wrong: {problem}" for problem in one.problems]
                 print("\n".join([f"{seconds}  {' | '.join(one.line)}", *wrong]), flush=True)  # noqa: T201
+        leaks = [str(leak) for leak in Hunt(cloud).leaks()]
+        print("\n  wrong: ".join(["secrets where none may be:", *leaks]), flush=True)  # noqa: T201
+        found.append((-1 - number, Found((), leaks)))
     finally:
         cloud.command("down")
     return found
@@ -151,7 +156,9 @@ def _misled(cloud: LocalCloud, lines: list[dict[str, str]]) -> int:
     works = {one["address"]: one["status"] == 1 for one in known}
     told = {"connected": True, "already_connected": True, "failed": False}
     return sum(
-        told[line["outcome"]] != works[line["address"]] for line in lines if line["outcome"] in told
+        told[line["outcome"]] != works.get(line["address"], False)
+        for line in lines
+        if line["outcome"] in told
     )
 
 

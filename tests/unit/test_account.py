@@ -16,7 +16,7 @@ from email_accounts.account import (
     sendgrid_problems,
 )
 from email_accounts.secret import Secret
-from tests.files import PASSWORD, account, row
+from tests.files import MARK, account, row
 from tests.template import ROOT
 
 ADDRESS = "robin.stone@north.example"
@@ -161,5 +161,5 @@ def test_an_account_takes_each_value_from_its_field() -> None:
 def test_an_account_does_not_print_its_passwords() -> None:
     """An account may be logged by accident."""
     made = account(ADDRESS)
-    assert PASSWORD not in f"{made!r} {made} {made.smtp}"
+    assert MARK not in f"{made!r} {made} {made.smtp}"
     assert ADDRESS in repr(made)

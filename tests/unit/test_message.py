@@ -11,7 +11,7 @@ from email_accounts.message import Answer, ImportStatus, message_of, subject
 from email_accounts.outcomes import Outcome, RowOutcome
 from email_accounts.tally import Tally
 from tests import answers
-from tests.files import PASSWORD
+from tests.files import MARK
 
 PORT = rejection(problem_with("smtpPort"))
 SAMPLE_COUNTS = {
@@ -183,7 +183,7 @@ def test_no_mail_carries_what_could_do_harm() -> None:
     assert all(line.isprintable() for line in message.mail.splitlines())
     assert not any(line.startswith("Subject:") for line in message.mail.splitlines())
     assert len(message.mail) < 3_000
-    assert PASSWORD not in str(message)
+    assert MARK not in str(message)
     assert message.subject.isascii()
 
 

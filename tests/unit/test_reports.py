@@ -9,7 +9,7 @@ import pytest
 from email_accounts.errors import ReportUnavailableError
 from email_accounts.reports import Verdict, copy_without_secrets, report_name, verdicts
 from email_accounts.secret import Redactor, Secret
-from tests.files import PASSWORD
+from tests.files import MARK
 
 ADDRESSES = {"a@b.example", "c@d.example", "+e@f.example"}
 REFUSED = Verdict(connected=False, reason="535 refused")
@@ -19,7 +19,7 @@ def copied(report: bytes | Iterable[bytes], *secrets: str) -> str:
     """Clean a report on some addresses."""
     chunks = [report] if isinstance(report, bytes) else report
     copy = io.StringIO(newline="")
-    copy_without_secrets(chunks, copy, ADDRESSES, Redactor(map(Secret, (PASSWORD, *secrets))))
+    copy_without_secrets(chunks, copy, ADDRESSES, Redactor(map(Secret, (MARK, *secrets))))
     return copy.getvalue()
 
 
@@ -64,9 +64,9 @@ def test_a_column_of_secrets_is_left_out(header: str) -> None:
 
 def test_a_password_is_hidden_wherever_it_stands() -> None:
     """Alone in a cell, inside a message, in the header."""
-    report = f'Email,Echo,"Why {PASSWORD}?"\na@b.example, {PASSWORD} ,"for {PASSWORD}, 535"\n'
+    report = f'Email,Echo,"Why {MARK}?"\na@b.example, {MARK} ,"for {MARK}, 535"\n'
     copy = copied(report.encode())
-    assert PASSWORD not in copy
+    assert MARK not in copy
     assert cells(copy) == [["Email", "Echo", "Why ***?"], ["a@b.example", "***", "for ***, 535"]]
 
 
@@ -90,7 +90,7 @@ def test_a_password_that_looks_like_an_address_is_hidden() -> None:
 
 def test_a_secret_in_a_split_chunk_is_found() -> None:
     """Chunks may end anywhere, inside letters of several bytes too."""
-    report = f"\ufeffEmail,Reason\r\na@b.example,é {PASSWORD} €\r\n".encode()
+    report = f"\ufeffEmail,Reason\r\na@b.example,é {MARK} €\r\n".encode()
     single = [report[at : at + 1] for at in range(len(report))]
     assert copied(single) == copied(report)
     assert cells(copied(single)) == [["Email", "Reason"], ["a@b.example", "é *** €"]]
@@ -244,7 +244,7 @@ ENCODINGS = {
 }
 
 
-@pytest.mark.parametrize("password", [PASSWORD, "pässwört-9", ""], ids=["plain", "umlauts", "none"])
+@pytest.mark.parametrize("password", [MARK, "pässwört-9", ""], ids=["plain", "umlauts", "none"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_a_report_of_any_layout_is_understood(layout: str, password: str, size: int) -> None:

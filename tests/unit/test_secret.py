@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 
 from email_accounts.secret import HIDDEN, Redactor, Secret
-from tests.files import PASSWORD, account
+from tests.files import MARK, PASSWORD, account
 
 SECRET = Secret(PASSWORD)
 
@@ -42,7 +42,7 @@ def test_a_secret_is_not_written(write: object) -> None:
     assert callable(write)
     with pytest.raises(TypeError) as caught:
         write(SECRET)
-    assert PASSWORD not in str(caught.value)
+    assert MARK not in str(caught.value)
 
 
 def test_an_account_is_not_turned_into_plain_data() -> None:
@@ -65,7 +65,7 @@ def test_a_log_line_and_its_traceback_show_stars() -> None:
         fail(SECRET)
     except ValueError:
         logger.exception("failed for %s and %r", SECRET, {"password": SECRET})
-    assert PASSWORD not in target.getvalue()
+    assert MARK not in target.getvalue()
     assert HIDDEN in target.getvalue()
 
 
@@ -78,7 +78,7 @@ def test_a_traceback_with_local_variables_shows_stars() -> None:
         shown = traceback.TracebackException.from_exception(error, capture_locals=True)
     frames = "".join(shown.format())
     assert "password = ***" in frames
-    assert PASSWORD not in frames
+    assert MARK not in frames
 
 
 def test_secrets_are_equal_when_their_texts_are() -> None:
@@ -110,6 +110,29 @@ def test_a_redactor_removes_secrets_from_texts(text: str, cleaned: str) -> None:
     """Whole or inside, literally; the longest first; short ones only where they stand alone."""
     secrets = ("hunter22", "hunter22 and more", "abc", "a.c*", "")
     assert Redactor(map(Secret, secrets)).clean(text) == cleaned
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        r"app-3f9c2a7e51d0b864 \"\u00fc'&<%+/=>\\,;#9",
+        r"app-3f9c2a7e51d0b864 \"\u00fc'&<%+\/=>\\,;#9",
+        r"app-3f9c2a7e51d0b864 \"ü'&<%+/=>\\,;#9",
+        "app-3f9c2a7e51d0b864%20%22%C3%BC%27%26%3C%25%2B%2F%3D%3E%5C%2C%3B%239",
+        "app-3f9c2a7e51d0b864%20%22%C3%BC%27%26%3C%25%2B/%3D%3E%5C%2C%3B%239",
+        "app-3f9c2a7e51d0b864+%22%C3%BC%27%26%3C%25%2B%2F%3D%3E%5C%2C%3B%239",
+        r"app-3f9c2a7e51d0b864 &quot;ü&#x27;&amp;&lt;%+/=&gt;\,;#9",
+        r"app-3f9c2a7e51d0b864 &#34;ü&#39;&amp;&lt;%+/=&gt;\,;#9",
+        r"""app-3f9c2a7e51d0b864 "ü'&amp;&lt;%+/=&gt;\,;#9""",
+        r"""app-3f9c2a7e51d0b864 ""ü'&<%+/=>\,;#9""",
+        r"""app-3f9c2a7e51d0b864 "ü\'&<%+/=>\\,;#9""",
+    ],
+)
+def test_a_redactor_knows_a_secret_however_it_is_quoted(quoted: str) -> None:
+    """For JSON, a URL, a form, HTML, CSV or Python, whole or inside of other text."""
+    redactor = Redactor([SECRET])
+    assert redactor.clean(quoted) == HIDDEN
+    assert redactor.clean(f"refused: {quoted}!") == f"refused: {HIDDEN}!"
 
 
 def test_a_redactor_without_secrets_changes_nothing() -> None:

@@ -23,7 +23,7 @@ from email_accounts.ports import Listed, Step
 from email_accounts.submission import Submitter
 from email_accounts.upload import Upload
 from tests.fakes import INBOX, World
-from tests.files import PASSWORD, accounts_file, row
+from tests.files import MARK, accounts_file, row
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 BATCHES = [ADDRESSES[:2], ADDRESSES[2:4], ADDRESSES[4:]]
@@ -288,7 +288,7 @@ def test_a_refusal_quotes_no_password(world: World) -> None:
     content = accounts_file("a@x.example").split(b"\r\n")[1]
     upload = world.uploads.put("uploads/a.csv", content)
     world.submitter().take(upload, plenty)
-    assert PASSWORD not in repr(world.ledger.get(upload.import_id))
+    assert MARK not in repr(world.ledger.get(upload.import_id))
 
 
 # What the service answers

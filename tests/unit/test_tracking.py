@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -24,7 +25,7 @@ from email_accounts.ports import Listed, Step
 from email_accounts.tracking import NO_PROGRESS
 from email_accounts.upload import Upload
 from tests.fakes import World
-from tests.files import PASSWORD, accounts_file
+from tests.files import MARK, PASSWORD, accounts_file
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 DELIVER = Step(Step.DELIVER)
@@ -120,14 +121,17 @@ def test_a_copy_of_a_report_holds_no_secret(world: World) -> None:
     """Password columns are gone and the passwords of the batch hidden; addresses are kept."""
     upload = submitted(world)
     world.remote.links[FIRST] = "link"
-    world.remote.reports["link"] = (
-        f"Email,smtpPassword,Reason\r\n{ADDRESSES[0]},{PASSWORD},refused for {PASSWORD}\r\n"
-    ).encode()
+    report = io.StringIO(newline="")
+    writer = csv.writer(report)
+    writer.writerow(["Email", "smtpPassword", "Reason"])
+    said = f"refused for {PASSWORD}, {json.dumps(PASSWORD)[1:-1]}"
+    writer.writerow([ADDRESSES[0], PASSWORD, said])
+    world.remote.reports["link"] = report.getvalue().encode()
     assert look(world, upload) == DELIVER
     copy = world.reports.texts[upload.import_id, "remote/batch-000001.csv"]
     assert list(csv.reader(io.StringIO(copy))) == [
         ["Email", "Reason"],
-        [ADDRESSES[0], "refused for ***"],
+        [ADDRESSES[0], "refused for ***, ***"],
     ]
 
 
@@ -186,7 +190,7 @@ def test_a_report_that_does_not_come_is_made_up_for_by_the_list(world: World) ->
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "its report is missing" in unconfirmed.reason
     assert "HTTP 404" in unconfirmed.reason
-    assert PASSWORD not in unconfirmed.reason
+    assert MARK not in unconfirmed.reason
     assert followed(world, upload) == DELIVER
     assert world.journal.names().count("fetch") == 3
     assert world.journal.names().count("connect") == 1
@@ -1012,7 +1016,7 @@ def test_reports_of_batches_due_in_another_order_are_read_in_one_look(world: Wor
     world.clock.advance(30)
     assert look(world, upload) == DELIVER
     assert [one.report for one in world.ledger.batches(upload.import_id)] == [True] * 3
-    assert PASSWORD not in str(world.reports.texts)
+    assert MARK not in str(world.reports.texts)
 
 
 def test_a_file_deleted_while_it_is_looked_at_stops_the_import(world: World) -> None:

@@ -120,9 +120,16 @@ class RemoteApi:
         return fetched(link, self._trusted_hosts)
 
     def _call(
-        self, method: str, path: str, body: object = None, hidden: Iterable[Secret] = ()
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        hidden: Iterable[Secret] | None = None,
     ) -> object:
-        """Call the API once and return the answer's JSON; `hidden` is kept out of errors."""
+        """Call the API once and return the answer's JSON; `hidden` is kept out of errors.
+
+        Without it nobody knows here what an answer may repeat, so no error quotes one.
+        """
         try:
             key = self._api_key()
         except ApiKeyMissingError:
@@ -152,7 +159,8 @@ class RemoteApi:
                 return response.json()
             except ValueError:
                 raise UnansweredError("the service's answer is not readable") from None
-        refusal = _error_of(response, Redactor([key, *hidden]), self._now())
+        redactor = None if hidden is None else Redactor([key, *hidden])
+        refusal = _error_of(response, redactor, self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
             self._count("ApiKeyRefusals")
@@ -177,12 +185,15 @@ def _translated(error: Exception) -> RemoteError:
     return UnansweredError(f"the service did not answer ({type(error).__name__})")
 
 
-def _error_of(response: requests.Response, redactor: Redactor, now: float) -> RemoteError:
-    """Tell the API's errors apart; see its three shapes in docs/remote-api.md."""
+def _error_of(response: requests.Response, redactor: Redactor | None, now: float) -> RemoteError:
+    """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
+
+    They quote the service only in what the redactor has cleaned.
+    """
     status = response.status_code
     code, text = _shape(response)
-    text = " ".join(redactor.clean(text).split())[:_LONGEST_TEXT]
-    said = f"{text} (HTTP {status})" if text else f"HTTP {status}"
+    words = " ".join(redactor.clean(text).split())[:_LONGEST_TEXT] if redactor else ""
+    said = f"{words} (HTTP {status})" if words else f"HTTP {status}"
     if status == requests.codes.too_many_requests or (
         status == requests.codes.bad_request and "rate limit" in text.lower()
     ):

@@ -1,8 +1,11 @@
 """Values that must not be seen: passwords and the API key."""
 
+import html
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NoReturn
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "***"
 _SHORTEST_FOUND_INSIDE = 4
@@ -47,12 +50,12 @@ class Redactor:
 
     A cell that is a secret is hidden whatever its length; inside a longer text only
     secrets of four or more characters are looked for, because a shorter one would blot
-    out the text around it.
+    out the text around it. Each is looked for as it is and as services quote it.
     """
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
         """Prepare to remove these secrets."""
-        self._whole = {secret.reveal() for secret in secrets} - {""}
+        self._whole = {text for secret in secrets for text in _writings(secret.reveal())} - {""}
         inside = sorted(
             (text for text in self._whole if len(text) >= _SHORTEST_FOUND_INSIDE),
             key=len,
@@ -69,3 +72,18 @@ class Redactor:
         if text.strip() in self._whole:
             return HIDDEN
         return self._inside.sub(HIDDEN, text) if self._inside else text
+
+
+def _writings(text: str) -> Iterator[str]:
+    """Yield a text as it is, and as JSON, URLs, HTML, CSV and Python quote it."""
+    yield text
+    if text.isalnum() and text.isascii():
+        return  # all of them leave it as it is
+    for quoted in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
+        yield from (quoted, quoted.replace("/", r"\/"))
+    yield from (quote(text), quote(text, safe=""), quote_plus(text))
+    in_html = html.escape(text)
+    by_number = in_html.replace("&#x27;", "&#39;")
+    yield from (in_html, by_number, by_number.replace("&quot;", "&#34;"))
+    yield html.escape(text, quote=False)
+    yield from (text.replace('"', '""'), repr(text)[1:-1])
