@@ -4,6 +4,9 @@ FILE ?= events/accounts.csv
 MINUTES ?= 10
 ENV ?= dev
 export FILE
+# The SAM CLI tells nobody, and writes what it remembers into this folder.
+export SAM_CLI_TELEMETRY := 0
+export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
 UV := .venvs/uv/bin/uv
 DEV := .venv/.synced
@@ -15,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format docs recordings pictures bench load reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend lint format docs recordings pictures bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -52,7 +55,7 @@ lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venvs/sam/bin/cfn-lint template.yaml
-	SAM_CLI_TELEMETRY=0 .venvs/sam/bin/sam validate --lint --region us-east-1
+	.venvs/sam/bin/sam validate --lint --region us-east-1
 	.venvs/lint/bin/checkov --file template.yaml
 	.venvs/lint/bin/actionlint -shellcheck= -pyflakes=
 	.venvs/lint/bin/zizmor --offline --quiet .
@@ -78,12 +81,15 @@ pictures: $(DEV) ## renew docs/images with the browser of this computer
 
 bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
-	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build \
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build \
 		--build-dir .local/bench --cache-dir .local/bench-cache >.local/sam-bench.log 2>&1
 	@.venv/bin/python -m tests.benchmarks.cold_start .local/bench
 
 load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
+
+waiting: $(RUN) ## measure what waiting for the remote takes; writes docs/costs.md (a quarter of an hour)
+	@.venv/bin/python -m tests.load.waiting
 
 reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
@@ -92,8 +98,8 @@ fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
 deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production (samconfig.toml); asks before it changes anything
-	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 sam build
-	@SAM_CLI_TELEMETRY=0 .venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build
+	@.venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
 		$(if $(CI),--no-confirm-changeset)
 
 smoke: $(DEV) ## take a file without accounts through the deployed STACK=
@@ -115,6 +121,7 @@ sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (Cycl
 clean: ## stop the local cloud and remove all that was built
 	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
 	rm -rf .venv .venvs .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # Environments: one per tool that pins what another pins differently.
 

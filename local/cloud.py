@@ -294,6 +294,8 @@ def _sam(state: State, *arguments: str) -> None:
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_POLL_DELAY": "0.5",
         "SAM_CLI_TELEMETRY": "0",
+        # Where it keeps what it remembers, which is the home otherwise.
+        "__SAM_CLI_APP_DIR": str(state.path / "sam"),
     }
     log = state.log(f"sam-{arguments[0]}")
     with log.open("wb") as output:

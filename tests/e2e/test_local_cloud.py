@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -109,14 +110,17 @@ def test_interrupted_up_leaves_nothing(second: LocalCloud) -> None:
 
 
 @pytest.mark.long
-def test_another_api(cloud: LocalCloud, second: LocalCloud) -> None:
+def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> None:
     """With an address and a key of an API there is no stand-in, and the key is the stack's.
 
     The key is wrong there: the import is answered so, after a call or two. Afterwards `down`
-    leaves no process, no address and no password, and says so.
+    leaves no process, no address and no password, and says so. The SAM CLI has left nothing in
+    the home.
     """
     api = cloud.environment["CONTROL_URL"].replace("/control", "/v1")
-    second.up("--api-base-url", api, API_KEY=KEY)
+    home = tmp_path / "home"
+    home.mkdir()
+    second.up("--api-base-url", api, API_KEY=KEY, HOME=str(home))
     stored = second.client("secretsmanager").get_secret_value(
         SecretId="email-accounts/workspaces/default"
     )
@@ -135,6 +139,7 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud) -> None:
     assert processes_of(second) == []
     left = {path.name for path in second.state.iterdir()}
     assert not left & {"emulator", "env", "cloud.json", "processes.json"}
+    assert not (home / ".aws-sam").exists()
     assert second.command("down").stdout == "No local cloud is running.\n"
 
 

@@ -1,0 +1,171 @@
+"""Measures what waiting takes on a local cloud of its own, and writes it into docs/costs.md.
+
+    python -m tests.load.waiting
+
+Hours pass in minutes: the clock of the functions, the waits of the state machine and the requests
+of the stand-in are all quicker by one factor. What a call takes stays as it is, and so counts for
+more by that factor. Each import has a workspace, and so a budget, of its own.
+"""
+
+import math
+import sqlite3
+import sys
+import time
+from collections import Counter
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+
+from docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
+from tests.e2e.conftest import ROOT, LocalCloud, wait_until
+from tests.files import accounts_file
+from tests.load.load import FUNCTIONS, filled
+
+STATE = ROOT / ".local/waiting"
+JOBS = (("2 min", 2 * MINUTE, 1), ("20 min", 20 * MINUTE, 5), ("2 h", 2 * HOUR, 30))
+"""How long the remote takes for all batches of an import, and how much faster time runs."""
+BATCHES = (1, 3, 10)
+_POLL_SECONDS = 2
+_ENDS = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How one import went; `late` is in seconds, of the batch that was done last."""
+
+    looks: int
+    transitions: int
+    status_calls: int
+    late: float
+
+
+def main() -> None:
+    """Run each job on a cloud of its own, and write the table."""
+    cloud = LocalCloud(STATE)
+    rows = []
+    for name, seconds, pace in JOBS:
+        cloud.command("down")
+        try:
+            cloud.up("--wait-scale", str(1 / pace), "--parameter", "BatchSize=1")
+            measured = _run(cloud, seconds, pace)
+        finally:
+            cloud.command("down")
+        rows += [_row(name, seconds, pace, batches, measured[batches]) for batches in BATCHES]
+    header = (
+        *("the remote takes", "time runs faster by", "batches"),
+        *("looks: worked out", "measured"),
+        *("calls for a status: worked out", "measured"),
+        *("transitions: loop", "worked out", "measured", "share, measured"),
+        *("last one noticed after: worked out", "measured"),
+    )
+    lines = [header, ["---"] * len(header), *rows]
+    text = "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+    sys.stdout.write(text)
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), "measured", text), encoding="utf-8")
+
+
+def _row(name: str, seconds: float, pace: int, batches: int, measured: Measured) -> list[object]:
+    expected = course(evenly(batches, seconds))
+    _, loop = fixed(seconds)
+    return [
+        *(name, pace, batches),
+        *(len(expected.looks), measured.looks),
+        *(expected.effects["status"], measured.status_calls),
+        *(loop, expected.transitions, measured.transitions, f"{measured.transitions / loop:.3f}"),
+        *(_seconds(expected.noticed[-1] - seconds), _seconds(measured.late)),
+    ]
+
+
+def _seconds(late: float) -> str:
+    return "not waited for" if math.isnan(late) else f"{late:.0f} s"
+
+
+def _run(cloud: LocalCloud, seconds: float, pace: int) -> dict[int, Measured]:
+    """Let imports of so many batches run side by side; return how each went."""
+    with ExitStack() as stack:
+        fast = {
+            "PYTHONPATH": str(ROOT / "tests/load/fast"),
+            "CLOCK_BEGAN": str(time.time()),
+            "CLOCK_PACE": str(pace),
+        }
+        for function in FUNCTIONS:
+            stack.enter_context(cloud.environment_of(function, **fast))
+        cloud.behave()
+        # What starts a process takes longer than what it is started for; this has happened then.
+        first = [cloud.upload(f"uploads/{n}.csv", accounts_file(f"{n}@a.example")) for n in BATCHES]
+        _wait_for_ends(cloud, first)
+        cloud.control("PUT", "behaviour", {"completion_seconds": seconds / pace})
+        imports = {batches: _drop(cloud, batches, seconds / pace) for batches in BATCHES}
+        _wait_for_ends(cloud, [identity for identity, _ in imports.values()])
+        return {
+            batches: _measured(cloud, identity, tenant, pace)
+            for batches, (identity, tenant) in imports.items()
+        }
+
+
+def _drop(cloud: LocalCloud, batches: int, seconds: float) -> tuple[str, int]:
+    """Drop a file whose batches are done one after the other, the last one after so long."""
+    workspace, key = f"of-{batches}", f"key-of-{batches}"
+    tenant = cloud.control("POST", "keys", {"key": key}).json()["tenant"]
+    cloud.operate("workspace", "add", workspace, given=key)
+    began = time.time()
+    addresses = [f"a{number}@a.example" for number in range(batches)]
+    identity = cloud.upload(f"uploads/{workspace}/waiting.csv", accounts_file(*addresses))
+    with closing(sqlite3.connect(cloud.state / "standin.sqlite")) as service:
+        wait_until(lambda: len(_requests(service, tenant)) == batches)
+        for (number, _, _), end in zip(
+            _requests(service, tenant), evenly(batches, seconds), strict=True
+        ):
+            done = round((began + end) * 1000)
+            for change in (
+                "UPDATE requests SET completes_at = ? WHERE number = ?",
+                "UPDATE attempts SET completes_at = ? WHERE request = ?",
+            ):
+                service.execute(change, (done, number))
+        service.commit()
+    return identity, tenant
+
+
+def _requests(service: sqlite3.Connection, tenant: int) -> list[tuple[int, str, int]]:
+    """Return number, id and end of the requests that a tenant has sent."""
+    found = service.execute(
+        "SELECT number, id, completes_at FROM requests WHERE tenant = ? ORDER BY number", (tenant,)
+    )
+    return found.fetchall()
+
+
+def _wait_for_ends(cloud: LocalCloud, identities: list[str]) -> None:
+    while not all(_ENDS.intersection(cloud.history(identity)[-1:]) for identity in identities):
+        time.sleep(_POLL_SECONDS)
+
+
+def _measured(cloud: LocalCloud, identity: str, tenant: int, pace: int) -> Measured:
+    entered = Counter(_entered(cloud, identity))
+    with closing(sqlite3.connect(cloud.state / "standin.sqlite")) as service:
+        *_, (_, last, done) = _requests(service, tenant)
+        calls = service.execute(
+            "SELECT at, request_id FROM calls WHERE tenant = ? AND operation = 'status'", (tenant,)
+        ).fetchall()
+    late = max(at for at, request in calls if request == last) - done
+    return Measured(
+        entered["CheckStatus"],
+        entered.total(),
+        len(calls),
+        late * pace / 1000 if late >= 0 else math.nan,
+    )
+
+
+def _entered(cloud: LocalCloud, identity: str) -> list[str]:
+    """Name the states that an execution entered: what is paid for."""
+    machine = cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
+    execution = f"{machine.replace(':stateMachine:', ':execution:')}:{identity}"
+    pages = cloud.client("stepfunctions").get_paginator("get_execution_history")
+    return [
+        event["stateEnteredEventDetails"]["name"]
+        for page in pages.paginate(executionArn=execution)
+        for event in page["events"]
+        if "stateEnteredEventDetails" in event
+    ]
+
+
+if __name__ == "__main__":
+    main()
