@@ -57,7 +57,7 @@ _MASKS = (
     # Lines that tell of stations in passing: how many are seen depends on the moments of looking.
     (
         re.compile(
-            r"^[\w.-]+: (uploaded|being |refused, |stopped, |validated, |submitted, |all ).*\n",
+            r"^[\w.-]+: (not taken |being |refused, |stopped, |validated, |submitted, |all ).*\n",
             re.MULTILINE,
         ),
         "",
