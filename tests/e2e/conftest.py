@@ -317,6 +317,15 @@ class Subscriber:
         return str(body.get_content())
 
 
+@pytest.fixture(autouse=True)
+def _rest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold each test to leave nothing on the cloud that goes on beside the next one."""
+    cloud = request.getfixturevalue("cloud") if "cloud" in request.fixturenames else None
+    yield
+    if cloud:
+        wait_until(cloud.is_at_rest)
+
+
 @pytest.fixture
 def subscriber(cloud: LocalCloud) -> Iterator[Subscriber]:
     """Subscribe a queue to the topic for one test."""
@@ -365,15 +374,6 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
         yield cloud
     finally:
         cloud.command("down")
-
-
-@pytest.fixture(autouse=True)
-def _rest(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold each test to leave nothing on the cloud that goes on beside the next one."""
-    cloud = request.getfixturevalue("cloud") if "cloud" in request.fixturenames else None
-    yield
-    if cloud:
-        wait_until(cloud.is_at_rest)
 
 
 @pytest.fixture

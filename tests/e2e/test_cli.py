@@ -17,12 +17,13 @@ from docs.commands import PAGE, masked, record, recordings_of
 from email_accounts.upload import import_id
 from tests.e2e.conftest import SMALL, LocalCloud
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long]
+pytestmark = pytest.mark.e2e
 
 COMMAND = Path(sys.executable).with_name("email-accounts")
 FILES = 8
 
 
+@pytest.mark.long
 def test_the_page_shows_what_the_commands_do(second: LocalCloud) -> None:
     """docs/cli.md shows what a run shows, but for ids and times: `make recordings` renews it."""
     second.up("--wait-scale", "0.05")

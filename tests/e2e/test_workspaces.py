@@ -9,7 +9,7 @@ import requests
 
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long]
+pytestmark = pytest.mark.e2e
 
 CONNECT = "/v1/email-accounts/connect"
 KEY = "key-of-north"
