@@ -12,6 +12,7 @@ from pathlib import Path
 
 import boto3
 import click
+import requests
 
 from email_accounts_cli.main import commands
 
@@ -57,7 +58,7 @@ _MASKS = (
     # Lines that tell of stations in passing: how many are seen depends on the moments of looking.
     (
         re.compile(
-            r"^[\w.-]+: (uploaded|being |refused, |stopped, |validated, |submitted, |all ).*\n",
+            r"^[\w.-]+: (not taken |being |refused, |stopped, |validated, |submitted, |all ).*\n",
             re.MULTILINE,
         ),
         "",
@@ -172,6 +173,9 @@ def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
     environment = os.environ | exports | {"PATH": path, "TZ": "UTC", "COLUMNS": "100"}
     shown: dict[str, str] = {}
     first = last = ""
+    # Long enough for the station to be seen; else most of the time would pass in waiting.
+    behaviour = {"completion_seconds": 5}
+    requests.put(f"{exports['CONTROL_URL']}/behaviour", json=behaviour, timeout=10)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(ROOT / "events/accounts.csv", folder)

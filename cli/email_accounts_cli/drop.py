@@ -65,6 +65,7 @@ def drop(  # noqa: PLR0913  one per option
     as_json: bool,
 ) -> int:
     """Check files, upload all of them or none, and follow them; return the exit code."""
+    _refuse_without_content(files)
     if not anyway:
         _check(files, float(stack.parameter("MaxFileMegabytes")))
     if is_known(stack, workspace) is False:
@@ -84,6 +85,15 @@ def drop(  # noqa: PLR0913  one per option
         return ALL_WELL
     named = [(one.upload.import_id, one.upload.name, one.workspace) for one in dropped]
     return follow_to_the_end(history, named, as_json=as_json)
+
+
+def _refuse_without_content(files: Sequence[Path]) -> None:
+    """Refuse what starts no import, so that nobody waits for its answer."""
+    if empty := [printable(str(file)) for file in files if not file.stat().st_size]:
+        raise CommandError(
+            f"Nothing is uploaded, because there is nothing in {', '.join(empty)}: no import would "
+            "begin, and no answer come."
+        )
 
 
 def _check(files: Sequence[Path], largest: float) -> None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from email_accounts_cli import INTERRUPTED
 from email_accounts_cli.terminal import IMPOSSIBLE, CommandError
 
 if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
 
-_INTERRUPTED = 130
 _MEND_THE_WAY = "Look at the network and, if it is set, at AWS_ENDPOINT_URL: is the cloud there up?"
 _DURATION = re.compile(r"(\d+)([dhm])")
 _EPOCH = re.compile(r"\d{9,}\.?\d*")
@@ -33,7 +33,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):  # the second by a question
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             raise
         except OSError as error:

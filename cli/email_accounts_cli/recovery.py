@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
+from email_accounts.outcomes import Outcome
 from email_accounts.upload import upload_of
-from email_accounts_cli.history import History, Imported
+from email_accounts_cli.history import Ending, History, Imported
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -19,13 +20,17 @@ from email_accounts_cli.terminal import (
 )
 
 _SECONDS_TO_COME = 1
+_ALL_KNOWN = ("complete", "partial")
 _OF_EXECUTIONS = "aws.states"
 """The source of events that tell of executions; all others tell of uploads."""
 
 
 def resume(stack: Stack, given: str, *, as_json: bool) -> int:
     """Have an answered import taken up again; 1 where there is a reason not to."""
-    imported = History(stack).find(given)
+    history = History(stack)
+    imported = history.find(given)
+    if reason := _why_needless(imported, history.ending(imported)):
+        return _tell(imported, reason, as_json=as_json)
     functions = stack.session.client("lambda", config=CONFIG)
     answer = functions.invoke(
         FunctionName=f"{stack.name}-submit_accounts",
@@ -37,18 +42,28 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
             "The function submit_accounts failed and nothing was resumed. What happened is in its "
             f"log: aws logs tail /aws/lambda/{stack.name}-submit_accounts"
         )
-    resumed = said["resumed"] is True
-    reason = "" if resumed else _why_not(imported)
+    return _tell(imported, "" if said["resumed"] is True else _why_not(imported), as_json=as_json)
+
+
+def _tell(imported: Imported, reason: str, *, as_json: bool) -> int:
     if as_json:
-        tell_program({"importId": imported.id, "resumed": resumed, "reason": reason})
-    elif resumed:
+        tell_program({"importId": imported.id, "resumed": not reason, "reason": reason})
+    elif not reason:
         click.echo(
             f"{printable(imported.upload.name)} goes on. Follow: email-accounts watch "
             f"{short(imported.id)}"
         )
     else:
         click.echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
-    return ALL_WELL if resumed else NOT_ALL_WELL
+    return NOT_ALL_WELL if reason else ALL_WELL
+
+
+def _why_needless(imported: Imported, ending: Ending) -> str:
+    """Say why nothing would come of it; "" where something may, or where nobody knows."""
+    if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
+        return ""
+    cure = f". What failed is for email-accounts failed {short(imported.id)}"
+    return f"all of it was sent and found out{cure if ending.status == 'partial' else ''}."
 
 
 def _why_not(imported: Imported) -> str:

@@ -36,10 +36,15 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
             f"{short(imported.id)} tells what is known."
         )
     folder = output or Path(imported.id)
-    for name in names:
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        history.s3.download_file(history.reports_bucket, prefix + name, str(target), Config=_PLAIN)
+    try:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            address = history.reports_bucket, prefix + name
+            history.s3.download_file(*address, str(folder / name), Config=_PLAIN)
+    except OSError as error:
+        raise CommandError(
+            f"{folder}: {error.strerror}. Name another folder with --output."
+        ) from None
     shown = next((name for name in (_PAGE, OUTCOME_NAME) if name in names), names[0])
     if as_json:
         tell_program(

@@ -70,6 +70,7 @@ class Progress:
     doing: str = ""
     next_at: float = 0.0
     headline: str = ""
+    trouble: str = ""
     report: str = ""
 
     @property
@@ -88,6 +89,7 @@ class Progress:
             "station": known["station"],
             "outcomes": known["outcomes"],
             "headline": known["headline"],
+            "trouble": known["trouble"],
             "report": known["report"],
         }
 
@@ -115,7 +117,7 @@ class _Watched:
         self._step: tuple[str, float] = ("", 0.0)
         self._asked_at = 0.0
         self._is_broken = False
-        self.progress = Progress(import_id, file, workspace, RUNNING, "uploaded")
+        self.progress = Progress(import_id, file, workspace, RUNNING, "not taken in yet")
 
     def look(self) -> None:
         """Find out where it stands now."""
@@ -161,6 +163,7 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
+            trouble=ending.summary.get("trouble", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
@@ -361,6 +364,8 @@ def _tell_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
         progress = one.progress
         click.echo(printable(progress.headline))
+        if progress.trouble:
+            click.echo(f"  why: {printable(progress.trouble)}")
         if progress.report:
             click.echo(f"  each row: {progress.report}")
         if progress.status == BROKEN:

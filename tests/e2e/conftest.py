@@ -160,9 +160,10 @@ class LocalCloud:
         return import_id(inbox, key, version)
 
     def waiting_events(self) -> int:
-        """Count the events in the queue, those being handled included, and the dead letters."""
+        """Count the events in all queues, those included that are being or will be handled."""
         queues = self.client("sqs")
-        urls = (self.environment[f"{name}_QUEUE_URL"] for name in ("UPLOAD", "DEAD_LETTER"))
+        names = ("UPLOAD", "FAILURE", "DEAD_LETTER")
+        urls = (self.environment[f"{name}_QUEUE_URL"] for name in names)
         return sum(
             int(value)
             for url in urls
@@ -171,6 +172,14 @@ class LocalCloud:
             ].items()
             if name.startswith("ApproximateNumber")
         )
+
+    def is_at_rest(self) -> bool:
+        """Say whether nothing happens any more: no event waits and no execution runs."""
+        running = self.client("stepfunctions").list_executions(
+            stateMachineArn=self.environment["TRACK_IMPORT_STATE_MACHINE_ARN"],
+            statusFilter="RUNNING",
+        )
+        return not self.waiting_events() and not running["executions"]
 
     def history(self, identity: str) -> list[str]:
         """Name the events of an import's execution so far, such as `TaskFailed`."""
@@ -320,6 +329,15 @@ class Subscriber:
         body = letter.get_body()
         assert body is not None
         return str(body.get_content())
+
+
+@pytest.fixture(autouse=True)
+def _rest(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold each test to leave nothing on the cloud that goes on beside the next one."""
+    cloud = request.getfixturevalue("cloud") if "cloud" in request.fixturenames else None
+    yield
+    if cloud:
+        wait_until(cloud.is_at_rest)
 
 
 @pytest.fixture

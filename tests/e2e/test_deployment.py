@@ -7,7 +7,8 @@ import sys
 import pytest
 
 from deployment.guarded import MINUTES, WATCHED, guarded
-from tests.e2e.conftest import ROOT, LocalCloud
+from tests.e2e.conftest import ROOT, LocalCloud, wait_until
+from tests.e2e.faults import impatient_queue
 
 pytestmark = pytest.mark.e2e
 
@@ -43,8 +44,10 @@ def test_smoke(cloud: LocalCloud) -> None:
 
 def test_smoke_without_fire(cloud: LocalCloud) -> None:
     """A stack that cannot answer is told from one that can."""
-    with cloud.environment_of("deliver_report", REPORTS_BUCKET="no-such-bucket"):
-        done = smoke(cloud)
+    with impatient_queue(cloud, "FAILURE"):
+        with cloud.environment_of("deliver_report", REPORTS_BUCKET="no-such-bucket"):
+            done = smoke(cloud)
+        wait_until(cloud.is_at_rest)  # the import that failed is answered when it can be
     assert done.returncode == 1
     assert "should have been answered as refused: see docs/runbook.md" in done.stderr
 

@@ -6,7 +6,7 @@ from tests.e2e.conftest import LocalCloud, Subscriber
 from tests.reliability.cases import CASES, Case
 from tests.reliability.reliability import run
 
-pytestmark = [pytest.mark.e2e, pytest.mark.long]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.parametrize(

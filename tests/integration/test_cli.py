@@ -593,7 +593,7 @@ def test_the_wheel_has_both_packages(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         [points] = [name for name in names if name.endswith("entry_points.txt")]
-        assert b"email-accounts = email_accounts_cli.main:commands" in archive.read(points)
+        assert b"email-accounts = email_accounts_cli.__main__:run" in archive.read(points)
     packages = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert packages == {"email_accounts", "email_accounts_cli"}
 

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -142,15 +143,21 @@ def imported(
             with reports.writer(upload.import_id, name_of_report, "text/csv") as copy:
                 copy.write(REPORT.format(refused))
         book.settle(upload.import_id, batch.number, state, NOW + 2, report=is_report)
-    topic = NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn"))
-    deliverer = Deliverer(book, uploads, reports, events(), topic, lambda: NOW + 999)
-    deliverer.deliver(upload.import_id)
+    deliverer(stack).deliver(upload.import_id)
     return upload.import_id
 
 
-def events() -> EventBus:
-    """Make the event bus to which answers are told."""
-    return EventBus(boto3.client("events"), "default")
+def deliverer(stack: Stack) -> Deliverer:
+    """Make what answers imports."""
+    s3 = boto3.client("s3")
+    return Deliverer(
+        ledger(stack),
+        InboxBucket(s3),
+        ReportsBucket(s3, stack.output("ReportsBucketName")),
+        EventBus(boto3.client("events"), "default"),
+        NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn")),
+        lambda: NOW + 999,
+    )
 
 
 def documents(printed: str) -> list[dict[str, Any]]:
@@ -248,6 +255,12 @@ def test_a_profile_that_is_not_there_is_named() -> None:
 @contextmanager
 def deployed(stack: Stack) -> Iterator[None]:
     """Have CloudFormation describe a stack to commands that are run as from a shell."""
+    with served("CLOUDFORMATION", 200, description(stack)):
+        yield
+
+
+def description(stack: Stack) -> bytes:
+    """Describe a stack as CloudFormation does."""
     outputs, parameters = (
         "".join(
             f"<member><{kind}Key>{name}</{kind}Key><{kind}Value>{value}</{kind}Value></member>"
@@ -258,8 +271,7 @@ def deployed(stack: Stack) -> Iterator[None]:
     described = STACK.decode().partition("<Outputs>")[0].replace("mine", stack.name)
     described += f"<Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>"
     described += "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
-    with served("CLOUDFORMATION", 200, described.encode()):
-        yield
+    return described.encode()
 
 
 def test_an_older_deployment_is_named(stack: Stack) -> None:
@@ -341,6 +353,15 @@ def test_a_file_over_the_limit_of_the_stack_is_refused(
     assert "the limit of the stack is" in capsys.readouterr().err
 
 
+def test_a_file_without_content_is_never_uploaded(stack: Stack, tmp_path: Path) -> None:
+    """It would start no import, so that its dropper would wait for ever."""
+    file = tmp_path / "empty.csv"
+    file.touch()
+    with pytest.raises(CommandError, match=r"there is nothing in .*empty\.csv: no import"):
+        drop(stack, [file], "default", anyway=True, follow=True, as_json=False)
+    assert stored(stack) == []
+
+
 def test_an_unknown_workspace_is_refused(stack: Stack, tmp_path: Path) -> None:
     """A file for a workspace that has no secret is not uploaded."""
     file = tmp_path / "a.csv"
@@ -378,6 +399,20 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
     assert watch(stack, [imported(stack, "b.csv", accounts_file("a@n.example"))], as_json=True) == 0
 
 
+def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> None:
+    """Who follows a file learns what is wrong without looking for the message."""
+    identity = received(stack, "uploads/a.csv")
+    ledger(stack).refuse(identity, "It is a PDF. Save it as CSV.")
+    deliverer(stack).deliver(identity)
+    assert watch(stack, [identity], as_json=False) == 1
+    assert capsys.readouterr().out == (
+        "a.csv: not imported, the file cannot be used\n  why: It is a PDF. Save it as CSV.\n"
+    )
+    watch(stack, [identity], as_json=True)
+    [document] = documents(capsys.readouterr().out)
+    assert document["trouble"] == "It is a PDF. Save it as CSV."
+
+
 def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured) -> None:
     """Station and outcomes so far come first, from batches that are settled; then the end."""
     bucket, s3 = stack.output("InboxBucketName"), boto3.client("s3")
@@ -397,9 +432,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
 
     def end() -> None:
         book.settle(identity, 2, BatchState.REFUSED, NOW, reason="no")
-        topic = NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn"))
-        deliverer = Deliverer(book, InboxBucket(s3), reports, events(), topic, lambda: NOW + 999)
-        deliverer.deliver(identity)
+        deliverer(stack).deliver(identity)
 
     later = threading.Timer(3, end)
     later.start()
@@ -524,6 +557,66 @@ def test_what_ends_the_looking_says_how_to_look_again(stack: Stack, capsys: Capt
         "\n1 import still running; they go on by themselves. "
         f"Look again: email-accounts watch {identity}\n"
     )
+
+
+@contextmanager
+def falling_silent(stack: Stack, answered: int) -> Iterator[tuple[str, threading.Event]]:
+    """Serve AWS that describes a stack, knows nothing, and after some calls answers no more."""
+    silent, over = threading.Event(), threading.Event()
+    left = iter(range(answered))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            body = b'{"Items": [], "Count": 0, "ScannedCount": 0}'
+            if "X-Amz-Target" not in self.headers:
+                body = description(stack)
+            elif next(left, None) is None:
+                silent.set()
+                over.wait()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{http.server_port}", silent
+        finally:
+            over.set()
+            http.shutdown()
+
+
+def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
+    """Where AWS has fallen silent the looking ends at once all the same."""
+    identity = "0" * 32
+    command = str(Path(sys.executable).with_name("email-accounts"))
+    with falling_silent(stack, answered=1) as (endpoint, silent):
+        environment = os.environ | {
+            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+            "STACK_NAME": stack.name,
+        }
+        with subprocess.Popen(
+            [command, "watch", identity],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as child:
+            try:
+                assert silent.wait(30)
+                child.send_signal(signal.SIGINT)
+                said, told = child.communicate(timeout=10)
+            finally:
+                child.kill()
+    assert child.returncode == 130
+    assert said == ""
+    assert told.endswith(f"Look again: email-accounts watch {identity}\n")
+    assert "Traceback" not in told
 
 
 def test_nothing_to_watch_is_no_error(stack: Stack, capsys: Captured) -> None:
@@ -685,6 +778,8 @@ def test_reports_are_copied(stack: Stack, tmp_path: Path, capsys: Captured) -> N
     )
     assert files == sorted(document["files"])
     assert "remote/batch-000001.csv" in files
+    with pytest.raises(CommandError, match=r"null: File exists\. Name another folder"):
+        report(stack, identity, Path(os.devnull), opened=False, as_json=True)
     with pytest.raises(CommandError, match=r"no report on b\.csv yet"):
         report(stack, received(stack, "uploads/b.csv"), None, opened=False, as_json=False)
 
@@ -887,6 +982,33 @@ def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
     [document] = documents(capsys.readouterr().out)
     assert not document["resumed"]
     assert document["reason"].startswith("the file was refused")
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        ("", "all of it was sent and found out."),
+        ("a@n.example", "all of it was sent and found out. What failed is for email-accounts "),
+    ],
+)
+def test_what_is_all_known_is_not_resumed(
+    stack: Stack, capsys: Captured, refused: str, reason: str
+) -> None:
+    """Nobody gets a second message that says the same, and the function is not asked."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused=refused)
+    with served("LAMBDA", 200, b'{"resumed": true}') as calls:
+        assert resume(with_a_new_session(stack), identity, as_json=False) == 1
+    assert calls == []
+    assert f"a.csv is not resumed: {reason}" in capsys.readouterr().out
+
+
+def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
+    """It may be found out yet."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), unconfirmed=True)
+    with served("LAMBDA", 200, b'{"resumed": true}') as calls:
+        assert resume(with_a_new_session(stack), identity, as_json=False) == 0
+    assert len(calls) == 1
+    assert "a.csv goes on" in capsys.readouterr().out
 
 
 def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:

@@ -7,7 +7,6 @@ Where a case does not end as it must this is printed, and nothing is written.
 """
 
 import json
-import re
 import sys
 import time
 from collections import Counter
@@ -166,23 +165,11 @@ def _answers(
     cloud: LocalCloud, subscriber: Subscriber, before: int, wanted: int
 ) -> list[dict[str, Any]]:
     """Wait for messages behind those before, and for silence after them."""
-    queues = cloud.client("sqs")
-    stack = cloud.client("cloudformation").describe_stack_resource(
-        StackName=cloud.environment["STACK_NAME"], LogicalResourceId="FailureQueue"
-    )
-    failures = stack["StackResourceDetail"]["PhysicalResourceId"]
-    machine = cloud.client("stepfunctions")
-    arn = cloud.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         time.sleep(0.3)
         subscriber.receive()
-        if len(subscriber.envelopes) < before + wanted or cloud.waiting_events():
-            continue
-        of_failures = queues.get_queue_attributes(QueueUrl=failures, AttributeNames=["All"])
-        held = re.findall(r"'ApproximateNumber\w+': '(\d+)'", str(of_failures["Attributes"]))
-        running = machine.list_executions(stateMachineArn=arn, statusFilter="RUNNING")
-        if not running["executions"] and not any(map(int, held)):
+        if len(subscriber.envelopes) >= before + wanted and cloud.is_at_rest():
             time.sleep(SETTLING_SECONDS)
             subscriber.receive()
             return subscriber.envelopes[before:]
