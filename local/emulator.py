@@ -14,6 +14,9 @@ waits while as many as `WORKERS_PER_FUNCTION` run; its own timeout begins when i
 must not call itself, or it would wait for itself. In each process, points can be laid at which it
 ends: see `faults.py`.
 
+Keys: MiniStack holds whoever names a key by its alias to rights on the alias. Here, as on AWS, they
+are held to rights on the key.
+
 Alarms: they are kept and never evaluated, but one over a sum of metrics is refused. Here it is
 kept as one over the first of them, so that the template can be deployed.
 
@@ -33,8 +36,8 @@ from pathlib import Path
 from typing import Any
 
 from ministack import app
-from ministack.core import lambda_runtime
-from ministack.services import lambda_svc, s3, sns
+from ministack.core import iam_actions, lambda_runtime
+from ministack.services import kms, lambda_svc, s3, sns
 from ministack.services.cloudformation import provisioners
 
 VERSION = "1.5.33"
@@ -56,6 +59,7 @@ def main() -> None:
     _bound_workers(int(os.environ["WORKERS_PER_FUNCTION"]))
     _watch_for_faults(state / "faults")
     _keep_alarms_over_several_metrics()
+    _judge_aliases_by_their_keys()
     app.main()
 
 
@@ -172,6 +176,17 @@ def _keep_alarms_over_several_metrics() -> None:
         return record(name, kept)
 
     provisioners._cw_metric_alarm_record = recorded  # noqa: SLF001
+
+
+def _judge_aliases_by_their_keys() -> None:
+    named = iam_actions.extract_resource_arn
+
+    def judged(service: str, *request: Any) -> Any:  # noqa: ANN401 - as it came
+        arn = named(service, *request)
+        key = kms._resolve_key(arn) if service == "kms" and ":alias/" in arn else None  # noqa: SLF001
+        return key["Arn"] if key else arn
+
+    iam_actions.extract_resource_arn = judged
 
 
 def _letter(

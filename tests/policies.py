@@ -185,9 +185,7 @@ _ASKED: dict[str, Callable[[str, Mapping[str, Any]], Asked]] = {
     "cloudformation": lambda operation, given: iter(
         [(f"cloudformation:{operation}", _arn("cloudformation", f"stack/{given['StackName']}/id"))]
     ),
-    "cloudwatch": lambda operation, _: iter(
-        [(f"cloudwatch:{operation}", _arn("cloudwatch", "alarm:*"))]
-    ),
+    "cloudwatch": lambda operation, _: iter([(f"cloudwatch:{operation}", "*")]),
     "dynamodb": _dynamodb,
     "events": _events,
     "kms": lambda operation, given: iter([(f"kms:{operation}", _arn("kms", given["KeyId"]))]),

@@ -35,6 +35,8 @@ SMALL = accounts_file(
 )
 SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 99 characters
 PATIENCE = 180
+Keys = dict[str, str] | None
+"""The environment that makes a command a user's; None for the owner's."""
 PARAMETERS = (
     *("--parameter", "CallsPerMinute=600"),
     *("--parameter", "FirstLookSeconds=1"),
@@ -88,18 +90,21 @@ class LocalCloud:
         return done.stdout
 
     def operate(
-        self, *arguments: str | Path, given: str = "", code: int = 0
+        self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None
     ) -> list[dict[str, Any]]:
-        """Run a command of `email-accounts` with this on stdin; return what it tells programs."""
-        told = self.tell(*arguments, "--json", given=given, code=code)
+        """Run a command of `email-accounts` with this on stdin; return what it tells programs.
+
+        It is run by the owner, or by the user whose keys these are.
+        """
+        told = self.tell(*arguments, "--json", given=given, code=code, by=by)
         return [json.loads(line) for line in told.splitlines()]
 
-    def tell(self, *arguments: str | Path, given: str = "", code: int = 0) -> str:
-        """Run a command of `email-accounts` with this on stdin; return what it tells people."""
+    def tell(self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None) -> str:
+        """Run a command of `email-accounts` as `operate` does; return what it tells people."""
         command = Path(sys.executable).with_name("email-accounts")
         done = subprocess.run(
             [command, *arguments],
-            env=os.environ | self.environment,
+            env=os.environ | self.environment | (by or {}),
             input=given,
             capture_output=True,
             text=True,
@@ -116,9 +121,9 @@ class LocalCloud:
         exports = (self.state / "env").read_text()
         return dict(re.findall(r"^export (\w+)='(.*)'$", exports, re.MULTILINE))
 
-    def client(self, service: Any) -> Any:  # noqa: ANN401 - one of boto3's many clients
-        """Speak to one of its services as its owner."""
-        known = self.environment
+    def client(self, service: Any, by: Keys = None) -> Any:  # noqa: ANN401 - one of boto3's many clients
+        """Speak to one of its services as its owner, or as the user whose keys these are."""
+        known = self.environment | (by or {})
         access: dict[str, Any] = {
             "endpoint_url": known["AWS_ENDPOINT_URL"],
             "region_name": known["AWS_REGION"],
@@ -127,20 +132,18 @@ class LocalCloud:
         }
         return boto3.client(service, **access)
 
-    def client_of_user(self, name: str, policy: str, service: Any) -> Any:  # noqa: ANN401 - as above
-        """Make a user who has one policy, and speak to a service in this name."""
-        policies = self.client("iam")
-        policies.create_user(UserName=name)
-        policies.attach_user_policy(UserName=name, PolicyArn=policy)
-        key = policies.create_access_key(UserName=name)["AccessKey"]
-        known = self.environment
-        return boto3.client(
-            service,
-            endpoint_url=known["AWS_ENDPOINT_URL"],
-            region_name=known["AWS_REGION"],
-            aws_access_key_id=key["AccessKeyId"],
-            aws_secret_access_key=key["SecretAccessKey"],
-        )
+    def user(self, name: str, *policies: str) -> Keys:
+        """Make a user who has policies, named as the outputs are; return the keys."""
+        people = self.client("iam")
+        people.create_user(UserName=name)
+        for policy in policies:
+            arn = self.environment[f"{policy}_POLICY_ARN"]
+            people.attach_user_policy(UserName=name, PolicyArn=arn)
+        key = people.create_access_key(UserName=name)["AccessKey"]
+        return {
+            "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+            "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"],
+        }
 
     def upload(self, key: str, content: bytes) -> str:
         """Put an object into the inbox; return the id of its import."""

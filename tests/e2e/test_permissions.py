@@ -1,14 +1,25 @@
-"""A permission taken from a function is missed."""
+"""Functions and people under their policies: what is there is enough, what is taken is missed."""
 
 import json
 from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
 
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 from email_accounts.upload import import_id
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.e2e.conftest import (
+    PARAMETERS,
+    SMALL,
+    LocalCloud,
+    Subscriber,
+    subscribed,
+    wait_until,
+)
 from tests.e2e.faults import impatient_queue
+from tests.files import PASSWORD
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +82,8 @@ def test_an_uploader_can_put_and_nothing_else(cloud: LocalCloud, subscriber: Sub
     """Who has the policy for uploaders drops a file, and can neither read nor list nor delete."""
     cloud.behave()
     inbox = cloud.environment["INBOX_BUCKET"]
-    uploads = cloud.client_of_user("uploader", cloud.environment["UPLOADER_POLICY_ARN"], "s3")
+    uploader = cloud.user("uploader", "UPLOADER")
+    uploads = cloud.client("s3", uploader)
     stored = uploads.put_object(Bucket=inbox, Key="uploads/dropped.csv", Body=SMALL)
     item = {"Bucket": inbox, "Key": "uploads/dropped.csv"}
     refused: list[tuple[str, dict[str, str]]] = [
@@ -88,3 +100,98 @@ def test_an_uploader_can_put_and_nothing_else(cloud: LocalCloud, subscriber: Sub
             getattr(uploads, call)(**arguments)
     identity = import_id(inbox, "uploads/dropped.csv", stored["VersionId"])
     assert subscriber.answer(identity).subject == "dropped.csv: 2 connected, 1 failed"
+    cloud.operate("list", code=2, by=uploader)
+
+
+def test_an_operator_runs_every_command(
+    cloud: LocalCloud, subscriber: Subscriber, tmp_path: Path
+) -> None:
+    """The policies for people are all that the commands need, on every way they take."""
+    cloud.behave()
+    user = cloud.user("operator", "UPLOADER", "OPERATOR", "SECRETS")
+    key = (cloud.state / "api-key").read_text()
+    file = tmp_path / "operated.csv"
+    file.write_bytes(SMALL)
+    cloud.operate("workspace", "add", "operated", given=key, by=user)
+    assert "operated" in [one["workspace"] for one in cloud.operate("workspace", "list", by=user)]
+    cloud.operate("workspace", "test", "operated", by=user)
+    [dropped] = cloud.operate("drop", "--workspace", "operated", file, by=user)
+    identity = dropped["importId"]
+    *_, ended = cloud.operate("watch", identity, code=1, by=user)
+    assert ended["headline"] == "operated.csv: 2 connected, 1 failed"
+    assert cloud.operate("list", "--workspace", "operated", by=user)[0]["importId"] == identity
+    [shown] = cloud.operate("show", identity, by=user)
+    assert shown["execution"]["status"] == "succeeded"
+    [copied] = cloud.operate("report", identity, "--output", tmp_path / "reports", by=user)
+    assert "outcome.csv" in copied["files"]
+    [written] = cloud.operate("failed", identity, "--output", tmp_path / "failed.csv", by=user)
+    assert written["rows"] == 1
+
+    assert cloud.operate("resume", identity, by=user)[0]["resumed"] is True
+    wait_until(lambda: len(subscriber.about(identity)) == 2)
+    inbox, key = cloud.environment["INBOX_BUCKET"], "uploads/operated/gone.csv"
+    item = {"key": key, "size": 1, "version-id": "none"}
+    detail = {"bucket": {"name": inbox}, "object": item}
+    cloud.client("sqs").send_message(
+        QueueUrl=cloud.environment["DEAD_LETTER_QUEUE_URL"],
+        MessageBody=json.dumps({"detail-type": "Object Created", "detail": detail}),
+    )
+    assert cloud.operate("redrive", by=user) == [{"moved": 1}]
+    assert subscriber.answer(import_id(inbox, key, "none")).attributes["status"] == "refused"
+    assert "unknown" not in {one["state"] for one in cloud.operate("doctor", by=user)}
+    cloud.operate("workspace", "remove", "operated", "--yes", by=user)
+
+
+def test_an_operator_without_secrets_sees_none(cloud: LocalCloud, tmp_path: Path) -> None:
+    """Without the policy for secrets uploads and API keys stay closed; all else is open."""
+    cloud.behave()
+    user = cloud.user("operator-without-secrets", "OPERATOR")
+    file = tmp_path / "closed.csv"
+    file.write_bytes(SMALL)
+    [dropped, *_] = cloud.operate("drop", "--follow", file, code=1)
+    identity = dropped["importId"]
+    cloud.operate("show", identity, by=user)
+    cloud.operate("drop", file, code=2, by=user)
+    cloud.operate("failed", identity, "--output", tmp_path / "failed.csv", code=2, by=user)
+    cloud.operate("workspace", "add", "default", "--replace", given="key", code=2, by=user)
+    cloud.operate("workspace", "add", "closed", given="key", code=2, by=user)
+    cloud.operate("workspace", "test", code=2, by=user)
+    found = cloud.operate("doctor", code=1, by=user)
+    assert {one["check"] for one in found if one["state"] == "unknown"} == {"keys"}
+    upload = {"Bucket": cloud.environment["INBOX_BUCKET"], "Key": "uploads/closed.csv"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        cloud.client("s3", user).get_object(**upload)
+
+
+@pytest.mark.long
+def test_what_is_switched_on_is_allowed(second: LocalCloud) -> None:
+    """Kept originals and a link that opens the page need rights that are given with them."""
+    second.up(
+        *("--auth", "--wait-scale", "0.05", *PARAMETERS),
+        *("--parameter", "KeepOriginalReports=true", "--parameter", "PresignedReportHours=1"),
+    )
+    second.behave(report="all", report_echoes_input=True)
+    with subscribed(second) as subscriber:
+        identity = second.upload("uploads/kept.csv", SMALL)
+        answer = subscriber.answer(identity)
+    assert answer.subject == "kept.csv: 2 connected, 1 failed"
+    original = second.client("s3").get_object(
+        Bucket=second.environment["REPORTS_BUCKET"],
+        Key=f"originals/{identity}/remote/batch-000001.csv",
+    )
+    assert PASSWORD in original["Body"].read().decode()
+    link = answer.document["link"]["url"]
+    assert "<!doctype html>" in requests.get(link, timeout=10).text
+    with second.without("deliver_report", "s3:GetObject"):
+        assert requests.get(link, timeout=10).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_originals_are_not_kept_without_the_parameter(
+    cloud: LocalCloud, subscriber: Subscriber
+) -> None:
+    """A setting of the function alone does not do it: the right comes with the parameter."""
+    cloud.behave(report="all")
+    with cloud.environment_of("check_status", KEEP_ORIGINAL_REPORTS="true"):
+        answer = subscriber.answer(cloud.upload("uploads/not kept.csv", SMALL))
+    assert answer.subject == "not kept.csv: not finished, 3 unconfirmed"
+    assert "check_status failed with" in answer.mail

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deployment.guarded import MINUTES, WATCHED
+from docs.commands import every_command, options_of
 from docs.picture import PAGE as ARCHITECTURE
 from docs.picture import SHAPES, senders
 from docs.picture import renewed as drawn_anew
@@ -127,6 +128,47 @@ def test_roles() -> None:
     """The table of permissions names every role."""
     documented = [name for name, *_ in rows(DEPLOYMENT, "## Permissions of the stack")]
     assert sorted(documented) == sorted(of_type("AWS::IAM::Role"))
+
+
+def test_policies_for_people() -> None:
+    """The table names every policy that is attached by hand, and each command that needs one."""
+    table = rows(DEPLOYMENT, "## For people and programs")
+    assert [name for name, *_ in table] == list(of_type("AWS::IAM::ManagedPolicy"))
+    named = set(
+        re.findall(r"`(?:email-accounts |workspace )?(\w+)`", str([may for _, may, _ in table]))
+    )
+    needing = {
+        name.rpartition(" ")[2]
+        for name, one in every_command()
+        if "--stack" in str(options_of(one))
+    }
+    assert named & needing == needing
+
+
+def test_what_the_checks_leave_out() -> None:
+    """The table has every check that is left out with the reason beside it, and there is no other.
+
+    Nothing is left out where a reader would not look: for a resource, a line, or a run of lint.
+    """
+    settings = (ROOT / ".checkov.yaml").read_text("utf-8").partition("skip-check:")[2]
+    left_out = re.findall(r"((?:^  # .+\n)+)  - (\w+)$", settings, re.MULTILINE)
+    reasons = {name: " ".join(re.findall(r"# (.+)", reason)) for reason, name in left_out}
+    assert (
+        list(reasons) == yaml.safe_load((ROOT / ".checkov.yaml").read_text("utf-8"))["skip-check"]
+    )
+    documented = rows(
+        (ROOT / "docs/threat-model.md").read_text("utf-8"), "## What the checks leave out"
+    )
+    assert {name: why for name, _, why in documented} == reasons
+    for resource in template()["Resources"].values():
+        assert resource.get("Metadata", {}).keys() <= {"BuildMethod"}
+    assert template()["Metadata"].keys() == {
+        "AWS::CloudFormation::Interface",
+        "AWS::ServerlessRepo::Application",
+    }
+    text = (ROOT / "template.yaml").read_text("utf-8") + (ROOT / "Makefile").read_text("utf-8")
+    assert not re.search("checkov:skip|ignore-check|skip-check|soft-fail|cfn-lint:", text)
+    assert not list(ROOT.glob("*cfnlintrc*"))
 
 
 def test_watched_alarms() -> None:

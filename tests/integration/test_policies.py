@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ UNBOUNDED = {
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
     "secretsmanager:ListSecrets",
+    # Of those asked for by the beginning of their names.
+    "cloudwatch:DescribeAlarms",
 }
 """Actions that AWS wants allowed for all resources.
 
@@ -341,7 +344,6 @@ def person(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
         arn = f"{REGION}:{ACCOUNT}"
         names = ENVIRONMENT | {
             "AWS::StackName": name,
-            "AWS::StackId": f"arn:aws:cloudformation:{arn}:stack/{name}/id",
             "DataKey.Arn": f"arn:aws:kms:{arn}:alias/{name}",
             "InboxBucket.Arn": f"arn:aws:s3:::{stack.output('InboxBucketName')}",
             "LedgerTable.Arn": f"arn:aws:dynamodb:{arn}:table/{stack.output('LedgerTableName')}",
@@ -389,7 +391,10 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
         assert drop(stack, [large], "north", anyway=True, follow=False, as_json=True) == 0
         assert watch(stack, [answered], as_json=True) == 1
         assert History(stack).running()[0].id == running
-        assert list_imports(stack, Wanted(0, None, None, None), 9, as_json=True) == 0
+        assert (
+            list_imports(stack, Wanted(time.time() - 86_400, None, None, None), 9, as_json=True)
+            == 0
+        )
         assert show(stack, running, as_json=True) == 0
         assert report(stack, answered, tmp_path / "r", opened=False, as_json=True) == 0
         assert failed(stack, answered, tmp_path / "failed.csv", as_json=True) == 0

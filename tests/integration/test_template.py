@@ -607,10 +607,17 @@ def test_nothing_is_reached_without_tls(kind: str, policy_kind: str, names: str)
         assert (tls["Effect"], tls["Principal"]) == ("Deny", "*")
         assert tls["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
         assert tls["Action"] in {"s3:*", "sqs:*", "sns:Publish"}
-        for one in listed(policy[names]):
-            reached = json.dumps(tls["Resource"])
-            assert f'"{one["Ref"]}.Arn"' in reached or reached == json.dumps(one)
-            guarded.append(one["Ref"])
+        guarded += [one["Ref"] for one in listed(policy[names])]
+        whole: dict[str, Callable[[str], list[dict[str, str]]]] = {
+            "AWS::S3::Bucket": lambda name: [
+                {"Fn::GetAtt": f"{name}.Arn"},
+                {"Fn::Sub": f"${{{name}.Arn}}/*"},
+            ],
+            "AWS::SQS::Queue": lambda name: [{"Fn::GetAtt": f"{name}.Arn"}],
+            "AWS::SNS::Topic": lambda name: [{"Ref": name}],
+        }
+        reached = [arn for one in listed(policy[names]) for arn in whole[kind](one["Ref"])]
+        assert listed(tls["Resource"]) == reached
     assert sorted(guarded) == sorted(of_type(kind))
 
 
