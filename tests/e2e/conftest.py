@@ -71,9 +71,14 @@ class LocalCloud:
         self.heard(done.stdout + done.stderr)
         return done
 
+    @property
+    def said(self) -> Path:
+        """What terminals showed, kept to be searched for secrets."""
+        return self.state.with_suffix(".said")
+
     def heard(self, text: str) -> None:
-        """Keep what a terminal showed, to be searched for secrets."""
-        with self.state.with_suffix(".said").open("a") as file:
+        """Keep what a terminal showed."""
+        with self.said.open("a") as file:
             file.write(text)
 
     def up(self, *arguments: str, **environment: str) -> None:

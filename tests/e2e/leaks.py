@@ -33,6 +33,10 @@ MARKS = {"app-": PASSWORD, "key-": API_KEY}
 """How the secrets of the tests begin, and what they are; see `tests/files.py`."""
 
 
+MADE = ROOT / ".local/fuzz", ROOT / ".local/load"
+"""Where other commands make files of accounts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """A place where one kind of secret may be, and why; a star stands for anything."""
@@ -224,10 +228,9 @@ class Hunt:
         state = self.cloud.state
         folders = (state, ROOT / ".local", ROOT / ".hypothesis", ROOT / "docs")
         files = [path for folder in folders for path in folder.rglob("*")]
-        files += [state.with_suffix(".said"), *ROOT.glob("core*"), *Path().glob("core*")]
-        for path in files:
+        for path in [*files, self.cloud.said, *ROOT.glob("core*"), *Path().glob("core*")]:
             with suppress(OSError):  # gone by now
-                if path.is_file():
+                if path.is_file() and not any(map(path.is_relative_to, MADE)):
                     yield f"file {path}", path.read_bytes()
 
     def _objects(self) -> Places:
