@@ -365,15 +365,6 @@ def subscribed(cloud: LocalCloud) -> Iterator[Subscriber]:
         queues.delete_queue(QueueUrl=queue)
 
 
-SAID: list[str] = []
-"""What the tests printed, and how they failed."""
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what a test printed, to be searched for secrets."""
-    SAID.extend([report.longreprtext, *(text for _, text in report.sections)])
-
-
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Run a cloud that holds functions to their permissions and waits 20 times shorter.
@@ -384,7 +375,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     try:
         cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
-        with hunted(cloud, lambda: "\n".join(SAID)):
+        with hunted(cloud):
             yield cloud
     finally:
         cloud.command("down")

@@ -13,7 +13,7 @@ import json
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -381,15 +381,14 @@ def keep_messages(cloud: "LocalCloud") -> None:
 
 
 @contextmanager
-def hunted(cloud: "LocalCloud", said: Callable[[], str] = str) -> Iterator[None]:
-    """Keep messages from now on, and search at the end; `said` is what else was printed."""
+def hunted(cloud: "LocalCloud") -> Iterator[None]:
+    """Keep messages from now on, and search at the end."""
     keep_messages(cloud)
     yield
-    searched(cloud, said())
+    searched(cloud)
 
 
-def searched(cloud: "LocalCloud", said: str = "") -> None:
+def searched(cloud: "LocalCloud") -> None:
     """Fail when a secret is where none may be."""
-    hunt = Hunt(cloud)
-    found = hunt.leaks() + leaks([("output of the tests", said.encode())], hunt.finder)
+    found = Hunt(cloud).leaks()
     assert not found, "\n".join(["secrets where none may be:", *map(str, found)])
