@@ -73,9 +73,14 @@ class LocalCloud:
         self.heard(done.stdout + done.stderr)
         return done
 
+    @property
+    def said(self) -> Path:
+        """What terminals showed, kept to be searched for secrets."""
+        return self.state.with_suffix(".said")
+
     def heard(self, text: str) -> None:
-        """Keep what a terminal showed, to be searched for secrets."""
-        with self.state.with_suffix(".said").open("a") as file:
+        """Keep what a terminal showed."""
+        with self.said.open("a") as file:
             file.write(text)
 
     def up(self, *arguments: str, **environment: str) -> None:
@@ -381,15 +386,6 @@ def subscribed(cloud: LocalCloud) -> Iterator[Subscriber]:
         queues.delete_queue(QueueUrl=queue)
 
 
-SAID: list[str] = []
-"""What the tests printed, and how they failed."""
-
-
-def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what a test printed, to be searched for secrets."""
-    SAID.extend([report.longreprtext, *(text for _, text in report.sections)])
-
-
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """Run a cloud that holds functions to their permissions and waits 20 times shorter.
@@ -400,7 +396,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     try:
         cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
-        with hunted(cloud, lambda: "\n".join(SAID)):
+        with hunted(cloud):
             yield cloud
     finally:
         cloud.command("down")

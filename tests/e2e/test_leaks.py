@@ -84,7 +84,7 @@ def plant(cloud: LocalCloud) -> set[str]:
         "parameters",
         f"file {cloud.state}/emulator/tmp/planted",
         f"file {cloud.state}/emulator.log",  # which shows every mail
-        f"file {cloud.state.with_suffix('.said')}",
+        f"file {cloud.said}",
     }
 
 

@@ -53,7 +53,7 @@ from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import Progress, drawn, follow, watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
 from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
-from tests.files import MARK, PASSWORD, accounts_file, row
+from tests.files import MARK, accounts_file, row
 from tests.standin import API_KEY, Server
 from tests.template import of_type
 
@@ -802,10 +802,10 @@ def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Pa
     """The file has the failed and the rejected row as they came, and what was wrong."""
     content = (
         "Notes;Email;App Password;Notes;SMTP;IMAP\r\n"
-        f"=1+1;a@n.example;{PASSWORD};x;smtp.gmail.com;imap.gmail.com\r\n"
-        f'"=a;b";b@n.example;=secret{PASSWORD};y;smtp.gmail.com;imap.gmail.com\r\n'
+        f"=1+1;a@n.example;{MARK};x;smtp.gmail.com;imap.gmail.com\r\n"
+        f'"=a;b";b@n.example;=secret{MARK};y;smtp.gmail.com;imap.gmail.com\r\n'
         f"c;c@n.example;;z\r\n"
-        f"d;b@n.example;{PASSWORD};d\r\n"
+        f"d;b@n.example;{MARK};d\r\n"
     ).encode("cp1252")
     content = content.replace(b"=a;b", "=ä;b".encode("cp1252"))
     identity = imported(stack, "a.csv", content, refused="b@n.example")
@@ -815,7 +815,7 @@ def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Pa
     assert rows[0] == ["Notes", "Email", "App Password", "Notes", "SMTP", "IMAP", "problem"]
     found = {cells[1]: cells for cells in rows[1:]}
     assert [*found] == ["b@n.example", "c@n.example"]
-    assert found["b@n.example"][:4] == ["=ä;b", "b@n.example", f"=secret{PASSWORD}", "y"]
+    assert found["b@n.example"][:4] == ["=ä;b", "b@n.example", f"=secret{MARK}", "y"]
     assert found["b@n.example"][-1] == "'=wrong password"
     assert found["c@n.example"][-1].startswith("smtpPassword: ")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -19,6 +19,7 @@ FAILING_LAST = accounts_file(
     row("c@accounts.example", smtpPassword="wrong-password"),
 )
 BROKEN_OFF = "the import was broken off: "
+GOOD_END = "2 connected, 1 failed"
 METADATA = "https://169.254.169.254/latest/meta-data"
 LIMITED: dict[str, object] = {"rate_limit_calls": 2, "rate_limit_seconds": 10}
 
@@ -48,7 +49,7 @@ class Case:
     """
 
     fault: str
-    subject: str = "2 connected, 1 failed"
+    subject: str = GOOD_END
     trouble: str = ""
     connects: int | range = 1
     sendings: int = 1
@@ -69,9 +70,15 @@ def rule(operation: str, fault: str, **more: object) -> dict[str, object]:
 # ── What our own side suffers ───────────────────────────────────────────────────────────────────
 
 
-def killed(function: str, point: str, when: Any = "before", times: int = 1) -> Around:  # noqa: ANN401  one of two words
-    """End a function at a point by SIGKILL."""
-    wanted = Rule(function, point, when, times=times)
+def killed(
+    function: str,
+    point: str,
+    when: Any = "before",  # noqa: ANN401  one of two words
+    times: int = 1,
+    how: Any = "kill",  # noqa: ANN401  as above
+) -> Around:
+    """End a function at a point, by SIGKILL or by what it raises."""
+    wanted = Rule(function, point, when, how, times=times)
 
     @contextmanager
     def around(cloud: LocalCloud) -> Iterator[Meanwhile]:
@@ -399,6 +406,26 @@ KILLED = tuple(
         ("deliver_report", "ledger.notified", "after", 1, 1),
     )
 )
+REPEATED = tuple(
+    Case(
+        fault=f"{operation}: {what}, repeating passwords and API key",
+        rules=(rule(operation, fault, echoes=True, **more),),
+        subject=subject,
+    )
+    for operation, what, fault, more, subject in (
+        (
+            "connect",
+            "HTTP 500 after it was carried out",
+            "error_500",
+            {"carried_out": True},
+            GOOD_END,
+        ),
+        ("connect", "HTTP 404", "error_404", {}, "3 failed"),
+        ("status", "HTTP 500, twice", "error_500", {"times": 2}, GOOD_END),
+        ("status", "HTTP 404, twice", "error_404", {"times": 2}, GOOD_END),
+        ("report", "HTTP 502, once", "error_502", {}, GOOD_END),
+    )
+)
 CASES = (
     Case(fault="nothing"),
     *THROTTLED,
@@ -549,5 +576,18 @@ CASES = (
         subject="resumed, 2 connected, 1 failed",
         messages=2,
         around=reports_refused_then_resumed,
+    ),
+    *REPEATED,
+    Case(
+        fault="report: every reason repeats passwords",
+        switches={"report": "all", "report_echoes_input": True, "reasons_echo_input": True},
+    ),
+    Case(
+        fault="submit_accounts: raises when the request was answered",
+        around=killed("submit_accounts", "remote.connect", "after", how="raise"),
+    ),
+    Case(
+        fault="check_status: raises while it cleans a report",
+        around=killed("check_status", "reports.writer", "before", how="raise"),
     ),
 )

@@ -69,6 +69,7 @@ def _share(number: int, left: "Queue[int]") -> list[tuple[int, Found]]:
     """Run cases that are left, given by their numbers, on a cloud of its own."""
     cloud = LocalCloud(STATE / str(number))
     cloud.command("down")
+    cloud.said.unlink()
     found = []
     try:
         cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
@@ -82,7 +83,7 @@ def _share(number: int, left: "Queue[int]") -> list[tuple[int, Found]]:
                 wrong = [f"  wrong: {problem}" for problem in one.problems]
                 print("\n".join([f"{seconds}  {' | '.join(one.line)}", *wrong]), flush=True)  # noqa: T201
         leaks = [str(leak) for leak in Hunt(cloud).leaks()]
-        print("\n  wrong: ".join(["secrets where none may be:", *leaks]), flush=True)  # noqa: T201
+        print(f"{len(leaks)} secrets where none may be", *leaks, sep="\n  wrong: ", flush=True)  # noqa: T201
         found.append((-1 - number, Found((), leaks)))
     finally:
         cloud.command("down")
