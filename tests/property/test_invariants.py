@@ -168,13 +168,18 @@ class FaultyRemote(FakeRemote):
 
 @dataclass(slots=True)
 class Task:
-    """Something the platform has yet to run: an event, a step of an execution, or a failure."""
+    """Something the platform has yet to run: an event, a step of an execution, or a failure.
+
+    Events of one `message` are copies of it: the queue may deliver it twice, and once one of them
+    was handled there is none any more.
+    """
 
     kind: str
     at: float
     import_id: str
     run: Callable[[int], Step | None]
     tries: int = 0
+    message: int = 0
 
 
 class ImporterUnderFaults(RuleBasedStateMachine):
@@ -193,6 +198,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.answers_due: Counter[str] = Counter()
         self.lost_in_between: Counter[str] = Counter()
         self.followed: set[str] = set()
+        self.handled: set[int] = set()
         self.kills = 0
         self.numbers = count(1)
 
@@ -234,14 +240,22 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         upload = self.world.uploads.put(f"uploads/{number}.csv", accounts_file(*addresses))
         self.dropped[upload.import_id] = (upload, addresses)
         self.answers_due[upload.import_id] = 1
-        self._event(upload)
+        self._event(upload, next(self.numbers))
 
     @precondition(lambda self: self.dropped)
     @rule(data=st.data())
     def event_again(self, data: st.DataObject) -> None:
-        """Deliver the event of an upload once more."""
+        """Have an upload told of once more."""
         import_id = data.draw(st.sampled_from(sorted(self.dropped)))
-        self._event(self.dropped[import_id][0])
+        self._event(self.dropped[import_id][0], next(self.numbers))
+
+    @precondition(lambda self: any(task.kind == "event" for task in self.tasks))
+    @rule(data=st.data())
+    def copy(self, data: st.DataObject) -> None:
+        """Deliver one message twice."""
+        events = [task for task in self.tasks if task.kind == "event"]
+        task = data.draw(st.sampled_from(events))
+        self.tasks.append(replace(task))
 
     @precondition(lambda self: self.dropped)
     @rule(data=st.data(), lives=st.none() | st.integers(0, 4))
@@ -354,13 +368,14 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self._run(data.draw(st.sampled_from(due)))
             self.remote.faults, self.journal.lives = faults, lives
 
-    def _event(self, upload: Upload) -> None:
+    def _event(self, upload: Upload, message: int) -> None:
         def run(tries: int) -> None:
             submitter = self.world.submitter()
             last = tries == ATTEMPTS - 1
             (submitter.give_up if last else submitter.take)(upload, self._time_left())
 
-        self.tasks.append(Task("event", self.world.clock(), upload.import_id, run))
+        at = self.world.clock()
+        self.tasks.append(Task("event", at, upload.import_id, run, message=message))
 
     def _time_left(self) -> Callable[[], float]:
         until = self.world.clock() + INVOCATION
@@ -375,6 +390,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if result_lost:
                 self.journal.lives = 0
                 self.journal.effect("result", task.kind)
+            if task.message:
+                self.handled.add(task.message)
+                self.tasks = [one for one in self.tasks if one.message != task.message]
             if following:
                 self._step(task.import_id, following)
         except Killed:
@@ -392,6 +410,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _again(self, task: Task) -> None:
         """Do what queue and state machine do with what failed."""
+        if task.message in self.handled:
+            return
         task.tries += 1
         task.at = self.world.clock() + (1800.0 if task.kind != "step" else 10.0)
         if task.tries < (TRIES if task.kind == "step" else ATTEMPTS):
