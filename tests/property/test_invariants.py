@@ -180,6 +180,7 @@ class Task:
     run: Callable[[int], Step | None]
     tries: int = 0
     message: int = 0
+    aborted: bool = False
 
 
 class ImporterUnderFaults(RuleBasedStateMachine):
@@ -199,6 +200,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.lost_in_between: Counter[str] = Counter()
         self.followed: set[str] = set()
         self.handled: set[int] = set()
+        self.running: Task | None = None
         self.kills = 0
         self.numbers = count(1)
 
@@ -360,7 +362,14 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     # The platform
 
     def _meanwhile(self, data: st.DataObject) -> None:
-        """Run something else that is due in the middle of an invocation, all of it, faultlessly."""
+        """Run something else that is due in the middle of an invocation, all of it, faultlessly.
+
+        It may be the failure of the very execution that called it and was stopped by hand.
+        """
+        running = self.running
+        if running and running.kind == "step" and data.draw(st.booleans()):
+            running.aborted = True
+            self._failed(running.import_id)
         due = [task for task in self.tasks if task.at <= self.world.clock()]
         if due:
             faults, lives = self.remote.faults, self.journal.lives
@@ -383,6 +392,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _run(self, task: Task, lives: int | None = None, *, result_lost: bool = False) -> None:
         self.tasks.remove(task)
+        self.running, caller = task, self.running
         messages = len(self.world.notifications.messages)
         self.journal.lives = lives
         try:
@@ -393,7 +403,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if task.message:
                 self.handled.add(task.message)
                 self.tasks = [one for one in self.tasks if one.message != task.message]
-            if following:
+            if following and not task.aborted:
                 self._step(task.import_id, following)
         except Killed:
             self.kills += 1
@@ -406,11 +416,12 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self._again(task)
         finally:
             self.journal.lives = None
+            self.running = caller
         self._follow()
 
     def _again(self, task: Task) -> None:
         """Do what queue and state machine do with what failed."""
-        if task.message in self.handled:
+        if task.message in self.handled or task.aborted:
             return
         task.tries += 1
         task.at = self.world.clock() + (1800.0 if task.kind != "step" else 10.0)
