@@ -12,10 +12,11 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
+from email_accounts.account import Account
 from email_accounts.ledger import Batch, BatchState, Import
 from email_accounts.listing import AccountList
-from email_accounts.ports import Policy, Step
-from tests.fakes import FakeClock, FakeLedger, FakeReports, World
+from email_accounts.ports import Listed, Policy, Status, Step
+from tests.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
 from tests.files import accounts_file
 from tests.template import of_type, state_machine, template
 
@@ -62,6 +63,27 @@ class _CountingLedger(FakeLedger):
         return super().batches(import_id)
 
 
+class _SlowRemote(FakeRemote):
+    """A remote whose calls take a while, in seconds."""
+
+    takes = 0.0
+
+    def connect(self, accounts: Sequence[Account]) -> str:
+        """Take accounts."""
+        self.clock.advance(self.takes)
+        return super().connect(accounts)
+
+    def status(self, request_id: str) -> Status:
+        """Show a request."""
+        self.clock.advance(self.takes)
+        return super().status(request_id)
+
+    def listed(self, page: int) -> list[Listed]:
+        """Show one page of the account list."""
+        self.clock.advance(self.takes)
+        return super().listed(page)
+
+
 def policy() -> Policy:
     """Return the policy that the template's defaults make, with batches of one account.
 
@@ -81,12 +103,16 @@ def policy() -> Policy:
 
 
 @cache
-def course(finishing: tuple[float, ...], deadline: float = 0.0) -> Course:
+def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.0) -> Course:
     """Let an import run whose batches finish so many seconds after it was dropped.
 
-    `deadline` is in seconds, too; the template's default where it is 0.
+    `deadline` is in seconds, too; the template's default where it is 0. `call` is how many seconds
+    a call to the remote takes.
     """
     world = World()
+    remote = _SlowRemote(world.journal, world.clock)
+    remote.takes = call
+    world.remote = remote
     world.ledger = _CountingLedger(world.journal)
     world.account_list = AccountList(world.ledger, FakeReports(world.journal), world.clock)
     world.policy = policy()

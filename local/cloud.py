@@ -289,13 +289,16 @@ def _deploy(state: State, cloud: Cloud) -> Cloud:
 
 def _sam(state: State, *arguments: str) -> None:
     tools = ROOT / ".venvs/sam/bin"
+    home = state.path / "sam"
+    home.mkdir(exist_ok=True)
     environment = {
         **os.environ,
         "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}",
         "SAM_CLI_POLL_DELAY": "0.5",
         "SAM_CLI_TELEMETRY": "0",
-        # Where it keeps what it remembers, which is the home otherwise.
-        "__SAM_CLI_APP_DIR": str(state.path / "sam"),
+        # Else it remembers things in the user's home, and leaves empty folders in the common one.
+        "__SAM_CLI_APP_DIR": str(home),
+        "TMPDIR": str(home),
     }
     log = state.log(f"sam-{arguments[0]}")
     with log.open("wb") as output:

@@ -51,6 +51,13 @@ def test_a_job_of_two_hours_takes_few_transitions() -> None:
     assert share(10, 2 * HOUR) <= MOST_TRANSITIONS
 
 
+def test_calls_that_take_a_second_add_few_looks() -> None:
+    """Batches that are sent one after the other are due one after the other for a while."""
+    at_once = course(evenly(10, 2 * HOUR)).transitions
+    slow = course(evenly(10, 2 * HOUR), call=1.0).transitions
+    assert at_once < slow <= MOST_TRANSITIONS * fixed(2 * HOUR)[1]
+
+
 def test_a_request_that_is_done_is_noticed_soon() -> None:
     """At most a sixth of its duration later, or 15 seconds, with one batch as with ten."""
     for batches in (1, 10):
