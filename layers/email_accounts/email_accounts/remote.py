@@ -155,6 +155,8 @@ class RemoteApi:
         refusal = _error_of(response, Redactor([key, *hidden]), self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
+            if self._api_key() != key:
+                raise NotSentError("the API key was changed meanwhile: the new one comes next")
             self._count("ApiKeyRefusals")
         elif isinstance(refusal, ThrottledError):
             self._count("Throttles")
