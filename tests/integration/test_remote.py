@@ -273,6 +273,17 @@ def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.Monkey
     assert api(service.url).connect([ACCOUNT]) == "1"
 
 
+def test_a_refused_key_is_not_remembered(service: Service) -> None:
+    """Once the service has refused a key, the next call uses what is in the secret by then."""
+    keys = FakeApiKey(["wrong", "wrong", "right"])
+    client = RemoteApi(service.url, keys, frozenset(), lambda: NOW)
+    service.answers.extend([said(401, {"message": "no"}), said(200, {"isCompleted": False})])
+    with pytest.raises(ApiKeyRefusedError):
+        client.status("1")
+    client.status("1")
+    assert [call.headers["x-api-key"] for call in service.calls] == ["wrong", "right"]
+
+
 def test_a_key_that_was_changed_stops_nothing(service: Service) -> None:
     """A key that is refused after another one has taken its place in the secret is not the end."""
     counted: list[str] = []
