@@ -137,7 +137,7 @@ sync = @echo "Setting up: $(@D)" && \
 	$(UV) venv --quiet --clear --python .venvs/uv/bin/python $(@D) && \
 	$(UV) pip sync --quiet --require-hashes --python $(@D)/bin/python $<
 
-$(DEV): requirements/dev.txt $(UV)
+$(DEV): requirements/dev.txt pyproject.toml $(UV)
 	$(sync)
 	@$(UV) pip install --quiet --no-deps --no-build-isolation --python .venv/bin/python --editable .
 	@touch $@

@@ -367,7 +367,8 @@ def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
     have arrived is not sent again, and a second answer tells of all rows. What failed stays
     failed: that is for `failed`.
 
-    The exit code is 1 where it cannot be: there is no answer yet, or the file was refused.
+    The exit code is 1 where there is nothing to take up: there is no answer yet, the file was
+    refused, or what became of each row is known.
 
     Example: email-accounts resume 0cd944f0
     """

@@ -275,12 +275,29 @@ def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.Monkey
 
 def test_a_refused_key_is_not_remembered(service: Service) -> None:
     """Once the service has refused a key, the next call uses what is in the secret by then."""
-    client = RemoteApi(service.url, FakeApiKey(["first", "second"]), frozenset(), lambda: NOW)
+    keys = FakeApiKey(["wrong", "wrong", "right"])
+    client = RemoteApi(service.url, keys, frozenset(), lambda: NOW)
     service.answers.extend([said(401, {"message": "no"}), said(200, {"isCompleted": False})])
     with pytest.raises(ApiKeyRefusedError):
         client.status("1")
     client.status("1")
-    assert [call.headers["x-api-key"] for call in service.calls] == ["first", "second"]
+    assert [call.headers["x-api-key"] for call in service.calls] == ["wrong", "right"]
+
+
+def test_a_key_that_was_changed_stops_nothing(service: Service) -> None:
+    """A key that is refused after another one has taken its place in the secret is not the end."""
+    counted: list[str] = []
+    keys = FakeApiKey(["first", "second"])
+    client = RemoteApi(service.url, keys, frozenset(), lambda: NOW, counted.append)
+    refused = said(401, {"message": "no"})
+    service.answers.extend([refused, said(200, {"isCompleted": False}), refused])
+    with pytest.raises(NotSentError, match="changed meanwhile"):
+        client.status("1")
+    client.status("1")
+    with pytest.raises(ApiKeyRefusedError):
+        client.status("1")
+    assert [call.headers["x-api-key"] for call in service.calls] == ["first", "second", "second"]
+    assert counted == ["Calls", "Calls", "Calls", "ApiKeyRefusals"]
 
 
 def test_no_connection_is_kept(service: Service) -> None:

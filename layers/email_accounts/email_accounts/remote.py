@@ -163,6 +163,9 @@ class RemoteApi:
         refusal = _error_of(response, redactor, self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
+            if self._api_key() != key:
+                raise NotSentError("the API key was changed meanwhile: the new one comes next")
+            self._api_key.forget()  # or one that is put in from now on would wait for minutes
             self._count("ApiKeyRefusals")
         elif isinstance(refusal, ThrottledError):
             self._count("Throttles")
