@@ -31,8 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD, API_KEY = "password", "API key"
 MARKS = {"app-": PASSWORD, "key-": API_KEY}
 """How the secrets of the tests begin, and what they are; see `tests/files.py`."""
-
-
 MADE = ROOT / ".local/fuzz", ROOT / ".local/load"
 """Where other commands make files of accounts."""
 

@@ -88,7 +88,9 @@ def test_a_file_that_is_said_to_be_ready(cloud: LocalCloud, subscriber: Subscrib
         }
         assert bus.put_events(Entries=[entry])["FailedEntryCount"] == 0
 
-    foreign = s3.put_object(Bucket=reports, Key="uploads/ready.csv", Body=SMALL)["VersionId"]
+    foreign = s3.put_object(Bucket=reports, Key="uploads/ready.csv", Body=b"nothing to import")[
+        "VersionId"
+    ]
     with listening(cloud) as told, unheard(cloud):
         stored = s3.put_object(Bucket=inbox, Key="uploads/ready.csv", Body=SMALL)["VersionId"]
         announce(reports, foreign)
