@@ -243,12 +243,18 @@ def test_a_resource_lets_rules_and_alarms_send(name: str) -> None:
     """But for the refusal of what is not encrypted each statement is for senders of this stack."""
     kinds = {"events": "AWS::Events::Rule", "cloudwatch": "AWS::CloudWatch::Alarm"}
     actions = {"events": "sqs:SendMessage", "cloudwatch": "sns:Publish"}
+    policy = RESOURCES[name]["Properties"]
+    of = [one["Ref"] for kind in ("Queues", "Topics") for one in policy.get(kind, [])]
     for statement in OF_RESOURCES[name]:
         if statement["Sid"] == "TlsOnly":
             continue
         service = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
         assert statement.keys() == {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
         assert (statement["Effect"], statement["Action"]) == ("Allow", actions[service])
+        for resource in as_list(statement["Resource"]):
+            assert resource in [{"Ref": one} for one in of] + [
+                {"Fn::GetAtt": f"{one}.Arn"} for one in of
+            ]
         assert statement["Principal"].keys() == {"Service"}
         assert statement["Condition"].keys() == {"ArnEquals"}
         assert statement["Condition"]["ArnEquals"].keys() == {"aws:SourceArn"}
