@@ -160,6 +160,14 @@ def test_nothing_reaches_beside_the_stack(name: str) -> None:
                 assert not [other for other in BESIDE if matches(one.resource, other)], one
 
 
+@pytest.mark.parametrize("name", STATEMENTS | OF_RESOURCES)
+def test_nothing_is_said_twice(name: str) -> None:
+    """No two statements of a policy differ in their names alone."""
+    statements = (STATEMENTS | OF_RESOURCES)[name]
+    said = [json.dumps({key: one[key] for key in one if key != "Sid"}) for one in statements]
+    assert len(set(said)) == len(said)
+
+
 # What is done in somebody's name
 
 POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}

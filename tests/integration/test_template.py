@@ -332,8 +332,10 @@ def test_every_queue_that_is_filled_is_emptied() -> None:
 
 @pytest.mark.parametrize("queue", SOURCES)
 def test_a_queue_waits_longer_than_its_function_runs(queue: str) -> None:
-    """A message stays hidden six times as long as its function may run."""
+    """A message stays hidden six times as long as its function may run, and is given up at last."""
     timeout = template()["Globals"]["Function"]["Timeout"]
+    dead = {"deadLetterTargetArn": {"Fn::GetAtt": "DeadLetterQueue.Arn"}, "maxReceiveCount": 5}
+    assert RESOURCES[queue]["Properties"]["RedrivePolicy"] == dead
     assert RESOURCES[queue]["Properties"]["VisibilityTimeout"] >= 6 * timeout
 
 
