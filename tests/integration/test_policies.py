@@ -160,6 +160,14 @@ def test_nothing_reaches_beside_the_stack(name: str) -> None:
                 assert not [other for other in BESIDE if matches(one.resource, other)], one
 
 
+@pytest.mark.parametrize("name", STATEMENTS | OF_RESOURCES)
+def test_nothing_is_said_twice(name: str) -> None:
+    """No two statements of a policy differ in their names alone."""
+    statements = (STATEMENTS | OF_RESOURCES)[name]
+    said = [json.dumps({key: one[key] for key in one if key != "Sid"}) for one in statements]
+    assert len(set(said)) == len(said)
+
+
 # What is done in somebody's name
 
 POLLING = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
@@ -243,12 +251,18 @@ def test_a_resource_lets_rules_and_alarms_send(name: str) -> None:
     """But for the refusal of what is not encrypted each statement is for senders of this stack."""
     kinds = {"events": "AWS::Events::Rule", "cloudwatch": "AWS::CloudWatch::Alarm"}
     actions = {"events": "sqs:SendMessage", "cloudwatch": "sns:Publish"}
+    policy = RESOURCES[name]["Properties"]
+    of = [one["Ref"] for kind in ("Queues", "Topics") for one in policy.get(kind, [])]
     for statement in OF_RESOURCES[name]:
         if statement["Sid"] == "TlsOnly":
             continue
         service = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
         assert statement.keys() == {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
         assert (statement["Effect"], statement["Action"]) == ("Allow", actions[service])
+        for resource in as_list(statement["Resource"]):
+            assert resource in [{"Ref": one} for one in of] + [
+                {"Fn::GetAtt": f"{one}.Arn"} for one in of
+            ]
         assert statement["Principal"].keys() == {"Service"}
         assert statement["Condition"].keys() == {"ArnEquals"}
         assert statement["Condition"]["ArnEquals"].keys() == {"aws:SourceArn"}
