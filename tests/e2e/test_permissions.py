@@ -19,7 +19,7 @@ from tests.e2e.conftest import (
     wait_until,
 )
 from tests.e2e.faults import impatient_queue
-from tests.files import PASSWORD
+from tests.files import PASSWORD, api_key
 
 pytestmark = pytest.mark.e2e
 
@@ -112,7 +112,12 @@ def test_an_operator_runs_every_command(
     key = (cloud.state / "api-key").read_text()
     file = tmp_path / "operated.csv"
     file.write_bytes(SMALL)
-    cloud.operate("workspace", "add", "operated", given=key, by=user)
+    cloud.operate("workspace", "add", "operated", given=api_key("wrong"), by=user)
+    [refused] = cloud.operate("drop", "--workspace", "operated", file, by=user)
+    stopped = refused["importId"]
+    *_, ended = cloud.operate("watch", stopped, code=1, by=user)
+    assert ended["headline"] == "operated.csv: stopped, 3 failed"
+    cloud.operate("workspace", "add", "operated", "--replace", given=key, by=user)
     assert "operated" in [one["workspace"] for one in cloud.operate("workspace", "list", by=user)]
     cloud.operate("workspace", "test", "operated", by=user)
     [dropped] = cloud.operate("drop", "--workspace", "operated", file, by=user)
@@ -127,8 +132,8 @@ def test_an_operator_runs_every_command(
     [written] = cloud.operate("failed", identity, "--output", tmp_path / "failed.csv", by=user)
     assert written["rows"] == 1
 
-    assert cloud.operate("resume", identity, by=user)[0]["resumed"] is True
-    wait_until(lambda: len(subscriber.about(identity)) == 2)
+    assert cloud.operate("resume", stopped, by=user)[0]["resumed"] is True
+    wait_until(lambda: len(subscriber.about(stopped)) == 2)
     inbox, key = cloud.environment["INBOX_BUCKET"], "uploads/operated/gone.csv"
     item = {"key": key, "size": 1, "version-id": "none"}
     detail = {"bucket": {"name": inbox}, "object": item}

@@ -391,6 +391,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
     large.write_bytes(bytes(9 << 20))
     key.write_text(API_KEY, encoding="utf-8")
     again = imported(stack, "c.csv", content, refused="b@n.example")
+    unknown = imported(stack, "d.csv", content, unconfirmed=True)
     versions = boto3.client("s3").list_object_versions(
         Bucket=stack.output("InboxBucketName"), Prefix="uploads/c.csv"
     )["Versions"]
@@ -418,7 +419,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
             fresh = Stack(
                 stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session()
             )
-            assert resume(fresh, answered, as_json=True) == 0
+            assert resume(fresh, unknown, as_json=True) == 0
         assert redrive(stack, as_json=True) == 0
         assert listed(stack, as_json=True) == 0
         assert try_workspace(stack, "north", as_json=True) == 0
