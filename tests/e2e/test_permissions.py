@@ -19,7 +19,7 @@ from tests.e2e.conftest import (
     wait_until,
 )
 from tests.e2e.faults import impatient_queue
-from tests.files import PASSWORD, api_key
+from tests.files import MARK, api_key
 
 pytestmark = pytest.mark.e2e
 
@@ -184,7 +184,7 @@ def test_what_is_switched_on_is_allowed(second: LocalCloud) -> None:
         Bucket=second.environment["REPORTS_BUCKET"],
         Key=f"originals/{identity}/remote/batch-000001.csv",
     )
-    assert PASSWORD in original["Body"].read().decode()
+    assert MARK in original["Body"].read().decode()
     link = answer.document["link"]["url"]
     assert "<!doctype html>" in requests.get(link, timeout=10).text
     with second.without("deliver_report", "s3:GetObject"):
