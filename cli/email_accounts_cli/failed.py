@@ -14,6 +14,7 @@ import click
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
+from email_accounts.intake.layouts import recognized
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Unreadable
@@ -141,7 +142,7 @@ def _columns(history: History, upload: Upload) -> tuple[list[str], str]:
     with history.uploads.open(upload) as stream:
         start = open_source(stream).head
     with history.uploads.open(upload) as stream:
-        found = open_records(stream)
+        found = open_records(stream, recognized)
         columns = list(found.header)
         if found.format.startswith("JSON"):  # each item may have keys of its own
             for record in found.records:
@@ -174,7 +175,7 @@ def _rows(
 ) -> Iterator[tuple[list[str], str]]:
     """Yield the cells of the rows to be written, and what was wrong with each."""
     with history.uploads.open(upload) as stream:
-        found = open_records(stream)
+        found = open_records(stream, recognized)
         places = _places(columns, found.header)
         for record in found.records:
             if isinstance(record, NewHeader):

@@ -27,6 +27,7 @@ from typing_extensions import TypedDict
 
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
+from email_accounts.intake.layouts import recognized
 from email_accounts.parsing.detect import open_records
 from tests.benchmarks.samples import shared_texts, write_csv, write_json, write_workbook
 
@@ -138,7 +139,7 @@ def _plan(path: Path) -> None:
 
 def _read(path: Path) -> None:
     with path.open("rb") as file:
-        _exhaust(open_records(file).records)
+        _exhaust(open_records(file, recognized).records)
 
 
 def _dict_reader(path: Path) -> None:

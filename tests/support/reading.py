@@ -12,6 +12,7 @@ import openpyxl
 import pytest
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.intake.layouts import recognized
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Records, Unreadable
 
@@ -20,7 +21,7 @@ Row = tuple[int, list[str]]
 
 def opened(content: bytes) -> Records:
     """Open a file with this content."""
-    return open_records(io.BytesIO(content))
+    return open_records(io.BytesIO(content), recognized)
 
 
 def everything(content: bytes) -> list[Row | NewHeader | Unreadable]:
@@ -56,7 +57,7 @@ def refusal_of(stream: io.RawIOBase | io.BytesIO) -> str:
 
 def streamed(stream: io.RawIOBase | io.BytesIO) -> Records:
     """Open a file that comes as a stream."""
-    return open_records(cast("BinaryIO", stream))
+    return open_records(cast("BinaryIO", stream), recognized)
 
 
 class Stream(io.RawIOBase):

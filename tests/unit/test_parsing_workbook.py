@@ -11,6 +11,7 @@ import openpyxl
 import pytest
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.intake.layouts import recognized
 from email_accounts.parsing import workbook as workbook_module
 from email_accounts.parsing import worksheet as sheet_module
 from email_accounts.parsing.detect import open_records
@@ -63,7 +64,7 @@ def test_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "accounts.xlsx"
     path.write_bytes(workbook(["email"], ["a"]))
     with path.open("rb") as file:
-        assert list(open_records(file).records) == [(2, ["a"])]
+        assert list(open_records(file, recognized).records) == [(2, ["a"])]
 
 
 def test_numbers() -> None:

@@ -13,17 +13,15 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.parsing.delimited import open_table
 from email_accounts.parsing.encoding import Text
 from email_accounts.parsing.json_items import open_array, open_lines
-from email_accounts.parsing.records import KNOWN_FORMATS, NewHeader, Records, Unreadable
+from email_accounts.parsing.records import KNOWN_FORMATS, Recognizes, Records
 from email_accounts.parsing.source import ZIP, Source, open_source
-
-__all__ = ["NewHeader", "Records", "Unreadable", "open_records"]
 
 _OPENERS = {"[": ("JSON", open_array), "{": ("JSON Lines", open_lines)}
 _TABLE = ("CSV", open_table)
 _LARGEST_HELD = 64 << 20
 
 
-def open_records(stream: BinaryIO) -> Records:
+def open_records(stream: BinaryIO, recognizes: Recognizes) -> Records:  # noqa: ARG001  soon
     """Recognise the format and the encoding, and read the names of the columns.
 
     The stream begins with the file. A workbook has to be read in no order: where the stream
