@@ -14,7 +14,7 @@ import click
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
-from email_accounts.intake.layouts import recognized
+from email_accounts.intake.columns import recognized
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Unreadable

@@ -27,7 +27,7 @@ from typing_extensions import TypedDict
 
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.intake.layouts import recognized
+from email_accounts.intake.columns import recognized
 from email_accounts.parsing.detect import open_records
 from tests.benchmarks.samples import shared_texts, write_csv, write_json, write_workbook
 

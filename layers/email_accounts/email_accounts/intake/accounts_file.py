@@ -1,28 +1,43 @@
 """A file of accounts: what it was found to be, and what each of its rows is."""
 
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import BinaryIO
 
-from email_accounts.intake.layouts import Layout, find_columns, recognized, resolve
-from email_accounts.intake.rows import RowReader, RowResult, Warnings
+from email_accounts.intake.columns import Columns, find_columns, recognized, resolve
+from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
+from email_accounts.intake.values import ValueReader
+from email_accounts.models.upload import NO_OPTIONS, ReadOptions
+from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import Record, Records
+from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
+
+_LONGEST_SAMPLE = 1 << 16
 
 
 class AccountsFile:
     """What a file was found to be, and its rows, to be read once."""
 
-    def __init__(self, records: Records, layout: Layout) -> None:
-        """Read the records of a file whose first header has this layout."""
+    def __init__(self, records: Records, options: ReadOptions = NO_OPTIONS) -> None:
+        """Read records. Raises FileRefusedError where no column is the address of an account."""
         self._records = records
         self._warnings = Warnings()
+        sample, rest = _sampled(records.records)
+        self.columns = resolve(records.header, options.columns, sample)
         self.format = records.format
-        self.layout = layout.name
-        self.unknown_columns = layout.unknown
-        by_header = _rows_by_header(records.records, layout, self._warnings)
+        by_header = _rows_by_header(rest, self.columns, options, self._warnings)
         self.rows: Iterator[RowResult] = chain.from_iterable(by_header)
+
+    @property
+    def layout(self) -> str:
+        """The name of the layout that the columns are of; "" for none."""
+        return self.columns.layout
+
+    @property
+    def unknown_columns(self) -> tuple[str, ...]:
+        """The columns that are not used."""
+        return self.columns.unknown
 
     @property
     def encoding(self) -> str:
@@ -30,13 +45,41 @@ class AccountsFile:
         return self._records.encoding
 
     @property
-    def warnings(self) -> list[str]:
-        """What will probably fail though it is valid, as far as rows have been read."""
-        return self._warnings.texts()
+    def warnings(self) -> list[WarningCount]:
+        """What its owner should know though it is valid, as far as rows have been read."""
+        return [*self.notes, *self._warnings.counts()]
+
+    @property
+    def notes(self) -> list[WarningCount]:
+        """The warnings about the file as a whole."""
+        notes = [WarningCount(one.code, one.message) for one in self.columns.notes]
+        if left_out := self._records.left_out:
+            sheets = f"these sheets are not read: {', '.join(left_out)}"
+            notes.append(WarningCount("sheets_left_out", sheets))
+        return notes
+
+    def place(self, number: int) -> Place:
+        """Return where a person finds the row of a number."""
+        return self._records.place(number)
+
+
+def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Record]]:
+    """Return the cells of the first records, few and short ones, and all records."""
+    taken, cells, room = list[Record](), list[list[str]](), _LONGEST_SAMPLE
+    for record in islice(records, SAMPLE):
+        taken.append(record)
+        if isinstance(record, NewHeader):
+            break
+        row = record.cells if isinstance(record, DamagedRow) else record[1] if isinstance(record, tuple) else []
+        cells.append(row)
+        room -= sum(map(len, row))
+        if room < 0:
+            break
+    return cells, chain(taken, records)
 
 
 def _rows_by_header(
-    records: Iterator[Record], layout: Layout, warnings: Warnings
+    records: Iterator[Record], columns: Columns, options: ReadOptions, warnings: Warnings
 ) -> Iterator[Iterator[RowResult]]:
     """Yield the rows up to another header, then those up to the next, and so on.
 
@@ -44,19 +87,19 @@ def _rows_by_header(
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    reader = RowReader(layout, seen, warnings)
-    yield reader.examine(records, compiled=True)
+    reader = RowReader(ValueReader(columns, options.values), seen, warnings)
+    yield reader.rows(records)
     while reader.next_header:
-        reader = RowReader(find_columns(reader.next_header), seen, warnings)
-        yield reader.examine(records, compiled=False)
+        columns = find_columns(reader.next_header, options.columns)
+        reader = RowReader(ValueReader(columns, options.values), seen, warnings)
+        yield reader.rows(records)
 
 
-def open_accounts_file(stream: BinaryIO) -> AccountsFile:
-    """Recognise format, encoding and columns from the content.
+def open_accounts_file(stream: BinaryIO, options: ReadOptions = NO_OPTIONS) -> AccountsFile:
+    """Recognize format, encoding and columns from the content.
 
     Raises:
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
-    records = open_records(stream, recognized)
-    return AccountsFile(records, resolve(records.header))
+    return AccountsFile(open_records(stream, recognized), options)

@@ -1,11 +1,4 @@
-"""Which column of a file holds what: one table of names, and the layouts known by name."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from email_accounts.errors import FileRefusedError
-from email_accounts.models.account import ADDRESS_FIELD
-from email_accounts.text.headers import holds_address, normalize_header, shown_header
+"""What columns are called: names, words in several languages, and layouts known by name."""
 
 ADDRESS = "address"
 FULL_NAME = "fullName"
@@ -126,6 +119,9 @@ IGNORED: tuple[str, ...] = (
     "sending_wait_time_*",
     "allowed_values",
     "problem",
+    "fix",
+    "original_row",
+    "original_sheet",
 )
 """Columns that are known and of no use here; `*` stands for any end."""
 
@@ -264,81 +260,86 @@ OPTIONAL_HEADERS: dict[str, tuple[str, ...]] = {
 }
 """What else these write where it is wanted."""
 
-_TARGET_OF = {
-    normalize_header(name): target for target, names in ALIASES.items() for name in (target, *names)
+WORDS: dict[str, str] = {
+    "smtp": "smtp outgoing outbound sending send ausgang ausgangs postausgang postausgangs "
+    "ausgehend ausgehender sortant sortante envoi saliente salida saida uscita invio uitgaand "
+    "uitgaande versand",
+    "imap": "imap incoming inbound receiving receive eingang eingangs posteingang posteingangs "
+    "eingehend eingehender entrant entrante reception entrada recepcion arrivo ricezione inkomend "
+    "inkomende empfang",
+    "host": "host hostname server servername serveur servidor mailserver mailhost hote",
+    "port": "port portnumber portnummer puerto porta poort",
+    "encryption": "ssl tls starttls encryption encrypted security secure secured "
+    "verschlusselung verschluesselung sicherheit chiffrement securite cifrado seguridad "
+    "criptografia seguranca crittografia cifratura sicurezza versleuteling beveiliging",
+    "user": "user username userid login signin benutzer benutzername anmeldename nutzername "
+    "utilisateur identifiant usuario utente gebruiker gebruikersnaam",
+    "password": "password passwords pass passwd pwd passcode passphrase passwort kennwort "
+    "motdepasse contrasena clave senha wachtwoord paswoord",
+    "address": "email emails mail mailbox emailaddress mailaddress mailadresse emailadresse "
+    "emailadres mailadres courriel correo posta postfach adressemail absenderadresse",
+    "place": "address adresse adres indirizzo direccion endereco",
+    "first": "first firstname given givenname forename vorname prenom voornaam",
+    "last": "last lastname family familyname surname nachname familienname zuname apellido "
+    "apellidos sobrenome cognome achternaam",
+    "name": "name names fullname displayname anzeigename nombre nome naam nom absendername",
+    "provider": "provider esp anbieter fournisseur proveedor provedor fornitore aanbieder",
 }
-_IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
-_IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
-_ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
+"""Words of columns by what they mean, in lower case and without accents. English, German, French,
+Spanish, Portuguese, Italian and Dutch."""
 
+PHRASES: dict[str, str] = {
+    "e mail": "email",
+    "mot de passe": "password",
+    "palavra passe": "password",
+    "pass word": "password",
+    "log in": "login",
+    "sign in": "signin",
+    "user name": "username",
+    "user id": "username",
+    "host name": "host",
+    "server name": "host",
+    "start tls": "starttls",
+    "nom d utilisateur": "username",
+    "nom utilisateur": "username",
+    "nombre de usuario": "username",
+    "nome de usuario": "username",
+    "nome do usuario": "username",
+    "nome utente": "username",
+    "nom de famille": "lastname",
+    "correo electronico": "email",
+    "posta elettronica": "email",
+    "posta in arrivo": "incoming",
+    "posta in uscita": "outgoing",
+    "correo entrante": "incoming",
+    "correo saliente": "outgoing",
+    "email service": "",
+    "service provider": "provider",
+    "connection type": "encryption",
+    "security type": "encryption",
+    "encryption type": "encryption",
+    "port type": "encryption",
+}
+"""Several words that mean one."""
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The columns of a file: where each target stands, and what is not used."""
+FILLERS = frozenset(
+    "the your my our of for a an de del der des die das den dem di da do du d la le les el l il "
+    "lo to with on in and e o y und et en s if own relay required optional pflichtfeld obligatoire obligatorio "
+    "requerido app application specific google gmail workspace microsoft outlook yahoo zoho "
+    "account accounts konto compte cuenta conta sender from absender number no nr full complete "
+    "vollstandiger complet completo complete volledige use value field eg ex method "
+    "hostinger".split()
+)
+"""Words that change nothing beside others."""
 
-    name: str
-    width: int
-    columns: dict[str, int]
-    unknown: tuple[str, ...]
-
-
-def resolve(headers: Sequence[str]) -> Layout:
-    """Find the columns of a file.
-
-    Raises:
-        FileRefusedError: no header is the address of an account, or one is an address itself.
-    """
-    if any(map(holds_address, headers)):
-        raise FileRefusedError(
-            "The name of a column holds an email address, so its first row is no header row.",
-            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
-        )
-    layout = find_columns(headers)
-    if not any(target in layout.columns for target in _ADDRESS_TARGETS):
-        raise FileRefusedError(
-            "None of its columns is the address of an account.",
-            "The first line names the columns; the address is one of "
-            f"{', '.join((*ALIASES[ADDRESS], *_ADDRESS_TARGETS[1:]))}; known besides are "
-            f"{', '.join(target for target in ALIASES if target not in _ADDRESS_TARGETS)}.",
-        )
-    return layout
-
-
-def find_columns(headers: Sequence[str]) -> Layout:
-    """Find the targets among the headers; of two columns for one target the first counts."""
-    columns: dict[str, int] = {}
-    unknown: list[str] = []
-    for position, header in enumerate(headers):
-        name = normalize_header(header)
-        target = _TARGET_OF.get(name)
-        if target:
-            columns.setdefault(target, position)
-        elif header.strip() and not _is_ignored(name):
-            unknown.append(shown_header(header, position + 1))
-    return Layout(_name_of(headers), len(headers), columns, tuple(dict.fromkeys(unknown)))
-
-
-def recognized(cells: Sequence[str]) -> int:
-    """Count the names of columns that are known; 0 without an address, or in a row of data."""
-    layout = find_columns(cells)
-    has_address = any(target in layout.columns for target in _ADDRESS_TARGETS)
-    return len(layout.columns) if has_address and not any("@" in cell for cell in cells) else 0
-
-
-def _is_ignored(name: str) -> bool:
-    return name in _IGNORED_WHOLE or name.startswith(_IGNORED_STARTS)
-
-
-def _name_of(headers: Sequence[str]) -> str:
-    """Name the layout that has all its headers here, and most of the others; '' if none has.
-
-    Smartlead and SalesBlink write the same columns, in another order.
-    """
-    present = [normalize_header(header) for header in headers]
-    fitting: dict[str, tuple[int, bool]] = {}
-    for name, wanted in LAYOUTS.items():
-        own = [*map(normalize_header, wanted)]
-        if {*own} <= {*present}:
-            others = {*map(normalize_header, OPTIONAL_HEADERS.get(name, ()))} & {*present}
-            fitting[name] = (len({*own} | others), own[0] == present[0])
-    return max(fitting, key=fitting.__getitem__, default="")
+OTHER_THINGS = frozenset(
+    "recovery alternate alternative alternativ secondary backup hash function forward forwarding "
+    "forwards reply bcc cc change changed reset expires expiry status state phone personal home "
+    "private proxy dns ns web website url limit limits daily warmup signature tracking old "
+    "previous hint created updated modified date time count sent verified error errors failure "
+    "success enabled connected active tested check note notes comment comments ssh ftp http "
+    "https pop pop3 passport city country zip street postal billing company job title "
+    "organization organisation domain rate quota per day age strength policy auth authentication "
+    "oauth 2fa mfa totp".split()
+)
+"""Words that make a column something else."""

@@ -1,93 +1,49 @@
-"""What each row is: its cells brought into the 15 fields, by the layout of its file."""
+"""What each row of a file is: an account, a rejected row or a duplicate."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
-from string import Template
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD, Layout
+from email_accounts.intake.cells import PLAIN_PASSWORD
+from email_accounts.intake.columns import Columns
 from email_accounts.intake.seen_addresses import SeenAddresses
-from email_accounts.intake.settings import (
-    PROVIDER_OF_DOMAIN,
-    SENDGRID_USER,
-    SSL_PORTS,
-    TLS_PORTS,
-    domains_that_matter,
-    settings_of,
+from email_accounts.intake.settings import Settings
+from email_accounts.intake.values import (
+    ADDRESSES,
+    APP_PASSWORD,
+    GOOGLE_SIGN_IN,
+    MEMO_SIZE,
+    NAMES,
+    PASSWORDS,
+    USERS,
+    ValueReader,
+    is_worth_remembering,
 )
 from email_accounts.models.account import (
-    ADDRESS_FIELD,
-    FIELDS,
     LONGEST_PLAIN,
     LONGEST_TEXT,
     PLAIN_ADDRESS,
-    RULES,
     SETTINGS,
     Account,
     Problem,
+    RowWarning,
     account_of,
-    problem_with,
-    sendgrid_problems,
 )
 from email_accounts.parsing.records import DamagedRow, NewHeader, Record, Unreadable
 
-_APP_PASSWORD = re.compile("[a-z]{16}")
-_GROUPED_APP_PASSWORD = re.compile("[a-z]{4}(?:[ \xa0][a-z]{4}){3}")
-_GOOGLE = frozenset({"gmail", "gsuite"})
-_MICROSOFT = frozenset({"microsoft", "o365"})
-_MEMO_SIZE = 4096
-_LONGEST_REMEMBERED = 1000
 _FIRST_ROWS = 3
-_PERSONAL_COLUMNS = (
-    "smtpEmailAddress",
-    ADDRESS,
-    "imapEmailAddress",
-    "fromFirstName",
-    "fromLastName",
-    FULL_NAME,
-    "smtpUserName",
-    "imapUserName",
-    "smtpPassword",
-    PASSWORD,
-    "imapPassword",
-)
-_PERSONAL_FIELDS = (
-    "fromFirstName",
-    "fromLastName",
-    "smtpEmailAddress",
-    "smtpUserName",
-    "smtpPassword",
-    "imapEmailAddress",
-    "imapUserName",
-    "imapPassword",
-)
-_PERSONAL_CHECKS = tuple((problem_with(field), RULES[field].holds) for field in _PERSONAL_FIELDS)
-_NO_ADDRESS = problem_with(ADDRESS_FIELD)
-_ORDER = tuple((*_PERSONAL_FIELDS, *SETTINGS).index(field) for field in FIELDS)
-
-MICROSOFT_SIGN_IN = (
-    "Microsoft 365 and Outlook mostly refuse passwords, for IMAP since 2022 and for SMTP from "
-    "the end of 2026 on: connect these by signing in on Saleshandy's web page"
-)
-GOOGLE_SIGN_IN = (
-    "Google refuses a password that is no app password (16 letters): make one in the account's "
-    "security settings, with 2-Step Verification on"
-)
-ENCRYPTION_AND_PORT = (
-    "encryption and port do not match, which looks like a server that does not answer: "
-    "465 and 993 want ssl; 587, 143 and 2525 want tls"
-)
+_FIX_UNREADABLE = "Fix the row, or take it out."
 
 
 class Accepted(NamedTuple):
-    """A row that is an account, its address as it stands. A tuple, because rows are many."""
+    """A row that is an account, its address as it is sent. A tuple, because rows are many."""
 
     row: int
     address: str
     cells: list[str]
-    reader: "RowReader"
+    reader: ValueReader
+    warnings: tuple[RowWarning, ...] = ()
 
     def __repr__(self) -> str:
         """Name the row without its cells, of which two are passwords."""
@@ -95,12 +51,12 @@ class Accepted(NamedTuple):
 
     def account(self) -> Account:
         """Make the account of this row."""
-        return account_of(self.reader.values(self.cells))
+        return account_of(self.reader.read(self.cells).values)
 
     @property
     def settings(self) -> tuple[str, ...]:
         """The values of SETTINGS, without an account being made."""
-        return self.reader.settings_in(self.cells, self.address)
+        return self.reader.settings(self.cells, self.address).values
 
 
 class Rejected(NamedTuple):
@@ -122,334 +78,193 @@ class Duplicate(NamedTuple):
 RowResult = Accepted | Rejected | Duplicate
 
 
-@dataclass(frozen=True, slots=True)
-class _Settings:
-    """Normalised settings, what is wrong with them, and what is to be watched.
+@dataclass(slots=True)
+class WarningCount:
+    """A warning, how many rows it is about, and the first of them; 0 for the file as a whole."""
 
-    `differs` are the domains of addresses for which the same settings become others.
-    """
-
-    values: tuple[str, ...]
-    problems: tuple[Problem, ...]
-    warnings: tuple[str, ...]
-    google: bool
-    differs: tuple[str, ...]
-
-    @classmethod
-    def of(cls, raw: Sequence[str], domain: str) -> "_Settings":
-        """Normalise settings and ask the rules about them."""
-        values = settings_of(raw, domain)
-        problems = tuple(
-            problem_with(field)
-            for field, value in zip(SETTINGS, values, strict=True)
-            if not RULES[field].holds(value)
-        )
-        provider, _, smtp_port, smtp_encryption, imap_host, imap_port, imap_encryption = values
-        if provider == "sendgrid" and not imap_host:
-            problems = sendgrid_problems(problems)
-        warnings = []
-        if provider in _MICROSOFT:
-            warnings.append(MICROSOFT_SIGN_IN)
-        if not (_match(smtp_port, smtp_encryption) and _match(imap_port, imap_encryption)):
-            warnings.append(ENCRYPTION_AND_PORT)
-        google = provider in _GOOGLE
-        differs = domains_that_matter(raw)
-        return cls(values, problems, tuple(warnings), google, differs)
-
-
-def _match(port: str, encryption: str) -> bool:
-    return port not in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
+    code: str
+    message: str
+    rows: int = 0
+    first_rows: list[int] = field(default_factory=list)
 
 
 class Warnings:
-    """What will probably fail though it is valid: how often, and in which rows first."""
+    """Warnings about the rows of a file, counted."""
 
     def __init__(self) -> None:
         """Begin without any."""
-        self._rows: dict[str, int] = {}
-        self._first: dict[str, list[int]] = {}
+        self._counts: dict[RowWarning, WarningCount] = {}
 
-    def add(self, warning: str, row: int) -> None:
-        """Count a warning about a row."""
-        rows = self._rows[warning] = self._rows.get(warning, 0) + 1
-        if rows <= _FIRST_ROWS:
-            self._first.setdefault(warning, []).append(row)
+    def add(self, warning: RowWarning, row: int) -> None:
+        """Count a warning about a row. Of ever new ones only the first are kept."""
+        count = self._counts.get(warning)
+        if count is None:
+            if len(self._counts) >= MEMO_SIZE:
+                return
+            count = self._counts[warning] = WarningCount(warning.code, warning.message)
+        count.rows += 1
+        if count.rows <= _FIRST_ROWS:
+            count.first_rows.append(row)
 
-    def texts(self) -> list[str]:
-        """Return a line per warning, the most frequent first."""
-        most_first = sorted(self._rows.items(), key=itemgetter(1), reverse=True)
-        return [self._text(warning, rows) for warning, rows in most_first]
-
-    def _text(self, warning: str, rows: int) -> str:
-        first = self._first[warning]
-        more = f" and {rows - len(first):,} more" if rows > len(first) else ""
-        return f"row{'s' if rows > 1 else ''} {', '.join(map(str, first))}{more}: {warning}"
+    def counts(self) -> list[WarningCount]:
+        """Return each warning, the most frequent first."""
+        return sorted(self._counts.values(), key=lambda count: -count.rows)
 
 
 class RowReader:
-    """Reads the rows of one layout.
+    """Validates the rows under one header.
 
-    Rules are asked about settings when they are first seen. Most rows are plain besides: their
-    address is of the simplest form, and their texts, looked at together, hold what the rules
-    want of each. `examine` accepts these at a glance; it accepts nothing `judge` would not.
+    Most rows are plain: their settings have been seen before, both sides have the same address
+    and password, and these are of the simplest form. `rows` accepts these at a glance; it accepts
+    nothing that `validate` would not.
     """
 
-    def __init__(self, layout: Layout, seen: SeenAddresses, warnings: Warnings) -> None:
-        """Prepare for a layout; `seen` and `warnings` are those of the file and are added to."""
-        columns, width = layout.columns, layout.width
-        self._blanks = [""] * (width + 1)
-        self._shared = itemgetter(*(columns.get(name, width) for name in SETTINGS))
-        self._personal = itemgetter(*(columns.get(name, width) for name in _PERSONAL_COLUMNS))
+    def __init__(self, values: ValueReader, seen: SeenAddresses, warnings: Warnings) -> None:
+        """Prepare for columns; `seen` and `warnings` are those of the file and are added to."""
+        self._values = values
         self._seen = seen
         self._warnings = warnings
-        self._by_domain: dict[tuple[tuple[str, ...], str], _Settings] = {}
-        self._layout = layout
+        self._known: dict[tuple[str, ...], Settings] = {}
         self.next_header: tuple[str, ...] = ()
 
-    def examine(self, records: Iterator[Record], *, compiled: bool) -> Iterator[RowResult]:
-        """Yield what each row is, up to another header, which is then `next_header`.
-
-        Compiling pays from some hundred rows on.
-        """
+    def rows(self, records: Iterator[Record]) -> Iterator[RowResult]:
+        """Yield what each row is, up to another header, which is then `next_header`."""
         self.next_header = ()
-        if compiled:
-            return _compiled(self._layout, self, self._seen)(records)
-        return self._judged(records)
+        glance = _Glance.of(self._values.columns)
+        return self._at_a_glance(records, glance) if glance else self._validated(records)
 
-    def _judged(self, records: Iterator[Record]) -> Iterator[RowResult]:
+    def _validated(self, records: Iterator[Record]) -> Iterator[RowResult]:
         for record in records:
             if isinstance(record, NewHeader):
                 self.next_header = record.header
                 return
-            yield self.judge(record)
+            yield self.validate(record)
 
-    def judge(self, record: tuple[int, list[str]] | Unreadable | DamagedRow) -> RowResult:
-        """Ask the rules about a row, one by one."""
+    def _at_a_glance(self, records: Iterator[Record], glance: "_Glance") -> Iterator[RowResult]:
+        width, known, seen, new = glance.width, self._known, self._seen, tuple.__new__
+        address_at, users, passwords = glance.address, glance.users, glance.passwords
+        password_at, settings_in, twins_in = glance.password, glance.settings, glance.twins
+        names_in, plain = glance.names, PLAIN_ADDRESS.fullmatch
+        plain_password = PLAIN_PASSWORD.fullmatch
+        for record in records:
+            if record.__class__ is not tuple:
+                if isinstance(record, NewHeader):
+                    self.next_header = record.header
+                    return
+                yield self.validate(record)
+                continue
+            number, cells = record  # type: ignore[misc]  it is a tuple
+            if len(cells) != width:
+                yield self.validate(record)
+                continue
+            address, password = cells[address_at], cells[password_at]
+            key = settings_in(cells)
+            settings = known.get(key) or self._learn(key, cells)
+            if settings.domains and address.endswith(settings.domains):
+                settings = self._values.settings(cells, address)
+            names = "".join(names_in(cells))
+            if (
+                not plain_password(password)
+                or not plain(address)
+                or twins_in(cells) != (address,) * users + (password,) * passwords
+                or len(address) > LONGEST_PLAIN
+                or len(names) > LONGEST_TEXT
+                or not names.isprintable()
+                or "#" in names
+            ):
+                yield self.validate(record)
+            elif settings.problems:
+                before = seen.row_of(address)
+                yield (
+                    Duplicate(number, address, before)
+                    if before
+                    else Rejected(number, address, settings.problems)
+                )
+            elif before := seen.add(address, number):
+                yield Duplicate(number, address, before)
+            else:
+                warnings = settings.warnings
+                if settings.google and not APP_PASSWORD.fullmatch(password):
+                    warnings = (*warnings, GOOGLE_SIGN_IN)
+                for warning in warnings:
+                    self._warnings.add(warning, number)
+                yield new(Accepted, (number, address, cells, self._values, warnings))
+
+    def _learn(self, key: tuple[str, ...], cells: list[str]) -> Settings:
+        """Read settings as they are at any domain, and remember them for rows with these cells."""
+        settings = self._values.settings(cells, "")
+        if len(self._known) >= MEMO_SIZE:
+            self._known.clear()
+        if is_worth_remembering(key):
+            self._known[key] = settings
+        return settings
+
+    def validate(self, record: Record) -> RowResult:
+        """Ask all rules about a row."""
         if isinstance(record, Unreadable):
-            return Rejected(record.number, "", (_unreadable(record.reason),))
+            problem = Problem("unreadable", "row_unreadable", record.reason, _FIX_UNREADABLE)
+            return Rejected(record.number, "", (problem,))
         if isinstance(record, DamagedRow):
-            record = record.number, record.cells
-        number, cells = record
-        settings, personal = self._read(cells)
-        problems = settings.problems
-        found = [
-            problem
-            for (problem, holds), value in zip(_PERSONAL_CHECKS, personal, strict=True)
-            if not holds(value)
-        ]
-        if found:
-            problems = tuple(sorted((*found, *problems), key=_place))
-        # What is no address is not shown: where columns are shifted it may be a password.
-        address = "" if _NO_ADDRESS in found else personal[2]
+            number, cells = record.number, record.cells
+            read = self._values.read(cells, record.damage)
+        else:
+            number, cells = record  # type: ignore[misc]  no other kind is left
+            read = self._values.read(cells)
+        address = read.address
         first_row = self._seen.row_of(address.lower()) if address else 0
         if first_row:
             return Duplicate(number, address, first_row)
-        if problems:
-            return Rejected(number, address, problems)
+        if read.problems:
+            return Rejected(number, address, read.problems)
         self._seen.add(address.lower(), number)
-        self.warn(number, settings, personal[4])
-        return Accepted(number, address, cells, self)
+        for warning in read.warnings:
+            self._warnings.add(warning, number)
+        return Accepted(number, address, cells, self._values, read.warnings)
 
-    def values(self, cells: list[str]) -> list[str]:
-        """Return the row's values, normalised, in the order of FIELDS."""
-        settings, personal = self._read(cells)
-        both = (*personal, *settings.values)
-        return [both[at] for at in _ORDER]
 
-    def settings_in(self, cells: list[str], address: str) -> tuple[str, ...]:
-        """Return the settings of a row with this address, normalised, in the order of SETTINGS."""
-        whole = cells + self._blanks[len(cells) :]
-        return self.settings(self._shared(whole), address).values
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """Where the cells are by which a plain row is known.
 
-    def _read(self, cells: list[str]) -> tuple[_Settings, tuple[str, ...]]:
-        """Return the settings, and the values of _PERSONAL_FIELDS."""
-        stripped = [*map(str.strip, cells)]
-        stripped += self._blanks[len(stripped) :]
-        stripped[len(self._blanks) - 1 :] = [""]
-        (
-            smtp_address,
-            address,
-            imap_address,
-            first,
-            last,
-            full_name,
-            smtp_user,
-            imap_user,
-            smtp_password,
-            password,
-            imap_password,
-        ) = self._personal(stripped)
-        smtp_address = smtp_address or address or imap_address
-        imap_address = imap_address or address or smtp_address
-        if full_name and not first and not last:
-            first, _, last = full_name.partition(" ")
-        settings = self.settings(self._shared(stripped), smtp_address)
-        sends_only = settings.values[0] == "sendgrid"
-        imap_user = imap_user or (not sends_only and smtp_user) or imap_address
-        smtp_user = smtp_user or (SENDGRID_USER if sends_only else smtp_address)
-        smtp_password = smtp_password or password
-        imap_password = imap_password or password or smtp_password
-        if settings.google:
-            smtp_password = _ungrouped(smtp_password)
-            imap_password = _ungrouped(imap_password)
-        return settings, (
-            first,
-            last.strip(),
-            smtp_address,
-            smtp_user,
-            smtp_password,
-            imap_address,
-            imap_user,
-            imap_password,
+    `twins` are the addresses and user names, `users` many, then the `passwords`.
+    """
+
+    width: int
+    address: int
+    password: int
+    settings: Callable[[list[str]], tuple[str, ...]]
+    twins: Callable[[list[str]], tuple[str, ...]]
+    names: Callable[[list[str]], tuple[str, ...]]
+    users: int
+    passwords: int
+
+    @classmethod
+    def of(cls, columns: Columns) -> "_Glance | None":
+        """Return it, where one column is for each thing and nothing is unclear."""
+
+        def at(names: Sequence[str]) -> list[int]:
+            return [columns.targets[name][0] for name in names if name in columns.targets]
+
+        addresses, passwords = at(ADDRESSES), at(PASSWORDS)
+        is_single = all(len(positions) == 1 for positions in columns.targets.values())
+        has_password = {*PASSWORDS[:2]} & {*columns.targets}
+        if columns.unclear or not (is_single and addresses and has_password):
+            return None
+        users = [*addresses, *at(USERS)]
+        return cls(
+            columns.width,
+            addresses[0],
+            passwords[0],
+            _cells_at(at(SETTINGS)),
+            _cells_at([*users, *passwords]),
+            _cells_at(at(NAMES)),
+            len(users),
+            len(passwords),
         )
 
-    def settings(self, raw: tuple[str, ...], address: str) -> _Settings:
-        """Return the settings made of raw ones, which the address's domain may complete."""
-        domain = address[address.rfind("@") :].lower()
-        key = (raw, domain if domain in PROVIDER_OF_DOMAIN else "")
-        settings = self._by_domain.get(key)
-        if settings is None:
-            if len(self._by_domain) >= _MEMO_SIZE:
-                self._by_domain.clear()
-            settings = _Settings.of(raw, domain)
-            if _is_worth_remembering(raw):
-                self._by_domain[key] = settings
-        return settings
 
-    def warn(self, number: int, settings: _Settings, password: str) -> None:
-        """Remember what will probably fail about a row."""
-        for warning in settings.warnings:
-            self._warnings.add(warning, number)
-        if settings.google and not _APP_PASSWORD.fullmatch(_ungrouped(password.strip())):
-            self._warnings.add(GOOGLE_SIGN_IN, number)
-
-
-def _is_worth_remembering(raw: tuple[str, ...]) -> bool:
-    """Say so of settings as they occur; a cell may also hold a megabyte of something else."""
-    return sum(map(len, raw)) <= _LONGEST_REMEMBERED
-
-
-def _place(problem: Problem) -> int:
-    return FIELDS.index(problem.field)
-
-
-def _ungrouped(password: str) -> str:
-    """Join the four groups in which Google shows an app password."""
-    if _GROUPED_APP_PASSWORD.fullmatch(password):
-        return password.replace(" ", "").replace("\xa0", "")
-    return password
-
-
-def _unreadable(reason: str) -> Problem:
-    return Problem("unreadable", "row_unreadable", reason, "Mend the row, or take it out.")
-
-
-_EXAMINE = """
-def examine(records):
-    hashes, rows, mask, limit = seen.hashes, seen.rows, seen.mask, seen.limit
-    for record in records:
-        try:
-            number, ($cells) = record
-        except (TypeError, ValueError):  # another kind of record, or a row with cells missing
-            if record.__class__ is NewHeader:
-                reader.next_header = record.header
-                return
-            yield judge(record)
-            hashes, rows, mask, limit = seen.hashes, seen.rows, seen.mask, seen.limit
-            continue
-        settings = known.get($key) or learn($key)
-        if settings.differs and $address.endswith(settings.differs):
-            settings = settings_of($key, $address)
-        text = $text
-        $more_texts
-        if (
-            settings.problems
-            or not plain($address)
-            or len($address) > LONGEST_PLAIN
-            or not $password.strip()
-            or len(text) > LONGEST_TEXT
-            or not text.isprintable()
-            $other_addresses
-        ):
-            yield judge(record)
-            hashes, rows, mask, limit = seen.hashes, seen.rows, seen.mask, seen.limit
-            continue
-        if number > limit:
-            seen.make_room(number)
-            hashes, rows, mask, limit = seen.hashes, seen.rows, seen.mask, seen.limit
-        hashed = hash($address) or 1
-        place = hashed & mask
-        while found := hashes[place]:
-            if found == hashed:
-                yield Duplicate(number, $address, rows[place])
-                break
-            place = (place + 1) & mask
-        else:
-            hashes[place] = hashed
-            rows[place] = number
-            if settings.warnings or settings.google and not app_password($password):
-                warn(number, settings, $password)
-            yield new(Accepted, (number, $address, record[1], reader))
-"""
-
-
-def _compiled(
-    layout: Layout, reader: RowReader, seen: SeenAddresses
-) -> Callable[[Iterator[Record]], Iterator[RowResult]]:
-    """Make `examine(records)` for a layout.
-
-    It is unrolled for the layout and holds the look-up of seen addresses in full, because it
-    runs for each row: calls and loops over columns took longer than all that they did.
-    """
-    at = {target: f"c{position}" for target, position in layout.columns.items()}
-
-    def columns(*targets: str) -> list[str]:
-        return [at[target] for target in targets if target in at]
-
-    address, *addresses = columns(*_PERSONAL_COLUMNS[:3]) or ["''"]
-    password, *passwords = columns("smtpPassword", PASSWORD) or ["''"]
-    passwords += columns("imapPassword")
-    users = columns("smtpUserName", "imapUserName")
-    more = [f"if {one} != {password}: text += {one}" for one in passwords]
-    more += [f"if {one} != {address}: text += {one}" for one in users]
-    fits = "or not ({0} in ({1}, '') or plain({0}) and len({0}) <= LONGEST_PLAIN)"
-    others = [fits.format(one, address) for one in addresses]
-    known: dict[tuple[str, ...], _Settings] = {}
-
-    def learn(raw: tuple[str, ...]) -> _Settings:
-        settings = _Settings.of(raw, "")
-        if len(known) >= _MEMO_SIZE:
-            known.clear()
-        if _is_worth_remembering(raw):
-            known[raw] = settings
-        return settings
-
-    source = Template(_EXAMINE).substitute(
-        cells="".join(f"c{position}, " for position in range(layout.width)),
-        key=f"({', '.join(at.get(field, repr('')) for field in SETTINGS)})",
-        address=address,
-        password=password,
-        text=" + ".join([*columns("fromFirstName", "fromLastName", FULL_NAME), password]),
-        more_texts="\n        ".join(more),
-        other_addresses="\n            ".join(others),
-    )
-    names = {
-        "Accepted": Accepted,
-        "app_password": _APP_PASSWORD.fullmatch,
-        "Duplicate": Duplicate,
-        "LONGEST_PLAIN": LONGEST_PLAIN,
-        "LONGEST_TEXT": LONGEST_TEXT,
-        "NewHeader": NewHeader,
-        "judge": reader.judge,
-        "known": known,
-        "learn": learn,
-        "new": tuple.__new__,
-        "plain": PLAIN_ADDRESS.fullmatch,
-        "reader": reader,
-        "seen": seen,
-        "settings_of": reader.settings,
-        "warn": reader.warn,
-    }
-    exec(source, names)  # noqa: S102  made of this file's text and column numbers
-    # Left in its own globals it would hold the table of addresses until a full garbage collection.
-    return cast("Callable[[Iterator[Record]], Iterator[RowResult]]", names.pop("examine"))
+def _cells_at(positions: Sequence[int]) -> Callable[[list[str]], tuple[str, ...]]:
+    """Return what picks the cells at some positions, as a tuple."""
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    return lambda cells: tuple(cells[at] for at in positions)

@@ -14,8 +14,7 @@ _SLOTS = 1 << 21
 class SeenAddresses:
     """Addresses in lower case, each with the row it stood in first (open addressing).
 
-    The parts are public for the one loop that runs for each row: see `rows.py`. A hash of 0
-    is an empty slot; up to row `limit` the table is at most half full.
+    A hash of 0 is an empty slot; up to row `_limit` the table is at most half full.
     """
 
     def __init__(self, slots: int = _SLOTS) -> None:
@@ -24,44 +23,47 @@ class SeenAddresses:
 
     def row_of(self, address: str) -> int:
         """Return the row an address stood in first, or 0."""
-        return self.rows[self._place(_hashed(address))]
+        return self._rows[self._place(_hashed(address))]
 
     def add(self, address: str, row: int) -> int:
         """Remember an address; return the row it stood in before, or 0."""
-        if row > self.limit:
-            self.make_room(row)
-        hashed = _hashed(address)
-        place = self._place(hashed)
-        before = self.rows[place]
-        if not before:
-            self.hashes[place] = hashed
-            self.rows[place] = row
-        return before
+        if row > self._limit:
+            self._make_room(row)
+        hashes, mask = self._hashes, self._mask
+        hashed = hash(address) or 1
+        place = hashed & mask
+        while found := hashes[place]:
+            if found == hashed:
+                return self._rows[place]
+            place = (place + 1) & mask
+        hashes[place] = hashed
+        self._rows[place] = row
+        return 0
 
-    def make_room(self, row: int) -> None:
-        """Raise `limit` beyond a row: rows that are blank or no accounts take no slots."""
-        used = len(self.rows) - self.rows.count(0)
-        if 4 * used > len(self.rows):
+    def _make_room(self, row: int) -> None:
+        """Raise `_limit` beyond a row: rows that are blank or no accounts take no slots."""
+        used = len(self._rows) - self._rows.count(0)
+        if 4 * used > len(self._rows):
             self._double()
-        self.limit = row - 1 + len(self.rows) // 2 - used
+        self._limit = row - 1 + len(self._rows) // 2 - used
 
     def _double(self) -> None:
-        hashes, rows = self.hashes, self.rows
+        hashes, rows = self._hashes, self._rows
         self._make(2 * len(hashes))
         for hashed, row in zip(hashes, rows, strict=True):
             if row:
                 place = self._place(hashed)
-                self.hashes[place] = hashed
-                self.rows[place] = row
+                self._hashes[place] = hashed
+                self._rows[place] = row
 
     def _make(self, slots: int) -> None:
-        self.hashes = array("q", (0,)) * slots
-        self.rows = array("I", (0,)) * slots
-        self.mask = slots - 1
-        self.limit = slots // 2
+        self._hashes = array("q", (0,)) * slots
+        self._rows = array("I", (0,)) * slots
+        self._mask = slots - 1
+        self._limit = slots // 2
 
     def _place(self, hashed: int) -> int:
-        hashes, mask = self.hashes, self.mask
+        hashes, mask = self._hashes, self._mask
         place = hashed & mask
         while hashes[place] not in (0, hashed):
             place = (place + 1) & mask

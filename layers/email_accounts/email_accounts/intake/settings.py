@@ -1,156 +1,281 @@
-"""The settings of an account, as people write them and as the remote takes them.
+"""The settings of an account, from what people write to what the service takes.
 
 Settings are what many accounts of a file share: provider, hosts, ports and encryption.
 Sources: docs/account-files.md.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from email_accounts.text.headers import normalize_header
+from email_accounts.intake.cells import filled, in_ascii, visible
+from email_accounts.models.account import (
+    ENCRYPTIONS,
+    RULES,
+    SETTINGS,
+    Problem,
+    RowWarning,
+    problem,
+)
+from email_accounts.models.providers import (
+    GOOGLE,
+    MICROSOFT,
+    OTHER,
+    SSL_PORTS,
+    TLS_PORTS,
+    Provider,
+    ServerPreset,
+    family_of,
+    preset_of_host,
+    provider_named,
+    provider_of_domain,
+    provider_of_host,
+    providers,
+)
 
-SSL_PORTS = frozenset({"465", "993"})
-TLS_PORTS = frozenset({"587", "143", "2525"})
-_WHOLE_PORT = re.compile(r"0*([0-9]{1,9})(?:\.0+)?")
+_WHOLE_PORT = re.compile(r"0*([0-9]{1,9})(?:[.,]0+)?")
+_ENCRYPTION_WORD = re.compile("[a-z]+")
+_NONE = ServerPreset()
+
+ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
+    "ssl": ("ssl", "ssl/tls", "implicit", "implicit tls", "smtps", "imaps"),
+    "tls": ("tls", "starttls", "start tls", "explicit", "explicit tls", "tls/starttls"),
+}
+"""What people call an encryption. Other words leave it to the port."""
+
+_YES = frozenset(("true", "yes", "1", "y", "on", "enabled", "ja", "oui", "si", "sim"))
+_NO = frozenset(("false", "no", "0", "n", "off", "disabled", "nein", "non", "nao", "nee"))
+_BY_PORT = frozenset(("auto", "automatic", "default", "standard", "any"))
+
+MICROSOFT_SIGN_IN = RowWarning(
+    "microsoft_sign_in",
+    "Microsoft 365 and Outlook mostly refuse passwords, for IMAP since 2022 and for SMTP from "
+    "the end of 2026 on: connect these by signing in on Saleshandy's web page",
+)
+ENCRYPTION_AND_PORT = RowWarning(
+    "encryption_and_port",
+    "encryption and port do not match, which looks like a server that does not answer: "
+    "465 and 993 require ssl; 587, 143 and 2525 require tls",
+)
+PROVIDER_UNKNOWN = RowWarning(
+    "provider_unknown", "the provider is not known; the servers of the row are used"
+)
+ENCRYPTION_UNKNOWN = RowWarning(
+    "encryption_unknown", "the encryption is not known; it is chosen by the port"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class ServerPreset:
-    """One side (SMTP or IMAP) of a provider's servers: a port per encryption, the usual first."""
+class Settings:
+    """Normalized settings, what is wrong with them, and what to warn of.
 
-    host: str
-    ports: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A provider's servers."""
-
-    smtp: ServerPreset
-    imap: ServerPreset
-
-
-_NO_SIDE = ServerPreset("", {})
-_SSL_OR_TLS = {"ssl": "465", "tls": "587"}
-
-
-def _imap(host: str) -> ServerPreset:
-    return ServerPreset(host, {"ssl": "993"})
-
-
-PRESETS: dict[str, Preset] = {
-    "gsuite": Preset(ServerPreset("smtp.gmail.com", _SSL_OR_TLS), _imap("imap.gmail.com")),
-    "gmail": Preset(ServerPreset("smtp.gmail.com", _SSL_OR_TLS), _imap("imap.gmail.com")),
-    "o365": Preset(
-        ServerPreset("smtp.office365.com", {"tls": "587"}), _imap("outlook.office365.com")
-    ),
-    "microsoft": Preset(
-        ServerPreset("smtp-mail.outlook.com", {"tls": "587"}), _imap("outlook.office365.com")
-    ),
-    "yahoo": Preset(ServerPreset("smtp.mail.yahoo.com", _SSL_OR_TLS), _imap("imap.mail.yahoo.com")),
-    "zoho": Preset(ServerPreset("smtp.zoho.com", _SSL_OR_TLS), _imap("imap.zoho.com")),
-    "godaddy": Preset(
-        ServerPreset("smtpout.secureserver.net", _SSL_OR_TLS), _imap("imap.secureserver.net")
-    ),
-    "yandex": Preset(ServerPreset("smtp.yandex.com", {"ssl": "465"}), _imap("imap.yandex.com")),
-    "sendgrid": Preset(ServerPreset("smtp.sendgrid.net", {"tls": "587", "ssl": "465"}), _NO_SIDE),
-}
-SENDGRID_USER = "apikey"
-"""The user name that SendGrid wants, to the letter."""
-
-_NO_PRESET = Preset(_NO_SIDE, _NO_SIDE)
-
-PROVIDER_NAMES: dict[str, str] = {
-    **dict.fromkeys(("google", "gmail", "gsuite", "workspace", "googleworkspace", "2"), "gsuite"),
-    **dict.fromkeys(
-        ("microsoft", "outlook", "office", "office365", "microsoft365", "m365", "o365"), "o365"
-    ),
-    **dict.fromkeys(("exchange", "3"), "o365"),
-    **{name: name for name in ("yahoo", "zoho", "godaddy", "yandex", "sendgrid", "other")},
-    **dict.fromkeys(("custom", "smtp", "imap", "1"), "other"),
-}
-"""What people call a provider, in letters and digits alone; the digits are Instantly's."""
-
-PROVIDER_OF_DOMAIN: dict[str, str] = {
-    **dict.fromkeys(("@gmail.com", "@googlemail.com"), "gmail"),
-    **dict.fromkeys(("@outlook.com", "@hotmail.com", "@live.com", "@msn.com"), "microsoft"),
-    **dict.fromkeys(("@yahoo.com", "@ymail.com"), "yahoo"),
-    **dict.fromkeys(("@zoho.com", "@zohomail.com"), "zoho"),
-    "@yandex.com": "yandex",
-}
-
-_PROVIDER_OF_HOST = {
-    host: provider
-    for provider, preset in reversed(PRESETS.items())
-    for host in (preset.smtp.host, preset.imap.host)
-    if host
-}
-_SIDE_OF_HOST = {
-    side.host: side for preset in PRESETS.values() for side in (preset.smtp, preset.imap)
-}
-_PERSONAL = {"gsuite": "gmail", "o365": "microsoft"}
-
-ENCRYPTION_NAMES: dict[str, str] = {
-    **dict.fromkeys(("ssl", "ssltls", "implicit", "smtps", "imaps"), "ssl"),
-    **dict.fromkeys(("tls", "starttls", "explicit"), "tls"),
-}
-_YES_OR_NO: dict[str, str] = {
-    **dict.fromkeys(("true", "yes", "1", "y", "on"), "ssl"),
-    **dict.fromkeys(("false", "no", "0", "n", "off"), "tls"),
-}
-"""What a column 'secure' means where the port does not tell."""
-
-
-def settings_of(raw: Sequence[str], domain: str) -> tuple[str, ...]:
-    """Normalise provider, SMTP host, port, encryption and IMAP host, port, encryption.
-
-    `raw` holds them as they stand in the file, `domain` is the address's with its `@`, in
-    lower case. What is blank is filled in from the provider; what is given is kept.
+    `google` is true where Google's sign-in is expected; `at_google` says it of each server.
+    `domains` are those of addresses, each with its `@`, for which the same cells mean others.
     """
-    provider, smtp_host, smtp_port, smtp_encryption, imap_host, imap_port, imap_encryption = (
-        text.strip() for text in raw
-    )
-    provider = _provider(provider, smtp_host.lower(), imap_host.lower(), domain)
-    preset = PRESETS.get(provider, _NO_PRESET)
-    return (
-        provider,
-        *_server(smtp_host, smtp_port, smtp_encryption, preset.smtp),
-        *_server(imap_host, imap_port, imap_encryption, preset.imap),
-    )
+
+    values: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[RowWarning, ...]
+    google: bool
+    at_google: tuple[bool, bool]
+    domains: tuple[str, ...]
+    sends_only: bool
+    smtp_user: str
 
 
-def domains_that_matter(raw: Sequence[str]) -> tuple[str, ...]:
-    """Return the domains for which the same raw settings become others, each with its `@`."""
-    provider, smtp_host, imap_host = raw[0].strip(), raw[1].strip().lower(), raw[4].strip().lower()
-    if not (provider or smtp_host or imap_host):
-        return tuple(PROVIDER_OF_DOMAIN)
-    personal = _PERSONAL.get(_provider(provider, smtp_host, imap_host, ""))
-    return tuple(domain for domain, of in PROVIDER_OF_DOMAIN.items() if of == personal)
+@dataclass(frozen=True, slots=True)
+class SettingsReader:
+    """Reads the settings of one file's rows.
+
+    `name_of` returns what the file calls a field; `defaults` are values for blank cells.
+    """
+
+    name_of: Callable[[str], str]
+    defaults: Mapping[str, str]
+
+    def read(self, cells: Sequence[str], domain: str, unclear: str = "") -> Settings:
+        """Normalize the cells of SETTINGS.
+
+        `domain` is the address's, in lower case. What is blank is filled in from the provider;
+        what is given is kept. `unclear` is the name of a column that may mean a server and holds
+        something: nothing is filled in then.
+        """
+        warnings: list[RowWarning] = []
+        texts = [self._text(*one, warnings) for one in zip(SETTINGS, cells, strict=True)]
+        provider, known = _provider(texts[0], texts[1], texts[4], domain)
+        preset = provider if not unclear else providers()[OTHER]
+        smtp = _server(*texts[1:4], preset.smtp, fill=not unclear)
+        imap = _server(*texts[4:7], preset.imap, fill=not unclear)
+        values = (provider.code, *smtp, *imap)
+        problems = [*self._problems(values, provider, unclear, known=known)]
+        if not known and not problems:
+            warnings.append(PROVIDER_UNKNOWN)
+        if family_of(provider.code) is MICROSOFT:
+            warnings.append(MICROSOFT_SIGN_IN)
+        for text, (_, port, encryption) in ((texts[3], smtp), (texts[6], imap)):
+            if _is_unknown_encryption(text) and ENCRYPTION_UNKNOWN not in warnings:
+                warnings.append(ENCRYPTION_UNKNOWN)
+            if is_mismatched(port, encryption) and ENCRYPTION_AND_PORT not in warnings:
+                warnings.append(ENCRYPTION_AND_PORT)
+        google = family_of(provider.code) is GOOGLE
+        return Settings(
+            values,
+            tuple(problems),
+            tuple(warnings),
+            google,
+            (
+                google or family_of(OTHER, smtp[0]) is GOOGLE,
+                google or family_of(OTHER, imap[0]) is GOOGLE,
+            ),
+            _domains(texts[0], texts[1], texts[4]),
+            provider.sends_only,
+            provider.user_name,
+        )
+
+    def _text(self, field: str, cell: str, warnings: list[RowWarning]) -> str:
+        text, removed = visible(cell)
+        if removed:
+            warnings.append(invisible_removed(removed, self.name_of(field) or field))
+        text = filled(text) or self.defaults.get(field, "")
+        return in_ascii(text) if field.endswith("Host") else text
+
+    def _problems(
+        self, values: tuple[str, ...], provider: Provider, unclear: str, *, known: bool
+    ) -> list[Problem]:
+        """Return one problem per cause; what follows from another one is left out."""
+        by_field = dict(zip(SETTINGS, values, strict=True))
+        lacking = [side for side in ("smtp", "imap") if not by_field[f"{side}Host"]]
+        if provider.sends_only and "imap" in lacking:
+            return [
+                *self._of_side("smtp", by_field),
+                problem("imap_missing", "imapHost", self.name_of("imapHost")),
+            ]
+        found = []
+        if lacking:
+            found.append(self._without_servers(lacking, unclear, known=known))
+        for side in ("smtp", "imap"):
+            if side not in lacking:
+                found += self._of_side(side, by_field)
+        if unclear and any(one.code == "port_missing" for one in found):
+            found = [one for one in found if one.code != "port_missing"]
+            found.append(problem("column_unclear", "smtpPort", unclear))
+        return once(found)
+
+    def _without_servers(self, lacking: list[str], unclear: str, *, known: bool) -> Problem:
+        field = f"{lacking[0]}Host"
+        if unclear:
+            return problem("column_unclear", field, unclear)
+        if not known:
+            return problem(
+                "provider_unknown", SETTINGS[0], self.name_of(SETTINGS[0]) or SETTINGS[0]
+            )
+        detail = "" if len(lacking) > 1 else f"{lacking[0].upper()} is missing"
+        return problem("servers_missing", field, self.name_of(field), detail)
+
+    def _of_side(self, side: str, values: Mapping[str, str]) -> list[Problem]:
+        host, port, encryption = (f"{side}{what}" for what in ("Host", "Port", "Encryption"))
+        found = []
+        if not RULES[host].holds(values[host]):
+            found.append(problem("host_invalid", host, self.name_of(host)))
+        if values[port] and not RULES[port].holds(values[port]):
+            found.append(problem("port_invalid", port, self.name_of(port)))
+        elif not values[port] and not found:
+            found.append(problem("port_missing", port, self.name_of(port)))
+        elif values[port] and values[encryption] not in ENCRYPTIONS:
+            found.append(problem("encryption_invalid", encryption, self.name_of(encryption)))
+        return found
 
 
-def _provider(given: str, smtp_host: str, imap_host: str, domain: str) -> str:
-    by_domain = PROVIDER_OF_DOMAIN.get(domain, "")
-    if given:
-        provider = PROVIDER_NAMES.get(normalize_header(given), given)
-    elif smtp_host or imap_host:
-        provider = _PROVIDER_OF_HOST.get(smtp_host) or _PROVIDER_OF_HOST.get(imap_host) or "other"
+def invisible_removed(characters: str, column: str) -> RowWarning:
+    """Return the warning about invisible characters that were removed from a cell."""
+    return RowWarning("invisible_removed", f"{characters} was removed from {column}")
+
+
+def is_mismatched(port: str, encryption: str) -> bool:
+    """Say whether a port requires the other encryption."""
+    return port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
+
+
+def once(problems: Iterable[Problem]) -> list[Problem]:
+    """Report what is wrong with SMTP and IMAP alike as one problem that names both columns."""
+    found: dict[str, Problem] = {}
+    for one in problems:
+        twin = found.get(one.code)
+        if twin is None:
+            found[one.code] = one
+        else:
+            columns = dict.fromkeys((twin.column or twin.field, one.column or one.field))
+            found[one.code] = Problem(
+                twin.field, one.code, one.message, one.fix, ", ".join(columns)
+            )
+    return [*found.values()]
+
+
+def _provider(text: str, smtp_host: str, imap_host: str, domain: str) -> tuple[Provider, bool]:
+    """Return the provider, and whether the text that names it is understood or blank."""
+    by_domain = provider_of_domain(domain)
+    named = provider_named(text) if text else None
+    other = providers()[OTHER]
+    if named:
+        provider = named
+    elif smtp_host or imap_host or text:
+        provider = provider_of_host(smtp_host) or provider_of_host(imap_host) or other
     else:
-        provider = by_domain or "other"
-    personal = _PERSONAL.get(provider)
-    return personal if personal and personal == by_domain else provider
+        provider = by_domain or other
+    if provider.personal and by_domain and provider.personal == by_domain.code:
+        provider = by_domain
+    return provider, bool(named) or not text
 
 
-def _server(host: str, port: str, encryption: str, preset: ServerPreset) -> tuple[str, str, str]:
+def _domains(text: str, smtp_host: str, imap_host: str) -> tuple[str, ...]:
+    """Return the domains for which the same cells become other settings, each with its `@`."""
+    anywhere = bool(text or smtp_host or imap_host)
+    provider, _ = _provider(text, smtp_host, imap_host, "")
+    return tuple(
+        f"@{domain}"
+        for one in providers().values()
+        for domain in one.domains
+        if not anywhere or one.code == provider.personal
+    )
+
+
+def _server(
+    host: str, port: str, encryption: str, preset: ServerPreset, *, fill: bool
+) -> tuple[str, str, str]:
     host = host or preset.host
-    ports = _SIDE_OF_HOST.get(host.lower(), _NO_SIDE).ports
-    name = normalize_header(encryption)
-    known = ENCRYPTION_NAMES.get(name, "")
+    known = preset_of_host(host) if fill else _NONE
+    named = _named_encryption(encryption)
     whole = _WHOLE_PORT.fullmatch(port)
-    port = whole[1] if whole else port or ports.get(known) or next(iter(ports.values()), "")
-    if known or (encryption and name not in _YES_OR_NO):
-        return host, port, known or encryption.lower()
-    return host, port, _encryption_of(port) or _YES_OR_NO.get(name, "")
+    port = whole[1] if whole else port or known.port(named)
+    if named:
+        return host, port, named
+    word = encryption.lower()
+    by_word = "ssl" if word in _YES else "tls" if word in _NO else _any_encryption(word)
+    return host, port, _encryption_of(port) or by_word
+
+
+def _named_encryption(text: str) -> str:
+    """Return the encryption that a text names for sure."""
+    words = _ENCRYPTION_WORD.findall(text.lower())
+    joined = "".join(words)
+    if joined == "ssltls":
+        return "ssl"
+    if "starttls" in joined or "explicit" in words:
+        return "tls"
+    if {"implicit", "smtps", "imaps"} & {*words}:
+        return "ssl"
+    return joined if text.lower() in ENCRYPTIONS else ""
+
+
+def _any_encryption(word: str) -> str:
+    """Return what a text such as `SSL or TLS` or `TLSv1.2` may mean where the port is odd."""
+    return next((name for name in ENCRYPTIONS if name in word), "")
+
+
+def _is_unknown_encryption(text: str) -> bool:
+    word = text.lower()
+    is_known = not word or word in _YES or word in _NO or word in _BY_PORT
+    return not (is_known or _named_encryption(text) or _any_encryption(word))
 
 
 def _encryption_of(port: str) -> str:

@@ -4,20 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from email_accounts.models.providers import provider_codes
 from email_accounts.text.secret import Secret
 
-PROVIDERS = (
-    "gmail",
-    "gsuite",
-    "microsoft",
-    "o365",
-    "yahoo",
-    "zoho",
-    "godaddy",
-    "yandex",
-    "sendgrid",
-    "other",
-)
+PROVIDERS = provider_codes()
 ENCRYPTIONS = ("ssl", "tls")
 ADDRESS_FIELD = "smtpEmailAddress"
 LONGEST_TEXT = 255
@@ -44,12 +34,24 @@ _UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with one field of a row, and how to mend it. Never the value itself."""
+    """What is wrong with one field of a row, and how to fix it. Never the value itself.
+
+    `column` is the name that the file gives the field; "" where it has no column for it.
+    """
 
     field: str
     code: str
     message: str
     fix: str
+    column: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowWarning:
+    """What a person should know about a row that is sent all the same."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +84,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for a normalised value, and what is told where it does not."""
+    """What holds for a normalized value, the problem where it does not, and what to write."""
 
     holds: Callable[[str], object]
     code: str
-    message: str
-    fix: str
+    hint: str
 
 
 def is_address(text: str) -> bool:
@@ -101,7 +102,11 @@ def _is_text(value: str) -> bool:
 
 
 def _is_filled_text(value: str) -> bool:
-    return value != "" and not value.isspace() and _is_text(value)
+    return value != "" and not value.isspace() and len(value) <= LONGEST_TEXT and _is_visible(value)
+
+
+def _is_visible(value: str) -> bool:
+    return value.isprintable() and not _UNSENDABLE.search(value)
 
 
 def _is_port(value: str) -> bool:
@@ -109,54 +114,103 @@ def _is_port(value: str) -> bool:
     return is_short_number and 1 <= int(value) <= _HIGHEST_PORT
 
 
-_NAME = Rule(
-    _is_text,
-    "name_unusable",
-    "the name is too long or holds control characters",
-    f"Write at most {LONGEST_TEXT} characters, without line breaks.",
-)
-_EMAIL_ADDRESS = Rule(
-    is_address,
-    "address_invalid",
-    "this is not an email address",
-    "Write it as name@domain, without blanks or brackets.",
-)
-_USER_NAME = Rule(
-    _is_filled_text,
-    "user_name_unusable",
-    "the user name is missing, too long or holds control characters",
-    "Give the name the mailbox signs in with; leave it blank where that is the address.",
-)
-_PASSWORD = Rule(
-    _is_filled_text,
-    "password_missing",
-    "the password is missing or unusable",
-    "Give the mailbox's password; where two-step verification is on, an app password.",
-)
-_SERVER_HOST = Rule(
-    _HOST.fullmatch,
-    "host_invalid",
-    "this is not the name of a mail server",
-    "Give its full name such as smtp.gmail.com, without http:// and without a port.",
-)
-_PORT = Rule(
-    _is_port,
-    "port_invalid",
-    "this is not a port",
-    "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
-)
+_SERVERS_GIVEN = "the columns smtpHost, smtpPort, imapHost and imapPort"
+_TYPE_AGAIN = "Format the column as text and type the value again."
+_WITHOUT_INVISIBLE = "Type it again by hand instead of pasting it."
+
+PROBLEMS: dict[str, tuple[str, str]] = {
+    "provider_unknown": (
+        "unknown provider",
+        f"Write one of {', '.join(PROVIDERS)}, or give the servers in {_SERVERS_GIVEN}.",
+    ),
+    "name_unusable": (
+        "the name is too long or holds control characters",
+        f"Write at most {LONGEST_TEXT} characters, without line breaks.",
+    ),
+    "address_missing": ("no email address", "Write it as name@domain."),
+    "address_invalid": (
+        "not an email address",
+        "Write it as name@domain, without blanks or brackets.",
+    ),
+    "address_not_ascii": (
+        "the address has letters that mail servers may not know",
+        "Write its domain as xn--…, and the part before the @ in plain letters.",
+    ),
+    "user_name_unusable": (
+        "the user name is too long or holds control characters",
+        "Give the name that the mailbox signs in with; leave it blank where that is the address.",
+    ),
+    "user_name_invisible": ("an invisible character is in the user name", _WITHOUT_INVISIBLE),
+    "user_name_damaged": ("a spreadsheet has changed the user name", _TYPE_AGAIN),
+    "password_missing": (
+        "no password: the cell is blank or holds a placeholder such as ****",
+        "Give the mailbox's password; where two-step verification is on, an app password.",
+    ),
+    "password_too_long": (
+        f"the password has more than {LONGEST_TEXT} characters",
+        "Check that the cell holds the password alone.",
+    ),
+    "password_unusable": (
+        "a control character, such as a tab or a line break, is in the password",
+        "Check that the cell holds the password alone, in one line.",
+    ),
+    "password_invisible": ("an invisible character is in the password", _WITHOUT_INVISIBLE),
+    "password_damaged": ("a spreadsheet has changed the password", _TYPE_AGAIN),
+    "not_utf_8": (
+        "the value has letters that are not ASCII, and the file is not UTF-8",
+        "Save the file as 'CSV UTF-8', and check the value.",
+    ),
+    "formula_without_value": (
+        "the cell holds a formula or an error without a value",
+        "Write the value itself.",
+    ),
+    "servers_missing": (
+        "the mail servers are not known",
+        "Add a column provider (such as google) or "
+        f"{_SERVERS_GIVEN}; or give it once for the whole file: --set provider=google.",
+    ),
+    "column_unclear": (
+        "the column is not understood, so the provider's servers are not used instead",
+        "Rename the column, such as to smtpHost or imapPort, or use --map \"its name=smtpHost\"; "
+        "--map \"its name=\" ignores it.",
+    ),
+    "host_invalid": (
+        "not the name of a mail server",
+        "Give its full name such as smtp.gmail.com, without http:// and without a port.",
+    ),
+    "port_missing": (
+        "no port, and the server is not one whose port is known",
+        "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
+    ),
+    "port_invalid": (
+        "not a port",
+        "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
+    ),
+    "encryption_invalid": (
+        "unsupported encryption, and the port does not tell it",
+        "Write ssl (ports 465 and 993) or tls (ports 587, 143 and 2525).",
+    ),
+    "imap_missing": (
+        "SendGrid only sends: it has no mailbox to read",
+        "Name the IMAP server where the answers arrive, with its port.",
+    ),
+}
+"""What can be wrong with a value, and how to fix it, by its code."""
+
+_NAME = Rule(_is_text, "name_unusable", PROBLEMS["name_unusable"][1])
+_EMAIL_ADDRESS = Rule(is_address, "address_invalid", PROBLEMS["address_invalid"][1])
+_USER_NAME = Rule(_is_filled_text, "user_name_unusable", PROBLEMS["user_name_unusable"][1])
+_PASSWORD = Rule(_is_filled_text, "password_missing", PROBLEMS["password_missing"][1])
+_SERVER_HOST = Rule(_HOST.fullmatch, "host_invalid", PROBLEMS["host_invalid"][1])
+_PORT = Rule(_is_port, "port_invalid", PROBLEMS["port_invalid"][1])
 _ENCRYPTION = Rule(
-    ENCRYPTIONS.__contains__,
-    "encryption_invalid",
-    "this is not an encryption the service knows",
-    "Write ssl (ports 465 and 993) or tls (ports 587, 143 and 2525).",
+    ENCRYPTIONS.__contains__, "encryption_invalid", PROBLEMS["encryption_invalid"][1]
 )
 
 RULES: dict[str, Rule] = {
     "emailServiceProvider": Rule(
         PROVIDERS.__contains__,
         "provider_unknown",
-        "this is not a provider the service knows",
         f"Write one of {', '.join(PROVIDERS)}, or leave it blank.",
     ),
     "fromFirstName": _NAME,
@@ -174,7 +228,7 @@ RULES: dict[str, Rule] = {
     "imapPort": _PORT,
     "imapEncryption": _ENCRYPTION,
 }
-"""The 15 fields in the remote's order, each with its rule."""
+"""The 15 fields in the service's order, each with its rule."""
 
 FIELDS: tuple[str, ...] = tuple(RULES)
 SETTINGS = (
@@ -188,24 +242,11 @@ SETTINGS = (
 )
 """The fields that many accounts of a file share."""
 
-_SENDGRID = Problem(
-    "imapHost",
-    "imap_missing",
-    "SendGrid only sends: it has no mailbox to read",
-    "Name the IMAP server where the answers arrive, with its port.",
-)
 
-
-def problem_with(field: str) -> Problem:
-    """Return what is told where the rule of a field does not hold."""
-    rule = RULES[field]
-    return Problem(field, rule.code, rule.message, rule.fix)
-
-
-def sendgrid_problems(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Tell the missing IMAP server of a SendGrid account as what it is."""
-    others = (problem for problem in problems if not problem.field.startswith("imap"))
-    return (*others, _SENDGRID)
+def problem(code: str, field: str, column: str = "", detail: str = "") -> Problem:
+    """Return a problem of a field; `detail` says more about the case, never the value."""
+    message, fix = PROBLEMS[code]
+    return Problem(field, code, f"{message} ({detail})" if detail else message, fix, column)
 
 
 def account_of(values: Sequence[str]) -> Account:

@@ -1,0 +1,394 @@
+"""Which column of a file holds what."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache, lru_cache
+
+from email_accounts.errors import FileRefusedError
+from email_accounts.intake.layouts import (
+    ADDRESS,
+    ALIASES,
+    FILLERS,
+    FULL_NAME,
+    IGNORED,
+    LAYOUTS,
+    OPTIONAL_HEADERS,
+    OTHER_THINGS,
+    PASSWORD,
+    PHRASES,
+    WORDS,
+)
+from email_accounts.models.account import ADDRESS_FIELD, RowWarning, is_address
+from email_accounts.text.headers import holds_address, normalize_header, shown_header
+
+Cells = Sequence[str]
+
+_TARGET_OF = {
+    normalize_header(name): target for target, names in ALIASES.items() for name in (target, *names)
+}
+_IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
+_IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
+ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
+_WORD_CLASS = {word: kind for kind, words in WORDS.items() for word in words.split()}
+_GLUED = frozenset(word for word in (*_WORD_CLASS, *FILLERS) if len(word) > 2)  # noqa: PLR2004
+_PHRASES = tuple((f" {phrase} ", f" {word} ") for phrase, word in PHRASES.items())
+_BRACKETS = re.compile(r"[(\[{<][^)\]}>]*[)\]}>]?")
+_SEVERAL_THINGS = re.compile(r"[:/&+,]|\b(?:and|und|et|y|e)\b")
+_CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_WORD = re.compile(r"[^\W_]+")
+_SIDES = ("smtp", "imap")
+_SERVER_NOUNS = ("host", "port", "encryption")
+_NOUNS = {*_SERVER_NOUNS, "user", "password"}
+_OF_SIDE = {
+    "host": "Host",
+    "port": "Port",
+    "encryption": "Encryption",
+    "user": "UserName",
+    "password": "Password",
+    "address": "EmailAddress",
+}
+_UNCLEAR = "unclear"
+_SHORTEST_GUESSED = 4
+_SIMILAR = 0.8
+_COLUMNS_QUOTED = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of a file.
+
+    `layout` is the name of the layout, "" for none. `targets` has the positions of each target,
+    the preferred one first: of several the first filled cell counts. `names` has each column as
+    people may see it, `unknown` those that are not used. `unclear` are positions of columns that
+    mention a server and are not understood. `notes` are about the columns as a whole.
+    """
+
+    layout: str
+    width: int
+    targets: Mapping[str, tuple[int, ...]]
+    names: tuple[str, ...]
+    unknown: tuple[str, ...]
+    unclear: tuple[int, ...] = ()
+    notes: tuple[RowWarning, ...] = ()
+
+    @property
+    def has_address(self) -> bool:
+        """Whether a column holds the address of an account."""
+        return any(target in self.targets for target in ADDRESS_TARGETS)
+
+    def name_of(self, target: str) -> str:
+        """Return what the file calls a target; "" where it has no column for it."""
+        return ", ".join(self.names[at] for at in self.targets.get(target, ()))
+
+
+def find_columns(
+    headers: Cells, mapped: Mapping[str, str] | None = None, samples: Sequence[Cells] = ()
+) -> Columns:
+    """Find the targets among the headers.
+
+    `mapped` says by the name of a column what it is; see `ReadOptions`. `samples` are the first
+    records: of several columns that may hold the address those count whose cells are addresses.
+    """
+    found = _Found(len(headers), {_folded(name): to for name, to in (mapped or {}).items()})
+    for position, header in enumerate(headers):
+        found.add(position, header)
+    found.assign_sides()
+    found.choose_address(samples)
+    return found.columns(headers)
+
+
+def resolve(
+    headers: Cells, mapped: Mapping[str, str] | None = None, samples: Sequence[Cells] = ()
+) -> Columns:
+    """Find the columns of a file.
+
+    Raises:
+        FileRefusedError: no header is the address of an account, or one is an address itself.
+    """
+    if any(map(holds_address, headers)):
+        raise FileRefusedError(
+            "The name of a column holds an email address, so its first row is no header row.",
+            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
+        )
+    columns = find_columns(headers, mapped, samples)
+    if not columns.has_address:
+        seen = ", ".join(columns.names[:_COLUMNS_QUOTED])
+        more = len(columns.names) - _COLUMNS_QUOTED
+        raise FileRefusedError(
+            f"No email address column found; its columns are: {seen}"
+            f"{f' and {more} more' if more > 0 else ''}.",
+            "Name the column of the address "
+            f"{', '.join((*ALIASES[ADDRESS], *ADDRESS_TARGETS[1:]))}; other recognized columns: "
+            f"{', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
+        )
+    return columns
+
+
+def recognized(cells: Cells) -> int:
+    """Count the names of columns that are known; 0 without an address, or in a row of data."""
+    if any(map(holds_address, cells)):
+        return 0
+    columns = find_columns(cells)
+    return len(columns.targets) if columns.has_address else 0
+
+
+def suggestion(header: str) -> str:
+    """Return the target whose name is close to a header that is not understood; else ""."""
+    name = normalize_header(header)
+    if len(name) < _SHORTEST_GUESSED:
+        return ""
+    close = get_close_matches(name, _TARGET_OF, n=1, cutoff=_SIMILAR)
+    return _TARGET_OF[close[0]] if close else ""
+
+
+def target_named(text: str) -> str | None:
+    """Return the target that a person names, "" for a column to be ignored; None for neither."""
+    return _TARGET_OF.get(normalize_header(text)) if text.strip() else ""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the headers are, while they are gone through."""
+
+    width: int
+    mapped: Mapping[str, str]
+    targets: dict[str, list[int]] = field(default_factory=dict)
+    unknown: list[int] = field(default_factory=list)
+    unclear: list[int] = field(default_factory=list)
+    sideless: dict[str, list[int]] = field(default_factory=dict)
+    side_before: dict[int, str] = field(default_factory=dict)
+    notes: list[RowWarning] = field(default_factory=list)
+    names: dict[int, str] = field(default_factory=dict)
+    _side: str = ""
+
+    def add(self, position: int, header: str) -> None:
+        """Sort one header in."""
+        self.names[position] = _shown(header, position)
+        given = self.mapped.get(_folded(header))
+        meaning = target_named(given) if given is not None else _meaning(header)
+        self.side_before[position] = self._side
+        if meaning in _SERVER_NOUNS:
+            self.sideless.setdefault(meaning, []).append(position)
+        elif meaning == _UNCLEAR:
+            self.unclear.append(position)
+        elif meaning:
+            self.targets.setdefault(meaning, []).append(position)
+            if meaning[:4] in _SIDES:
+                self._side = meaning[:4]
+        elif meaning is None:
+            self.unknown.append(position)
+
+    def assign_sides(self) -> None:
+        """Give columns that name no side the one they stand beside, else SMTP, then IMAP."""
+        for noun, positions in self.sideless.items():
+            self._assign(noun, positions)
+        for target, one_side in ((PASSWORD, "Password"), ("smtpUserName", "UserName")):
+            positions = self.targets.get(target, [])
+            sides = [self.side_before[at] for at in positions]
+            if len(positions) == len(_SIDES) == len({*sides} & {*_SIDES}):
+                del self.targets[target]
+                for side, at in zip(sides, positions, strict=True):
+                    self.targets.setdefault(f"{side}{one_side}", []).append(at)
+        # An app password is what a program signs in with, whatever stands beside it.
+        for positions in self.targets.values():
+            positions.sort(key=lambda at: "app" not in _words(self.names[at]))
+
+    def _assign(self, noun: str, positions: list[int]) -> None:
+        free = [side for side in _SIDES if f"{side}{_OF_SIDE[noun]}" not in self.targets]
+        alone = len(positions) == 1 and len(free) == len(_SIDES)
+        for at in positions:
+            side = self.side_before[at]
+            if side not in free:
+                side = free[0] if free and not (alone and noun != "encryption") else ""
+            if side:
+                free.remove(side)
+                self.targets.setdefault(f"{side}{_OF_SIDE[noun]}", []).append(at)
+            elif alone:
+                self.unclear.append(at)
+            else:
+                self.unknown.append(at)
+
+    def choose_address(self, samples: Sequence[Cells]) -> None:
+        """Of several columns that may hold the address, keep those that do."""
+        named = self.targets.get(ADDRESS, [])
+        users = self.targets.get("smtpUserName", [])
+        if not (named and samples) or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
+            return
+        held = {at: _held(at, samples) for at in (*named, *users)}
+        kept = [at for at in named if held[at] or held[at] is None]
+        if not any(held[at] for at in kept):
+            kept = [at for at in users if held[at]][:1]
+        if not kept:
+            return
+        kept.sort(key=lambda at: -(held[at] or 0))
+        if {*kept} != {*named}:
+            left = [at for at in named if at not in kept]
+            self.unknown += left
+            self.targets[ADDRESS] = kept
+            lost = ", ".join(self.names[at] for at in left)
+            self.notes.append(
+                RowWarning(
+                    "address_column",
+                    f"the address is taken from the column {self.names[kept[0]]}, because "
+                    f"{lost} holds no addresses",
+                )
+            )
+        else:
+            self.targets[ADDRESS] = kept
+
+    def columns(self, headers: Cells) -> Columns:
+        """Return what was found."""
+        self.notes += (
+            RowWarning("column_unclear", f"the column {self.names[at]} is not understood")
+            for at in self.unclear
+        )
+        unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())
+        return Columns(
+            _layout_of(headers),
+            self.width,
+            {target: tuple(positions) for target, positions in self.targets.items()},
+            tuple(self.names[at] for at in range(self.width)),
+            tuple(dict.fromkeys(unused)),
+            tuple(self.unclear),
+            tuple(self.notes),
+        )
+
+
+def _held(at: int, samples: Sequence[Cells]) -> float | None:
+    """Return the share of a column's filled cells that are addresses; None without any."""
+    filled = [cells[at].strip() for cells in samples if at < len(cells) and cells[at].strip()]
+    return sum(map(is_address, filled)) / len(filled) if filled else None
+
+
+def _shown(header: str, position: int) -> str:
+    """Return a header as people may see it: as it is, or without what its brackets hold."""
+    outside = _BRACKETS.sub(" ", header).strip()
+    shown = shown_header(header, position + 1)
+    if shown != header.strip() and outside and _meaning(header) not in (None, _UNCLEAR):
+        return shown_header(outside, position + 1)
+    return shown
+
+
+@lru_cache(1024)
+def _meaning(header: str) -> str | None:
+    """Return a target, a server noun without a side, _UNCLEAR, "" to ignore, None if unknown."""
+    outside = _BRACKETS.sub(" ", header)
+    for text in (header, outside):
+        name = normalize_header(text)
+        if name in _TARGET_OF:
+            return _TARGET_OF[name]
+        if name and (name in _IGNORED_WHOLE or name.startswith(_IGNORED_STARTS)):
+            return ""
+    words = _words(outside)
+    if not {*map(_WORD_CLASS.get, words)} - {None, *_SIDES}:  # nothing but a side: "SMTP (port)"
+        words = _words(header)
+    elif not {*words} & {*_SIDES}:  # "Port (IMAP)"
+        words += [word for word in _words(header) if _WORD_CLASS.get(word) in _SIDES]
+    meaning = _meaning_of(words)
+    names_two = {"host", "port"} <= {*map(_WORD_CLASS.get, words)}
+    return _UNCLEAR if meaning and names_two and _SEVERAL_THINGS.search(outside) else meaning
+
+
+def _meaning_of(words: list[str]) -> str | None:
+    kinds = [_WORD_CLASS[word] for word in words if word in _WORD_CLASS]
+    if {*words} & OTHER_THINGS:
+        return None
+    if "account" in words and {*kinds} == {"name"}:  # of a customer, not of a sender
+        return None
+    rest = [word for word in words if word not in _WORD_CLASS and word not in FILLERS]
+    sides = dict.fromkeys(kind for kind in kinds if kind in _SIDES)
+    nouns = {*kinds} & _NOUNS
+    if (not [word for word in rest if not word.isdigit()]) and len(sides) <= 1:
+        target = _target("".join(sides), nouns, [kind for kind in kinds if kind not in _SIDES])
+        if target:
+            return target
+    return _UNCLEAR if sides or nouns & {*_SERVER_NOUNS} else None
+
+
+def _target(side: str, nouns: set[str], kinds: list[str]) -> str:
+    """Return the target that a side and kinds of words mean; "" if they are not clear."""
+    if not nouns or (nouns == {"user"} and kinds[-1] in ("address", "place")):
+        return _person(side, kinds)
+    if {*kinds} - nouns - {"address", "place", "name"}:
+        return ""
+    for noun, beside in (("password", {"user"}), ("port", {"encryption", "host"})):
+        if noun in nouns and not nouns - {noun} - beside:
+            return _of(side, noun)
+    return _of(side, *nouns) if len(nouns) == 1 else ""
+
+
+def _of(side: str, noun: str) -> str:
+    if side:
+        return f"{side}{_OF_SIDE[noun]}"
+    return {"user": "smtpUserName", "password": PASSWORD}.get(noun, noun)
+
+
+def _person(side: str, kinds: list[str]) -> str:
+    """Return what a column means that names nothing of a server but perhaps a side."""
+    meant = {"address" if kind == "place" and not side else kind for kind in kinds} - {"user"}
+    if "address" in meant:
+        meant -= {"place"}
+    if not meant:
+        return f"{side}Host" if side else ""
+    if "provider" in meant and not side:
+        return "emailServiceProvider"
+    if meant == {"address"} or (side and meant == {"address", "name"}):
+        return f"{side}EmailAddress" if side else ADDRESS
+    if side == "imap" or "provider" in meant:
+        return ""
+    for kind, target in (("first", "fromFirstName"), ("last", "fromLastName")):
+        if kind in meant and not meant - {kind, "name"}:
+            return target
+    return FULL_NAME if meant == {"name"} else ""
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a header: in lower case, without accents, parted where they are glued."""
+    text = " ".join(_WORD.findall(_folded(_CAPITAL_INSIDE.sub(" ", text))))
+    text = f" {text} "
+    for phrase, word in _PHRASES:
+        text = text.replace(phrase, word)
+    return [part for word in text.split() for part in _parted(word)]
+
+
+def _folded(text: str) -> str:
+    """Return a text without accents, in lower case."""
+    parts = unicodedata.normalize("NFKD", text.strip())
+    return "".join(char for char in parts if not unicodedata.combining(char)).lower()
+
+
+@cache
+def _parted(word: str) -> tuple[str, ...]:
+    """Part a word such as `smtpserver` into known ones; one that cannot be parted stays."""
+    if word in _WORD_CLASS or word in FILLERS or word in OTHER_THINGS:
+        return (word,)
+    if len(word) > 40:  # noqa: PLR2004  no name of a column
+        return (word,)
+    ways: list[tuple[str, ...] | None] = [()] + [None] * len(word)
+    for end in range(1, len(word) + 1):
+        for start in range(end):
+            before = ways[start]
+            if before is not None and word[start:end] in _GLUED:
+                way = (*before, word[start:end])
+                current = ways[end]
+                if current is None or len(way) < len(current):
+                    ways[end] = way
+    return ways[-1] or (word,)
+
+
+def _layout_of(headers: Cells) -> str:
+    """Name the layout that has all its headers here, and most of the others; '' if none has.
+
+    Smartlead and SalesBlink write the same columns, in another order.
+    """
+    present = [normalize_header(header) for header in headers]
+    fitting: dict[str, tuple[int, bool]] = {}
+    for name, wanted in LAYOUTS.items():
+        own = [*map(normalize_header, wanted)]
+        if {*own} <= {*present}:
+            others = {*map(normalize_header, OPTIONAL_HEADERS.get(name, ()))} & {*present}
+            fitting[name] = (len({*own} | others), own[0] == present[0])
+    return max(fitting, key=fitting.__getitem__, default="")

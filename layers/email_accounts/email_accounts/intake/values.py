@@ -1,0 +1,388 @@
+"""From the cells of one row to the 15 values, with what is wrong with them and what to warn of."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from email_accounts.intake.cells import (
+    PLAIN_PASSWORD,
+    filled,
+    invisible_in,
+    is_damaged,
+    is_like_date,
+    is_placeholder,
+    unwrapped,
+    visible,
+    without_blanks,
+)
+from email_accounts.intake.columns import Columns
+from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
+from email_accounts.intake.settings import Settings, SettingsReader, invisible_removed, once
+from email_accounts.models.account import (
+    FIELDS,
+    LONGEST_TEXT,
+    RULES,
+    SETTINGS,
+    Problem,
+    RowWarning,
+    is_address,
+    problem,
+)
+from email_accounts.models.providers import provider_of_domain
+from email_accounts.parsing.records import Damage
+
+MEMO_SIZE = 4096
+_LONGEST_REMEMBERED = 1000
+APP_PASSWORD = re.compile("[a-z]{16}", re.IGNORECASE)
+_GROUPED_APP_PASSWORD = re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}", re.IGNORECASE)
+_NOT_A_FIRST_NAME = re.compile(
+    r"(?:jr|sr|ii|iii|iv|phd|ph\.d|md|mba|cpa|esq|dds|inc|llc|ltd|gmbh|co|corp)\b", re.IGNORECASE
+)
+ADDRESSES = ("smtpEmailAddress", ADDRESS, "imapEmailAddress")
+NAMES = ("fromFirstName", "fromLastName", FULL_NAME)
+USERS = ("smtpUserName", "imapUserName")
+PASSWORDS = ("smtpPassword", PASSWORD, "imapPassword")
+_PERSONAL = (*ADDRESSES, *NAMES, *USERS, *PASSWORDS)
+_IN_ORDER = itemgetter(*(
+    (
+        *("fromFirstName", "fromLastName", "smtpEmailAddress", "smtpUserName", "smtpPassword"),
+        *("imapEmailAddress", "imapUserName", "imapPassword", *SETTINGS),
+    ).index(name)
+    for name in FIELDS
+))
+_PLACES = {name: at for at, name in enumerate(FIELDS)}
+_DAMAGE = {
+    Damage.DATE: "it holds a date",
+    Damage.ERROR: "it holds an error",
+    Damage.BOOLEAN: "it holds true or false",
+    Damage.NUMBER: "it holds a number with other digits than were typed",
+    Damage.FORMULA: "it holds a formula without a value",
+}
+_HAS_CHANGED = frozenset(_DAMAGE)
+_NO_VALUE = frozenset((Damage.FORMULA, Damage.ERROR))
+
+GOOGLE_SIGN_IN = RowWarning(
+    "google_sign_in",
+    "Google accepts app passwords only (16 letters): create one in the account's security "
+    "settings, with 2-Step Verification on",
+)
+PASSWORD_TRIMMED = RowWarning(
+    "password_trimmed", "blanks before or after the password were removed"
+)
+PASSWORD_LIKE_DATE = RowWarning(
+    "password_like_date",
+    "the password looks like a date that a spreadsheet made of it: if it is not what was typed, "
+    "format the column as text and type it again",
+)
+NAME_DAMAGED = RowWarning(
+    "name_damaged", "a spreadsheet has changed the sender's name: format the column as text"
+)
+NAME_NOT_UTF_8 = RowWarning(
+    "name_not_utf_8",
+    "the sender's name may be wrong, because the file is not UTF-8: save it as 'CSV UTF-8'",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RowValues:
+    """A row, read: its values in the order of FIELDS, problems and warnings."""
+
+    values: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    warnings: tuple[RowWarning, ...]
+
+    @property
+    def address(self) -> str:
+        """The address, if it is one: where columns are shifted it may be a password."""
+        address = self.values[3]
+        return address if is_address(address) else ""
+
+
+class ValueReader:
+    """Reads the rows under one header."""
+
+    def __init__(self, columns: Columns, defaults: Mapping[str, str]) -> None:
+        """Prepare for columns; `defaults` are settings for blank cells."""
+        self.columns = columns
+        targets, width = columns.targets, columns.width
+        self._blanks = [""] * (width + 1)
+        first = {target: positions[0] for target, positions in targets.items()}
+        self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
+        self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
+        self._several = {name: at for name, at in targets.items() if len(at) > 1}
+        self._settings_reader = SettingsReader(columns.name_of, defaults)
+        self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
+
+    def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:
+        """Return all that a row says; `damage` is by position."""
+        whole = self._whole(cells)
+        damaged = self._by_target(damage) if damage else {}
+        row = _Row(self.columns, damaged)
+        if self._several:
+            row.warnings += self._differing(whole)
+        texts = self._texts(self._personal, _PERSONAL, whole)
+        smtp_address, imap_address = row.addresses(*texts[:3])
+        settings = self._settings(whole, smtp_address)
+        first_name, last_name = row.names(*texts[3:6])
+        smtp_user, imap_user = row.users(texts, settings, smtp_address, imap_address)
+        smtp_password, imap_password = row.passwords(*texts[8:], settings.at_google)
+        problems = (*row.problems, *row.settings_problems(settings))
+        if settings.google and not (problems or APP_PASSWORD.fullmatch(smtp_password)):
+            row.warnings.append(GOOGLE_SIGN_IN)
+        personal = (
+            *(first_name, last_name, smtp_address, smtp_user, smtp_password),
+            *(imap_address, imap_user, imap_password),
+        )
+        return RowValues(
+            _IN_ORDER((*personal, *settings.values)),
+            problems if len(problems) < 2 else tuple(sorted(once(problems), key=_place)),  # noqa: PLR2004
+            (*settings.warnings, *dict.fromkeys(row.warnings)),
+        )
+
+    def settings(self, cells: list[str], address: str) -> Settings:
+        """Return the settings of a row, which the address's domain may complete."""
+        return self._settings(self._whole(cells), address)
+
+    def _whole(self, cells: list[str]) -> list[str]:
+        """Return the cells of all columns, and a blank one for each target without a column."""
+        return [*cells[: len(self._blanks) - 1], *self._blanks[len(cells) :]] or [""]
+
+    def _texts(
+        self, getter: "itemgetter[tuple[str, ...]]", names: Sequence[str], whole: list[str]
+    ) -> tuple[str, ...]:
+        """Return the cell of each target; of several columns the first filled one."""
+        texts = getter(whole)
+        if not self._several:
+            return texts
+        return tuple(
+            next((whole[at] for at in self._several.get(name, ()) if filled(whole[at])), text)
+            for name, text in zip(names, texts, strict=True)
+        )
+
+    def _settings(self, whole: list[str], address: str) -> Settings:
+        raw = self._texts(self._shared, SETTINGS, whole)
+        names, unclear = self.columns.names, self.columns.unclear
+        blocked = next((names[at] for at in unclear if filled(whole[at])), "")
+        domain = address[address.rfind("@") + 1 :].lower()
+        key = raw, blocked, domain if provider_of_domain(domain) else ""
+        settings = self._known.get(key)
+        if settings is None:
+            settings = self._settings_reader.read(raw, domain, blocked)
+            if len(self._known) >= MEMO_SIZE:
+                self._known.clear()
+            if is_worth_remembering(raw):
+                self._known[key] = settings
+        return settings
+
+    def _by_target(self, damage: Mapping[int, Damage]) -> dict[str, Damage]:
+        return {
+            target: damage[at]
+            for target, positions in self.columns.targets.items()
+            for at in positions
+            if at in damage
+        }
+
+    def _differing(self, whole: list[str]) -> Iterator[RowWarning]:
+        """Warn of columns for one thing whose cells differ."""
+        for target, positions in self._several.items():
+            said = {at: filled(whole[at]) for at in positions}
+            used, *others = [at for at in positions if said[at]] or [0]
+            others = [at for at in others if said[at] != said[used]]
+            if others and target not in NAMES:
+                names = self.columns.names
+                yield RowWarning(
+                    "columns_differ",
+                    f"{names[used]} and {', '.join(names[at] for at in others)} differ: "
+                    f"{names[used]} is used",
+                )
+
+
+class _Row:
+    """One row: what is found to be wrong with it while its values are made."""
+
+    def __init__(self, columns: Columns, damaged: Mapping[str, Damage]) -> None:
+        self._columns = columns
+        self._damaged = damaged
+        self.problems: list[Problem] = []
+        self.warnings: list[RowWarning] = []
+
+    def addresses(self, smtp: str, both: str, imap: str) -> tuple[str, str]:
+        """Return both addresses: that of one side, else that of both, else the other one."""
+        smtp_name = ADDRESSES[0] if smtp else ADDRESS
+        smtp, both, imap = map(self._address, (smtp, both, imap), ADDRESSES)
+        imap_name = ADDRESSES[2] if imap else ADDRESS
+        smtp = smtp or both or imap
+        imap = imap or both or smtp
+        damage = [self._damaged[name] for name in ADDRESSES if name in self._damaged]
+        if _HAS_CHANGED.intersection(damage):
+            self._add("formula_without_value", ADDRESSES[0], smtp_name)
+        elif damage:
+            self._add("not_utf_8", ADDRESSES[0], smtp_name)
+        else:
+            self._check_address(smtp, ADDRESSES[0], smtp_name)
+            if imap != smtp:
+                self._check_address(imap, ADDRESSES[2], imap_name)
+        return smtp, imap
+
+    def _address(self, text: str, name: str) -> str:
+        if not text or (text.isascii() and text.isprintable()):
+            return filled(text)
+        return filled(self._visible(text, name))
+
+    def _check_address(self, address: str, field: str, name: str) -> None:
+        if not address:
+            self._add("address_missing", field, name)
+        elif not is_address(address):
+            self._add("address_invalid" if address.isascii() else "address_not_ascii", field, name)
+
+    def names(self, first: str, last: str, full: str) -> tuple[str, str]:
+        """Return first and last name, by a full name where neither is given."""
+        first, last, full = map(self._name, (first, last, full), NAMES)
+        if full and not first and not last:
+            first, last = _parted(full)
+            sources = (FULL_NAME, FULL_NAME)
+        else:
+            sources = NAMES[:2]
+        for value, field, name in zip((first, last), NAMES, sources, strict=False):
+            if not RULES[field].holds(value):
+                self._add("name_unusable", field, name)
+        return first, last
+
+    def _name(self, text: str, name: str) -> str:
+        damage = self._damaged.get(name)
+        if damage is Damage.ENCODING:
+            self.warnings.append(NAME_NOT_UTF_8)
+        text = filled(text if text.isprintable() else self._visible(text, name))
+        if damage in _HAS_CHANGED or (text and is_damaged(text)):
+            self.warnings.append(NAME_DAMAGED)
+            return "" if damage in _NO_VALUE or is_damaged(text) else text
+        return text
+
+    def users(
+        self, texts: Sequence[str], settings: Settings, smtp_address: str, imap_address: str
+    ) -> tuple[str, str]:
+        """Return both user names: blank for IMAP means as for SMTP, blank for SMTP the address."""
+        as_given = {*texts[:3]}
+        smtp, imap = (
+            "" if text in as_given and name not in self._damaged else self._user(text, name)
+            for text, name in zip(texts[6:8], USERS, strict=True)
+        )
+        if settings.sends_only:
+            return smtp or settings.smtp_user, imap or imap_address
+        return smtp or smtp_address, imap or smtp or imap_address
+
+    def _user(self, text: str, name: str) -> str:
+        damage = self._damaged.get(name)
+        text = filled(text)
+        if damage in _HAS_CHANGED or (text and is_damaged(text)):
+            self._add("user_name_damaged", name, name, _DAMAGE.get(damage) if damage else None)
+        elif damage:
+            self._add("not_utf_8", name, name)
+        elif is_placeholder(text):
+            return ""
+        elif characters := invisible_in(text):
+            self._add("user_name_invisible", name, name, characters)
+        elif text and not RULES[name].holds(text):
+            self._add("user_name_unusable", name, name)
+        return text
+
+    def passwords(
+        self, smtp: str, both: str, imap: str, at_google: tuple[bool, bool]
+    ) -> tuple[str, str]:
+        """Return both passwords: that of one side, else that of both; for IMAP, else SMTP's."""
+        for name in PASSWORDS:
+            if name in self._damaged:
+                return self._damaged_password(name, self._damaged[name])
+        smtp_name, smtp = (PASSWORDS[0], smtp) if smtp.strip() else (PASSWORD, both)
+        imap_name, imap = (PASSWORDS[2], imap) if imap.strip() else (PASSWORD, both)
+        if not imap.strip():
+            imap_name, imap = smtp_name, smtp
+        smtp_google, imap_google = at_google
+        made = self._password(smtp, PASSWORDS[0], smtp_name, at_google=smtp_google)
+        if imap == smtp and smtp_google == imap_google:
+            return made, made
+        return made, self._password(imap, PASSWORDS[2], imap_name, at_google=imap_google)
+
+    def _damaged_password(self, name: str, damage: Damage) -> tuple[str, str]:
+        field = PASSWORDS[2] if name == PASSWORDS[2] else PASSWORDS[0]
+        if damage is Damage.ENCODING:
+            self._add("not_utf_8", field, name)
+        else:
+            self._add("password_damaged", field, name, _DAMAGE[damage])
+        return "", ""
+
+    def _password(self, text: str, field: str, name: str, *, at_google: bool) -> str:
+        if PLAIN_PASSWORD.fullmatch(text):
+            return text
+        password = text.strip()
+        if at_google and _GROUPED_APP_PASSWORD.fullmatch(password):
+            return without_blanks(password)
+        if password != text and password:
+            self.warnings.append(PASSWORD_TRIMMED)
+        password = unwrapped(password)
+        code, detail = _wrong_with(password)
+        if code:
+            self._add(code, field, name, detail)
+        elif is_like_date(password):
+            self.warnings.append(PASSWORD_LIKE_DATE)
+        return password
+
+    def settings_problems(self, settings: Settings) -> Sequence[Problem]:
+        """Return what is wrong with the settings, without what follows from damage."""
+        if not self._damaged:
+            return settings.problems
+        damaged = [name for name in SETTINGS if self._damaged.get(name) in _NO_VALUE]
+        encoded = [
+            name
+            for name in ("smtpHost", "imapHost")
+            if self._damaged.get(name) is Damage.ENCODING
+        ]
+        if not damaged and not encoded:
+            return settings.problems
+        name_of = self._columns.name_of
+        return [
+            *(problem("formula_without_value", name, name_of(name)) for name in damaged),
+            *(problem("not_utf_8", name, name_of(name)) for name in encoded),
+        ]
+
+    def _visible(self, text: str, name: str) -> str:
+        shown, removed = visible(text)
+        if removed:
+            self.warnings.append(invisible_removed(removed, self._columns.name_of(name)))
+        return shown
+
+    def _add(self, code: str, field: str, name: str, detail: str | None = None) -> None:
+        column = self._columns.name_of(name) or self._columns.name_of(field)
+        self.problems.append(problem(code, field, column, detail or ""))
+
+
+def is_worth_remembering(raw: Sequence[str]) -> bool:
+    """Say so of settings as they occur; a cell may also hold a megabyte of something else."""
+    return sum(map(len, raw)) <= _LONGEST_REMEMBERED
+
+
+def _wrong_with(password: str) -> tuple[str, str]:
+    """Return the code of what is wrong with a password and more about it, or "" twice."""
+    if not password or is_placeholder(password):
+        return "password_missing", ""
+    if len(password) > LONGEST_TEXT:
+        return "password_too_long", ""
+    if is_damaged(password):
+        return "password_damaged", ""
+    if characters := invisible_in(password):
+        return "password_invisible", characters
+    return ("", "") if RULES["smtpPassword"].holds(password) else ("password_unusable", "")
+
+
+def _parted(full_name: str) -> tuple[str, str]:
+    """Part a full name: `First Last`, or `Last, First`."""
+    last, comma, first = (part.strip() for part in full_name.partition(","))
+    if comma and last and first and "," not in first and not _NOT_A_FIRST_NAME.match(first):
+        return first, last
+    first, _, last = full_name.partition(" ")
+    return first, last.strip()
+
+
+def _place(one: Problem) -> int:
+    return _PLACES[one.field]

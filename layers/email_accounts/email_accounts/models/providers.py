@@ -1,0 +1,347 @@
+"""The providers of mailboxes: their names, servers and what they want of a program that signs in.
+
+Everything that depends on a provider reads it here. To add one, add an entry to PROVIDER_TABLE:
+with a code that the service knows, or with the code `other` for its servers alone.
+Sources: docs/account-files.md.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+
+OTHER = "other"
+SSL_PORTS = frozenset({"465", "993"})
+TLS_PORTS = frozenset({"587", "143", "2525"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPreset:
+    """One side (SMTP or IMAP) of a provider's servers: a port per encryption, the usual first."""
+
+    host: str = ""
+    ports: tuple[tuple[str, str], ...] = ()
+
+    def port(self, encryption: str) -> str:
+        """Return the port for an encryption, else the usual one; "" where none is known."""
+        return dict(self.ports).get(encryption) or next((port for _, port in self.ports), "")
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """What it means when a provider refuses a sign-in: a stable code, the reason and the fix.
+
+    `app_password` is true where the provider's app password is the fix.
+    """
+
+    code: str
+    title: str
+    explanation: str
+    fix: str
+    app_password: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Providers that sign in alike. `hosts` is a pattern for the names of their servers."""
+
+    name: str
+    hosts: str
+    sign_in: SignIn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One provider.
+
+    `code` is the service's, `name` is for people. `aliases` are words that mean it, in letters
+    and digits alone. `domains` are those of its personal addresses. `personal` is the code that a
+    personal address has instead. `user_name` is the SMTP user name where it is always the same.
+    """
+
+    code: str
+    name: str
+    family: Family
+    aliases: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    smtp: ServerPreset = ServerPreset()
+    imap: ServerPreset = ServerPreset()
+    personal: str = ""
+    user_name: str = ""
+
+    @property
+    def sends_only(self) -> bool:
+        """Whether it has no mailboxes to read."""
+        return bool(self.smtp.host and not self.imap.host)
+
+
+GOOGLE = Family(
+    "google",
+    r"(?:gmail|googlemail|google)\.com",
+    SignIn(
+        "google_app_password",
+        "Google requires an app password",
+        "Google refuses the mailbox's own password when a program signs in. It accepts an app "
+        "password, which exists only with 2-Step Verification on.",
+        "Turn on 2-Step Verification, create an app password (16 letters) at "
+        "https://myaccount.google.com/apppasswords and put it into the password column.",
+    ),
+)
+MICROSOFT = Family(
+    "microsoft",
+    r"(?:office365|outlook)\.com",
+    SignIn(
+        "microsoft_sign_in",
+        "Microsoft requires OAuth sign-in",
+        "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
+        "organization or Microsoft switched them off.",
+        "Connect these one by one in Saleshandy with the Microsoft button, which signs in on "
+        "Microsoft's page. A file cannot do it.",
+        app_password=False,
+    ),
+)
+_YAHOO = Family(
+    "yahoo",
+    r"(?:yahoo|yahoodns)\.(?:com?\.)?\w+",
+    SignIn(
+        "yahoo_app_password",
+        "Yahoo requires an app password",
+        "Yahoo refuses the mailbox's own password when a program signs in.",
+        "Create an app password at https://login.yahoo.com/account/security and put it into the "
+        "password column.",
+    ),
+)
+_ZOHO = Family(
+    "zoho",
+    r"zoho\w*\.(?:com?\.)?\w+",
+    SignIn(
+        "zoho_app_password",
+        "Zoho refused the password",
+        "With two-factor sign-in Zoho requires an app password. Each region has servers of its "
+        "own: an account of zoho.eu is unknown at zoho.com.",
+        "Create an app password at https://accounts.zoho.com (Security, App Passwords), and check "
+        "that the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
+    ),
+)
+_YANDEX = Family(
+    "yandex",
+    r"yandex\.\w+",
+    SignIn(
+        "yandex_app_password",
+        "Yandex requires an app password",
+        "Yandex refuses the mailbox's own password when a program signs in.",
+        "Allow mail programs in the settings of Yandex Mail, and create an app password for mail "
+        "at https://id.yandex.com/security/app-passwords.",
+    ),
+)
+_SENDGRID = Family(
+    "sendgrid",
+    r"sendgrid\.net",
+    SignIn(
+        "sendgrid_key",
+        "SendGrid refused the API key",
+        "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
+        "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
+        "and put it into the SMTP password column.",
+        app_password=False,
+    ),
+)
+_GODADDY = Family("godaddy", r"secureserver\.net")
+_NO_FAMILY = Family("", r"(?!)")
+
+_SSL_OR_TLS = (("ssl", "465"), ("tls", "587"))
+_IMAP_SSL = (("ssl", "993"),)
+
+PROVIDER_TABLE: tuple[Provider, ...] = (
+    Provider(
+        "gmail",
+        "Gmail",
+        GOOGLE,
+        domains=("gmail.com", "googlemail.com"),
+        smtp=ServerPreset("smtp.gmail.com", _SSL_OR_TLS),
+        imap=ServerPreset("imap.gmail.com", _IMAP_SSL),
+    ),
+    Provider(
+        "gsuite",
+        "Google Workspace",
+        GOOGLE,
+        aliases=("google", "gmail", "googlemail", "gsuite", "gapps", "workspace", "2"),
+        smtp=ServerPreset("smtp.gmail.com", _SSL_OR_TLS),
+        imap=ServerPreset("imap.gmail.com", _IMAP_SSL),
+        personal="gmail",
+    ),
+    Provider(
+        "microsoft",
+        "Outlook.com",
+        MICROSOFT,
+        domains=("outlook.com", "hotmail.com", "live.com", "msn.com"),
+        smtp=ServerPreset("smtp-mail.outlook.com", (("tls", "587"),)),
+        imap=ServerPreset("outlook.office365.com", _IMAP_SSL),
+    ),
+    Provider(
+        "o365",
+        "Microsoft 365",
+        MICROSOFT,
+        aliases=(
+            *("microsoft", "outlook", "office", "office365", "microsoft365", "outlook365", "365"),
+            *("m365", "o365", "ms365", "exchange", "hotmail", "3"),
+        ),
+        smtp=ServerPreset("smtp.office365.com", (("tls", "587"),)),
+        imap=ServerPreset("outlook.office365.com", _IMAP_SSL),
+        personal="microsoft",
+    ),
+    Provider(
+        "yahoo",
+        "Yahoo",
+        _YAHOO,
+        aliases=("yahoo", "ymail"),
+        domains=("yahoo.com", "ymail.com"),
+        smtp=ServerPreset("smtp.mail.yahoo.com", _SSL_OR_TLS),
+        imap=ServerPreset("imap.mail.yahoo.com", _IMAP_SSL),
+    ),
+    Provider(
+        "zoho",
+        "Zoho",
+        _ZOHO,
+        aliases=("zoho", "zohomail"),
+        domains=("zoho.com", "zohomail.com"),
+        smtp=ServerPreset("smtp.zoho.com", _SSL_OR_TLS),
+        imap=ServerPreset("imap.zoho.com", _IMAP_SSL),
+    ),
+    Provider(
+        "godaddy",
+        "GoDaddy",
+        _GODADDY,
+        aliases=("godaddy",),
+        smtp=ServerPreset("smtpout.secureserver.net", _SSL_OR_TLS),
+        imap=ServerPreset("imap.secureserver.net", _IMAP_SSL),
+    ),
+    Provider(
+        "yandex",
+        "Yandex",
+        _YANDEX,
+        aliases=("yandex",),
+        domains=("yandex.com",),
+        smtp=ServerPreset("smtp.yandex.com", (("ssl", "465"),)),
+        imap=ServerPreset("imap.yandex.com", _IMAP_SSL),
+    ),
+    Provider(
+        "sendgrid",
+        "SendGrid",
+        _SENDGRID,
+        aliases=("sendgrid",),
+        smtp=ServerPreset("smtp.sendgrid.net", (("tls", "587"), ("ssl", "465"))),
+        user_name="apikey",
+    ),
+    Provider(
+        OTHER,
+        "Other servers",
+        _NO_FAMILY,
+        aliases=("other", "custom", "any", "smtp", "imap", "1", "4"),
+    ),
+)
+"""In the service's order. Of two entries for one host, the later one is the usual. The digits
+among the aliases are the codes of Instantly."""
+
+_NOISE = frozenset(
+    ("mail", "email", "business", "online", "account", "mailbox", "provider", "server", "com", "ms")
+)
+"""Words beside a provider's name that change nothing."""
+
+_WORD = re.compile("[a-z0-9]+")
+
+
+@cache
+def providers() -> dict[str, Provider]:
+    """Return the providers by their codes."""
+    return {one.code: one for one in reversed(PROVIDER_TABLE)}
+
+
+@cache
+def provider_codes() -> tuple[str, ...]:
+    """Return the codes of the service, in its order."""
+    return tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
+
+
+def provider_named(text: str) -> Provider | None:
+    """Understand what people call a provider; None where it is not sure whom they mean.
+
+    Of a provider for companies and one for persons it is the first: the address decides.
+    """
+    by_alias = _by_alias()
+    words = _WORD.findall(text.lower())
+    whole = by_alias.get("".join(words))
+    if whole:
+        return whole
+    meant = [word for word in _joined(words) if word not in _NOISE]
+    found = {by_alias.get(word) for word in meant}
+    return found.pop() if len(found) == 1 else None
+
+
+def provider_of_domain(domain: str) -> Provider | None:
+    """Return the provider of personal addresses at a domain in lower case."""
+    return _by_domain().get(domain)
+
+
+def provider_of_host(host: str) -> Provider | None:
+    """Return the provider whose server this is."""
+    return _by_host().get(host.lower())
+
+
+def preset_of_host(host: str) -> ServerPreset:
+    """Return the preset of a known server; an empty one for any other."""
+    provider = provider_of_host(host)
+    if not provider:
+        return ServerPreset()
+    return provider.smtp if provider.smtp.host == host.lower() else provider.imap
+
+
+def family_of(provider: str, *hosts: str) -> Family:
+    """Return the family of a provider's code; that of the hosts where the code is `other`."""
+    known = providers().get(provider)
+    if known and known.code != OTHER:
+        return known.family
+    found = (family for host in hosts for family in families() if is_host_of(family, host))
+    return next(found, _NO_FAMILY)
+
+
+def is_host_of(family: Family, host: str) -> bool:
+    """Say whether a server is one of a family's."""
+    return bool(re.search(rf"(?:^|\.)(?:{family.hosts})\.?$", host, re.IGNORECASE))
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Return each family once."""
+    return tuple(dict.fromkeys(one.family for one in PROVIDER_TABLE))
+
+
+def _joined(words: list[str]) -> list[str]:
+    """Join what belongs together: `g suite`, `office 365`, `o 365`."""
+    by_alias, joined = _by_alias(), list[str]()
+    for word in words:
+        if joined and joined[-1] + word in by_alias:
+            joined[-1] += word
+        else:
+            joined.append(word)
+    return joined
+
+
+@cache
+def _by_alias() -> dict[str, Provider]:
+    names: dict[str, Provider] = {}
+    company = {one.personal: one for one in PROVIDER_TABLE}
+    for one in PROVIDER_TABLE:
+        meant = company.get(one.code, one)
+        names[one.code] = names["".join(_WORD.findall(one.name.lower()))] = meant
+    return names | {alias: one for one in PROVIDER_TABLE for alias in one.aliases}
+
+
+@cache
+def _by_domain() -> dict[str, Provider]:
+    return {domain: one for one in PROVIDER_TABLE for domain in one.domains}
+
+
+@cache
+def _by_host() -> dict[str, Provider]:
+    sides = ((one, side) for one in PROVIDER_TABLE for side in (one.smtp, one.imap))
+    return {side.host: one for one, side in sides if side.host}
