@@ -33,7 +33,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import Step
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.ports import Saleshandy
@@ -217,11 +217,38 @@ class FakeLedger:
             ),
         )
 
+    def reported(  # noqa: PLR0913  all that is known of a request that is complete
+        self,
+        import_id: str,
+        number: int,
+        now: float,
+        next_poll_at: float,
+        *,
+        report: bool,
+        reason: str = "",
+    ) -> None:
+        """Remember that a request is complete, and when to look for its accounts in the list."""
+        batch = self._batch(import_id, number, BatchState.SUBMITTED)
+        self.journal.effect("reported", number)
+        self._put(
+            import_id,
+            replace(
+                batch,
+                state=BatchState.REPORTED,
+                reason=reason,
+                report=report,
+                changed_at=now,
+                next_poll_at=next_poll_at,
+            ),
+        )
+
     def polled(
         self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
     ) -> None:
         """Remember when to look at a batch again."""
-        batch = self._batch(import_id, number, BatchState.SUBMITTED, BatchState.UNCONFIRMED)
+        batch = self._batch(
+            import_id, number, BatchState.SUBMITTED, BatchState.REPORTED, BatchState.UNCONFIRMED
+        )
         self.journal.effect("looked", number)
         self._put(
             import_id, replace(batch, next_poll_at=next_poll_at, reports_missed=reports_missed)
@@ -483,9 +510,15 @@ class FakeRemote:
     def carry_out(self, request_id: str, addresses: tuple[str, ...]) -> None:
         """Take a request, so that its accounts are in the list."""
         self.requests[request_id] = addresses
-        self.accounts += [
-            ListedAccount(one.lower(), one not in self.failing, self.clock()) for one in addresses
+        status = {
+            one.lower(): AccountStatus.INACTIVE if one in self.failing else AccountStatus.ACTIVE
+            for one in addresses
+        }
+        self.accounts = [
+            replace(one, status=status.pop(one.address)) if one.address in status else one
+            for one in self.accounts
         ]
+        self.accounts += [ListedAccount(*one, self.clock()) for one in status.items()]
 
     def status(self, request_id: str) -> RequestStatus:
         """Show a request."""
@@ -604,6 +637,8 @@ class World:
             deadline=21_600.0,
             grace=600.0,
             skip_connected=False,
+            verify_connected=False,
+            settle=15.0,
             largest_file=1_000_000,
         )
 

@@ -167,6 +167,18 @@ class Ledger(Protocol):
     ) -> None:
         """Remember that it is not known what became of a batch, and when to look for it."""
 
+    def reported(  # noqa: PLR0913  all that is known of a request that is complete
+        self,
+        import_id: str,
+        number: int,
+        now: float,
+        next_poll_at: float,
+        *,
+        report: bool,
+        reason: str = "",
+    ) -> None:
+        """Remember that a request is complete, and when to look for its accounts in the list."""
+
     def polled(
         self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
     ) -> None:

@@ -223,6 +223,29 @@ class DynamoLedger:
             from_states=[BatchState.SENDING, BatchState.SUBMITTED],
         )
 
+    def reported(  # noqa: PLR0913  all that is known of a request that is complete
+        self,
+        import_id: str,
+        number: int,
+        now: float,
+        next_poll_at: float,
+        *,
+        report: bool,
+        reason: str = "",
+    ) -> None:
+        """Remember that a request is complete, and when to look for its accounts in the list."""
+        self._change(
+            _batch_key(import_id, number),
+            {
+                "state": BatchState.REPORTED,
+                "reason": reason,
+                "report": report,
+                "changed_at": now,
+                "next_poll_at": next_poll_at,
+            },
+            from_states=[BatchState.SUBMITTED],
+        )
+
     def polled(
         self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
     ) -> None:
@@ -230,7 +253,7 @@ class DynamoLedger:
         self._change(
             _batch_key(import_id, number),
             {"next_poll_at": next_poll_at, "reports_missed": reports_missed},
-            from_states=[BatchState.SUBMITTED, BatchState.UNCONFIRMED],
+            from_states=[BatchState.SUBMITTED, BatchState.REPORTED, BatchState.UNCONFIRMED],
         )
 
     def settle(  # noqa: PLR0913  what is not named stays as it is usual

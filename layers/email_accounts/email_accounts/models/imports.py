@@ -44,13 +44,15 @@ class ImportState(StrEnum):
 class BatchState(StrEnum):
     """The stations of a batch. The last three are final.
 
-    What became of an unconfirmed one is looked for in the account list; when all that can be
-    found there has been found, it is listed.
+    A reported one is finished at the service, and waits for the account list to verify it. What
+    became of an unconfirmed one is looked for there; one is reconciled that the list did not tell
+    everything of.
     """
 
     PLANNED = "planned"
     SENDING = "sending"
     SUBMITTED = "submitted"
+    REPORTED = "reported"
     UNCONFIRMED = "unconfirmed"
     COMPLETED = "completed"
     REFUSED = "refused"

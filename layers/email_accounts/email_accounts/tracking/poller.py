@@ -24,12 +24,6 @@ from email_accounts.models.steps import Step
 from email_accounts.ports import ClientFactory, Clock, Ledger, Originals, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
-from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
-    read_reconciliation,
-    reconciliation_name,
-    write_reconciliation,
-)
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.submission.submitter import (
     ANSWER_LOST,
@@ -37,6 +31,7 @@ from email_accounts.submission.submitter import (
     UPLOAD_DELETED,
 )
 from email_accounts.text.secret import Redactor
+from email_accounts.tracking.reconciler import Reconciler, Resolution
 
 NO_PROGRESS = "the service took the request, but made no progress for an hour"
 
@@ -47,10 +42,11 @@ _GROWTH = 1 / 6
 _SHORTEST_WAIT = 1.5
 """In first looks: the second look comes so much later."""
 _REPORTS_MISSED = 3
-_MOST_SENT = 3
 _TAKEN_ALONG = 20
-_CLOCKS_APART = 300.0
-"""Seconds by which the remote's clock may differ."""
+_GATHERING = 300.0
+"""Seconds for which reported batches wait for others that run, to be verified together."""
+_MOST_VERIFIED = 200
+"""Batches that are verified by one scan."""
 
 _REQUEST_FORGOTTEN = "the service no longer knows the request"
 _log = logging.getLogger(__name__)
@@ -134,6 +130,9 @@ class Poller:
                 case BatchState.SUBMITTED:
                     round_.running[batch.number] = batch
                     round_.add(batch, now)
+                case BatchState.REPORTED:
+                    round_.reported.append(batch)
+        round_.verify(now, self.policy.settle)
 
     def _give_up_waiting(self, imported: Import, round_: "_PollRound") -> None:
         """Leave requests that have made no progress for an hour to the account list."""
@@ -157,13 +156,10 @@ class Poller:
                     raise RetryAfterError(0)
                 saleshandy.turn(len(submitted) - at)
                 self._poll_batch(imported, batch, round_, saleshandy, reader)
-        unconfirmed = [batch for batch in round_.due if batch.state is BatchState.UNCONFIRMED]
-        if unconfirmed:
-            unconfirmed.sort(key=lambda batch: batch.next_poll_at)
-            reconciled = unconfirmed[:MOST_UNCONFIRMED]
-            judged = self._reconcile(imported, reconciled, round_, saleshandy, time_left)
-            for batch in unconfirmed[judged:]:
-                round_.poll_again_at(batch.next_poll_at)
+        due = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
+        if due:
+            due.sort(key=lambda batch: batch.next_poll_at)
+            self._reconcile(imported, due, round_, saleshandy, time_left)
 
     def _poll_batch(
         self,
@@ -190,11 +186,12 @@ class Poller:
         else:
             if not status.completed:
                 self._poll_again(imported, batch, round_)
+            elif status.report_link is None:
+                self._report_missed(imported, batch, "its link is not understood", round_)
             elif status.report_link:
                 self._fetch_report(imported, batch, status.report_link, round_, reader)
             else:
-                self.ledger.settle(imported.id, batch.number, BatchState.COMPLETED, now)
-                round_.mark_settled(batch, now)
+                self._completed(imported, batch, round_, report=False)
 
     def _poll_again(
         self,
@@ -208,7 +205,9 @@ class Poller:
         wait = max(_SHORTEST_WAIT * self.policy.initial_poll_delay, _GROWTH * (now - batch.sent_at))
         next_poll_at = now + min(wait, self.policy.max_poll_interval)
         grace_ends = batch.sent_at + self.policy.grace
-        if batch.state is BatchState.UNCONFIRMED and now < grace_ends:
+        if batch.state is BatchState.REPORTED:
+            grace_ends = batch.changed_at + self.policy.grace
+        if batch.state is not BatchState.SUBMITTED and now < grace_ends:
             next_poll_at = min(next_poll_at, grace_ends)
         missed = batch.reports_missed if reports_missed is None else reports_missed
         self.ledger.polled(imported.id, batch.number, next_poll_at, reports_missed=missed)
@@ -238,111 +237,72 @@ class Poller:
                     chunks = self.originals.keep(imported.id, name, chunks)  # noqa: PLW2901  the same ones
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
-            missed = batch.reports_missed + 1
-            if missed < _REPORTS_MISSED:
-                self._poll_again(imported, batch, round_, reports_missed=missed)
-                return
-            reason = f"the service finished, but its report is missing: {error}"
-            self._unconfirmed(imported, batch, redactor.clean(reason), round_)
+            self._report_missed(imported, batch, redactor.clean(str(error)), round_)
         else:
-            self.ledger.settle(
-                imported.id, batch.number, BatchState.COMPLETED, self.now(), report=True
-            )
-            round_.mark_settled(batch, self.now())
+            self._completed(imported, batch, round_, report=True)
+
+    def _report_missed(
+        self, imported: Import, batch: Batch, why: str, round_: "_PollRound"
+    ) -> None:
+        """Try again, or leave a request whose report is not to be had to the account list."""
+        missed = batch.reports_missed + 1
+        if missed < _REPORTS_MISSED:
+            self._poll_again(imported, batch, round_, reports_missed=missed)
+            return
+        reason = f"the service finished, but its report is missing: {why}"
+        self._verify(imported, batch, round_, report=False, reason=reason)
+
+    def _completed(
+        self, imported: Import, batch: Batch, round_: "_PollRound", *, report: bool
+    ) -> None:
+        if self.policy.verify_connected:
+            self._verify(imported, batch, round_, report=report)
+            return
+        now = self.now()
+        self.ledger.settle(imported.id, batch.number, BatchState.COMPLETED, now, report=report)
+        round_.mark_settled(batch, now)
+
+    def _verify(
+        self,
+        imported: Import,
+        batch: Batch,
+        round_: "_PollRound",
+        *,
+        report: bool,
+        reason: str = "",
+    ) -> None:
+        """Have a completed request verified by the account list."""
+        now = self.now()
+        next_poll_at = now + self.policy.settle
+        self.ledger.reported(
+            imported.id, batch.number, now, next_poll_at, report=report, reason=reason
+        )
+        round_.mark_settled(batch, now)
+        round_.poll_again_at(next_poll_at)
 
     def _reconcile(
         self,
         imported: Import,
-        batches: Sequence[Batch],
+        due: Sequence[Batch],
         round_: "_PollRound",
         saleshandy: RateLimitedClient,
         time_left: Callable[[], float],
-    ) -> int:
-        """Look in the account list for what became of unconfirmed batches.
-
-        They come in the order of their `look_at`. Returns how many of them were judged: those
-        whose time had come when the walk through the list began.
-        """
-        try:
-            scan = self.account_list.scan(
-                imported.id,
-                saleshandy,
-                fresh=batches[0].next_poll_at,
-                since=min(batch.sent_at for batch in batches) - _CLOCKS_APART,
-                time_left=time_left,
-            )
-        except RequestRefusedError as error:
-            raise OutcomeUnknownError(str(error)) from None
-        sent = self._addresses(
-            imported, [one for one in batches if one.next_poll_at <= scan.began_at]
-        )
-        wanted = {address for addresses in sent.values() for address in addresses}
-        statuses = {
-            address: AccountStatus.CONNECTED if connected else AccountStatus.NOT_WORKING
-            for address, connected in self.account_list.accounts(imported.id, scan)
-            if address in wanted
-        }
-        for batch, addresses in sent.items():
-            found = {one: statuses[one] for one in addresses if one in statuses}
-            self._resolve(imported, batch, addresses, found, round_)
-        return len(sent)
-
-    def _addresses(self, imported: Import, batches: Sequence[Batch]) -> dict[Batch, set[str]]:
-        """Return the addresses, in lower case, that were sent with each batch."""
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
-            return {
-                batch: {account.smtp.address.lower() for account in reader.accounts_of(batch.range)}
-                - self._connected_before(imported, batch).keys()
-                for batch in batches
-            }
-
-    def _connected_before(self, imported: Import, batch: Batch) -> dict[str, AccountStatus]:
-        """Return the addresses of a batch that were left out."""
-        if not batch.reconciliation:
-            return {}
-        with self.reports.open(imported.id, reconciliation_name(batch.number)) as evidence:
-            return {
-                address: account_status
-                for address, account_status in read_reconciliation(evidence).items()
-                if account_status is AccountStatus.CONNECTED_BEFORE
-            }
-
-    def _resolve(
-        self,
-        imported: Import,
-        batch: Batch,
-        addresses: set[str],
-        found: dict[str, AccountStatus],
-        round_: "_PollRound",
     ) -> None:
-        """Decide on a batch by what the list shows of it.
-
-        It is sent again only where its answer was lost and, after the grace period, the list
-        shows none of its addresses.
-        """
-        all_connected = list(found.values()) == [AccountStatus.CONNECTED] * len(addresses)
-        grace_over = batch.next_poll_at >= batch.sent_at + self.policy.grace
-        may_be_sent_again = not (found or batch.request_id or batch.sent >= _MOST_SENT)
-        if grace_over and may_be_sent_again:
-            self.ledger.withdraw(imported.id, batch.number)
-            round_.planned += 1
-            round_.unconfirmed -= 1
-        elif grace_over or all_connected:
-            statuses = self._connected_before(imported, batch) | found
-            name = reconciliation_name(batch.number)
-            with self.reports.writer(imported.id, name, "text/csv") as evidence:
-                write_reconciliation(evidence, statuses)
-            self.ledger.settle(
-                imported.id,
-                batch.number,
-                BatchState.RECONCILED,
-                self.now(),
-                reason=batch.reason,
-                reconciliation=True,
-            )
-            round_.unconfirmed -= 1
-        else:
-            self._poll_again(imported, batch, round_)
+        """Look in the account list for what became of batches that are due."""
+        reconciler = Reconciler(
+            self.ledger, self.uploads, self.reports, self.account_list, self.policy, self.now
+        )
+        left = set(due)
+        for batch, resolution in reconciler.reconcile(imported, due, saleshandy, time_left):
+            left.remove(batch)
+            was_unconfirmed = batch.state is BatchState.UNCONFIRMED
+            if resolution is Resolution.WAITING:
+                self._poll_again(imported, batch, round_)
+            else:
+                round_.unconfirmed -= was_unconfirmed
+                round_.planned += resolution is Resolution.WITHDRAWN
+        for batch in left:
+            round_.poll_again_at(batch.next_poll_at)
 
 
 @dataclass(slots=True)
@@ -355,6 +315,7 @@ class _PollRound:
 
     submitting: bool
     running: dict[int, Batch] = field(default_factory=dict)
+    reported: list[Batch] = field(default_factory=list)
     moved_at: float = 0.0
     planned: int = 0
     unconfirmed: int = 0
@@ -374,6 +335,25 @@ class _PollRound:
             self.due.append(batch)
         else:
             self.poll_again_at(batch.next_poll_at)
+
+    def verify(self, now: float, settle: float) -> None:
+        """Take the reported batches: into this round those whose time has come.
+
+        They are verified together by one scan of the list, as far as that delays none for long.
+        """
+        if not self.reported:
+            return
+        first = min(batch.next_poll_at for batch in self.reported)
+        together = max(
+            batch.next_poll_at for batch in self.reported if batch.next_poll_at <= first + settle
+        )
+        if self.running or self.planned:
+            together = max(together, first + _GATHERING)
+        for batch in self.reported[:_MOST_VERIFIED]:
+            if together <= now and batch.next_poll_at <= now:
+                self.due.append(batch)
+            else:
+                self.poll_again_at(max(together, batch.next_poll_at))
 
     def mark_settled(self, batch: Batch, now: float) -> None:
         """Take a batch out that was settled."""
