@@ -100,6 +100,8 @@ def policy() -> Policy:
         deadline=default["DeadlineHours"] * HOUR,
         grace=float(default["GraceSeconds"]),
         skip_connected=default["SkipConnected"] == "true",
+        verify_connected=default["VerifyConnected"] == "true",
+        settle=float(default["SettleSeconds"]),
         largest_file=default["MaxFileMegabytes"] * 1_000_000,
     )
 
@@ -341,7 +343,7 @@ _LOGGED = 1.5e-6
 _CALLS = ("connect", "status", "list")
 _WRITES = {"claim", "lease", "release", "plan", "refuse", "stop", "notified"}
 """Of the import, which is in the index too, so each counts twice."""
-_BATCH_WRITES = {"intend", "withdraw", "submitted", "unconfirmed", "looked", "settle"}
+_BATCH_WRITES = {"intend", "withdraw", "submitted", "unconfirmed", "reported", "looked", "settle"}
 _BUDGET_WRITES = {"take call", "wait", "close budget"}
 """Of the budget, which may have two kilobytes."""
 

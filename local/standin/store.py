@@ -445,7 +445,7 @@ class Store:
                 [
                     (
                         *(None if one.address in refused else one.address, _dump(one), reason),
-                        bool(every) and position % every == 0,
+                        every is not None and position % every == 0,
                     )
                     for position, (one, reason) in enumerate(
                         zip(accounts, reasons, strict=True), start=1

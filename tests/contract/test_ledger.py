@@ -382,7 +382,24 @@ def test_what_is_not_known_of_a_batch_is_remembered(ledger: Ledger, request_id: 
     )
 
 
-@pytest.mark.parametrize("state", [BatchState.SUBMITTED, BatchState.UNCONFIRMED])
+def test_a_completed_request_is_remembered(ledger: Ledger) -> None:
+    """When, whether a report was kept, why there is none, and when it is verified."""
+    brought_to(ledger, BatchState.SUBMITTED)
+    before = batch(ledger)
+    ledger.reported(ID, 1, NOW + 9, NOW + 24, report=True, reason="why")
+    assert batch(ledger) == replace(
+        before,
+        state=BatchState.REPORTED,
+        changed_at=NOW + 9,
+        next_poll_at=NOW + 24,
+        report=True,
+        reason="why",
+    )
+
+
+@pytest.mark.parametrize(
+    "state", [BatchState.SUBMITTED, BatchState.REPORTED, BatchState.UNCONFIRMED]
+)
 def test_a_look_is_remembered(ledger: Ledger, state: BatchState) -> None:
     """When the next one is due, and how many reports were missed; nothing else has changed."""
     brought_to(ledger, state)
@@ -398,6 +415,7 @@ OPEN = (
     BatchState.PLANNED,
     BatchState.SENDING,
     BatchState.SUBMITTED,
+    BatchState.REPORTED,
     BatchState.UNCONFIRMED,
 )
 
@@ -443,8 +461,12 @@ def brought_to(ledger: Ledger, state: BatchState) -> None:
     planned(ledger)
     if state is not BatchState.PLANNED:
         ledger.intend(ID, 1, NOW, reconciliation=False)
-    if state in (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.RECONCILED):
+    if state not in (
+        *(BatchState.PLANNED, BatchState.SENDING, BatchState.UNCONFIRMED, BatchState.REFUSED),
+    ):
         ledger.submitted(ID, 1, "129a184", NOW + 1, NOW + 11)
+    if state is BatchState.REPORTED:
+        ledger.reported(ID, 1, NOW + 1, NOW + 11, report=False, reason="first")
     if state is BatchState.UNCONFIRMED:
         ledger.unconfirmed(ID, 1, "first", NOW + 1, NOW + 11)
     if state in FINAL:
@@ -454,15 +476,19 @@ def brought_to(ledger: Ledger, state: BatchState) -> None:
 CHANGES: dict[str, tuple[Callable[[Ledger], None], tuple[BatchState, ...]]] = {
     "withdraw": (
         lambda ledger: ledger.withdraw(ID, 1),
-        (BatchState.PLANNED, BatchState.SUBMITTED, *FINAL),
+        (BatchState.PLANNED, BatchState.SUBMITTED, BatchState.REPORTED, *FINAL),
     ),
     "submitted": (
         lambda ledger: ledger.submitted(ID, 1, "other", NOW, NOW),
-        (BatchState.PLANNED, BatchState.SUBMITTED, BatchState.UNCONFIRMED, *FINAL),
+        tuple(state for state in BatchState if state is not BatchState.SENDING),
+    ),
+    "reported": (
+        lambda ledger: ledger.reported(ID, 1, NOW, NOW, report=True),
+        tuple(state for state in BatchState if state is not BatchState.SUBMITTED),
     ),
     "unconfirmed": (
         lambda ledger: ledger.unconfirmed(ID, 1, "other", NOW, NOW),
-        (BatchState.PLANNED, BatchState.UNCONFIRMED, *FINAL),
+        (BatchState.PLANNED, BatchState.REPORTED, BatchState.UNCONFIRMED, *FINAL),
     ),
     "looked": (
         lambda ledger: ledger.polled(ID, 1, NOW + 5),

@@ -840,7 +840,7 @@ def test_what_a_report_makes_of_each_fault(
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.LARGEST", 1_000_000)
     client = standin(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")
-    link = client.status(client.connect([failing])).report_link
+    link = client.status(client.connect([failing])).report_link or ""
     server.fault("report", fault, times=None, seconds=5, megabytes=2, location=location)
 
     def fetch() -> bytes:
@@ -862,5 +862,5 @@ def test_an_address_that_exists_is_refused_or_reported(server: Server) -> None:
     with pytest.raises(RequestRefusedError, match="already exists"):
         client.connect([ACCOUNT])
     server.behave(already_listed="reported")
-    with client.report(client.status(client.connect([ACCOUNT])).report_link) as chunks:
+    with client.report(client.status(client.connect([ACCOUNT])).report_link or "") as chunks:
         assert b"robin@reach.example,Failed,Email account already exists" in b"".join(chunks)

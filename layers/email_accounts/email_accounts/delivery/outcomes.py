@@ -85,9 +85,9 @@ class RowOutcome:
     address: str
     outcome: Outcome
     reason: str
-    evidence: Evidence = Evidence.NONE
     provider: str = ""
     causes: tuple[Cause, ...] = ()
+    evidence: Evidence = Evidence.NONE
 
     @property
     def what_to_do(self) -> str:
@@ -234,7 +234,7 @@ def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowO
         reason = batch.reason or failure_reason
     failed = outcome is Outcome.FAILED
     cause = cause_of(reason, row.settings) if failed else UNCONFIRMED
-    return RowOutcome(row.row, row.address, outcome, reason, evidence, row.settings[0], (cause,))
+    return RowOutcome(row.row, row.address, outcome, reason, row.settings[0], (cause,), evidence)
 
 
 def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> RowOutcome:
@@ -247,7 +247,7 @@ def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> R
     elif outcome is Outcome.UNCONFIRMED:
         causes = (UNCONFIRMED,)
         reason = f"{batch.reason}; {reason}" if batch.reason else reason
-    return RowOutcome(row.row, row.address, outcome, reason, evidence, row.settings[0], causes)
+    return RowOutcome(row.row, row.address, outcome, reason, row.settings[0], causes, evidence)
 
 
 def _observed(batch: Batch, observed: Observation | None) -> Observation:
