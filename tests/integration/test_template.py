@@ -12,8 +12,8 @@ from email_accounts.aws.messaging import EVENT_SOURCE
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, PREFIX
-from email_accounts.saleshandy import safe_fetch as egress
 from email_accounts.saleshandy import client
+from email_accounts.saleshandy import safe_fetch as egress
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from tests.support.template import (
     ROOT,
