@@ -166,8 +166,8 @@ class Stack:
 
 def loaded(function: str) -> ModuleType:
     """Load a function's module as a process that has just begun does."""
-    for module in ("container", "observability"):
-        sys.modules.pop(f"email_accounts.lambda_runtime.{module}", None)
+    for name in ("container", "observability"):
+        sys.modules.pop(f"email_accounts.lambda_runtime.{name}", None)
     os.environ["POWERTOOLS_SERVICE_NAME"] = function
     logging.Logger.manager.loggerDict.pop(function, None)
     spec = importlib.util.spec_from_file_location(
