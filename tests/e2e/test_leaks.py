@@ -127,7 +127,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "subject", "failureReason"),
+    ("rules", "subject", "failure_reason"),
     [
         (
             [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes=True)],
