@@ -67,6 +67,7 @@ from tests.support.aws import (
     new_topic,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import answer, change, planned, send, settle, submit
 from tests.support.standin import API_KEY, Server
 from tests.support.template import of_type
 
@@ -122,7 +123,7 @@ def ledger(stack: Stack) -> DynamoLedger:
 def received(stack: Stack, key: str, at: float = NOW) -> str:
     """Have the ledger know an import; return its id."""
     upload = Upload(stack.output("InboxBucketName"), key, "v1", 1)
-    assert ledger(stack).claim(upload, at, at + 3600, at + 300)
+    assert ledger(stack).claim(upload, at, at + 3600)
     return upload.import_id
 
 
@@ -138,24 +139,22 @@ def imported(
     uploads = InboxBucket(s3)
     reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
     book = ledger(stack)
-    assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
+    assert book.claim(upload, NOW, NOW + 3600)
     with uploads.open(upload) as stream:
-        planned = plan(open_accounts_file(stream), 100)
-    book.plan(upload.import_id, planned, ())
-    for batch in planned.batches:
-        assert book.intend(upload.import_id, batch.number, NOW + 1, reconciliation=False)
+        batches = plan(open_accounts_file(stream), 100)
+    planned(book, upload.import_id, batches, NOW)
+    for batch in batches.batches:
+        send(book, upload.import_id, batch.number, NOW + 1)
         if unconfirmed:
             state, is_report = BatchState.RECONCILED, False
         else:
             state, is_report = BatchState.COMPLETED, bool(refused)
-            book.submitted(
-                upload.import_id, batch.number, f"request-{batch.number}", NOW + 1, NOW + 11
-            )
+            submit(book, upload.import_id, batch.number, NOW + 1)
         if is_report:
             name_of_report = report_name(batch.number)
             with reports.writer(upload.import_id, name_of_report, "text/csv") as copy:
                 copy.write(REPORT.format(refused))
-        book.settle(upload.import_id, batch.number, state, NOW + 2, report=is_report)
+        settle(book, upload.import_id, batch.number, state, NOW + 2, report=is_report)
     deliverer(stack).deliver(upload.import_id)
     return upload.import_id
 
@@ -434,17 +433,17 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     upload = Upload(bucket, "uploads/a.csv", version, len(content))
     reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
     book, identity = ledger(stack), upload.import_id
-    assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
-    book.plan(identity, plan(open_accounts_file(io.BytesIO(content)), 1), ())
+    assert book.claim(upload, NOW, NOW + 3600)
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 1), NOW)
     for number in (1, 2):
-        book.intend(identity, number, NOW, reconciliation=False)
-        book.submitted(identity, number, "request", NOW, NOW + 10)
+        send(book, identity, number, NOW)
+    submit(book, identity, 1, NOW)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("a@n.example"))
-    book.settle(identity, 1, BatchState.COMPLETED, NOW, report=True)
+    settle(book, identity, 1, BatchState.COMPLETED, NOW, report=True)
 
     def end() -> None:
-        book.settle(identity, 2, BatchState.REFUSED, NOW, reason="no")
+        settle(book, identity, 2, BatchState.REFUSED, NOW)
         deliverer(stack).deliver(identity)
 
     later = threading.Timer(3, end)
@@ -466,7 +465,7 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
-    book.plan(identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), ())
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), NOW)
     before, works = AccountStatus.CONNECTED_BEFORE, AccountStatus.CONNECTED
     broken = AccountStatus.NOT_WORKING
     listings = (
@@ -479,13 +478,13 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     )
     reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
     for number, (state, statuses) in enumerate(listings, start=1):
-        book.intend(identity, number, NOW, reconciliation=True)
+        change(book, identity, number, lambda one: one.sending(NOW, reconciliation=True))
         with reports.writer(identity, reconciliation_name(number), "text/csv") as evidence:
             write_reconciliation(evidence, statuses)
-        book.settle(identity, number, state, NOW, report=number == 1)
+        settle(book, identity, number, state, NOW, report=number == 1)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("b@n.example"))
-    later = threading.Timer(3, book.notified, [identity])
+    later = threading.Timer(3, answer, [book, identity])
     later.start()
     assert watch(stack, [identity], as_json=True) == 1
     later.join()
