@@ -21,22 +21,23 @@ if TYPE_CHECKING:
 
 
 @instrumented
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:  # noqa: ARG001  Lambda passes it
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
     """Return how the import ended to the state machine.
 
     The queue of executions that ended without success needs no answer: an import that has no
     message yet gets one at best effort.
     """
+    time_left = context.get_remaining_time_in_millis() / 1000
     for record in event.get("Records", ()):
         detail = json.loads(record["body"])["detail"]
         bind_import_id(detail["name"].partition("-")[0])
         failure = detail.get("cause") or f"its execution was {detail['status'].lower()}"
-        _tell(_deliverer().deliver_failed(detail["name"], failure))
+        _tell(_deliverer().deliver_failed(detail["name"], failure, time_left))
     if "importId" not in event:
         return None
     import_id = event["importId"]
     bind_import_id(import_id)
-    answer = _deliverer().deliver(import_id, event["failure"])
+    answer = _deliverer().deliver(import_id, event["failure"], time_left=time_left)
     _tell(answer)
     return {"importId": import_id} | ({"status": answer.status} if answer else {})
 

@@ -37,8 +37,8 @@ class LossyWorld(World):
     def __init__(self) -> None:
         """Lose nothing yet."""
         super().__init__()
-        retries = {"mode": "standard", "max_attempts": 4}
-        client = boto3.client("dynamodb", config=Config(retries=retries))  # type: ignore[arg-type]
+        config = Config(retries={"mode": "standard", "max_attempts": 4})
+        client = boto3.client("dynamodb", config=config)
         self.real = DynamoLedger(client, new_table(), 86_400)
         self.ledger = self.real  # type: ignore[assignment]
         self.account_list = replace(self.account_list, ledger=self.real)

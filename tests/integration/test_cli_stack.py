@@ -67,7 +67,7 @@ from tests.support.aws import (
     new_topic,
 )
 from tests.support.files import MARK, accounts_file, row
-from tests.support.ledger import answer, change, planned, send, settle, submit
+from tests.support.ledger import answer, change, planned, refuse, send, settle, submit
 from tests.support.standin import API_KEY, Server
 from tests.support.template import of_type
 
@@ -414,7 +414,7 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
 def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> None:
     """Who follows a file learns what is wrong without looking for the message."""
     identity = received(stack, "uploads/a.csv")
-    ledger(stack).refuse(identity, "It is a PDF. Save it as CSV.")
+    refuse(ledger(stack), identity, "It is a PDF. Save it as CSV.")
     deliverer(stack).deliver(identity)
     assert watch(stack, [identity], as_json=False) == 1
     assert capsys.readouterr().out == (
@@ -991,7 +991,7 @@ def test_resume_asks_the_function(
 def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
     """Where nothing was taken in there is nothing to go on with, and the reason says so."""
     identity = received(stack, "uploads/a.csv")
-    ledger(stack).refuse(identity, "It is a PDF.")
+    refuse(ledger(stack), identity, "It is a PDF.")
     with served("LAMBDA", 200, b'{"resumed": false}'):
         assert resume(with_a_new_session(stack), identity, as_json=True) == 1
     [document] = documents(capsys.readouterr().out)
@@ -1033,7 +1033,7 @@ def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys:
     identity = received(stack, "uploads/a.csv", NOW - 8 * 86_400)
     first = machines.start_execution(stateMachineArn=machine, name=identity)["executionArn"]
     machines.stop_execution(executionArn=first)
-    book.notified(identity)
+    answer(book, identity)
     history = History(stack)
     assert history.running() == []
     assert book.restart(identity, NOW, NOW + 3600)

@@ -97,7 +97,7 @@ def killed(
 @contextmanager
 def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
     """End the submitter after its last request, and wait until the import is let go by itself."""
-    wanted = Rule("submit_accounts", "ledger.save", nth=2)
+    wanted = Rule("submit_accounts", "ledger.release", "before")
     with (
         timeout(cloud, "submit_accounts", 100),
         impatient_queue(cloud),
@@ -393,7 +393,7 @@ KILLED = tuple(
         ("submit_accounts", "ledger.save", "before", 1, 1),
         ("submit_accounts", "ledger.save", "after", 1, 1),
         ("submit_accounts", "saleshandy.connect", "after", 1, 1),
-        ("submit_accounts", "ledger.save", "after", 2, 1),
+        ("submit_accounts", "ledger.release", "before", 1, 1),
         ("check_status", "saleshandy.status", "before", 1, 1),
         ("check_status", "saleshandy.status", "after", 1, 1),
         ("check_status", "reports.writer", "before", 1, 1),

@@ -366,7 +366,7 @@ def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
     [(NotSentError("x"), NextAction.SUBMIT), (OutcomeUnknownError("x"), NextAction.CHECK)],
 )
 def test_rests_grow_with_the_age_of_an_import(
-    world: World, error: NotSentError | OutcomeUnknownError, following: str
+    world: World, error: NotSentError | OutcomeUnknownError, following: NextAction
 ) -> None:
     """A service out of order for hours is tried ever more rarely: every 300th of the age."""
     upload = five(world)

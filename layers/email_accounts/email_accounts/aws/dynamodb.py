@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from email_accounts.errors import ImporterError, LedgerConflictError
 from email_accounts.models.imports import (
     AccountScan,
@@ -88,7 +90,7 @@ class DynamoLedger:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            found = _unmarshalled(error.response["Item"])
+            found = _unmarshalled(_refused_by(error))
             return _import_of(upload.import_id, found), found.get("revision") == revision
         return _import_of(upload.import_id, _unmarshalled(item)), True
 
@@ -395,9 +397,15 @@ class DynamoLedger:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            found = _unmarshalled(error.response.get("Item", {}))
+            found = _unmarshalled(_refused_by(error))
             return bool(found.get("revision") == change["revision"])
         return True
+
+
+def _refused_by(error: ClientError) -> Mapping[str, Any]:
+    """Return the item that a condition did not hold for; empty where there is none."""
+    response: Mapping[str, Any] = error.response
+    return dict(response.get("Item", {}))
 
 
 def _import_key(import_id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
-from email_accounts.submission.submitter import FILE_NOT_READ
+from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
 from email_accounts.text.spreadsheet import safe_cell
 from email_accounts.tracking.poller import NO_PROGRESS
 
@@ -38,8 +38,8 @@ _REPORTS_FAILED = (
     "Its reports could not be written either; mend what keeps deliver_report from it, then: "
     "email-accounts resume"
 )
-LONGEST_RUN = 330.0
-"""Seconds of a delivery's lease: longer than the function may run."""
+LONGEST_RUN = 300.0
+"""Seconds that the function may run."""
 _COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
@@ -65,20 +65,29 @@ class Deliverer:
     link_seconds: float = 0
 
     def deliver(
-        self, import_id: str, failure: str = "", *, best_effort: bool = False
+        self,
+        import_id: str,
+        failure: str = "",
+        *,
+        best_effort: bool = False,
+        time_left: float = LONGEST_RUN,
     ) -> ImportResult | None:
         """Write the reports, put the event, send the message; None when that was done before.
 
-        `failure` says what broke the tracking off, where something did. At best effort the message
+        `failure` says what broke the tracking off, where something did; `time_left` is how many
+        seconds this invocation may still run. At best effort the message
         is sent even where the reports cannot be written or the event bus takes no event.
 
         Raises:
             ImportLockedError: somebody else has the import's lease, and submits it or writes its
-                answer. It is free after `LONGEST_RUN` at the latest.
+                answer. The lease ends soon after its holder's invocation.
         """
-        return self._deliver(self.ledger.get(import_id), failure, best_effort=best_effort)
+        imported = self.ledger.get(import_id)
+        return self._deliver(imported, failure, time_left, best_effort=best_effort)
 
-    def deliver_failed(self, execution: str, failure: str) -> ImportResult | None:
+    def deliver_failed(
+        self, execution: str, failure: str, time_left: float = LONGEST_RUN
+    ) -> ImportResult | None:
         """Deliver, at best effort, the import of an execution that ended without success.
 
         None where the import has its answer, or has been restarted since, under another execution.
@@ -86,15 +95,18 @@ class Deliverer:
         imported = self.ledger.get(execution.partition("-")[0])
         if imported.execution != execution:
             return None
-        return self._deliver(imported, failure, best_effort=True)
+        return self._deliver(imported, failure, time_left, best_effort=True)
 
-    def _deliver(self, imported: Import, failure: str, *, best_effort: bool) -> ImportResult | None:
+    def _deliver(
+        self, imported: Import, failure: str, time_left: float, *, best_effort: bool
+    ) -> ImportResult | None:
         if imported.state is ImportState.NOTIFIED:
             return None
-        if imported.state is ImportState.RECEIVED:
-            imported = self._refuse_unread(imported)
         now = self.now()
-        lease = self.ledger.deliver(imported, now, now + LONGEST_RUN)
+        until = now + time_left + LEASE_MARGIN
+        if imported.state is ImportState.RECEIVED:
+            imported = self._refuse_unread(imported, now, until)
+        lease = self.ledger.deliver(imported, now, until)
         if not lease:
             raise ImportLockedError(imported.id)
         try:
@@ -103,10 +115,9 @@ class Deliverer:
             self.ledger.release(imported.id, lease)
             raise
 
-    def _refuse_unread(self, imported: Import) -> Import:
+    def _refuse_unread(self, imported: Import, now: float, until: float) -> Import:
         """Refuse a file that nobody could read to its end: its rows are not known."""
-        now = self.now()
-        lease = self.ledger.lease(imported.id, now, now + LONGEST_RUN)
+        lease = self.ledger.lease(imported.id, now, until)
         if not lease:
             raise ImportLockedError(imported.id)
         self.ledger.refuse(imported.id, lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)

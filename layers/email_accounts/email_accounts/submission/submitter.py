@@ -48,7 +48,7 @@ file and drop it again, and enough for files dropped together to share one walk.
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
-_LEASE_MARGIN = 30.0
+LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
 FILE_NOT_READ = (
     "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
@@ -98,7 +98,7 @@ class Submitter:
         `time_left` gives the seconds this invocation may still run.
         """
         now = self.now()
-        lease = self.ledger.lease(import_id, now, now + time_left() + _LEASE_MARGIN)
+        lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
             result = self._submitted(imported, lease, time_left)
