@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import boto3
 
-from email_accounts.upload import import_id
+from email_accounts.models.upload import import_id
 
 KEY = "uploads/smoke-test.csv"
 CONTENT = b"emailServiceProvider,smtpEmailAddress,smtpPassword\n"

@@ -12,13 +12,15 @@ from functools import cache
 from pathlib import Path
 from statistics import median
 
-from email_accounts.account import Account
-from email_accounts.ledger import Batch, BatchState, Import
-from email_accounts.listing import AccountList
-from email_accounts.ports import Listed, Policy, Status, Step
-from tests.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
-from tests.files import accounts_file
-from tests.template import of_type, state_machine, template
+from email_accounts.models.account import Account
+from email_accounts.models.imports import Batch, BatchState, Import
+from email_accounts.models.policy import Policy
+from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.steps import Step
+from email_accounts.saleshandy.account_list import AccountList
+from tests.support.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
+from tests.support.files import accounts_file
+from tests.support.template import of_type, state_machine, template
 
 PAGE = Path(__file__).with_name("costs.md")
 # One table is measured, not worked out.
@@ -41,7 +43,7 @@ _INVOCATION = 300.0
 class Course:
     """How one import went. Times are seconds since it was sent."""
 
-    looks: tuple[float, ...]
+    polls: tuple[float, ...]
     transitions: int
     events: int
     effects: Counter[str]
@@ -73,12 +75,12 @@ class _SlowRemote(FakeRemote):
         self.clock.advance(self.takes)
         return super().connect(accounts)
 
-    def status(self, request_id: str) -> Status:
+    def status(self, request_id: str) -> RequestStatus:
         """Show a request."""
         self.clock.advance(self.takes)
         return super().status(request_id)
 
-    def listed(self, page: int) -> list[Listed]:
+    def listed(self, page: int) -> list[ListedAccount]:
         """Show one page of the account list."""
         self.clock.advance(self.takes)
         return super().listed(page)
@@ -93,8 +95,8 @@ def policy() -> Policy:
     return Policy(
         batch_size=1,
         calls_per_minute=default["CallsPerMinute"],
-        first_look=float(default["FirstLookSeconds"]),
-        longest_wait=float(default["LongestWaitSeconds"]),
+        initial_poll_delay=float(default["FirstLookSeconds"]),
+        max_poll_interval=float(default["LongestWaitSeconds"]),
         deadline=default["DeadlineHours"] * HOUR,
         grace=float(default["GraceSeconds"]),
         skip_connected=default["SkipConnected"] == "true",
@@ -110,9 +112,9 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
     a call to the remote takes.
     """
     world = World()
-    remote = _SlowRemote(world.journal, world.clock)
-    remote.takes = call
-    world.remote = remote
+    saleshandy = _SlowRemote(world.journal, world.clock)
+    saleshandy.takes = call
+    world.saleshandy = saleshandy
     world.ledger = _CountingLedger(world.journal)
     world.account_list = AccountList(world.ledger, FakeReports(world.journal), world.clock)
     world.policy = policy()
@@ -121,19 +123,19 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
     began = world.clock()
     rows = [f"a{number}@reach.example" for number in range(len(finishing))]
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*rows))
-    looks: list[float] = []
+    polls: list[float] = []
     noticed: dict[int, float] = {}
 
     def remote_goes_on() -> None:
         age = world.clock() - began
-        world.remote.running = {
+        world.saleshandy.running = {
             f"request-{number}" for number, end in enumerate(finishing, 1) if end > age
         }
 
-    def look() -> Step:
+    def poll() -> Step:
         remote_goes_on()
-        looks.append(world.clock() - began)
-        step = world.tracker().look(upload.import_id, lambda: _INVOCATION)
+        polls.append(world.clock() - began)
+        step = world.poller().poll(upload.import_id, lambda: _INVOCATION)
         for batch in world.ledger.batches(upload.import_id):
             if batch.state is BatchState.COMPLETED:
                 noticed.setdefault(batch.number, world.clock() - began)
@@ -149,12 +151,12 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
     remote_goes_on()
     world.submitter().take(upload, lambda: _INVOCATION)
     ((_, _, first),) = world.executions.started.values()
-    tasks = {"CheckStatus": look, "SubmitAccounts": submit, "DeliverReport": deliver}
+    tasks = {"CheckStatus": poll, "SubmitAccounts": submit, "DeliverReport": deliver}
     entered = _walk(first, tasks, world.clock.advance)
     effects = Counter(world.journal.names())
     batches = list(FakeLedger.batches(world.ledger, upload.import_id))
     return Course(
-        tuple(looks),
+        tuple(polls),
         sum(entered.values()),
         2 + sum(_EVENTS[kind] * times for kind, times in entered.items()),
         effects,
@@ -187,10 +189,10 @@ def fixed(seconds: float) -> tuple[int, int]:
     """Return looks and transitions of a loop that looks every 30 seconds, for one request."""
     clock = FakeClock(0.0)
 
-    def look() -> Step:
+    def poll() -> Step:
         return Step(Step.DELIVER) if clock() >= seconds else Step(Step.CHECK, LOOP)
 
-    tasks = {"CheckStatus": look, "DeliverReport": lambda: Step(Step.DELIVER)}
+    tasks = {"CheckStatus": poll, "DeliverReport": lambda: Step(Step.DELIVER)}
     entered = _walk(Step(Step.CHECK, LOOP), tasks, clock.advance)
     return entered["Task"] - 1, sum(entered.values())
 
@@ -218,15 +220,15 @@ def lateness(batches: int) -> tuple[tuple[float, float], ...]:
     evenly over a time that is each half hour up to five.
     """
     if batches == 1:
-        looks = course((DAY,)).looks
-        last = min(looks[-1], HOUR)
-        ends = range(int(looks[0]), int(last))
-        return tuple((end, next(look for look in looks if look >= end) - end) for end in ends)
+        polls = course((DAY,)).polls
+        last = min(polls[-1], HOUR)
+        ends = range(int(polls[0]), int(last))
+        return tuple((end, next(poll for poll in polls if poll >= end) - end) for end in ends)
     pairs: list[tuple[float, float]] = []
     for half_hours in range(1, 11):
         finishing = evenly(batches, half_hours * HOUR / 2)
         pairs += zip(finishing, course(finishing).noticed, strict=True)
-    first = policy().first_look
+    first = policy().initial_poll_delay
     return tuple((end, noticed - end) for end, noticed in pairs if end >= first)
 
 
@@ -236,7 +238,7 @@ def lateness(batches: int) -> tuple[tuple[float, float], ...]:
 def _waiting() -> str:
     rows = []
     for name, seconds in (("2 min", 2 * MINUTE), ("20 min", 20 * MINUTE), ("2 h", 2 * HOUR)):
-        looks, transitions = fixed(seconds)
+        polls, transitions = fixed(seconds)
         for batches in (3, 10, 100):
             done = course(evenly(batches, seconds))
             late = done.noticed[-1] - seconds
@@ -246,8 +248,8 @@ def _waiting() -> str:
                 (
                     name,
                     batches,
-                    looks,
-                    len(done.looks),
+                    polls,
+                    len(done.polls),
                     transitions,
                     done.transitions,
                     f"{part:.3f}",
@@ -308,7 +310,7 @@ def _day() -> str:
     for batches in (25, 100):
         done = course(evenly(batches, DAY - 2 * HOUR), deadline=DAY)
         met = _yes(done.events <= MOST_EVENTS_OF_A_DAY)
-        rows.append((batches, len(done.looks), f"{done.events:,}", met))
+        rows.append((batches, len(done.polls), f"{done.events:,}", met))
     return _table(("batches", "looks", "events", "at most 2,500"), rows)
 
 
@@ -351,7 +353,7 @@ def price(batches: int, seconds: float) -> dict[str, float]:
     default = {name: one["Default"] for name, one in template()["Parameters"].items()}
     gigabytes = template()["Globals"]["Function"]["MemorySize"] / 1024
     calls = sum(effects[name] for name in _CALLS)
-    invocations = effects["lease"] + effects["claim"] + len(done.looks) + 1
+    invocations = effects["lease"] + effects["claim"] + len(done.polls) + 1
     ran = calls * _CALL_SECONDS + invocations * _INVOCATION_SECONDS
     writes = (
         2 * sum(effects[name] for name in _WRITES)

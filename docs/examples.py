@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from email_accounts import causes
-from email_accounts.page import page
-from tests import answers
+from email_accounts.delivery import causes
+from email_accounts.delivery.page import page
+from tests.support import answers
 
 DOCS = Path(__file__).parent
 PAGES = tuple(DOCS / name for name in ("answers.md", "events.md"))
@@ -70,7 +70,7 @@ def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
     return _table(
         ("code", "what it is", "why", "what to do"),
-        ((f"`{one.code}`", one.title, one.explanation, one.cure) for one in known),
+        ((f"`{one.code}`", one.title, one.explanation, one.fix) for one in known),
     )
 
 
@@ -94,7 +94,7 @@ _TEXTS: dict[str, Callable[[], str]] = {
 
 def take_pictures() -> None:
     """Open pages in the browser of this computer and keep what is seen of them at first."""
-    from tests import chromium  # noqa: PLC0415  texts are renewed without a browser
+    from tests.support import chromium  # noqa: PLC0415  texts are renewed without a browser
 
     shown = {
         "clean": answers.told(answers.clean).page,

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from tests.template import listed, of_type, state_machine, statements_of, template
+from tests.support.template import listed, of_type, state_machine, statements_of, template
 
 PAGE = Path(__file__).with_name("architecture.md")
 _PLACE = re.compile(r"(<!-- picture: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -4,8 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from email_accounts.account import RULES, problem_with, sendgrid_problems
-from email_accounts.reading.layouts import (
+from email_accounts.intake.layouts import (
     ADDRESS,
     ALIASES,
     FULL_NAME,
@@ -14,14 +13,15 @@ from email_accounts.reading.layouts import (
     OPTIONAL_HEADERS,
     PASSWORD,
 )
-from email_accounts.reading.rows import ENCRYPTION_AND_PORT, GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN
-from email_accounts.values import (
+from email_accounts.intake.rows import ENCRYPTION_AND_PORT, GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN
+from email_accounts.intake.settings import (
     ENCRYPTION_NAMES,
     PRESETS,
     PROVIDER_NAMES,
     PROVIDER_OF_DOMAIN,
-    Side,
+    ServerPreset,
 )
+from email_accounts.models.account import RULES, problem_with, sendgrid_problems
 from email_accounts_cli.template import IF_BLANK
 
 PAGE = Path(__file__).with_name("account-files.md")
@@ -48,7 +48,7 @@ def _code(names: Iterable[str]) -> str:
 
 
 def _fields() -> str:
-    rows = ((f"`{field}`", rule.cure, IF_BLANK[field]) for field, rule in RULES.items())
+    rows = ((f"`{field}`", rule.fix, IF_BLANK[field]) for field, rule in RULES.items())
     return _table(("field", "what to write", "blank means"), rows)
 
 
@@ -101,7 +101,7 @@ def _presets() -> str:
     return _table(("provider", "SMTP", "IMAP"), rows)
 
 
-def _side(side: Side) -> str:
+def _side(side: ServerPreset) -> str:
     if not side.host:
         return "none: the row has to name one"
     ports = ", ".join(f"{port} with {encryption}" for encryption, port in side.ports.items())
@@ -112,10 +112,10 @@ def _rules() -> str:
     fields_of: dict[tuple[str, str, str], list[str]] = {}
     problems = (*map(problem_with, RULES), *sendgrid_problems(()))
     for one in problems:
-        fields_of.setdefault((one.code, one.message, one.cure), []).append(one.field)
+        fields_of.setdefault((one.code, one.message, one.fix), []).append(one.field)
     rows = (
-        (f"`{code}`", _code(fields), message, cure)
-        for (code, message, cure), fields in fields_of.items()
+        (f"`{code}`", _code(fields), message, fix)
+        for (code, message, fix), fields in fields_of.items()
     )
     return _table(("code", "fields", "what is wrong", "how to mend it"), rows)
 

@@ -159,7 +159,9 @@ class _Finder:
         self._points = points
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:  # noqa: ANN401  as the protocol has it
-        if name != "email_accounts.remote" and not name.startswith("email_accounts.aws."):
+        if name != "email_accounts.saleshandy.client" and not name.startswith(
+            "email_accounts.aws."
+        ):
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec and spec.loader:

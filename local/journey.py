@@ -17,7 +17,7 @@ from boto3.dynamodb.conditions import Key
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from email_accounts.upload import import_id
+from email_accounts.models.upload import import_id
 
 SENT = {"submitted", "completed", "refused", "unconfirmed"}
 SETTLED = SENT - {"submitted"}

@@ -5,7 +5,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.e2e.leaks import Finder
+from tests.support.leaks import Finder
 
 FINDER = Finder()
 

@@ -12,10 +12,10 @@ from tempfile import SpooledTemporaryFile
 
 import click
 
-from email_accounts.account import Problem
-from email_accounts.batches import Plan
 from email_accounts.errors import FileRefusedError
-from email_accounts.reading import Duplicate, Rejected
+from email_accounts.intake.rows import Duplicate, Rejected
+from email_accounts.models.account import Problem
+from email_accounts.models.imports import Plan
 from email_accounts_cli.judging import Judgement, judge
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -133,7 +133,7 @@ def _print(name: str, judgement: Judgement, told: _Told) -> None:
         screen.print(f"\nRow {row:,} as it would be sent", style="bold")
         screen.print(table((), account.items()))
     if told.problems:
-        rows = ((f"{row:,}", one.field, one.message, one.cure) for row, one in told.problems)
+        rows = ((f"{row:,}", one.field, one.message, one.fix) for row, one in told.problems)
         screen.print()
         screen.print(table(("Row", "Field", "What is wrong", "How to mend it"), rows))
     if more := told.problem_count - len(told.problems):

@@ -66,7 +66,7 @@ class Finding:
     check: str
     state: str
     finding: str
-    cure: str = ""
+    fix: str = ""
 
 
 def doctor(stack: Stack, *, as_json: bool) -> int:
@@ -78,7 +78,7 @@ def doctor(stack: Stack, *, as_json: bool) -> int:
         for one in findings:
             tell_program(asdict(one))
     else:
-        rows = ((one.check, one.state, one.finding, one.cure) for one in findings)
+        rows = ((one.check, one.state, one.finding, one.fix) for one in findings)
         console().print(table(("Check", "State", "Finding", "Cure"), rows))
     return NOT_ALL_WELL if any(one.state != OK for one in findings) else ALL_WELL
 

@@ -11,7 +11,7 @@ import click
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.upload import DEFAULT_WORKSPACE, PREFIX, Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, PREFIX, Upload
 from email_accounts_cli.history import History
 from email_accounts_cli.judging import judge
 from email_accounts_cli.stack import Stack

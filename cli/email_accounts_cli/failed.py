@@ -11,13 +11,14 @@ from typing import IO, TextIO
 
 import click
 
-from email_accounts.delivery import OUTCOME_NAME
+from email_accounts.delivery.deliverer import OUTCOME_NAME
+from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
-from email_accounts.outcomes import Outcome
-from email_accounts.reading.formats import NewHeader, Unreadable, open_records
-from email_accounts.reading.source import open_source
-from email_accounts.upload import Upload
-from email_accounts.values import folded
+from email_accounts.models.upload import Upload
+from email_accounts.parsing.detect import open_records
+from email_accounts.parsing.records import NewHeader, Unreadable
+from email_accounts.parsing.source import open_source
+from email_accounts.text.headers import normalize_header
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
@@ -150,7 +151,7 @@ def _columns(history: History, upload: Upload) -> tuple[list[str], str]:
         if found.format.startswith("CSV"):
             text = start.decode(found.encoding.split(" ")[0], "replace").lstrip("\ufeff")
             delimiter = _delimiter(text, found.header)
-    return [name for name in columns if folded(name) != PROBLEM], delimiter
+    return [name for name in columns if normalize_header(name) != PROBLEM], delimiter
 
 
 def _delimiter(text: str, header: Sequence[str]) -> str:

@@ -13,10 +13,10 @@ from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from email_accounts.aws.buckets import InboxBucket, ReportsBucket
-from email_accounts.delivery import OUTCOME_NAME, SUMMARY_NAME
+from email_accounts.aws.s3 import InboxBucket, ReportsBucket
+from email_accounts.delivery.deliverer import OUTCOME_NAME, SUMMARY_NAME
 from email_accounts.errors import UploadMissingError
-from email_accounts.upload import Upload
+from email_accounts.models.upload import Upload
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import CommandError, local_time
 
@@ -80,7 +80,7 @@ class Imported:
 class Batch:
     """A batch as the ledger has it. Times are seconds since the epoch.
 
-    `report` and `listing` say that what a report and the account list told of it is kept.
+    `report` and `reconciliation` say that what a report and the account list told of it is kept.
     """
 
     number: int
@@ -92,7 +92,7 @@ class Batch:
     sent_at: float
     reason: str
     report: bool
-    listing: bool
+    reconciliation: bool
 
     @property
     def is_settled(self) -> bool:
@@ -316,7 +316,7 @@ def _batch(item: Mapping[str, Any]) -> Batch:
         sent_at=float(item.get("sent_at", 0)),
         reason=item.get("reason", ""),
         report=item.get("report", False),
-        listing=item.get("listing", False),
+        reconciliation=item.get("reconciliation", False),
     )
 
 
@@ -326,7 +326,9 @@ def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add counts of outcomes up, in the order in which people want to know them."""
-    from email_accounts.outcomes import Outcome  # noqa: PLC0415  reads rows, which few need
+    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  reads rows, which few need
+        Outcome,
+    )
 
     total: Counter[str] = Counter()
     for one in counts:

@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from email_accounts.account import FIELDS, Account, Server
-from email_accounts.batches import Plan, plan
 from email_accounts.errors import FileRefusedError
-from email_accounts.reading import (
-    Accepted,
-    AccountsFile,
-    Duplicate,
-    Examined,
-    Rejected,
-    open_accounts_file,
-)
-from email_accounts.secret import HIDDEN, Secret
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.batches import plan
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import FIELDS, Account, Server
+from email_accounts.models.imports import Plan
+from email_accounts.text.secret import HIDDEN, Secret
 
 _BATCH_SIZE = 100
 _COLUMNS_NAMED = 20
@@ -70,7 +65,7 @@ def judge(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None])
     """
     first: dict[int, Sent] = {}
 
-    def watched(rows: Iterator[Examined]) -> Iterator[Examined]:
+    def watched(rows: Iterator[RowResult]) -> Iterator[RowResult]:
         for row in rows:
             if not isinstance(row, Accepted):
                 tell(row)
@@ -117,7 +112,7 @@ def _shown(server: Server) -> tuple[str | int, ...]:
     )
 
 
-def _with_progress(rows: Iterator[Examined], stream: BinaryIO) -> Generator[Examined]:
+def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResult]:
     """Yield the rows; on a terminal, draw a bar when they take more than a moment."""
     if sys.stderr.isatty():
         start = time.monotonic()
@@ -128,7 +123,7 @@ def _with_progress(rows: Iterator[Examined], stream: BinaryIO) -> Generator[Exam
     yield from rows
 
 
-def _with_bar(rows: Iterator[Examined], stream: BinaryIO) -> Generator[Examined]:
+def _with_bar(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResult]:
     from rich.console import Console  # noqa: PLC0415  only where it is drawn
     from rich.progress import (  # noqa: PLC0415  only where it is drawn
         BarColumn,

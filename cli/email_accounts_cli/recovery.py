@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from email_accounts.outcomes import Outcome
-from email_accounts.upload import upload_of
+from email_accounts.delivery.outcomes import Outcome
+from email_accounts.models.upload import upload_of
 from email_accounts_cli.history import Ending, History, Imported
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
@@ -62,8 +62,8 @@ def _why_needless(imported: Imported, ending: Ending) -> str:
     """Say why nothing would come of it; "" where something may, or where nobody knows."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return ""
-    cure = f". What failed is for email-accounts failed {short(imported.id)}"
-    return f"all of it was sent and found out{cure if ending.status == 'partial' else ''}."
+    fix = f". What failed is for email-accounts failed {short(imported.id)}"
+    return f"all of it was sent and found out{fix if ending.status == 'partial' else ''}."
 
 
 def _why_not(imported: Imported) -> str:

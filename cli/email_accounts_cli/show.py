@@ -127,7 +127,7 @@ class _Known:
     time_line: Sequence[tuple[float, str]]
 
     @property
-    def trouble(self) -> str:
+    def failure_reason(self) -> str:
         return str(
             self.ending.summary.get("trouble") or self.imported.refusal or self.imported.stopped
         )
@@ -140,7 +140,7 @@ class _Known:
         imported, summary = self.imported, self.ending.summary
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
-            "trouble": self.trouble,
+            "trouble": self.failure_reason,
             "messageSent": self.imported.is_answered,
             "upload": {
                 "address": self.address,
@@ -249,7 +249,7 @@ def _print(known: _Known) -> None:
         ("Import", imported.id),
         ("Workspace", imported.workspace),
         ("Status", known.ending.status),
-        ("Trouble", printable(known.trouble)),
+        ("Trouble", printable(known.failure_reason)),
         ("Message", "sent" if imported.is_answered else "not sent yet"),
         ("File", printable(known.address)),
         ("Version", imported.upload.version),

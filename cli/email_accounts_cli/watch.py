@@ -14,9 +14,13 @@ from typing import TYPE_CHECKING
 import click
 from botocore.exceptions import BotoCoreError, ClientError
 
-from email_accounts.evidence import Standing, evidence_name, read_evidence
-from email_accounts.outcomes import Outcome, outcome_of
-from email_accounts.reports import report_name, verdicts
+from email_accounts.delivery.outcomes import Outcome, outcome_of
+from email_accounts.saleshandy.reconciliation import (
+    AccountStatus,
+    read_reconciliation,
+    reconciliation_name,
+)
+from email_accounts.saleshandy.report import report_name, verdicts
 from email_accounts_cli.history import (
     BROKEN,
     RUNNING,
@@ -70,7 +74,7 @@ class Progress:
     doing: str = ""
     next_at: float = 0.0
     headline: str = ""
-    trouble: str = ""
+    failure_reason: str = ""
     report: str = ""
 
     @property
@@ -119,7 +123,7 @@ class _Watched:
         self._is_broken = False
         self.progress = Progress(import_id, file, workspace, RUNNING, "not taken in yet")
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Find out where it stands now."""
         old = self.progress
         if old.has_ended:
@@ -163,7 +167,7 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
-            trouble=ending.summary.get("trouble", ""),
+            failure_reason=ending.summary.get("trouble", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
@@ -175,15 +179,17 @@ class _Watched:
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
         """Count what became of the accounts of a settled batch, those left out included."""
-        standings = self._standings_of(batch)
-        counts = Counter({Outcome.ALREADY_CONNECTED.value: standings[Standing.CONNECTED_BEFORE]})
+        statuses = self._standings_of(batch)
+        counts = Counter(
+            {Outcome.ALREADY_CONNECTED.value: statuses[AccountStatus.CONNECTED_BEFORE]}
+        )
         others = Outcome.CONNECTED
         match batch.state:
             case "refused":
                 others = Outcome.FAILED
             case "listed":
-                counts[Outcome.CONNECTED.value] = standings[Standing.CONNECTED]
-                counts[Outcome.FAILED.value] = standings[Standing.NOT_WORKING]
+                counts[Outcome.CONNECTED.value] = statuses[AccountStatus.CONNECTED]
+                counts[Outcome.FAILED.value] = statuses[AccountStatus.NOT_WORKING]
                 others = Outcome.UNCONFIRMED
             case _ if batch.report:
                 name = report_name(batch.number)
@@ -192,13 +198,13 @@ class _Watched:
         counts[others.value] += batch.accounts - counts.total()
         return counts
 
-    def _standings_of(self, batch: Batch) -> Counter[Standing]:
+    def _standings_of(self, batch: Batch) -> Counter[AccountStatus]:
         """Count how the accounts of a batch stand in the account list, where it was read."""
-        if not batch.listing:
+        if not batch.reconciliation:
             return Counter()
-        name = evidence_name(batch.number)
+        name = reconciliation_name(batch.number)
         with self._history.reports.open(self.progress.import_id, name) as evidence:
-            return Counter(read_evidence(evidence).values())
+            return Counter(read_reconciliation(evidence).values())
 
     def _ask_for_the_next_step(self, execution: str) -> None:
         """Ask an execution what it does, unless it is known to wait."""
@@ -292,7 +298,7 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
 
 def _look(watched: Iterable[_Watched]) -> bool:
     """Look at all that has not ended; say whether any still has not."""
-    together(_Watched.look, [one for one in watched if not one.progress.has_ended])
+    together(_Watched.poll, [one for one in watched if not one.progress.has_ended])
     return any(not one.progress.has_ended for one in watched)
 
 
@@ -333,8 +339,8 @@ def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
         while going_on:
             live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
             going_on = _look(watched)
-            next_look = time.monotonic() + _BETWEEN_LOOKS
-            while going_on and time.monotonic() < next_look:
+            next_poll = time.monotonic() + _BETWEEN_LOOKS
+            while going_on and time.monotonic() < next_poll:
                 live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
                 time.sleep(_BETWEEN_DRAWINGS)
     _tell_endings(watched)
@@ -364,8 +370,8 @@ def _tell_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
         progress = one.progress
         click.echo(printable(progress.headline))
-        if progress.trouble:
-            click.echo(f"  why: {printable(progress.trouble)}")
+        if progress.failure_reason:
+            click.echo(f"  why: {printable(progress.failure_reason)}")
         if progress.report:
             click.echo(f"  each row: {progress.report}")
         if progress.status == BROKEN:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 import click
 from botocore.exceptions import ClientError
 
-from email_accounts.aws.services import ApiKeySecret
+from email_accounts.aws.secrets_manager import ApiKeySecret
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
-    RemoteError,
+    SaleshandyError,
     ThrottledError,
 )
-from email_accounts.remote import RemoteApi
-from email_accounts.secret import Secret
-from email_accounts.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
+from email_accounts.models.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
+from email_accounts.saleshandy.client import SaleshandyClient
+from email_accounts.text.secret import Secret
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -145,7 +145,7 @@ def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
 def try_key(stack: Stack, name: str) -> Trial:
     """List accounts with the key of a workspace. It is no call of any import's budget."""
     store = stack.session.client("secretsmanager", config=CONFIG)
-    api = RemoteApi(
+    api = SaleshandyClient(
         stack.parameter("ApiBaseUrl"),
         ApiKeySecret(store, _secret_name(stack, name)),
         frozenset(),
@@ -157,7 +157,7 @@ def try_key(stack: Stack, name: str) -> Trial:
         return Trial(works=False, said=f"does not work: {error}")
     except ThrottledError as error:
         return Trial(works=False, said=f"cannot be tried now: {error}")
-    except RemoteError as error:
+    except SaleshandyError as error:
         return Trial(works=False, said=f"cannot be tried: {error}")
     return Trial(works=True, said="works")
 

@@ -6,27 +6,33 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from email_accounts.aws.services import step_document
-from email_accounts.runtime import concerns, logger, metrics, observed, parts
-from email_accounts.tracking import Tracker
+from email_accounts.aws.step_functions import step_document
+from email_accounts.lambda_runtime.container import container
+from email_accounts.lambda_runtime.observability import (
+    bind_import_id,
+    instrumented,
+    logger,
+    metrics,
+)
+from email_accounts.tracking.poller import Poller
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@observed
+@instrumented
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object]:
     """Answer the state machine with a step."""
     import_id = event["importId"]
-    concerns(import_id)
+    bind_import_id(import_id)
     began = datetime.fromisoformat(event["startedAt"])
     age = (datetime.now(UTC) - began).total_seconds()
     metrics.add_metric(name="ImportAgeSeconds", unit=MetricUnit.Seconds, value=age)
-    step = _tracker().look(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
+    step = _poller().poll(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
     logger.info("looked", extra={"next": step.next, "wait_seconds": step.wait_seconds})
     return step_document(step)
 
 
 @cache
-def _tracker() -> Tracker:
-    return parts().tracker()
+def _poller() -> Poller:
+    return container().poller()

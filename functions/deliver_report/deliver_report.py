@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from email_accounts.delivery import Deliverer
-from email_accounts.message import Answer
-from email_accounts.runtime import concerns, logger, metrics, observed, parts
+from email_accounts.delivery.deliverer import Deliverer
+from email_accounts.delivery.message import ImportResult
+from email_accounts.lambda_runtime.container import container
+from email_accounts.lambda_runtime.observability import (
+    bind_import_id,
+    instrumented,
+    logger,
+    metrics,
+)
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -17,7 +23,7 @@ _IMPORT_ID = 32
 """Characters of an execution's name that are the import's id; see `Import.execution`."""
 
 
-@observed
+@instrumented
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:  # noqa: ARG001  Lambda passes it
     """Answer the state machine with how the import ended.
 
@@ -27,28 +33,28 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     for record in event.get("Records", ()):
         detail = json.loads(record["body"])["detail"]
         import_id = detail["name"][:_IMPORT_ID]
-        concerns(import_id)
+        bind_import_id(import_id)
         failure = detail.get("cause") or f"its execution was {detail['status'].lower()}"
-        _tell(_deliverer().deliver(import_id, failure, last_resort=True))
+        _tell(_deliverer().deliver(import_id, failure, best_effort=True))
     if "importId" not in event:
         return None
     import_id = event["importId"]
-    concerns(import_id)
+    bind_import_id(import_id)
     answer = _deliverer().deliver(import_id, event["failure"])
     _tell(answer)
     return {"importId": import_id} | ({"status": answer.status} if answer else {})
 
 
-def _tell(answer: Answer | None) -> None:
+def _tell(answer: ImportResult | None) -> None:
     if answer is None:
         logger.info("answered before")
         return
     metrics.add_metric(name="ImportsAnswered", unit=MetricUnit.Count, value=1)
-    for outcome, rows in answer.tally.outcomes.items():
+    for outcome, rows in answer.summary.outcomes.items():
         metrics.add_metric(name=f"Rows_{outcome}", unit=MetricUnit.Count, value=rows)
     logger.info("answered", extra={"status": answer.status})
 
 
 @cache
 def _deliverer() -> Deliverer:
-    return parts().deliverer()
+    return container().deliverer()

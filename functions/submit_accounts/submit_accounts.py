@@ -5,17 +5,18 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from email_accounts.aws.services import step_document
-from email_accounts.errors import ForeignUploadError
-from email_accounts.runtime import concerns, logger, observed, parts
-from email_accounts.submission import Submitter
-from email_accounts.upload import upload_of
+from email_accounts.aws.step_functions import step_document
+from email_accounts.errors import WrongBucketError
+from email_accounts.lambda_runtime.container import container
+from email_accounts.lambda_runtime.observability import bind_import_id, instrumented, logger
+from email_accounts.models.upload import upload_of
+from email_accounts.submission.submitter import Submitter
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 
-@observed
+@instrumented
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
     """Answer the state machine with a step, the operator with whether an import is resumed.
 
@@ -28,10 +29,10 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
         return context.get_remaining_time_in_millis() / 1000
 
     if "resume" in event:
-        concerns(event["resume"])
-        return {"resumed": _submitter().reopen(event["resume"])}
+        bind_import_id(event["resume"])
+        return {"resumed": _submitter().restart(event["resume"])}
     if "importId" in event:
-        concerns(event["importId"])
+        bind_import_id(event["importId"])
         return step_document(_submitter().resume(event["importId"], time_left))
     for record in event["Records"]:
         upload = upload_of(json.loads(record["body"]))
@@ -39,10 +40,10 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
             logger.info("no file: nothing to import")
             continue
         if upload.bucket != os.environ["INBOX_BUCKET"]:
-            raise ForeignUploadError(f"the event tells of {upload.bucket}, which is not the inbox")
+            raise WrongBucketError(f"the event tells of {upload.bucket}, which is not the inbox")
         logger.append_keys(bucket=upload.bucket, key=upload.key)
         upload = _submitter().identified(upload)
-        concerns(upload.import_id)
+        bind_import_id(upload.import_id)
         received = int(record["attributes"]["ApproximateReceiveCount"])
         if received < int(os.environ["UPLOAD_ATTEMPTS"]):
             step = _submitter().take(upload, time_left)
@@ -55,4 +56,4 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
 
 @cache
 def _submitter() -> Submitter:
-    return parts().submitter()
+    return container().submitter()

@@ -106,7 +106,7 @@ async def status(
     behaviour: CurrentBehaviour,
 ) -> Response:
     """Tell whether every account of a request has been tried, and where its report is."""
-    submission = store.look_at(tenant, request_id)
+    submission = store.next_poll_at(tenant, request_id)
     if submission is None or submission.polls <= behaviour.status_not_found_polls:
         return answers.request_not_found()
     if not submission.is_completed:

@@ -474,7 +474,7 @@ class Store:
         """Return a request of a tenant, None when it has no such request."""
         return self._request("tenant = ? AND id = ?", tenant, request_id)
 
-    def look_at(self, tenant: int, request_id: str) -> Request | None:
+    def next_poll_at(self, tenant: int, request_id: str) -> Request | None:
         """Count one look at a request of a tenant and return it."""
         with self._db:
             self._db.execute(

@@ -25,9 +25,9 @@ import openpyxl
 from pydantic import Field, TypeAdapter, ValidationError, create_model
 from typing_extensions import TypedDict
 
-from email_accounts.batches import plan
-from email_accounts.reading import open_accounts_file
-from email_accounts.reading.formats import open_records
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.batches import plan
+from email_accounts.parsing.detect import open_records
 from tests.benchmarks.samples import shared_texts, write_csv, write_json, write_workbook
 
 ROOT = Path(__file__).parents[2]

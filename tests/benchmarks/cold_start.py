@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
-from tests.template import template
+from tests.support.template import template
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "cold-start.md"

@@ -12,7 +12,7 @@ from string import ascii_lowercase
 
 import openpyxl
 
-from email_accounts.account import FIELDS
+from email_accounts.models.account import FIELDS
 
 _SERVERS = (
     ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from tests import chromium
+from tests.support import chromium
 
 Open = Callable[..., Page]
 DESKTOP: ViewportSize = {"width": 1200, "height": 900}

@@ -4,9 +4,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, expect
 
-from email_accounts.page import page as page_of
-from tests import answers
+from email_accounts.delivery.page import page as page_of
 from tests.browser.conftest import DESKTOP, Open
+from tests.support import answers
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 SMALLEST: ViewportSize = {"width": 320, "height": 568}

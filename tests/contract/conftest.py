@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.aws import aws
+from tests.support.aws import aws
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,10 +5,10 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from email_accounts.aws.services import ApiKeySecret, workspace_key
+from email_accounts.aws.secrets_manager import ApiKeySecret, workspace_key
 from email_accounts.errors import ApiKeyMissingError, WorkspaceUnknownError
-from email_accounts.secret import Secret
-from tests.aws import new_name, new_secret
+from email_accounts.text.secret import Secret
+from tests.support.aws import new_name, new_secret
 
 KEY = "key-of-the-workspace"
 
@@ -36,7 +36,7 @@ def test_a_secret_without_a_key_says_what_to_do() -> None:
 def test_the_key_is_fetched_once_and_again_after_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls within five minutes use the key in memory; later ones see a changed key."""
     now = 1000.0
-    monkeypatch.setattr("email_accounts.aws.services.time.monotonic", lambda: now)
+    monkeypatch.setattr("email_accounts.aws.secrets_manager.time.monotonic", lambda: now)
     client, name = boto3.client("secretsmanager"), new_secret(KEY)
     fetched: list[object] = []
     client.meta.events.register(

@@ -2,18 +2,22 @@
 
 import json
 import re
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from botocore.stub import Stubber
 
 from docs.examples import DOCS
-from email_accounts.aws.services import EventBus
+from email_accounts.aws.messaging import EventBus
 from email_accounts.errors import EventRefusedError
-from email_accounts.ports import Events, Message
-from tests import answers
-from tests.aws import new_bus, received
-from tests.fakes import FakeEvents, Journal
+from email_accounts.models.messages import Message
+from tests.support import answers
+from tests.support.aws import new_bus, received
+from tests.support.fakes import FakeEvents, Journal
+
+if TYPE_CHECKING:
+    from email_accounts.ports import Events
 
 DOCUMENT = {"schema": 1, "status": "partial", "counts": {"failed": 1}, "headline": 'a "b" é.csv'}
 MESSAGE = Message("subject", "mail", json.dumps(DOCUMENT), {"status": "partial"})

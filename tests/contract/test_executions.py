@@ -8,10 +8,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from email_accounts.aws.services import TrackImport, step_document
-from email_accounts.ports import Executions, Step
-from tests.aws import new_state_machine
-from tests.fakes import FakeExecutions, Journal
+from email_accounts.aws.step_functions import TrackImport, step_document
+from email_accounts.models.steps import Step
+from email_accounts.ports import Executions
+from tests.support.aws import new_state_machine
+from tests.support.fakes import FakeExecutions, Journal
 
 ID = "0123456789abcdef0123456789abcdef"
 OTHER = "fedcba9876543210fedcba9876543210"

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.batches import BatchRange, Plan
+from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import ImporterError, LedgerConflictError
-from email_accounts.ledger import Batch, BatchState, Import, ImportState, Ledger, Walk
-from email_accounts.upload import Upload
-from tests.aws import new_table
-from tests.fakes import FakeLedger, Journal
+from email_accounts.models.imports import (
+    AccountScan,
+    Batch,
+    BatchRange,
+    BatchState,
+    Import,
+    ImportState,
+    Plan,
+)
+from email_accounts.models.upload import Upload
+from email_accounts.ports import Ledger
+from tests.support.aws import new_table
+from tests.support.fakes import FakeLedger, Journal
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -143,7 +151,7 @@ def test_one_submitter_at_a_time(ledger: Ledger) -> None:
 def test_an_import_nobody_knows(ledger: Ledger) -> None:
     """Without an import there is nothing to lease, to intend or to show."""
     assert not ledger.lease(ID, NOW, NOW + 300)
-    assert not ledger.intend(ID, 1, NOW, listing=False)
+    assert not ledger.intend(ID, 1, NOW, reconciliation=False)
     assert list(ledger.batches(ID)) == []
     with pytest.raises(ImporterError, match=ID):
         ledger.get(ID)
@@ -188,25 +196,25 @@ def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
     assert not ledger.claim(UPLOAD, NOW + 9999, NOW + 99999, NOW + 10999)
     assert ledger.notified(ID)
     assert not deliver(ledger, NOW + 9999)
-    assert not deliver(ledger, NOW + 9999, last_resort=True)
+    assert not deliver(ledger, NOW + 9999, best_effort=True)
 
 
 def test_the_last_resort_waits_for_whoever_delivers(ledger: Ledger) -> None:
     """Two who deliver at once would both send the message."""
     planned(ledger)
     assert deliver(ledger, NOW + 300)
-    assert not deliver(ledger, NOW + 599, last_resort=True)
+    assert not deliver(ledger, NOW + 599, best_effort=True)
     assert deliver(ledger, NOW + 599)
-    assert not deliver(ledger, NOW + 600, last_resort=True)
-    assert deliver(ledger, NOW + 899, last_resort=True)
-    for last_resort in (False, True):
-        assert not deliver(ledger, NOW + 1198, last_resort=last_resort)
+    assert not deliver(ledger, NOW + 600, best_effort=True)
+    assert deliver(ledger, NOW + 899, best_effort=True)
+    for best_effort in (False, True):
+        assert not deliver(ledger, NOW + 1198, best_effort=best_effort)
     assert deliver(ledger, NOW + 1199)
 
 
-def deliver(ledger: Ledger, now: float, *, last_resort: bool = False) -> bool:
+def deliver(ledger: Ledger, now: float, *, best_effort: bool = False) -> bool:
     """Begin to deliver, for 300 seconds."""
-    return ledger.deliver(ID, now, now + 300, last_resort=last_resort)
+    return ledger.deliver(ID, now, now + 300, best_effort=best_effort)
 
 
 def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
@@ -214,7 +222,7 @@ def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
     claimed(ledger)
     ledger.refuse(ID, "It is empty. Fill it.")
     assert deliver(ledger, NOW + 1)
-    assert not deliver(ledger, NOW + 2, last_resort=True)
+    assert not deliver(ledger, NOW + 2, best_effort=True)
     assert ledger.get(ID).refusal == "It is empty. Fill it."
 
 
@@ -242,7 +250,7 @@ def test_a_file_is_refused_or_planned_but_once(ledger: Ledger) -> None:
 def test_a_plan_that_comes_too_late_changes_no_batch(ledger: Ledger) -> None:
     """A second plan is refused and lets no batch be sent again."""
     planned(ledger)
-    ledger.intend(ID, 1, NOW, listing=False)
+    ledger.intend(ID, 1, NOW, reconciliation=False)
     with pytest.raises(LedgerConflictError):
         ledger.plan(ID, PLAN, ())
     assert batch(ledger).state is BatchState.SENDING
@@ -253,7 +261,7 @@ def test_a_plan_that_comes_too_late_changes_no_batch(ledger: Ledger) -> None:
     [
         lambda ledger: ledger.release(ID),
         lambda ledger: ledger.stop(ID, "why"),
-        lambda ledger: ledger.reopen(ID, NOW, NOW + 3600),
+        lambda ledger: ledger.restart(ID, NOW, NOW + 3600),
         lambda ledger: ledger.refuse(ID, "why"),
         lambda ledger: ledger.plan(ID, PLAN, ()),
     ],
@@ -296,11 +304,11 @@ def test_a_plan_may_have_no_batches(ledger: Ledger) -> None:
     assert list(ledger.batches(ID)) == []
 
 
-@pytest.mark.parametrize("listing", [True, False])
-def test_a_batch_is_intended_once(ledger: Ledger, listing: bool) -> None:  # noqa: FBT001  a pair of cases
+@pytest.mark.parametrize("reconciliation", [True, False])
+def test_a_batch_is_intended_once(ledger: Ledger, reconciliation: bool) -> None:  # noqa: FBT001  a pair of cases
     """The intent is given to one, with the time of it; other batches are untouched."""
     planned(ledger)
-    won = [ledger.intend(ID, 1, NOW + at, listing=listing) for at in (5.5, 6, 7)]
+    won = [ledger.intend(ID, 1, NOW + at, reconciliation=reconciliation) for at in (5.5, 6, 7)]
     assert won == [True, False, False]
     assert batch(ledger) == Batch(
         PLAN.batches[0],
@@ -308,29 +316,29 @@ def test_a_batch_is_intended_once(ledger: Ledger, listing: bool) -> None:  # noq
         sent=1,
         sent_at=NOW + 5.5,
         changed_at=NOW + 5.5,
-        listing=listing,
+        reconciliation=reconciliation,
     )
     assert batch(ledger, 2) == Batch(PLAN.batches[1], BatchState.PLANNED)
-    assert not ledger.intend(ID, 3, NOW, listing=listing)
+    assert not ledger.intend(ID, 3, NOW, reconciliation=reconciliation)
 
 
 def test_a_batch_that_was_withdrawn_can_be_sent(ledger: Ledger) -> None:
     """What was not carried out is planned again, and sent at its new time."""
     planned(ledger)
     for at in (0, 60, 120):
-        assert ledger.intend(ID, 1, NOW + at, listing=True)
+        assert ledger.intend(ID, 1, NOW + at, reconciliation=True)
         ledger.withdraw(ID, 1)
         assert batch(ledger).state is BatchState.PLANNED
-    assert ledger.intend(ID, 1, NOW + 180, listing=False)
+    assert ledger.intend(ID, 1, NOW + 180, reconciliation=False)
     again = batch(ledger)
-    assert (again.sent, again.sent_at, again.listing) == (1, NOW + 180, False)
+    assert (again.sent, again.sent_at, again.reconciliation) == (1, NOW + 180, False)
 
 
 def test_sendings_that_may_have_arrived_are_counted(ledger: Ledger) -> None:
     """One whose answer was lost counts, though it is sent again."""
     planned(ledger)
     for at in (0, 60):
-        assert ledger.intend(ID, 1, NOW + at, listing=False)
+        assert ledger.intend(ID, 1, NOW + at, reconciliation=False)
         ledger.unconfirmed(ID, 1, "no answer came", NOW + at, NOW + at)
         ledger.withdraw(ID, 1)
     assert (batch(ledger).state, batch(ledger).sent) == (BatchState.PLANNED, 2)
@@ -340,7 +348,7 @@ def test_a_submitted_batch_has_its_request_id(ledger: Ledger) -> None:
     """The request id stands beside the time of sending, letters or digits alike."""
     planned(ledger)
     for number, request_id in ((1, "129a184"), (2, "0012")):
-        ledger.intend(ID, number, NOW, listing=False)
+        ledger.intend(ID, number, NOW, reconciliation=False)
         ledger.submitted(ID, number, request_id, NOW + 2.5, NOW + 12.5)
         assert batch(ledger, number) == Batch(
             PLAN.batches[number - 1],
@@ -348,7 +356,7 @@ def test_a_submitted_batch_has_its_request_id(ledger: Ledger) -> None:
             request_id,
             sent=1,
             sent_at=NOW,
-            look_at=NOW + 12.5,
+            next_poll_at=NOW + 12.5,
             changed_at=NOW + 2.5,
         )
 
@@ -357,7 +365,7 @@ def test_a_submitted_batch_has_its_request_id(ledger: Ledger) -> None:
 def test_what_is_not_known_of_a_batch_is_remembered(ledger: Ledger, request_id: str) -> None:
     """An unconfirmed batch has its reason, when it is looked for, and its request id if any."""
     planned(ledger)
-    ledger.intend(ID, 1, NOW, listing=True)
+    ledger.intend(ID, 1, NOW, reconciliation=True)
     if request_id:
         ledger.submitted(ID, 1, request_id, NOW + 1, NOW + 11)
     ledger.unconfirmed(ID, 1, "no answer came", NOW + 30, NOW + 40.5)
@@ -367,10 +375,10 @@ def test_what_is_not_known_of_a_batch_is_remembered(ledger: Ledger, request_id: 
         request_id,
         sent=1,
         sent_at=NOW,
-        look_at=NOW + 40.5,
+        next_poll_at=NOW + 40.5,
         changed_at=NOW + 30,
         reason="no answer came",
-        listing=True,
+        reconciliation=True,
     )
 
 
@@ -379,13 +387,13 @@ def test_a_look_is_remembered(ledger: Ledger, state: BatchState) -> None:
     """When the next one is due, and how many reports were missed; nothing else has changed."""
     brought_to(ledger, state)
     before = batch(ledger)
-    ledger.looked(ID, 1, NOW + 99.5, reports_missed=2)
-    assert batch(ledger) == replace(before, look_at=NOW + 99.5, reports_missed=2)
-    ledger.looked(ID, 1, NOW + 100)
-    assert batch(ledger) == replace(before, look_at=NOW + 100)
+    ledger.polled(ID, 1, NOW + 99.5, reports_missed=2)
+    assert batch(ledger) == replace(before, next_poll_at=NOW + 99.5, reports_missed=2)
+    ledger.polled(ID, 1, NOW + 100)
+    assert batch(ledger) == replace(before, next_poll_at=NOW + 100)
 
 
-FINAL = (BatchState.COMPLETED, BatchState.REFUSED, BatchState.LISTED)
+FINAL = (BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED)
 OPEN = (
     BatchState.PLANNED,
     BatchState.SENDING,
@@ -399,12 +407,12 @@ OPEN = (
 def test_a_batch_can_be_settled_wherever_it_stood(
     ledger: Ledger, state: BatchState, final: BatchState
 ) -> None:
-    """It remembers how it ended, when, why, and whether a report and a listing were kept."""
+    """It remembers how it ended, when, why, and whether a report and a reconciliation were kept."""
     brought_to(ledger, state)
     before = batch(ledger)
-    ledger.settle(ID, 1, final, NOW + 77, reason="said so", report=True, listing=True)
+    ledger.settle(ID, 1, final, NOW + 77, reason="said so", report=True, reconciliation=True)
     assert batch(ledger) == replace(
-        before, state=final, changed_at=NOW + 77, reason="said so", report=True, listing=True
+        before, state=final, changed_at=NOW + 77, reason="said so", report=True, reconciliation=True
     )
 
 
@@ -424,18 +432,18 @@ def test_what_is_not_named_at_the_end_is_nothing_but_the_listing(
 def test_a_listing_is_kept_or_taken_back(ledger: Ledger) -> None:
     """Settling leaves it as it was unless it is told otherwise."""
     planned(ledger)
-    for number, listing in ((1, None), (2, False)):
-        ledger.intend(ID, number, NOW, listing=True)
-        ledger.settle(ID, number, BatchState.COMPLETED, NOW, listing=listing)
-    assert [one.listing for one in ledger.batches(ID)] == [True, False]
+    for number, reconciliation in ((1, None), (2, False)):
+        ledger.intend(ID, number, NOW, reconciliation=True)
+        ledger.settle(ID, number, BatchState.COMPLETED, NOW, reconciliation=reconciliation)
+    assert [one.reconciliation for one in ledger.batches(ID)] == [True, False]
 
 
 def brought_to(ledger: Ledger, state: BatchState) -> None:
     """Bring the first batch to a state by the way it takes."""
     planned(ledger)
     if state is not BatchState.PLANNED:
-        ledger.intend(ID, 1, NOW, listing=False)
-    if state in (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.LISTED):
+        ledger.intend(ID, 1, NOW, reconciliation=False)
+    if state in (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.RECONCILED):
         ledger.submitted(ID, 1, "129a184", NOW + 1, NOW + 11)
     if state is BatchState.UNCONFIRMED:
         ledger.unconfirmed(ID, 1, "first", NOW + 1, NOW + 11)
@@ -457,7 +465,7 @@ CHANGES: dict[str, tuple[Callable[[Ledger], None], tuple[BatchState, ...]]] = {
         (BatchState.PLANNED, BatchState.UNCONFIRMED, *FINAL),
     ),
     "looked": (
-        lambda ledger: ledger.looked(ID, 1, NOW + 5),
+        lambda ledger: ledger.polled(ID, 1, NOW + 5),
         (BatchState.PLANNED, BatchState.SENDING, *FINAL),
     ),
     "settle": (
@@ -506,7 +514,7 @@ def test_what_was_sent_is_not_intended_again(ledger: Ledger, state: BatchState) 
     """A batch that was sent, whatever came of it, is not sent unless it is planned again."""
     brought_to(ledger, state)
     before = batch(ledger)
-    assert not ledger.intend(ID, 1, NOW + 1, listing=True)
+    assert not ledger.intend(ID, 1, NOW + 1, reconciliation=True)
     assert batch(ledger) == before
 
 
@@ -528,7 +536,7 @@ def test_an_answered_import_is_reopened(ledger: Ledger) -> None:
     ledger.stop(ID, "the service refused the API key")
     before = ledger.get(ID)
     ledger.notified(ID)
-    assert ledger.reopen(ID, NOW + 9999, NOW + 20_000)
+    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID) == replace(
         before,
         state=ImportState.PLANNED,
@@ -541,7 +549,7 @@ def test_an_answered_import_is_reopened(ledger: Ledger) -> None:
     assert ledger.get(ID).execution == f"{ID}-2"
     assert ledger.lease(ID, NOW + 9999, NOW + 10_299)
     assert ledger.notified(ID)
-    assert ledger.reopen(ID, NOW + 30_000, NOW + 40_000)
+    assert ledger.restart(ID, NOW + 30_000, NOW + 40_000)
     assert ledger.get(ID).resumed == 2
 
 
@@ -549,32 +557,34 @@ def test_an_import_that_was_not_answered_is_not_reopened(ledger: Ledger) -> None
     """One under way goes on as it is; a second reopening finds one that is under way."""
     planned(ledger)
     before = ledger.get(ID)
-    assert not ledger.reopen(ID, NOW + 1, NOW + 9999)
+    assert not ledger.restart(ID, NOW + 1, NOW + 9999)
     assert ledger.get(ID) == before
     ledger.notified(ID)
-    assert [ledger.reopen(ID, NOW + at, NOW + 9999) for at in (1, 2)] == [True, False]
+    assert [ledger.restart(ID, NOW + at, NOW + 9999) for at in (1, 2)] == [True, False]
     assert ledger.get(ID).began_at == NOW + 1
 
 
-@pytest.mark.parametrize("state", [BatchState.UNCONFIRMED, BatchState.LISTED])
+@pytest.mark.parametrize("state", [BatchState.UNCONFIRMED, BatchState.RECONCILED])
 @pytest.mark.parametrize("request_id", ["", "129a184"])
 def test_what_is_not_known_for_sure_is_looked_at_again(
     ledger: Ledger, state: BatchState, request_id: str
 ) -> None:
     """With a request id it is asked for at once, without one looked for; its reports count anew."""
     planned(ledger)
-    ledger.intend(ID, 1, NOW, listing=True)
+    ledger.intend(ID, 1, NOW, reconciliation=True)
     if request_id:
         ledger.submitted(ID, 1, request_id, NOW, NOW + 10)
-        ledger.looked(ID, 1, NOW + 20, reports_missed=2)
+        ledger.polled(ID, 1, NOW + 20, reports_missed=2)
     ledger.unconfirmed(ID, 1, "lost", NOW + 20, NOW + 30)
-    if state is BatchState.LISTED:
-        ledger.settle(ID, 1, state, NOW + 40, reason="lost", listing=True)
+    if state is BatchState.RECONCILED:
+        ledger.settle(ID, 1, state, NOW + 40, reason="lost", reconciliation=True)
     before = batch(ledger)
     ledger.notified(ID)
-    assert ledger.reopen(ID, NOW + 9999, NOW + 20_000)
+    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     open_again = BatchState.SUBMITTED if request_id else BatchState.UNCONFIRMED
-    assert batch(ledger) == replace(before, state=open_again, look_at=NOW + 9999, reports_missed=0)
+    assert batch(ledger) == replace(
+        before, state=open_again, next_poll_at=NOW + 9999, reports_missed=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -592,66 +602,66 @@ def test_what_is_known_or_under_way_stays_as_it_is(ledger: Ledger, state: BatchS
     brought_to(ledger, state)
     before = batch(ledger)
     ledger.notified(ID)
-    assert ledger.reopen(ID, NOW + 9999, NOW + 20_000)
+    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert batch(ledger) == before
 
 
 # The walks through the account list
 
-WALK = Walk(NOW, NOW - 300.5)
+WALK = AccountScan(NOW, NOW - 300.5)
 
 
 def test_there_is_no_walk_at_first(ledger: Ledger) -> None:
     """Where nobody walked there is nothing to use."""
-    assert ledger.walk("default") is None
+    assert ledger.scan("default") is None
 
 
 def test_a_walk_is_remembered(ledger: Ledger) -> None:
     """Where it began, how far back it goes, how far it has come, and whether it is done."""
-    assert ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    assert ledger.walk("default") == WALK
+    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    assert ledger.scan("default") == WALK
     further = replace(WALK, parts=(3, 10), done=True)
-    ledger.walked("default", further)
-    assert ledger.walk("default") == further
+    ledger.save_scan("default", further)
+    assert ledger.scan("default") == further
 
 
 def test_each_owner_has_a_walk(ledger: Ledger) -> None:
     """A workspace and an import do not disturb each other."""
-    assert ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    other = Walk(NOW + 1, 0)
-    assert ledger.take_walk(ID, None, other, NOW, NOW + 300)
-    assert (ledger.walk("default"), ledger.walk(ID)) == (WALK, other)
+    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    other = AccountScan(NOW + 1, 0)
+    assert ledger.lease_scan(ID, None, other, NOW, NOW + 300)
+    assert (ledger.scan("default"), ledger.scan(ID)) == (WALK, other)
 
 
 def test_one_walks_at_a_time(ledger: Ledger) -> None:
     """Until its time is over or it says how far it has come, nobody else goes on."""
-    assert ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    assert not ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    assert not ledger.take_walk("default", WALK, WALK, NOW + 299, NOW + 600)
+    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    assert not ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    assert not ledger.lease_scan("default", WALK, WALK, NOW + 299, NOW + 600)
     further = replace(WALK, parts=(3,))
-    ledger.walked("default", further)
-    assert ledger.take_walk("default", further, further, NOW + 5, NOW + 305)
+    ledger.save_scan("default", further)
+    assert ledger.lease_scan("default", further, further, NOW + 5, NOW + 305)
 
 
 def test_a_walk_whose_walker_died_is_taken_over(ledger: Ledger) -> None:
     """At the end of its lease the next one goes on where it stood, or begins anew."""
-    assert ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    anew = Walk(NOW + 300, 0)
-    assert ledger.take_walk("default", WALK, anew, NOW + 300, NOW + 600)
-    assert ledger.walk("default") == anew
+    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    anew = AccountScan(NOW + 300, 0)
+    assert ledger.lease_scan("default", WALK, anew, NOW + 300, NOW + 600)
+    assert ledger.scan("default") == anew
 
 
 def test_a_walk_that_went_on_meanwhile_is_not_taken(ledger: Ledger) -> None:
     """Of two that saw the same walk the second is told, though the first has finished by then."""
-    assert ledger.take_walk("default", None, WALK, NOW, NOW + 300)
-    ledger.walked("default", WALK)
-    assert ledger.take_walk("default", WALK, WALK, NOW + 1, NOW + 301)
+    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    ledger.save_scan("default", WALK)
+    assert ledger.lease_scan("default", WALK, WALK, NOW + 1, NOW + 301)
     further = replace(WALK, parts=(2,))
-    ledger.walked("default", further)
-    assert not ledger.take_walk("default", WALK, WALK, NOW + 2, NOW + 302)
-    assert not ledger.take_walk("default", None, WALK, NOW + 2, NOW + 302)
-    assert not ledger.take_walk("default", replace(further, began_at=1), WALK, NOW, NOW + 302)
-    assert ledger.walk("default") == further
+    ledger.save_scan("default", further)
+    assert not ledger.lease_scan("default", WALK, WALK, NOW + 2, NOW + 302)
+    assert not ledger.lease_scan("default", None, WALK, NOW + 2, NOW + 302)
+    assert not ledger.lease_scan("default", replace(further, began_at=1), WALK, NOW, NOW + 302)
+    assert ledger.scan("default") == further
 
 
 # The budget. A ledger that has to be reached takes a moment, in which the clock goes on.
@@ -763,9 +773,9 @@ def test_of_many_claims_at_once_one_wins() -> None:
     "take",
     [
         lambda ledger: ledger.lease(ID, NOW + 300, NOW + 600),
-        lambda ledger: ledger.intend(ID, 1, NOW, listing=False),
+        lambda ledger: ledger.intend(ID, 1, NOW, reconciliation=False),
         lambda ledger: ledger.notified(ID),
-        lambda ledger: ledger.take_walk(ID, None, WALK, NOW, NOW + 300),
+        lambda ledger: ledger.lease_scan(ID, None, WALK, NOW, NOW + 300),
     ],
     ids=["lease", "intend", "notified", "walk"],
 )
@@ -783,14 +793,14 @@ def test_of_many_resumptions_at_once_one_wins() -> None:
     planned(ledger)
     ledger.notified(ID)
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda at: ledger.reopen(ID, NOW + 1 + at, NOW + 9999), range(8)))
+        won = list(pool.map(lambda at: ledger.restart(ID, NOW + 1 + at, NOW + 9999), range(8)))
     assert won.count(True) == 1
     assert ledger.get(ID).resumed == 1
 
 
 def test_many_callers_at_once_share_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of sixteen callers at one moment as many get a call as the budget has, the rest a turn."""
-    monkeypatch.setattr("email_accounts.aws.ledger._PAUSE", 0.001)
+    monkeypatch.setattr("email_accounts.aws.dynamodb._PAUSE", 0.001)
     ledger = dynamo_ledger()
 
     def take_one(number: int) -> float:
@@ -806,7 +816,7 @@ def test_many_callers_at_once_share_the_budget(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_crowded_budget_asks_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is always too late is told to come again soon, and has taken no call."""
-    monkeypatch.setattr("email_accounts.aws.ledger._PAUSE", 0.001)
+    monkeypatch.setattr("email_accounts.aws.dynamodb._PAUSE", 0.001)
     ledger = dynamo_ledger()
     monkeypatch.setattr(ledger, "_changed", lambda *_, **__: False)
     assert 0 < take(ledger, NOW, 5) <= 5
@@ -817,10 +827,10 @@ def test_a_crowded_budget_asks_to_come_again(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_every_entry_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     """The import and its batches carry the second in which they may be deleted."""
-    monkeypatch.setattr("email_accounts.aws.ledger.time.time", lambda: NOW)
+    monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
     ledger = dynamo_ledger()
     planned(ledger)
-    ledger.take_walk(ID, None, WALK, NOW, NOW + 300)
+    ledger.lease_scan(ID, None, WALK, NOW, NOW + 300)
     table = ledger._table  # noqa: SLF001
     items = boto3.client("dynamodb").scan(TableName=table)["Items"]
     assert [item["expires_at"] for item in items] == [{"N": str(int(NOW + RETENTION))}] * 4
@@ -833,7 +843,7 @@ def test_imports_are_found_by_their_day() -> None:
     midnight = NOW - NOW % 86_400
     for name, at in (("late", midnight + 86_399), ("early", midnight), ("next", midnight + 86_400)):
         ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9, at + 9)
-    ledger.take_walk("default", None, WALK, NOW, NOW + 300)
+    ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
     take(ledger, NOW, 5)
     found = boto3.client("dynamodb").query(
         TableName=ledger._table,  # noqa: SLF001

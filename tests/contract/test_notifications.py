@@ -1,15 +1,19 @@
 """The topic: what subscribers get."""
 
 import json
+from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 from moto.sns.models import sns_backends
 
-from email_accounts.aws.services import NotificationTopic
-from email_accounts.ports import Message, Notifications
-from tests.aws import ACCOUNT, REGION, new_topic, received
-from tests.fakes import FakeNotifications, Journal
+from email_accounts.aws.messaging import NotificationTopic
+from email_accounts.models.messages import Message
+from tests.support.aws import ACCOUNT, REGION, new_topic, received
+from tests.support.fakes import FakeNotifications, Journal
+
+if TYPE_CHECKING:
+    from email_accounts.ports import Notifications
 
 MESSAGE = Message(
     subject="accounts.csv: 2 connected, 1 failed",

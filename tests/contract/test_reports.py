@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import boto3
 import pytest
 
-from email_accounts.aws.buckets import OriginalsPrefix, ReportsBucket
+from email_accounts.aws.s3 import OriginalsPrefix, ReportsBucket
 from email_accounts.ports import Reports
-from tests.aws import new_bucket
-from tests.fakes import FakeReports, Journal
+from tests.support.aws import new_bucket
+from tests.support.fakes import FakeReports, Journal
 
 ID = "0123456789abcdef0123456789abcdef"
 NAME = "remote/batch-000001.csv"

@@ -9,12 +9,12 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from email_accounts.aws.buckets import InboxBucket
+from email_accounts.aws.s3 import InboxBucket
 from email_accounts.errors import UploadMissingError
+from email_accounts.models.upload import Upload
 from email_accounts.ports import Uploads
-from email_accounts.upload import Upload
-from tests.aws import new_bucket
-from tests.fakes import INBOX, FakeUploads
+from tests.support.aws import new_bucket
+from tests.support.fakes import INBOX, FakeUploads
 
 KEY = "uploads/a+b %41 é.csv"
 
@@ -158,7 +158,7 @@ def test_a_large_upload_is_read_part_by_part(monkeypatch: pytest.MonkeyPatch, si
 
     No connection is held between two parts, however long the reader pauses.
     """
-    monkeypatch.setattr("email_accounts.aws.buckets._PART", 10)
+    monkeypatch.setattr("email_accounts.aws.s3._PART", 10)
     s3, bucket = boto3.client("s3"), new_bucket()
     asked: list[str] = []
 
@@ -175,7 +175,7 @@ def test_a_large_upload_is_read_part_by_part(monkeypatch: pytest.MonkeyPatch, si
 
 def test_a_version_deleted_while_it_is_read_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next part of a version that is gone is missing, not the end of the file."""
-    monkeypatch.setattr("email_accounts.aws.buckets._PART", 10)
+    monkeypatch.setattr("email_accounts.aws.s3._PART", 10)
     inbox = s3_inbox()
     upload = inbox.put(KEY, b"x" * 25)
     with inbox.uploads.open(upload) as stream:

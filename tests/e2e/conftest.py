@@ -21,9 +21,9 @@ import boto3
 import pytest
 import requests
 
-from email_accounts.upload import import_id
-from tests.e2e.leaks import hunted, searched
-from tests.files import accounts_file, row
+from email_accounts.models.upload import import_id
+from tests.support.files import accounts_file, row
+from tests.support.leaks import hunted, searched
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests/samples/accounts.csv"

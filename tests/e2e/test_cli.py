@@ -14,7 +14,7 @@ from typing import Self
 import pytest
 
 from docs.commands import PAGE, masked, record, recordings_of
-from email_accounts.upload import import_id
+from email_accounts.models.upload import import_id
 from tests.e2e.conftest import SMALL, LocalCloud
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ import pytest
 
 from deployment.guarded import MINUTES, WATCHED, guarded
 from tests.e2e.conftest import ROOT, LocalCloud, wait_until
-from tests.e2e.faults import impatient_queue
+from tests.support.faults import impatient_queue
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ import pytest
 
 from local.faults import Rule
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
-from tests.e2e.faults import crash_at, impatient_queue, kill_workers, timeout, workers
+from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout, workers
 
 pytestmark = pytest.mark.e2e
 

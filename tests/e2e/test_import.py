@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
-from email_accounts.upload import import_id
+from email_accounts.models.upload import import_id
 from tests.e2e.conftest import SAMPLE, LocalCloud
 
 pytestmark = pytest.mark.e2e

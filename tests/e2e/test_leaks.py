@@ -18,10 +18,10 @@ import pytest
 
 from local.faults import Rule
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
-from tests.e2e.faults import crash_at
-from tests.e2e.leaks import Finder, Hunt
-from tests.files import MARK, PASSWORD, accounts_file, api_key, row
 from tests.reliability.cases import rule
+from tests.support.faults import crash_at
+from tests.support.files import MARK, PASSWORD, accounts_file, api_key, row
+from tests.support.leaks import Finder, Hunt
 
 pytestmark = pytest.mark.e2e
 
@@ -159,7 +159,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     subscriber: Subscriber,
     rules: list[dict[str, object]],
     subject: str,
-    trouble: str,
+    failure_reason: str,
 ) -> None:
     """What it repeats in errors and reports, quoted in whatever way, is nowhere afterwards."""
     cloud.behave(report="all", report_echoes_input=True, reasons_echo_input=True)
@@ -167,7 +167,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     answer = subscriber.answer(cloud.upload("uploads/repeated.csv", SMALL))
     assert cloud.control("GET", "faults").json() == []
     assert answer.subject == f"repeated.csv: {subject}"
-    assert trouble in answer.document["trouble"]
+    assert failure_reason in answer.document["trouble"]
     assert MARK not in answer.text + answer.mail
 
 

@@ -15,7 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, LocalCloud
-from tests.files import api_key
+from tests.support.files import api_key
 
 pytestmark = pytest.mark.e2e
 

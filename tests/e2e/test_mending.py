@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import SAMPLE, LocalCloud, Subscriber, wait_until
-from tests.files import accounts_file, api_key, row
+from tests.support.files import accounts_file, api_key, row
 
 pytestmark = pytest.mark.e2e
 
@@ -116,9 +116,9 @@ def test_a_stopped_import_is_resumed(
     assert cloud.operate("resume", identity) == [
         {"importId": identity, "resumed": True, "reason": ""}
     ]
-    looks = cloud.operate("watch", identity)
-    assert looks[0]["status"] == "running"
-    assert looks[-1]["headline"] == "accounts.csv: resumed, 2 connected"
+    polls = cloud.operate("watch", identity)
+    assert polls[0]["status"] == "running"
+    assert polls[-1]["headline"] == "accounts.csv: resumed, 2 connected"
     wait_until(lambda: len(messages(subscriber, identity)) == 2)
     assert [one["answer"] for one in messages(subscriber, identity)] == [1, 2]
     assert sent(cloud)[-1] == 2

@@ -9,7 +9,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from email_accounts.upload import import_id
+from email_accounts.models.upload import import_id
 from tests.e2e.conftest import (
     PARAMETERS,
     SMALL,
@@ -18,8 +18,8 @@ from tests.e2e.conftest import (
     subscribed,
     wait_until,
 )
-from tests.e2e.faults import impatient_queue
-from tests.files import MARK, api_key
+from tests.support.faults import impatient_queue
+from tests.support.files import MARK, api_key
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
-from tests.files import api_key
+from tests.support.files import api_key
 
 pytestmark = pytest.mark.e2e
 

@@ -26,23 +26,20 @@ import atheris  # type: ignore[import-untyped]
 import openpyxl
 
 with atheris.instrument_imports(include=["email_accounts"]):
-    from email_accounts.batches import BatchReader, Plan, plan
     from email_accounts.errors import FileRefusedError
-    from email_accounts.reading import Accepted, Examined, accounts_file, open_accounts_file
-    from email_accounts.reading.addresses import SeenAddresses
-    from email_accounts.reading.delimited import _Table
-    from email_accounts.reading.layouts import (
-        ALIASES,
-        IGNORED,
-        LAYOUTS,
-        OPTIONAL_HEADERS,
-    )
-    from email_accounts.reading.records import Record
-    from email_accounts.reading.rows import RowReader
-    from email_accounts.reading.sheet import Sheet
+    from email_accounts.intake import accounts_file
+    from email_accounts.intake.accounts_file import open_accounts_file
+    from email_accounts.intake.batches import BatchReader, plan
+    from email_accounts.intake.layouts import ALIASES, IGNORED, LAYOUTS, OPTIONAL_HEADERS
+    from email_accounts.intake.rows import Accepted, RowReader, RowResult
+    from email_accounts.intake.seen_addresses import SeenAddresses
+    from email_accounts.models.imports import Plan
+    from email_accounts.parsing.delimited import _Table
+    from email_accounts.parsing.records import Record
 
     # Imported here because reading does so only when it meets a workbook.
-    from email_accounts.reading.workbook import open_workbook as _instrumented  # noqa: F401
+    from email_accounts.parsing.workbook import open_workbook as _instrumented  # noqa: F401
+    from email_accounts.parsing.worksheet import Worksheet
 
     # It imports the rules of an account.
     from tests.benchmarks.samples import shared_texts
@@ -120,9 +117,9 @@ def check(content: bytes) -> bool:
     except FileRefusedError as error:
         str(error).encode()
         return False
-    glanced, looked = _read(content), _looked_closely(content)
-    for part, glance, look in zip(("rows", "warnings", "encodings"), glanced, looked, strict=True):
-        assert glance == look, f"{part} differ"
+    glanced, polled = _read(content), _looked_closely(content)
+    for part, glance, poll in zip(("rows", "warnings", "encodings"), glanced, polled, strict=True):
+        assert glance == poll, f"{part} differ"
     assert file.warnings == glanced[1], "warnings of two readings differ"
     _hand_out(content, planned)
     return True
@@ -136,7 +133,7 @@ class _ByRulesAlone(RowReader):
         records: Iterator[Record],
         *,
         compiled: bool,  # noqa: ARG002  never, whoever asks
-    ) -> Iterator[Examined]:
+    ) -> Iterator[RowResult]:
         return super().examine(records, compiled=False)
 
 
@@ -144,7 +141,7 @@ def _looked_closely(content: bytes) -> tuple[list[object], list[str], str]:
     with (
         patch.object(accounts_file, "RowReader", _ByRulesAlone),
         patch.object(_Table, "_parted", vars(_Table)["_parsed"]),
-        patch.object(Sheet, "_take", lambda *_: False),
+        patch.object(Worksheet, "_take", lambda *_: False),
     ):
         return _read(content)
 
@@ -155,7 +152,7 @@ def _read(content: bytes) -> tuple[list[object], list[str], str]:
     return answers, file.warnings, file.encoding
 
 
-def _answer(examined: Examined) -> object:
+def _answer(examined: RowResult) -> object:
     if isinstance(examined, Accepted):
         return (examined.row, examined.address, examined.account())
     return (type(examined), *examined)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.service import Service, serving
-from tests.standin import Server, start, stop
+from tests.support.service import Service, serving
+from tests.support.standin import Server, start, stop
 
 
 @pytest.fixture(scope="module")

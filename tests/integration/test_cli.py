@@ -27,9 +27,9 @@ from docs.commands import PAGE as COMMANDS_PAGE
 from docs.commands import STEPS, every_command, options_of, recordings_of
 from docs.commands import renewed as options_renewed
 from docs.tables import PAGE, renewed
-from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS
+from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.template import IF_BLANK
-from tests.files import MARK, PASSWORD, accounts_file, row
+from tests.support.files import MARK, PASSWORD, accounts_file, row
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"

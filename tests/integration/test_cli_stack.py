@@ -29,17 +29,22 @@ from botocore.exceptions import ClientError
 from click.testing import CliRunner
 from rich.console import Console
 
-from email_accounts.aws.buckets import InboxBucket, ReportsBucket
-from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.aws.services import EventBus, NotificationTopic
-from email_accounts.batches import plan
-from email_accounts.delivery import Deliverer
+from email_accounts.aws.dynamodb import DynamoLedger
+from email_accounts.aws.messaging import EventBus, NotificationTopic
+from email_accounts.aws.s3 import InboxBucket, ReportsBucket
+from email_accounts.delivery.deliverer import Deliverer
 from email_accounts.errors import ImporterError
-from email_accounts.evidence import Standing, evidence_name, write_evidence
-from email_accounts.ledger import BatchState
-from email_accounts.reading import Accepted, Rejected, open_accounts_file
-from email_accounts.reports import report_name
-from email_accounts.upload import Upload, import_id
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.batches import plan
+from email_accounts.intake.rows import Accepted, Rejected
+from email_accounts.models.imports import BatchState
+from email_accounts.models.upload import Upload, import_id
+from email_accounts.saleshandy.reconciliation import (
+    AccountStatus,
+    reconciliation_name,
+    write_reconciliation,
+)
+from email_accounts.saleshandy.report import report_name
 from email_accounts_cli.doctor import doctor
 from email_accounts_cli.drop import drop
 from email_accounts_cli.failed import failed
@@ -52,10 +57,18 @@ from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import Progress, drawn, follow, watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
-from tests.aws import REGION, aws, new_bucket, new_name, new_state_machine, new_table, new_topic
-from tests.files import MARK, accounts_file, row
-from tests.standin import API_KEY, Server
-from tests.template import of_type
+from tests.support.aws import (
+    REGION,
+    aws,
+    new_bucket,
+    new_name,
+    new_state_machine,
+    new_table,
+    new_topic,
+)
+from tests.support.files import MARK, accounts_file, row
+from tests.support.standin import API_KEY, Server
+from tests.support.template import of_type
 
 NOW = time.time()
 RETENTION = 30 * 86_400.0
@@ -130,9 +143,9 @@ def imported(
         planned = plan(open_accounts_file(stream), 100)
     book.plan(upload.import_id, planned, ())
     for batch in planned.batches:
-        assert book.intend(upload.import_id, batch.number, NOW + 1, listing=False)
+        assert book.intend(upload.import_id, batch.number, NOW + 1, reconciliation=False)
         if unconfirmed:
-            state, is_report = BatchState.LISTED, False
+            state, is_report = BatchState.RECONCILED, False
         else:
             state, is_report = BatchState.COMPLETED, bool(refused)
             book.submitted(
@@ -424,7 +437,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
     book.plan(identity, plan(open_accounts_file(io.BytesIO(content)), 1), ())
     for number in (1, 2):
-        book.intend(identity, number, NOW, listing=False)
+        book.intend(identity, number, NOW, reconciliation=False)
         book.submitted(identity, number, "request", NOW, NOW + 10)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("a@n.example"))
@@ -454,18 +467,21 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
     book.plan(identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), ())
-    before, works = Standing.CONNECTED_BEFORE, Standing.CONNECTED
-    broken = Standing.NOT_WORKING
+    before, works = AccountStatus.CONNECTED_BEFORE, AccountStatus.CONNECTED
+    broken = AccountStatus.NOT_WORKING
     listings = (
         (BatchState.COMPLETED, {"a@n.example": before}),
-        (BatchState.LISTED, {"e@n.example": before, "f@n.example": works, "g@n.example": broken}),
+        (
+            BatchState.RECONCILED,
+            {"e@n.example": before, "f@n.example": works, "g@n.example": broken},
+        ),
         (BatchState.REFUSED, {"i@n.example": before, "j@n.example": before}),
     )
     reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
-    for number, (state, standings) in enumerate(listings, start=1):
-        book.intend(identity, number, NOW, listing=True)
-        with reports.writer(identity, evidence_name(number), "text/csv") as evidence:
-            write_evidence(evidence, standings)
+    for number, (state, statuses) in enumerate(listings, start=1):
+        book.intend(identity, number, NOW, reconciliation=True)
+        with reports.writer(identity, reconciliation_name(number), "text/csv") as evidence:
+            write_reconciliation(evidence, statuses)
         book.settle(identity, number, state, NOW, report=number == 1)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("b@n.example"))
@@ -926,7 +942,7 @@ def test_rows_of_a_resumed_import_are_not_written_before_its_answer(
 ) -> None:
     """What failed in the answer before may be on its way again, and nothing is sent twice."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
-    assert ledger(stack).reopen(identity, NOW, NOW + 3600)
+    assert ledger(stack).restart(identity, NOW, NOW + 3600)
     with pytest.raises(CommandError, match="no answer yet"):
         failed(stack, identity, tmp_path / "x.csv", as_json=False)
     assert list(tmp_path.iterdir()) == []
@@ -1021,7 +1037,7 @@ def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys:
     book.notified(identity)
     history = History(stack)
     assert history.running() == []
-    assert book.reopen(identity, NOW, NOW + 3600)
+    assert book.restart(identity, NOW, NOW + 3600)
     second = f"{identity}-2"
     machines.start_execution(stateMachineArn=machine, name=second)
 

@@ -13,7 +13,7 @@ from docs.commands import every_command, options_of
 from docs.picture import PAGE as ARCHITECTURE
 from docs.picture import SHAPES, senders
 from docs.picture import renewed as drawn_anew
-from tests.template import ROOT, of_type, state_machine, template
+from tests.support.template import ROOT, of_type, state_machine, template
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")

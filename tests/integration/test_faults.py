@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import email_accounts.aws
-import email_accounts.remote
+import email_accounts.saleshandy
 from local.faults import ADAPTERS, Laid, Rule, lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,7 +178,7 @@ def test_every_adapter_has_a_name() -> None:
     ]
     adapters = {
         name
-        for module in (*modules, email_accounts.remote)
+        for module in (*modules, email_accounts.saleshandy)
         for name, kind in inspect.getmembers(module, inspect.isclass)
         if kind.__module__ == module.__name__ and not name.startswith("_")
     }

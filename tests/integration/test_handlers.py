@@ -17,11 +17,11 @@ import pytest
 import requests
 from jsonschema import Draft202012Validator
 
-from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.errors import UnansweredError
-from email_accounts.runtime import Settings
-from email_accounts.upload import FILE_READY, Upload
-from tests.aws import (
+from email_accounts.aws.dynamodb import DynamoLedger
+from email_accounts.errors import OutcomeUnknownError
+from email_accounts.lambda_runtime.settings import Settings
+from email_accounts.models.upload import FILE_READY, Upload
+from tests.support.aws import (
     ACCOUNT,
     REGION,
     aws,
@@ -33,10 +33,10 @@ from tests.aws import (
     new_topic,
     received,
 )
-from tests.files import MARK, accounts_file, row
-from tests.policies import ENVIRONMENT, Grant, Rights, grants, hold
-from tests.standin import API_KEY, Server
-from tests.template import ROOT, of_type, statements_of, template
+from tests.support.files import MARK, accounts_file, row
+from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
+from tests.support.standin import API_KEY, Server
+from tests.support.template import ROOT, of_type, statements_of, template
 
 FIRST_LOOK = 0.05
 FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
@@ -136,7 +136,7 @@ class Stack:
             self.running = ""
         return json.loads(json.dumps(answer))
 
-    def look(self, upload: Upload) -> Any:  # noqa: ANN401  JSON
+    def poll(self, upload: Upload) -> Any:  # noqa: ANN401  JSON
         """Invoke check_status when the first look is due."""
         time.sleep(FIRST_LOOK)
         return self.call("check_status", told("check_status", upload))
@@ -166,7 +166,7 @@ class Stack:
 
 def loaded(function: str) -> ModuleType:
     """Load a function's module as a process that has just begun does."""
-    sys.modules.pop("email_accounts.runtime", None)
+    sys.modules.pop("email_accounts.lambda_runtime.container", None)
     os.environ["POWERTOOLS_SERVICE_NAME"] = function
     logging.Logger.manager.loggerDict.pop(function, None)
     spec = importlib.util.spec_from_file_location(
@@ -406,7 +406,7 @@ def test_an_upload_goes_the_whole_way(
         "next": "check_status",
         "waitSeconds": 1,
     }
-    step = stack.look(upload)
+    step = stack.poll(upload)
     assert step == {"next": "deliver_report", "waitSeconds": 0}
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer == {"importId": upload.import_id, "status": "partial"}
@@ -578,7 +578,7 @@ def test_a_second_delivery_of_the_answer_is_none(stack: Stack) -> None:
     """The machine may repeat a task: the message is sent once."""
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
-    stack.look(upload)
+    stack.poll(upload)
     stack.call("deliver_report", told("deliver_report", upload))
     answer = stack.call("deliver_report", told("deliver_report", upload, failure="late"))
     assert answer == {"importId": upload.import_id}
@@ -604,7 +604,7 @@ def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -
     upload = stack.upload("uploads/accounts.csv")
     for _ in range(5):
         stack.call("submit_accounts", event("put_object", upload))
-    assert stack.look(upload)["next"] == "deliver_report"
+    assert stack.poll(upload)["next"] == "deliver_report"
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "stopped"
     assert len(server.control("GET", "/calls")) == 1
@@ -623,7 +623,7 @@ def test_a_file_goes_with_the_key_of_its_workspace(stack: Stack, server: Server)
     stack.add_workspace("sales", API_KEY)
     upload = stack.upload("uploads/sales/accounts.csv")
     stack.call("submit_accounts", moved(event_of_put_object(), upload))
-    assert stack.look(upload)["next"] == "deliver_report"
+    assert stack.poll(upload)["next"] == "deliver_report"
     stack.call("deliver_report", told("deliver_report", upload))
     (message,) = received(stack.queue)
     document = json.loads(str(message["Message"]))
@@ -666,7 +666,7 @@ def test_the_last_delivery_is_answered(
     """An upload that ends every attempt is given up at the last one: one message, no call."""
     upload = stack.upload("uploads/accounts.csv")
     with monkeypatch.context() as patched:
-        patched.setattr("email_accounts.submission.plan", crash)
+        patched.setattr("email_accounts.submission.submitter.plan", crash)
         for number in range(1, 5):
             with pytest.raises(ZeroDivisionError):
                 stack.call("submit_accounts", attempt(number, upload))
@@ -723,7 +723,7 @@ def test_a_failure_after_the_answer_is_nothing(stack: Stack) -> None:
     """An execution that failed after its answer costs no second message."""
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
-    stack.look(upload)
+    stack.poll(upload)
     stack.call("deliver_report", told("deliver_report", upload))
     stack.call("deliver_report", failed(upload))
     assert len(received(stack.queue)) == 1
@@ -763,7 +763,7 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     assert stack.call("submit_accounts", resume) == {"resumed": True}
     assert stack.executions()[f"{upload.import_id}-2"]["importId"] == upload.import_id
     stack.call("submit_accounts", told("submit_accounts_resume", upload))
-    assert stack.look(upload)["next"] == "deliver_report"
+    assert stack.poll(upload)["next"] == "deliver_report"
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "partial"
     documents = [json.loads(str(one["Message"])) for one in received(stack.queue)]
@@ -788,9 +788,9 @@ def test_every_line_names_its_import(
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
     lose_the_answer(upload)
-    monkeypatch.setattr("email_accounts.remote.RemoteApi.listed", unanswered)
-    assert stack.look(upload)["next"] == "check_status"
-    monkeypatch.setattr("email_accounts.aws.buckets.ReportsBucket.writer", crash)
+    monkeypatch.setattr("email_accounts.saleshandy.client.RemoteApi.listed", unanswered)
+    assert stack.poll(upload)["next"] == "check_status"
+    monkeypatch.setattr("email_accounts.aws.s3.ReportsBucket.writer", crash)
     with pytest.raises(ZeroDivisionError):
         stack.call("deliver_report", told("deliver_report", upload))
     stack.call("deliver_report", failed(upload))
@@ -814,7 +814,7 @@ def test_every_line_names_its_import(
 
 def unanswered(*_: object) -> None:
     """Get no answer of the service."""
-    raise UnansweredError("the service did not answer")
+    raise OutcomeUnknownError("the service did not answer")
 
 
 # Permissions
@@ -830,23 +830,23 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
-    stack.look(lost)
+    stack.poll(lost)
     boto3.client("dynamodb").delete_item(
         TableName=os.environ["LEDGER_TABLE"], Key={"pk": {"S": "WALK#default"}, "sk": {"S": "WALK"}}
     )
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))
-    stack.look(upload)
+    stack.poll(upload)
     stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     partly = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", partly))
     lose_the_answer(partly)
-    stack.look(partly)
+    stack.poll(partly)
     gone = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", gone))
     boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
-    stack.look(gone)
+    stack.poll(gone)
     stack.call("deliver_report", told("deliver_report", gone))
     stack.call("submit_accounts", event("file_ready", gone))
     for function, rights in stack.rights.items():

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from email_accounts.outcomes import Outcome
-from tests.template import ROOT, of_type, template
+from email_accounts.delivery.outcomes import Outcome
+from tests.support.template import ROOT, of_type, template
 
 RESOURCES: dict[str, Any] = template()["Resources"]
 FUNCTIONS = of_type("AWS::Serverless::Function")

@@ -23,7 +23,8 @@ from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
-from tests.aws import (
+from tests.integration.test_cli_stack import complete, imported, ledger, received, served
+from tests.support.aws import (
     ACCOUNT,
     REGION,
     aws,
@@ -33,12 +34,11 @@ from tests.aws import (
     new_table,
     new_topic,
 )
-from tests.files import accounts_file, row
-from tests.integration.test_cli_stack import complete, imported, ledger, received, served
-from tests.policies import ENVIRONMENT, Rights, grants, hold, matches
-from tests.standin import API_KEY, Server
-from tests.template import listed as as_list
-from tests.template import of_type, statements_of, template
+from tests.support.files import accounts_file, row
+from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
+from tests.support.standin import API_KEY, Server
+from tests.support.template import listed as as_list
+from tests.support.template import of_type, statements_of, template
 
 RESOURCES: dict[str, Any] = template()["Resources"]
 ROLES = list(of_type("AWS::IAM::Role"))

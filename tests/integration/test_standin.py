@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.standin import API_KEY, APP_PASSWORD, ROOT, Server, account, failing, start, stop
+from tests.support.standin import API_KEY, APP_PASSWORD, ROOT, Server, account, failing, start, stop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -618,11 +618,11 @@ def test_looks_at_once_are_all_counted(server: Server) -> None:
     server.behave(status_not_found_polls=17)
     request_id = server.connect(account())
 
-    def look(_: int) -> int:
+    def poll(_: int) -> int:
         return server.call("GET", f"/connect/status/{request_id}").status_code
 
     with ThreadPoolExecutor(20) as pool:
-        seen = list(pool.map(look, range(40)))
+        seen = list(pool.map(poll, range(40)))
     assert (seen.count(400), seen.count(200)) == (17, 23)
 
 

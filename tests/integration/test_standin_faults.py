@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.standin import API_KEY, ROOT, Server, account, failing, start, stop
+from tests.support.standin import API_KEY, ROOT, Server, account, failing, start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -388,8 +388,8 @@ def test_a_request_can_be_forgotten(server: Server) -> None:
     """Known at first, it is not found from then on."""
     server.fault("status", "not_found", skip=2, times=None, per_request=True)
     first, second = server.connect(account()), server.connect(account())
-    looks = [first, first, first, second, first, second, second]
-    seen = [server.call("GET", f"/connect/status/{one}").status_code for one in looks]
+    polls = [first, first, first, second, first, second, second]
+    seen = [server.call("GET", f"/connect/status/{one}").status_code for one in polls]
     assert seen == [200, 200, 400, 200, 400, 200, 400]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.template import ROOT, state_machine
+from tests.support.template import ROOT, state_machine
 
 CFN_LINT = ROOT / ".venvs/sam/bin/cfn-lint"
 WITH_JSONATA = ROOT / ".venvs/emulator/bin/python"

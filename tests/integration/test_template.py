@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from email_accounts import egress
-from email_accounts.aws.services import EVENT_SOURCE
-from email_accounts.delivery import LONGEST_RUN
-from email_accounts.pacing import SAFE_MARGIN
-from email_accounts.remote import CONNECT_TIMEOUT, READ_TIMEOUT
-from email_accounts.runtime import Settings
-from email_accounts.upload import FILE_READY, PREFIX
-from tests.template import (
+from email_accounts.aws.messaging import EVENT_SOURCE
+from email_accounts.delivery.deliverer import LONGEST_RUN
+from email_accounts.lambda_runtime.settings import Settings
+from email_accounts.models.upload import FILE_READY, PREFIX
+from email_accounts.saleshandy import safe_fetch as egress
+from email_accounts.saleshandy.client import CONNECT_TIMEOUT, READ_TIMEOUT
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from tests.support.template import (
     ROOT,
     STATE_MACHINE,
     TEMPLATE,

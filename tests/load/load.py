@@ -29,11 +29,11 @@ from typing import Any
 
 import psutil
 
-from email_accounts.account import FIELDS
-from email_accounts.upload import import_id
+from email_accounts.models.account import FIELDS
+from email_accounts.models.upload import import_id
 from tests.benchmarks.samples import rows
 from tests.e2e.conftest import ROOT, LocalCloud, Subscriber, subscribed
-from tests.e2e.faults import workers
+from tests.support.faults import workers
 
 PAGE = ROOT / "docs/reliability.md"
 STATE = ROOT / ".local/load"

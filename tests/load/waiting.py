@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
 from tests.e2e.conftest import ROOT, LocalCloud, wait_until
-from tests.files import accounts_file
 from tests.load.load import FUNCTIONS, filled
+from tests.support.files import accounts_file
 
 STATE = ROOT / ".local/waiting"
 JOBS = (("2 min", 2 * MINUTE, 1), ("20 min", 20 * MINUTE, 5), ("2 h", 2 * HOUR, 30))
@@ -154,12 +154,12 @@ def _measured(cloud: LocalCloud, identity: str, tenant: int, pace: int) -> Measu
         calls = service.execute(
             "SELECT operation, at, request_id FROM calls WHERE tenant = ?", (tenant,)
         ).fetchall()
-    looked = [(at, request) for operation, at, request in calls if operation == "status"]
+    polled = [(at, request) for operation, at, request in calls if operation == "status"]
     sent = [at for operation, at, _ in calls if operation == "connect"]
-    late = max(at for at, request in looked if request == last) - done
+    late = max(at for at, request in polled if request == last) - done
     return Measured(
         len(_entered(cloud, identity)),
-        len(looked),
+        len(polled),
         late * pace / 1000 if late >= 0 else math.nan,
         (max(sent) - min(sent)) * pace / 1000,
     )

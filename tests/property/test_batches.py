@@ -5,15 +5,10 @@ import io
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.batches import BatchReader, plan
-from email_accounts.reading import (
-    Accepted,
-    AccountsFile,
-    Duplicate,
-    Rejected,
-    open_accounts_file,
-)
-from tests.files import accounts_file, row
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.batches import BatchReader, plan
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected
+from tests.support.files import accounts_file, row
 
 KINDS = st.tuples(st.sampled_from(["good", "GOOD", "bad", "nameless", "long"]), st.integers(0, 9))
 

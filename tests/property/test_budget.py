@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.budget import Budget
+from email_accounts.saleshandy.budget import Budget
 
 NOW = 1_790_000_000.0
 HOLDERS = st.sampled_from("abcde")

@@ -18,23 +18,24 @@ from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from email_accounts.account import Account
-from email_accounts.delivery import OUTCOME_NAME
+from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
-    HeldError,
+    ImportLockedError,
     NotSentError,
+    OutcomeUnknownError,
     ReportUnavailableError,
     RequestNotFoundError,
     RequestRefusedError,
     ThrottledError,
-    UnansweredError,
 )
-from email_accounts.ledger import ImportState
-from email_accounts.ports import Listed, Status, Step
-from email_accounts.upload import Upload
-from tests.fakes import FakeRemote, Journal, World
-from tests.files import accounts_file
+from email_accounts.models.account import Account
+from email_accounts.models.imports import ImportState
+from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.steps import Step
+from email_accounts.models.upload import Upload
+from tests.support.fakes import FakeRemote, Journal, World
+from tests.support.files import accounts_file
 
 ATTEMPTS = 5
 TRIES = 4
@@ -102,7 +103,7 @@ class FaultyRemote(FakeRemote):
         self.journal.effect("connect", addresses)
         fault = self._fault("connect")
         if fault == "lost before":
-            raise UnansweredError(fault)
+            raise OutcomeUnknownError(fault)
         if fault == "refused":
             raise RequestRefusedError(fault)
         request_id = f"request-{len(self.requests) + 1}"
@@ -110,13 +111,13 @@ class FaultyRemote(FakeRemote):
         self.carried_out.update(addresses)
         self.carry_out(request_id, addresses)
         if fault == "lost after":
-            raise UnansweredError(fault)
+            raise OutcomeUnknownError(fault)
         if fault == "killed after":
             self.journal.lives = 0  # type: ignore[attr-defined]
             self.journal.effect("answer of connect", addresses)
         return request_id
 
-    def status(self, request_id: str) -> Status:
+    def status(self, request_id: str) -> RequestStatus:
         """Show a request, or fail."""
         self.journal.effect("status", request_id)
         fault = self._fault("status")
@@ -125,8 +126,8 @@ class FaultyRemote(FakeRemote):
         if fault == "refused":
             raise RequestRefusedError(fault)
         if fault == "running" or self.clock() < self.began[request_id] + self.takes:
-            return Status(completed=False)
-        return Status(completed=True, report_link=self._link(request_id))
+            return RequestStatus(completed=False)
+        return RequestStatus(completed=True, report_link=self._link(request_id))
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Serve a report, or do not."""
@@ -134,7 +135,7 @@ class FaultyRemote(FakeRemote):
             raise ReportUnavailableError("the link has expired")
         return FakeRemote.report(self, link)
 
-    def listed(self, page: int) -> list[Listed]:
+    def listed(self, page: int) -> list[ListedAccount]:
         """Show a page of the accounts whose requests the service is done with, or fail."""
         self.journal.effect("list", page)
         if self._fault("list") == "refused":
@@ -156,7 +157,7 @@ class FaultyRemote(FakeRemote):
         if fault == "bad key":
             raise ApiKeyRefusedError(fault)
         if fault == "lost":
-            raise UnansweredError(fault)
+            raise OutcomeUnknownError(fault)
         if fault == "closing":
             self.closed = 20.0
         return fault
@@ -191,8 +192,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         super().__init__()
         self.journal = DeadlyJournal()
         self.world = World(self.journal)
-        self.remote = FaultyRemote(self.journal, self.world.clock)
-        self.world.remote = self.remote
+        self.saleshandy = FaultyRemote(self.journal, self.world.clock)
+        self.world.saleshandy = self.saleshandy
         self.tasks: list[Task] = []
         self.dropped: dict[str, tuple[Upload, list[str]]] = {}
         self.deleted: set[str] = set()
@@ -220,8 +221,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             skip_connected=skip_connected,
             deadline=86_400.0,
         )
-        self.remote.takes = takes
-        self.remote.page_size = page_size
+        self.saleshandy.takes = takes
+        self.saleshandy.page_size = page_size
 
     # What people do
 
@@ -234,7 +235,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         for at, kind in enumerate(kinds):
             address = f"a{at}.f{number}@x.example"
             if kind == "failing":
-                self.remote.failing[address] = "Sign-in refused"
+                self.saleshandy.failing[address] = "Sign-in refused"
             addresses.append(
                 {"rejected": f"{number} is no address"}.get(kind)
                 or (addresses[0] if kind == "duplicate" and addresses else address)
@@ -269,11 +270,11 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         before = self.world.ledger.get(import_id).resumed
         self.journal.lives = lives
         try:
-            self.world.submitter().reopen(import_id)
+            self.world.submitter().restart(import_id)
         except Killed:
             self.kills += 1
             self.journal.lives = None
-            self.world.submitter().reopen(import_id)
+            self.world.submitter().restart(import_id)
         self.journal.lives = None
         self.answers_due[import_id] += self.world.ledger.get(import_id).resumed - before
         self._follow()
@@ -327,7 +328,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         if self.kills >= 4:
             lives, result_lost = None, False
             connect = [fault for fault in connect if fault != "killed after"]
-        self.remote.faults = {
+        self.saleshandy.faults = {
             "connect": deque(connect),
             "status": deque(status),
             "list": deque(listed),
@@ -343,7 +344,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     @rule()
     def run_next(self) -> None:
         """Run what is due first, and let nothing fail."""
-        self.remote.faults = {}
+        self.saleshandy.faults = {}
         task = min(self.tasks, key=lambda task: task.at)
         self.world.clock.time = max(self.world.clock.time, task.at)
         self._run(task)
@@ -373,10 +374,10 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self._failed(running.import_id)
             due = self.tasks[-1:]
         if due:
-            faults, lives = self.remote.faults, self.journal.lives
-            self.remote.faults, self.journal.lives = {}, None
+            faults, lives = self.saleshandy.faults, self.journal.lives
+            self.saleshandy.faults, self.journal.lives = {}, None
             self._run(data.draw(st.sampled_from(due)))
-            self.remote.faults, self.journal.lives = faults, lives
+            self.saleshandy.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload, message: int) -> None:
         def run(tries: int) -> None:
@@ -413,7 +414,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if told and self.journal.killed_at[-1] == "notified":
                 self.lost_in_between[task.import_id] += 1
             self._again(task)
-        except HeldError:
+        except ImportLockedError:
             self._again(task)
         finally:
             self.journal.lives = None
@@ -447,7 +448,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
                 return None
             if step.next == Step.SUBMIT:
                 return self.world.submitter().resume(import_id, self._time_left())
-            return self.world.tracker().look(import_id, self._time_left())
+            return self.world.poller().poll(import_id, self._time_left())
 
         assert step.wait_seconds >= 0
         at = self.world.clock() + math.ceil(step.wait_seconds)
@@ -455,7 +456,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _failed(self, import_id: str) -> None:
         def run(_: int) -> None:
-            self.world.deliverer().deliver(import_id, "it was aborted", last_resort=True)
+            self.world.deliverer().deliver(import_id, "it was aborted", best_effort=True)
 
         self.tasks.append(Task("failure", self.world.clock(), import_id, run))
 
@@ -483,8 +484,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
                     self._check_row(address, one["outcome"], one["reason"])
 
     def _check_row(self, address: str, outcome: str, reason: str) -> None:
-        arrived = self.remote.carried_out[address] > 0
-        works = arrived and address not in self.remote.failing
+        arrived = self.saleshandy.carried_out[address] > 0
+        works = arrived and address not in self.saleshandy.failing
         truths = {
             "connected": works,
             "already_connected": works,
@@ -496,11 +497,11 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         assert truths[outcome], (address, outcome, reason)
 
     def _check_nothing_twice(self) -> None:
-        twice = {address: n for address, n in self.remote.carried_out.items() if n > 1}
+        twice = {address: n for address, n in self.saleshandy.carried_out.items() if n > 1}
         assert twice == {}
 
     def _check_budget(self) -> None:
-        calls = self.remote.called_at
+        calls = self.saleshandy.called_at
         for first, at in enumerate(calls):
             within = sum(at <= other < at + MINUTE for other in calls[first:])
             assert within <= self.world.policy.calls_per_minute

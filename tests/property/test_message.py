@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.message import subject
-from email_accounts.outcomes import Outcome
+from email_accounts.delivery.message import subject
+from email_accounts.delivery.outcomes import Outcome
 
 COUNTS = st.dictionaries(st.sampled_from(Outcome), st.integers(1, 2_500_000), min_size=1)
 PREFIXES = st.sampled_from(["", "stopped, ", "not finished, ", "resumed, stopped, "])

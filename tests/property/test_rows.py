@@ -13,10 +13,8 @@ import openpyxl
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from email_accounts.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES, is_address
-from email_accounts.reading import Accepted, Duplicate, Examined, Rejected, open_accounts_file
-from email_accounts.reading.addresses import SeenAddresses
-from email_accounts.reading.layouts import (
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.layouts import (
     ADDRESS,
     ALIASES,
     FULL_NAME,
@@ -26,10 +24,13 @@ from email_accounts.reading.layouts import (
     Layout,
     find_columns,
 )
-from email_accounts.reading.records import Unreadable
-from email_accounts.reading.rows import RowReader, Warnings
-from email_accounts.values import PRESETS, PROVIDER_NAMES, PROVIDER_OF_DOMAIN, folded
-from tests.reading import archive, parts
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowReader, RowResult, Warnings
+from email_accounts.intake.seen_addresses import SeenAddresses
+from email_accounts.intake.settings import PRESETS, PROVIDER_NAMES, PROVIDER_OF_DOMAIN
+from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES, is_address
+from email_accounts.parsing.records import Unreadable
+from email_accounts.text.headers import normalize_header
+from tests.support.reading import archive, parts
 
 # A glance and a close look.
 
@@ -91,17 +92,19 @@ HEADERS = (
     .flatmap(lambda names: st.permutations([*names, *NEEDED]))
     .map(tuple)
 )
-TARGET_OF = {folded(name): target for target, names in ALIASES.items() for name in (target, *names)}
+TARGET_OF = {
+    normalize_header(name): target for target, names in ALIASES.items() for name in (target, *names)
+}
 
 
 def good(header: str) -> st.SearchStrategy[str]:
     """Make a cell of an account."""
-    return st.sampled_from(GOOD.get(TARGET_OF.get(folded(header), ""), [""]))
+    return st.sampled_from(GOOD.get(TARGET_OF.get(normalize_header(header), ""), [""]))
 
 
 def tricky(header: str) -> st.SearchStrategy[str]:
     """Make a cell that may not be what it seems, mostly of the kind that belongs there."""
-    fitting = KINDS.get(TARGET_OF.get(folded(header), ""), TEXTS)
+    fitting = KINDS.get(TARGET_OF.get(normalize_header(header), ""), TEXTS)
     return st.sampled_from([*fitting, *BLANKS]) | st.sampled_from(ANYTHING)
 
 
@@ -121,7 +124,7 @@ def records(draw: st.DrawFn) -> tuple[Layout, list[tuple[int, list[str]] | Unrea
     return find_columns(headers), made
 
 
-def plain(one: Examined) -> tuple[object, ...]:
+def plain(one: RowResult) -> tuple[object, ...]:
     """Return what a row is without the reader it came from."""
     return (Accepted, one.row, one.address, one.account()) if isinstance(one, Accepted) else one
 
@@ -220,7 +223,7 @@ def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
 
 def written(header: str, values: dict[str, str]) -> str:
     """Return what an account has in a column."""
-    target = TARGET_OF.get(folded(header), "")
+    target = TARGET_OF.get(normalize_header(header), "")
     if target == FULL_NAME:
         return f"{values['fromFirstName']} {values['fromLastName']}"
     return values.get(ONE_FOR_BOTH.get(target, (target,))[0], "")

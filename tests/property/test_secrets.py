@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from email_accounts.reports import copy_without_secrets, verdicts
-from email_accounts.secret import HIDDEN, Redactor, Secret
-from email_accounts.spreadsheet import no_formula, unmarked
+from email_accounts.saleshandy.report import copy_without_secrets, verdicts
+from email_accounts.text.secret import HIDDEN, Redactor, Secret
+from email_accounts.text.spreadsheet import escape_formula, unescape_formula
 
 ADDRESSES = ("ann@b.example", "+bo@c.example", "c'de@f.example", "wxyz@wxyz.example")
 SIGNS = "abwxyz@.,;\"'=+-\\|$^()[]{}?é€ 12"
@@ -60,7 +60,7 @@ def test_no_password_of_a_batch_is_in_the_copy_of_its_report(data: st.DataObject
 
     copied = list(csv.reader(io.StringIO(copy.getvalue(), newline=""), strict=True))
     assert len(copied) == len(lines) + 1
-    for cell in (unmarked(cell) for line in copied for cell in line):
+    for cell in (unescape_formula(cell) for line in copied for cell in line):
         if cell.strip().lower() not in ADDRESSES:
             assert cell.strip() not in passwords
             assert not any(password in cell for password in passwords if len(password) >= 4)
@@ -71,9 +71,9 @@ def test_no_password_of_a_batch_is_in_the_copy_of_its_report(data: st.DataObject
 @given(st.text("'=+-@\t\rab", max_size=5))
 def test_a_marked_formula_is_read_back_as_it_was(text: str) -> None:
     """What a spreadsheet would take for a formula is marked, and the mark comes off again."""
-    marked = no_formula(text)
+    marked = escape_formula(text)
     assert not marked.startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert unmarked(marked) == text
+    assert unescape_formula(marked) == text
 
 
 def fail(secret: Secret) -> None:

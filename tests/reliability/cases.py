@@ -9,8 +9,8 @@ from typing import Any
 
 from local.faults import Rule
 from tests.e2e.conftest import SMALL, LocalCloud, wait_until
-from tests.e2e.faults import crash_at, impatient_queue, kill_workers, timeout
-from tests.files import accounts_file, row
+from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout
+from tests.support.files import accounts_file, row
 
 GOOD = accounts_file("a@accounts.example", "b@accounts.example", "c@accounts.example")
 FAILING_LAST = accounts_file(
@@ -50,7 +50,7 @@ class Case:
 
     fault: str
     subject: str = GOOD_END
-    trouble: str = ""
+    failure_reason: str = ""
     connects: int | range = 1
     sendings: int = 1
     misled: int = 0
@@ -466,7 +466,7 @@ CASES = (
     Case(
         fault="status: never complete, until the deadline",
         subject="not finished, 3 unconfirmed",
-        trouble="the deadline passed before everything was known",
+        failure_reason="the deadline passed before everything was known",
         rules=(rule("status", "running", times=None),),
         around=with_settings("submit_accounts", DEADLINE_HOURS="0.002"),
     ),
@@ -478,7 +478,7 @@ CASES = (
     Case(
         fault="status: no progress for an hour, and the list does not show them",
         subject="not finished, 3 unconfirmed",
-        trouble="the service took the request, but made no progress for an hour",
+        failure_reason="the service took the request, but made no progress for an hour",
         switches={"completion_seconds": 3600},
         around=time_passes(3600, "began_at", "changed_at"),
     ),
@@ -539,7 +539,7 @@ CASES = (
     Case(
         fault="execution stopped by hand",
         subject="not finished, 3 unconfirmed",
-        trouble=BROKEN_OFF + "its execution was aborted",
+        failure_reason=BROKEN_OFF + "its execution was aborted",
         rules=(rule("status", "running", times=None),),
         around=stopped,
     ),
@@ -554,21 +554,21 @@ CASES = (
     Case(
         fault="upload deleted for good before it is read",
         subject="not imported, the file cannot be used",
-        trouble="It was deleted or replaced before it could be read.",
+        failure_reason="It was deleted or replaced before it could be read.",
         connects=0,
         around=deleted_before_it_is_read,
     ),
     Case(
         fault="upload deleted for good in mid-import",
         subject="stopped, 3 unconfirmed",
-        trouble="the file was deleted before its answer could be written",
+        failure_reason="the file was deleted before its answer could be written",
         rules=(rule("status", "running", times=None),),
         around=deleted_in_mid_import,
     ),
     Case(
         fault="reports bucket refused to deliver_report",
         subject="not finished, 3 unconfirmed",
-        trouble=BROKEN_OFF + "deliver_report failed with ",
+        failure_reason=BROKEN_OFF + "deliver_report failed with ",
         around=reports_refused,
     ),
     Case(

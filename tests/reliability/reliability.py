@@ -18,9 +18,9 @@ from queue import Empty, Queue
 from typing import Any
 
 from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
-from tests.e2e.leaks import Hunt, keep_messages
 from tests.load.load import PAGE, filled
 from tests.reliability.cases import CASES, Case
+from tests.support.leaks import Hunt, keep_messages
 
 CLOUDS = 2  # at once; most of their time passes in waiting
 STATE = ROOT / ".local/reliability"
@@ -111,7 +111,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         return Found((case.fault,), [str(error)])
     documents = [json.loads(envelope["Message"]) for envelope in envelopes]
     subject = envelopes[-1]["Subject"].removeprefix(f"{NAME}: ")
-    trouble = documents[-1]["trouble"]
+    failure_reason = documents[-1]["trouble"]
     counts = documents[-1]["counts"]
     calls = Counter(call["operation"] for call in cloud.control("GET", "calls").json())
     most = max((one["most_times_sent"] for one in cloud.control("GET", "totals").json()), default=0)
@@ -124,7 +124,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         for what, seen, wanted in (
             ("messages", len(envelopes), case.messages),
             ("subject", subject, case.subject),
-            ("trouble", trouble[: len(case.trouble) or None], case.trouble),
+            ("trouble", failure_reason[: len(case.failure_reason) or None], case.failure_reason),
             ("sendings", max(most, 1), case.sendings),
             ("misled", misled, case.misled),
             ("rows", None if rows is None else dict(rows), _counted(counts, rows)),
@@ -135,7 +135,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
     if calls["connect"] not in wanted:
         problems.append(f"connects: {calls['connect']}, not {case.connects}")
     outcomes = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in (rows or {}).items())
-    said = f"{subject} ({trouble})" if trouble else subject
+    said = f"{subject} ({failure_reason})" if failure_reason else subject
     again = f"{len(envelopes)}, the last: " if len(envelopes) > 1 else ""
     numbers = [str(calls[operation]) for operation in OPERATIONS]
     if misled:

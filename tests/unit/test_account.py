@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from email_accounts.account import (
+from email_accounts.models.account import (
     ENCRYPTIONS,
     FIELDS,
     LONGEST_TEXT,
@@ -15,9 +15,9 @@ from email_accounts.account import (
     problem_with,
     sendgrid_problems,
 )
-from email_accounts.secret import Secret
-from tests.files import MARK, account, row
-from tests.template import ROOT
+from email_accounts.text.secret import Secret
+from tests.support.files import MARK, account, row
+from tests.support.template import ROOT
 
 ADDRESS = "robin.stone@north.example"
 
@@ -131,7 +131,7 @@ def test_a_bad_value_breaks_the_rule_of_its_field(field: str, code: str, values:
     problem = problem_with(field)
     assert (problem.field, problem.code) == (field, code)
     assert problem.message
-    assert problem.cure.endswith(".")
+    assert problem.fix.endswith(".")
 
 
 def test_a_sending_service_lacks_one_thing_alone() -> None:
@@ -141,7 +141,7 @@ def test_a_sending_service_lacks_one_thing_alone() -> None:
         ("smtpPort", "port_invalid"),
         ("imapHost", "imap_missing"),
     ]
-    assert told[1].cure.endswith(".")
+    assert told[1].fix.endswith(".")
 
 
 def test_an_account_takes_each_value_from_its_field() -> None:

@@ -6,18 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from email_accounts.batches import BatchRange, BatchReader, Plan, examine_upload, plan
 from email_accounts.errors import FileRefusedError, ImporterError, UploadMissingError
-from email_accounts.reading import (
-    Accepted,
-    AccountsFile,
-    Duplicate,
-    Examined,
-    Rejected,
-    open_accounts_file,
-)
-from tests.fakes import FakeUploads
-from tests.files import accounts_file, row
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.imports import BatchRange, Plan
+from tests.support.fakes import FakeUploads
+from tests.support.files import accounts_file, row
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "tests/samples/accounts.csv").read_bytes()
@@ -30,7 +25,7 @@ def opened(content: bytes) -> AccountsFile:
     return open_accounts_file(io.BytesIO(content))
 
 
-def examined(content: bytes) -> list[Examined]:
+def examined(content: bytes) -> list[RowResult]:
     """Judge all rows of a file."""
     return list(opened(content).rows)
 
@@ -107,10 +102,10 @@ def test_an_upload_is_opened_when_its_first_row_is_asked_for() -> None:
     """Whoever needs no row reads no file; one that is gone is told where it is read."""
     uploads = FakeUploads()
     upload = uploads.put("uploads/a.csv", accounts_file("a@b.example", "c@d.example"))
-    rows = examine_upload(uploads, upload)
+    rows = validate_upload(uploads, upload)
     assert [(one.row, one.address) for one in rows] == [(2, "a@b.example"), (3, "c@d.example")]
     uploads.delete_version(upload)
-    gone = examine_upload(uploads, upload)
+    gone = validate_upload(uploads, upload)
     with pytest.raises(UploadMissingError):
         next(gone)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from email_accounts.budget import Budget, Turn
+from email_accounts.saleshandy.budget import Budget, Reservation
 
 NOW = 1_790_000_000.25
 SECOND = int(NOW)
@@ -79,7 +79,7 @@ def test_asking_again_does_not_change_a_turn() -> None:
 def test_a_turn_is_for_as_many_calls_as_fit() -> None:
     """The holder makes them one after the other, without a wait between them."""
     budget, wait = taken(EMPTY, 3).take("a", 9, float(SECOND), 3)
-    assert budget.turns == (Turn("a", SECOND + 66.0, 3),)
+    assert budget.turns == (Reservation("a", SECOND + 66.0, 3),)
     now = SECOND + wait
     for _ in range(3):
         budget, wait = budget.take("a", 9, now, 3)

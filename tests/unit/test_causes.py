@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from email_accounts.account import FIELDS, Problem, problem_with
-from email_accounts.causes import ROW_UNREADABLE, Cause, cause_of, rejection
+from email_accounts.delivery.causes import ROW_UNREADABLE, Cause, cause_of, rejection
+from email_accounts.models.account import FIELDS, Problem, problem_with
 
 GOOGLE = ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ssl")
 MICROSOFT = ("o365", "smtp.office365.com", "587", "tls", "outlook.office365.com", "993", "ssl")
@@ -150,8 +150,8 @@ def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
     """A title fits on a phone; a cure is a sentence; codes are for machines."""
     assert re.fullmatch(r"[a-z_]+", cause.code)
     assert 0 < len(cause.title) <= 80
-    assert cause.cure.endswith(".")
-    assert len(cause.cure) <= 260
+    assert cause.fix.endswith(".")
+    assert len(cause.fix) <= 260
 
 
 def test_unreadable_rows_have_one_cause() -> None:

@@ -19,7 +19,7 @@ from docs.costs import (
     renewed,
     share,
 )
-from email_accounts.ledger import BatchState
+from email_accounts.models.imports import BatchState
 
 
 def test_the_page_is_worked_out_anew() -> None:
@@ -29,21 +29,21 @@ def test_the_page_is_worked_out_anew() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "looks", "transitions"), [(120, 4, 16), (1200, 40, 124), (7200, 240, 724)]
+    ("seconds", "polls", "transitions"), [(120, 4, 16), (1200, 40, 124), (7200, 240, 724)]
 )
-def test_the_fixed_loop(seconds: float, looks: int, transitions: int) -> None:
+def test_the_fixed_loop(seconds: float, polls: int, transitions: int) -> None:
     """It enters three states for each look, and four besides."""
-    assert fixed(seconds) == (looks, transitions)
+    assert fixed(seconds) == (polls, transitions)
 
 
 def test_a_course_counts_what_the_machine_does() -> None:
     """A look enters three states and leaves nine events; the rest is the way there and the end."""
     done = course(evenly(3, 1200))
-    looks = len(done.looks)
-    assert (done.transitions, done.events) == (3 * looks + 4, 9 * looks + 13)
+    polls = len(done.polls)
+    assert (done.transitions, done.events) == (3 * polls + 4, 9 * polls + 13)
     assert done.settled == {BatchState.COMPLETED: 3}
     assert done.effects["connect"] == 3
-    assert max(done.noticed) == done.looks[-1] >= 1200
+    assert max(done.noticed) == done.polls[-1] >= 1200
 
 
 def test_a_job_of_two_hours_takes_few_transitions() -> None:

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from docs.examples import DOCS, PAGES, SCHEMA, described, renewed
-from email_accounts.message import message_of
-from tests import answers
+from email_accounts.delivery.message import message_of
+from tests.support import answers
 
 KINDS = (
     answers.clean,

@@ -2,10 +2,9 @@
 
 import pytest
 
-from email_accounts.reading import Accepted, Duplicate
-from email_accounts.reading.addresses import SeenAddresses
-from email_accounts.reading.layouts import resolve
-from email_accounts.reading.rows import RowReader, Warnings
+from email_accounts.intake.layouts import resolve
+from email_accounts.intake.rows import Accepted, Duplicate, RowReader, Warnings
+from email_accounts.intake.seen_addresses import SeenAddresses
 
 
 @pytest.mark.parametrize("compiled", [True, False])

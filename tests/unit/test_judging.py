@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from email_accounts_cli import judging
-from tests.files import accounts_file
+from tests.support.files import accounts_file
 
 
 class Terminal(io.StringIO):

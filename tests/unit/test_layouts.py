@@ -7,10 +7,9 @@ from itertools import combinations
 
 import pytest
 
-from email_accounts.account import FIELDS
 from email_accounts.errors import FileRefusedError
-from email_accounts.reading import AccountsFile, open_accounts_file
-from email_accounts.reading.layouts import (
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.layouts import (
     ADDRESS,
     ALIASES,
     FULL_NAME,
@@ -20,8 +19,9 @@ from email_accounts.reading.layouts import (
     find_columns,
     resolve,
 )
-from tests.files import PASSWORD as SECRET
-from tests.files import row
+from email_accounts.models.account import FIELDS
+from tests.support.files import PASSWORD as SECRET
+from tests.support.files import row
 
 ADDRESS_OF_ROW = "robin.stone@north.example"
 SMARTLEAD = "from_name,from_email,user_name,password,smtp_host,smtp_port,imap_host,imap_port"

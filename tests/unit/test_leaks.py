@@ -15,9 +15,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.e2e.leaks import ALLOWED, API_KEY, PASSWORD, Allowed, Finder, Leak, leaks
-from tests.files import MARK, api_key
-from tests.files import PASSWORD as SECRET
+from tests.support.files import MARK, api_key
+from tests.support.files import PASSWORD as SECRET
+from tests.support.leaks import ALLOWED, API_KEY, PASSWORD, Allowed, Finder, Leak, leaks
 
 THREATS = Path(__file__).parents[2] / "docs/threat-model.md"
 

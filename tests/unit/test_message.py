@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.account import problem_with
-from email_accounts.causes import UNKNOWN, rejection
-from email_accounts.message import Answer, ImportStatus, message_of, subject
-from email_accounts.outcomes import Outcome, RowOutcome
-from email_accounts.tally import Tally
-from tests import answers
-from tests.files import MARK
+from email_accounts.delivery.causes import UNKNOWN, rejection
+from email_accounts.delivery.message import (
+    ImportResult,
+    ImportStatus,
+    message_of,
+    subject,
+)
+from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.summary import Summary
+from email_accounts.models.account import problem_with
+from tests.support import answers
+from tests.support.files import MARK
 
 PORT = rejection(problem_with("smtpPort"))
 SAMPLE_COUNTS = {
@@ -27,19 +32,19 @@ def answer(
     status: ImportStatus = ImportStatus.PARTIAL,
     *,
     key: str = "uploads/accounts.csv",
-    trouble: str = "",
+    failure_reason: str = "",
     unknown_columns: tuple[str, ...] = (),
-) -> Answer:
+) -> ImportResult:
     """Make the answer to an import whose rows ended like this."""
-    tally = Tally()
+    summary = Summary()
     number = 1
     for outcome, count in counts.items():
         for at in range(count):
             number += 1
             reason = f"cause {'abcd'[at % 4]}\nsecond line"
             causes = {Outcome.FAILED: (UNKNOWN,), Outcome.REJECTED: (PORT,)}.get(outcome, ())
-            tally.add(RowOutcome(number, "", outcome, reason, "gsuite", causes))
-    return answers.answer(tally, key, status, trouble, unknown_columns)
+            summary.add(RowOutcome(number, "", outcome, reason, "gsuite", causes))
+    return answers.answer(summary, key, status, failure_reason, unknown_columns)
 
 
 def test_the_subject_says_it_all() -> None:
@@ -131,11 +136,11 @@ def test_a_mail_has_at_most_three_causes_and_says_how_many_more() -> None:
     assert (
         "What to do\n"
         "1. smtpPort: this is not a port (5 rows: 242, 243, 244, 245, 246)\n"
-        f"   {PORT.cure}\n"
+        f"   {PORT.fix}\n"
         "2. Another reason: cause a second line (2 rows: 236, 240)\n"
-        f"   {UNKNOWN.cure}\n"
+        f"   {UNKNOWN.fix}\n"
         "3. Another reason: cause b second line (2 rows: 237, 241)\n"
-        f"   {UNKNOWN.cure}\n"
+        f"   {UNKNOWN.fix}\n"
         "2 more causes are in the report.\n"
         "Then put these rows, mended, into a new file"
     ) in mail
@@ -193,7 +198,7 @@ def test_a_mail_has_no_lines_without_end() -> None:
         SAMPLE_COUNTS,
         ImportStatus.UNFINISHED,
         key=f"uploads/{'x' * 500}\n.csv",
-        trouble="y" * 5_000,
+        failure_reason="y" * 5_000,
         unknown_columns=tuple("z" * 100 for _ in range(20)),
     )
     lines = message_of(made).mail.splitlines()
@@ -234,7 +239,7 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "rows": 5,
         "title": "smtpPort: this is not a port",
         "explanation": "",
-        "cure": PORT.cure,
+        "cure": PORT.fix,
         "reason": "cause a\nsecond line",
         "firstRows": [242, 243, 244, 245, 246],
     }
@@ -247,7 +252,7 @@ def test_a_message_fits_into_a_notification() -> None:
     made = answer({}, key=f"uploads/{'é' * 500}", unknown_columns=("€" * 60,) * 50)
     for number in range(300):
         reason = f"{'x' * number} {'€' * 500}"
-        made.tally.add(RowOutcome(number, "", Outcome.FAILED, reason, causes=(UNKNOWN,)))
+        made.summary.add(RowOutcome(number, "", Outcome.FAILED, reason, causes=(UNKNOWN,)))
     message = message_of(made)
     assert len(message.document.encode()) < 32_000
     assert len(message.mail.encode()) < 32_000

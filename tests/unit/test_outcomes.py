@@ -5,13 +5,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from email_accounts.batches import BatchRange, plan
-from email_accounts.evidence import Standing
-from email_accounts.ledger import Batch, BatchState
-from email_accounts.outcomes import Outcome, RowOutcome, outcomes
-from email_accounts.reading import open_accounts_file
-from email_accounts.reports import Verdict
-from tests.files import accounts_file, row
+from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.batches import plan
+from email_accounts.models.imports import Batch, BatchRange, BatchState
+from email_accounts.saleshandy.reconciliation import AccountStatus
+from email_accounts.saleshandy.report import Verdict
+from tests.support.files import accounts_file, row
 
 TROUBLE = "the deadline passed"
 
@@ -20,21 +20,21 @@ def told(
     content: bytes,
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
-    standings: dict[int, dict[str, Standing]] | None = None,
+    statuses: dict[int, dict[str, AccountStatus]] | None = None,
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with what is known on each batch by its number."""
     read = outcomes(
         open_accounts_file(io.BytesIO(content)).rows,
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
-        lambda batch: (standings or {})[batch.number],
+        lambda batch: (statuses or {})[batch.number],
         TROUBLE,
     )
     return list(read)
 
 
 def one_batch(
-    state: BatchState, reason: str = "", *, report: bool = False, listing: bool = False
+    state: BatchState, reason: str = "", *, report: bool = False, reconciliation: bool = False
 ) -> list[Batch]:
     """Make the only batch of a file with one row."""
     return [
@@ -44,18 +44,20 @@ def one_batch(
             request_id="r1",
             reason=reason,
             report=report,
-            listing=listing,
+            reconciliation=reconciliation,
         )
     ]
 
 
 def the_one(
-    batches: list[Batch], *verdicts: tuple[str, Verdict], standing: Standing | None = None
+    batches: list[Batch],
+    *verdicts: tuple[str, Verdict],
+    account_status: AccountStatus | None = None,
 ) -> RowOutcome:
     """Return the outcome of the only row of a file."""
-    standings = {"robin@north.example": standing} if standing else {}
+    statuses = {"robin@north.example": account_status} if account_status else {}
     content = accounts_file("Robin@north.example")
-    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: standings})
+    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: statuses})
     assert (outcome.row, outcome.address) == (2, "Robin@north.example")
     return outcome
 
@@ -112,24 +114,24 @@ def test_a_row_that_a_report_of_failures_does_not_name_is_connected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "outcome", "reason"),
+    ("account_status", "outcome", "reason"),
     [
-        (Standing.CONNECTED, Outcome.CONNECTED, ""),
+        (AccountStatus.CONNECTED, Outcome.CONNECTED, ""),
         (
-            Standing.NOT_WORKING,
+            AccountStatus.NOT_WORKING,
             Outcome.FAILED,
             "the service has saved it, but it does not work there",
         ),
         (None, Outcome.UNCONFIRMED, "no answer came; the account list does not show it"),
-        (Standing.CONNECTED_BEFORE, Outcome.ALREADY_CONNECTED, ""),
+        (AccountStatus.CONNECTED_BEFORE, Outcome.ALREADY_CONNECTED, ""),
     ],
 )
 def test_the_account_list_decides_about_the_rows_of_a_listed_batch(
-    standing: Standing | None, outcome: Outcome, reason: str
+    account_status: AccountStatus | None, outcome: Outcome, reason: str
 ) -> None:
     """What nothing but the list can tell is told by it; the address is looked for but for case."""
-    batches = one_batch(BatchState.LISTED, "no answer came", listing=True)
-    got = the_one(batches, standing=standing)
+    batches = one_batch(BatchState.RECONCILED, "no answer came", reconciliation=True)
+    got = the_one(batches, account_status=account_status)
     assert (got.outcome, got.reason) == (outcome, reason)
 
 
@@ -137,16 +139,16 @@ def test_the_account_list_decides_about_the_rows_of_a_listed_batch(
 def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: BatchState) -> None:
     """An address that was left out was not sent, so that no answer to its batch is about it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
-    batches = one_batch(state, "why", report=True, listing=True)
-    got = the_one(batches, refused, standing=Standing.CONNECTED_BEFORE)
+    batches = one_batch(state, "why", report=True, reconciliation=True)
+    got = the_one(batches, refused, account_status=AccountStatus.CONNECTED_BEFORE)
     assert (got.outcome, got.reason) == (Outcome.ALREADY_CONNECTED, "")
 
 
 def test_a_report_goes_before_the_account_list() -> None:
     """Of a completed batch the list tells no more than what was left out of it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
-    batches = one_batch(BatchState.COMPLETED, report=True, listing=True)
-    assert the_one(batches, refused, standing=Standing.CONNECTED).reason == "535"
+    batches = one_batch(BatchState.COMPLETED, report=True, reconciliation=True)
+    assert the_one(batches, refused, account_status=AccountStatus.CONNECTED).reason == "535"
 
 
 def test_each_row_is_judged_by_its_own_batch() -> None:
@@ -163,10 +165,10 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
         [
             Batch(ranges[0], BatchState.COMPLETED, report=True),
             Batch(ranges[1], BatchState.COMPLETED, report=True),
-            Batch(ranges[2], BatchState.LISTED, reason="lost", listing=True),
+            Batch(ranges[2], BatchState.RECONCILED, reason="lost", reconciliation=True),
         ],
         {1: {names[1]: refused, names[2]: refused}, 2: {names[3]: refused}},
-        {3: {names[0]: Standing.CONNECTED}},
+        {3: {names[0]: AccountStatus.CONNECTED}},
     )
     assert [one.row for one in got] == list(range(2, 12))
     assert [one.outcome for one in got] == [

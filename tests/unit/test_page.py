@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from email_accounts.causes import WRONG_PASSWORD
-from email_accounts.outcomes import Outcome, RowOutcome
-from email_accounts.page import page
-from email_accounts.tally import Tally
-from tests import answers
-from tests.files import MARK
+from email_accounts.delivery.causes import WRONG_PASSWORD
+from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.page import page
+from email_accounts.delivery.summary import Summary
+from tests.support import answers
+from tests.support.files import MARK
 
 KINDS = (
     answers.clean,
@@ -148,11 +148,11 @@ def test_a_page_does_not_grow_with_the_file() -> None:
 
 def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
     """One row among many is one of them all the same; a bar is never longer than itself."""
-    tally = Tally()
+    summary = Summary()
     for number in range(2, 5_000):
-        tally.add(RowOutcome(number, "a@b.example", Outcome.CONNECTED, ""))
-    tally.add(RowOutcome(5_000, "a@b.example", Outcome.FAILED, "", causes=(WRONG_PASSWORD,)))
-    html = page(answers.answer(tally))
+        summary.add(RowOutcome(number, "a@b.example", Outcome.CONNECTED, ""))
+    summary.add(RowOutcome(5_000, "a@b.example", Outcome.FAILED, "", causes=(WRONG_PASSWORD,)))
+    html = page(answers.answer(summary))
     header = html[: html.index("</header>")]
     widths = [float(width) for width in re.findall('<rect.* width="([0-9.]+)"', header)]
     assert min(widths) > 0.5
@@ -163,5 +163,5 @@ def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
 
 def test_who_writes_no_page_does_not_pay_for_one() -> None:
     """Jinja2 is imported where a page is written, not where a function starts."""
-    code = "import sys, email_accounts.runtime; sys.exit('jinja2' in sys.modules)"
+    code = "import sys, email_accounts.lambda_runtime.container; sys.exit('jinja2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,18 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from email_accounts.account import FIELDS, PROVIDERS, Account, problem_with
 from email_accounts.errors import FileRefusedError
-from email_accounts.reading import (
-    Accepted,
-    AccountsFile,
-    Duplicate,
-    Examined,
-    Rejected,
-    open_accounts_file,
-)
-from email_accounts.secret import Secret
-from tests.files import MARK, PASSWORD, accounts_file, row
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import FIELDS, PROVIDERS, Account, problem_with
+from email_accounts.text.secret import Secret
+from tests.support.files import MARK, PASSWORD, accounts_file, row
 
 ADDRESS = "robin.stone@north.example"
 APP_PASSWORD = "abcdefghijklmnop"
@@ -41,7 +35,7 @@ def opened(content: bytes) -> AccountsFile:
     return open_accounts_file(io.BytesIO(content))
 
 
-def judged(content: bytes) -> list[Examined]:
+def judged(content: bytes) -> list[RowResult]:
     """Judge all rows of a file."""
     return list(opened(content).rows)
 
@@ -62,7 +56,7 @@ def the_account(**columns: str) -> Account:
     return one.account()
 
 
-def codes(one: Examined) -> list[tuple[str, str]]:
+def codes(one: RowResult) -> list[tuple[str, str]]:
     """Return the problems of a rejected row."""
     assert isinstance(one, Rejected), one
     return [(problem.field, problem.code) for problem in one.problems]
@@ -82,7 +76,7 @@ def warnings(*rows: dict[str, str]) -> list[str]:
     return file.warnings
 
 
-def kinds(examined: Iterable[Examined]) -> list[type]:
+def kinds(examined: Iterable[RowResult]) -> list[type]:
     """Return what each row is."""
     return [type(one) for one in examined]
 
@@ -678,7 +672,7 @@ def test_a_refusal_quotes_no_password(content: bytes) -> None:
     with pytest.raises(FileRefusedError) as caught:
         judged(content)
     assert caught.value.problem.endswith(".")
-    assert caught.value.cure
+    assert caught.value.fix
     assert MARK not in str(caught.value)
 
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 import pytest
 
-from email_accounts.secret import HIDDEN, Redactor, Secret
-from tests.files import MARK, PASSWORD, account
+from email_accounts.text.secret import HIDDEN, Redactor, Secret
+from tests.support.files import MARK, PASSWORD, account
 
 SECRET = Secret(PASSWORD)
 

@@ -7,8 +7,8 @@ import re
 import pytest
 from openpyxl import Workbook
 
-from email_accounts.spreadsheet import harmless
-from tests import answers
+from email_accounts.text.spreadsheet import safe_cell
+from tests.support import answers
 
 HOSTILE = [
     '=HYPERLINK("http://x","y")',
@@ -34,7 +34,7 @@ HOSTILE = [
 def test_no_part_of_a_text_becomes_a_formula(text: str, delimiter: str) -> None:
     """Not as a whole, and not in pieces where a spreadsheet parts columns by other characters."""
     file = io.StringIO(newline="")
-    csv.writer(file, quoting=csv.QUOTE_ALL).writerow(["a@b.example", harmless(text)])
+    csv.writer(file, quoting=csv.QUOTE_ALL).writerow(["a@b.example", safe_cell(text)])
     lines = io.StringIO(file.getvalue(), newline="")
     if delimiter == ",":
         read = csv.reader(lines)
@@ -63,7 +63,7 @@ def test_no_part_of_a_text_becomes_a_formula(text: str, delimiter: str) -> None:
 )
 def test_invisible_characters_are_shown_as_such(text: str, shown: str) -> None:
     """None can turn the direction of a text or steer a terminal; letters stay as they are."""
-    assert harmless(text) == shown
+    assert safe_cell(text) == shown
 
 
 def test_a_hostile_import_is_harmless_in_a_workbook() -> None:

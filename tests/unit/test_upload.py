@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from email_accounts.upload import PREFIX, Upload, import_id, upload_of
+from email_accounts.models.upload import PREFIX, Upload, import_id, upload_of
 
 EVENTS = Path(__file__).parents[2] / "events"
 FROM_THE_QUEUE = [

@@ -8,18 +8,18 @@ class ImporterError(Exception):
 class FileRefusedError(ImporterError):
     """The upload as a whole cannot be read as accounts: what is wrong, and the cure."""
 
-    def __init__(self, problem: str, cure: str) -> None:
+    def __init__(self, problem: str, fix: str) -> None:
         """Say what is wrong and how to mend it, one sentence each."""
-        super().__init__(f"{problem} {cure}")
+        super().__init__(f"{problem} {fix}")
         self.problem = problem
-        self.cure = cure
+        self.fix = fix
 
 
 class UploadMissingError(ImporterError):
     """The uploaded object, or its version, is no longer in the inbox."""
 
 
-class ForeignUploadError(ImporterError):
+class WrongBucketError(ImporterError):
     """An event tells of an object that does not lie in the inbox."""
 
 
@@ -31,7 +31,7 @@ class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 
 
-class HeldError(ImporterError):
+class ImportLockedError(ImporterError):
     """Somebody else has the import in hands, and may die: to be tried again later."""
 
 
@@ -43,7 +43,7 @@ class WorkspaceUnknownError(ApiKeyMissingError):
     """There is no secret for the API key of this workspace."""
 
 
-class LaterError(ImporterError):
+class RetryAfterError(ImporterError):
     """The next call has to wait for its turn, or for the remote."""
 
     def __init__(self, wait_seconds: float) -> None:
@@ -52,15 +52,15 @@ class LaterError(ImporterError):
         self.wait_seconds = wait_seconds
 
 
-class RemoteError(ImporterError):
+class SaleshandyError(ImporterError):
     """The root of what the remote API can answer instead of a result."""
 
 
-class ApiKeyRefusedError(RemoteError):
+class ApiKeyRefusedError(SaleshandyError):
     """The remote does not accept the API key: nothing else will work either."""
 
 
-class ThrottledError(RemoteError):
+class ThrottledError(SaleshandyError):
     """The remote wants fewer calls."""
 
     def __init__(self, retry_after_seconds: float) -> None:
@@ -69,19 +69,19 @@ class ThrottledError(RemoteError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class RequestNotFoundError(RemoteError):
+class RequestNotFoundError(SaleshandyError):
     """The remote does not know the request id (yet, or any more)."""
 
 
-class RequestRefusedError(RemoteError):
+class RequestRefusedError(SaleshandyError):
     """The remote read the request and refused it; the text is the remote's own."""
 
 
-class NotSentError(RemoteError):
+class NotSentError(SaleshandyError):
     """The request never reached the remote: repeating it is harmless."""
 
 
-class UnansweredError(RemoteError):
+class OutcomeUnknownError(SaleshandyError):
     """The request may have been carried out, but no readable answer came back."""
 
 

@@ -2,71 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol, TextIO
 
-from email_accounts.account import Account
-from email_accounts.secret import Secret
-from email_accounts.upload import Upload
+from email_accounts.models.account import Account
+from email_accounts.models.imports import AccountScan, Batch, BatchState, Import, Plan
+from email_accounts.models.messages import Message
+from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.steps import Step
+from email_accounts.models.upload import Upload
+from email_accounts.text.secret import Secret
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The numbers the stack's owner sets; times in seconds, sizes in bytes."""
-
-    batch_size: int
-    calls_per_minute: int
-    first_look: float
-    longest_wait: float
-    deadline: float
-    grace: float
-    skip_connected: bool
-    largest_file: int
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the state machine is to do next, and after how many seconds."""
-
-    next: str
-    wait_seconds: float = 0
-
-    CHECK = "check_status"
-    SUBMIT = "submit_accounts"
-    DELIVER = "deliver_report"
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """The remote's word on one request; the link is empty where it gave none."""
-
-    completed: bool
-    report_link: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """An account of the remote's list: its address in lower case, and whether it works.
-
-    `created_at` is in seconds since the epoch; None where the list does not say.
-    """
-
-    address: str
-    connected: bool
-    created_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """The one notification: a line, a mail for a person, JSON for machines, attributes."""
-
-    subject: str
-    mail: str
-    document: str
-    attributes: dict[str, str | int]
 
 
 class Uploads(Protocol):
@@ -110,26 +57,26 @@ class Originals(Protocol):
         """Keep a report to its last byte, then hand its chunks on."""
 
 
-class Remote(Protocol):
+class Saleshandy(Protocol):
     """The remote API. Its errors are those of `errors.RemoteError`."""
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Send accounts once and return the request id."""
 
-    def status(self, request_id: str) -> Status:
+    def status(self, request_id: str) -> RequestStatus:
         """Look at a request."""
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
 
-    def listed(self, page: int) -> Sequence[Listed]:
+    def listed(self, page: int) -> Sequence[ListedAccount]:
         """Return one page of the account list, from 1, the newest first; empty after the end."""
 
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
 
 
-Remotes = Callable[[str], Remote]
+ClientFactory = Callable[[str], Saleshandy]
 """The remote API with the API key of a workspace; WorkspaceUnknownError where there is none."""
 
 
@@ -162,3 +109,127 @@ class Notifications(Protocol):
 
     def publish(self, message: Message) -> None:
         """Send the message to all who subscribed."""
+
+
+class Ledger(Protocol):
+    """The only memory.
+
+    Every change of state is conditional on the state before it; one that does not fit raises
+    `LedgerConflictError`, unless it answers with False.
+    """
+
+    def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
+        """Take an upload on, or take it over when the lease of its last holder has ended.
+
+        False when somebody holds it, or when it has been answered.
+        """
+
+    def lease(self, import_id: str, now: float, lease_until: float) -> bool:
+        """Become the one who submits an import; False while somebody else is.
+
+        Nobody does from the moment on when its answer is written.
+        """
+
+    def release(self, import_id: str) -> None:
+        """Let the next submitter begin at once."""
+
+    def get(self, import_id: str) -> Import:
+        """Return the import."""
+
+    def refuse(self, import_id: str, refusal: str) -> None:
+        """Remember that the file as a whole is refused."""
+
+    def plan(self, import_id: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+        """Remember the batches, then that the import is planned."""
+
+    def stop(self, import_id: str, reason: str) -> None:
+        """Remember that nothing more is to be sent, and why."""
+
+    def batches(self, import_id: str) -> Iterator[Batch]:
+        """Yield the batches in their order."""
+
+    def intend(self, import_id: str, number: int, now: float, *, reconciliation: bool) -> bool:
+        """Remember, before a request, that it is being sent; False unless it was planned."""
+
+    def withdraw(self, import_id: str, number: int) -> None:
+        """Remember that a request was not carried out: it is planned again.
+
+        One that was being sent is no longer counted as sent: its answer said so at once.
+        """
+
+    def submitted(
+        self, import_id: str, number: int, request_id: str, now: float, next_poll_at: float
+    ) -> None:
+        """Remember the request id of a request being sent, and when to look at it."""
+
+    def unconfirmed(
+        self, import_id: str, number: int, reason: str, now: float, next_poll_at: float
+    ) -> None:
+        """Remember that it is not known what became of a batch, and when to look for it."""
+
+    def polled(
+        self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
+    ) -> None:
+        """Remember when to look at a batch again."""
+
+    def settle(  # noqa: PLR0913  what is not named stays as it is usual
+        self,
+        import_id: str,
+        number: int,
+        state: BatchState,
+        now: float,
+        *,
+        reason: str = "",
+        report: bool = False,
+        reconciliation: bool | None = None,
+    ) -> None:
+        """Remember how a batch ended, wherever it stood before its end.
+
+        A `listing` of None leaves it as it was.
+        """
+
+    def take_call(
+        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    ) -> float:
+        """Take one call out of the budget, or a turn for up to so many; see `Budget`.
+
+        Returns 0 when the call may be made now, else the seconds until the holder's turn.
+        """
+
+    def close_budget(self, workspace: str, now: float, until: float) -> None:
+        """Let nobody call before a time, because the remote said so."""
+
+    def scan(self, owner: str) -> AccountScan | None:
+        """Return the last walk through the account list for a workspace or an import."""
+
+    def lease_scan(
+        self,
+        owner: str,
+        seen: AccountScan | None,
+        scan: AccountScan,
+        now: float,
+        lease_until: float,
+    ) -> bool:
+        """Become the one who goes on with a walk, or begins one in place of the one seen.
+
+        False while somebody else is, or when the last walk is no longer the one seen.
+        """
+
+    def save_scan(self, owner: str, scan: AccountScan) -> None:
+        """Remember how far a walk has come, and let the next one go on."""
+
+    def deliver(self, import_id: str, now: float, lease_until: float, *, best_effort: bool) -> bool:
+        """Have nothing more sent, because the answer is written now; again where that broke off.
+
+        False while somebody may still be submitting or writing the answer, and after it. An
+        execution does one thing at a time, so that only the last resort waits for what it does.
+        """
+
+    def notified(self, import_id: str) -> bool:
+        """Remember that the message was sent; False when it already had been."""
+
+    def restart(self, import_id: str, now: float, deadline: float) -> bool:
+        """Take an import up again that was answered; False for any other.
+
+        Batches whose end is not known for sure are looked at again.
+        """

@@ -1,0 +1,210 @@
+"""The inbox and the reports bucket."""
+
+import io
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from email_accounts.errors import UploadMissingError
+from email_accounts.models.upload import Upload
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_PART = 4 << 20
+_BUFFER = 1 << 16
+_MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
+_IMPOSSIBLE = frozenset({"400", "InvalidArgument"})
+
+
+_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+_CONSOLE = "console.aws.amazon.com"
+
+
+class InboxBucket:
+    """Reads uploads; one version of one object reads the same each time."""
+
+    def __init__(self, client: "S3Client") -> None:
+        """Use a client; nothing is called yet."""
+        self._client = client
+
+    def found(self, upload: Upload) -> Upload:
+        """Return the upload with its size, and its newest version where it names none.
+
+        UploadMissingError where there is no such object or version.
+        """
+        try:
+            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+        except ClientError as error:
+            # What S3 answers to a version, or a key, that no object can have.
+            if error.response["Error"]["Code"] in _IMPOSSIBLE:
+                raise UploadMissingError("there is no such object") from None
+            raise _translated(error) from None
+        version = head.get("VersionId", upload.version)
+        return replace(upload, version=version, size=head["ContentLength"])
+
+    def open(self, upload: Upload) -> BinaryIO:
+        """Open exactly this version; UploadMissingError where it is gone."""
+        parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
+        return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
+
+
+class _Parts(io.RawIOBase):
+    """An object read part by part; an empty version means the newest.
+
+    The reader may pause between parts as long as it likes: between two requests to the remote
+    no connection to S3 is held open, which S3 would cut.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, version: str = "") -> None:
+        self._client = client
+        self._object = _named(bucket, key, version)
+        self._at = 0
+        self._size = 1
+        self._part = memoryview(self._fetch())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        self._part = memoryview(b"")
+        return self._at
+
+    def tell(self) -> int:
+        return self._at - len(self._part)
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self._part and self._at < self._size:
+            self._part = memoryview(b"")  # an empty view holds the whole part that it is of
+            self._part = memoryview(self._fetch())
+        count = min(len(buffer), len(self._part))
+        buffer[:count] = self._part[:count]
+        self._part = self._part[count:]
+        return count
+
+    def _fetch(self) -> bytes:
+        wanted = f"bytes={self._at}-{self._at + _PART - 1}"
+        try:
+            answer = self._client.get_object(**self._object, Range=wanted)
+        except ClientError as error:
+            if (
+                error.response["Error"]["Code"] == "InvalidRange"
+            ):  # an empty object has no first byte
+                self._size = self._at
+                return b""
+            raise _translated(error) from None
+        part = answer["Body"].read()
+        content_range = answer.get("ContentRange", "")
+        if content_range:
+            self._size = int(content_range.rsplit("/", 1)[-1])
+        else:  # a server may ignore the range and answer with the whole object
+            self._size = len(part)
+            part = part[self._at :]
+        self._at += len(part)
+        return part
+
+
+class ReportsBucket:
+    """Keeps reports under `imports/<import id>/`, or in another folder."""
+
+    def __init__(self, client: "S3Client", bucket: str, folder: str = "imports") -> None:
+        """Use a bucket; nothing is called yet."""
+        self._client = client
+        self._bucket = bucket
+        self._folder = folder
+
+    def address(self, import_id: str, name: str) -> str:
+        """Return the s3:// address of a report."""
+        return f"s3://{self._bucket}/{self._key(import_id, name)}"
+
+    def console(self, import_id: str, name: str) -> str:
+        """Return where the AWS console shows a report."""
+        region = self._client.meta.region_name
+        host = _CONSOLES.get(self._client.meta.partition, _CONSOLE)
+        key = quote(self._key(import_id, name), safe="")
+        return (
+            f"https://{region}.{host}/s3/object/{self._bucket}"
+            f"?region={region}&bucketType=general&prefix={key}"
+        )
+
+    def link(self, import_id: str, name: str, seconds: float) -> str:
+        """Return a link that opens a report without signing in, for so long at most."""
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={"Bucket": self._bucket, "Key": self._key(import_id, name)},
+            ExpiresIn=int(seconds),
+        )
+
+    @contextmanager
+    def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
+        """Open a report for writing.
+
+        It is written to a file first: with its length known it goes up as one streamed
+        request, and nothing goes up where writing it failed.
+        """
+        with tempfile.TemporaryFile() as file:
+            text = io.TextIOWrapper(cast("BinaryIO", file), encoding="utf-8", newline="")
+            yield text
+            text.flush()
+            file.seek(0)
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._key(import_id, name),
+                Body=file,
+                ContentType=f"{content_type}; charset=utf-8",
+            )
+            text.detach()
+
+    @contextmanager
+    def open(self, import_id: str, name: str) -> Iterator[TextIO]:
+        """Open a report for reading."""
+        parts = _Parts(self._client, self._bucket, self._key(import_id, name))
+        with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
+            yield text
+
+    def _key(self, import_id: str, name: str) -> str:
+        return f"{self._folder}/{import_id}/{name}"
+
+
+class OriginalsPrefix:
+    """Keeps reports as they came under `originals/<import id>/`."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        """Use a bucket; nothing is called yet."""
+        self._client = client
+        self._bucket = bucket
+
+    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Generator[bytes]:
+        """Keep a report to its last byte, then hand its chunks on."""
+        with tempfile.TemporaryFile() as file:
+            file.writelines(chunks)
+            file.seek(0)
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=f"originals/{import_id}/{name}",
+                Body=file,
+                ContentType="application/octet-stream",
+            )
+            file.seek(0)
+            while chunk := file.read(_BUFFER):
+                yield chunk
+
+
+def _named(bucket: str, key: str, version: str) -> Any:  # noqa: ANN401  arguments of several calls
+    """Name an object to S3; an empty version means the newest."""
+    return {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
+
+
+def _translated(error: ClientError) -> Exception:
+    missing = error.response["Error"]["Code"] in _MISSING
+    return UploadMissingError("the upload is gone") if missing else error

@@ -1,0 +1,1 @@
+"""From settled batches to one outcome per row, and one message."""

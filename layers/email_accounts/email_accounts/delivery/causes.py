@@ -1,0 +1,344 @@
+"""Why a row was not connected: what was said about it, what that means, and the cure.
+
+One table for the reports, the page, the mail and machines. The texts it knows are those that
+mail servers and their clients have been seen to answer with.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from email_accounts.intake.settings import SSL_PORTS, TLS_PORTS
+from email_accounts.models.account import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One kind of trouble: its stable code, what it is, why it is so, and what to do."""
+
+    code: str
+    title: str
+    explanation: str
+    fix: str
+
+
+GOOGLE_APP_PASSWORD = Cause(
+    "google_app_password",
+    "Google wants an app password",
+    "Google refuses the mailbox's own password when a program signs in; it takes an app password, "
+    "which exists only with 2-Step Verification on.",
+    "Turn on 2-Step Verification, make an app password (16 letters) at "
+    "https://myaccount.google.com/apppasswords and put it into the password column.",
+)
+YAHOO_APP_PASSWORD = Cause(
+    "yahoo_app_password",
+    "Yahoo wants an app password",
+    "Yahoo refuses the mailbox's own password when a program signs in.",
+    "Make an app password at https://login.yahoo.com/account/security and put it into the "
+    "password column.",
+)
+ZOHO_APP_PASSWORD = Cause(
+    "zoho_app_password",
+    "Zoho refused the password",
+    "With two-factor sign-in Zoho wants an app password, and each region has servers of its own: "
+    "an account of zoho.eu is unknown at zoho.com.",
+    "Make an app password at https://accounts.zoho.com (Security, App Passwords), and check that "
+    "the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
+)
+YANDEX_APP_PASSWORD = Cause(
+    "yandex_app_password",
+    "Yandex wants an app password",
+    "Yandex refuses the mailbox's own password when a program signs in.",
+    "Allow mail programs in Yandex Mail's settings, and make an app password for mail at "
+    "https://id.yandex.com/security/app-passwords.",
+)
+APP_PASSWORD = Cause(
+    "app_password",
+    "An app password is needed",
+    "Where two-step verification is on, a mailbox's own password does not sign a program in.",
+    "Make an app password in the security settings of the mailbox and put it into the password "
+    "column.",
+)
+MICROSOFT_SIGN_IN = Cause(
+    "microsoft_sign_in",
+    "Microsoft wants a sign-in by its web page",
+    "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
+    "organisation or Microsoft switched them off.",
+    "Connect these one by one in Saleshandy with the button for Microsoft, which signs in on "
+    "Microsoft's page; a file cannot do it.",
+)
+SENDGRID_KEY = Cause(
+    "sendgrid_key",
+    "SendGrid refused the API key",
+    "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
+    "Make a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys and "
+    "put it into the SMTP password column.",
+)
+WRONG_PASSWORD = Cause(
+    "wrong_password",
+    "User name or password is wrong",
+    "The mail server was reached and did not accept the sign-in.",
+    "Sign in at the provider's web mail with exactly these; where that works, ask the provider "
+    "for an app password and for the user name that mail programs use.",
+)
+SIGN_IN_HELD = Cause(
+    "sign_in_held",
+    "The provider wants to see the owner first",
+    "A sign-in from a new place looked suspicious and was held.",
+    "Sign in to the mailbox in a browser, confirm that it was you, and try again a day later.",
+)
+IMAP_OFF = Cause(
+    "imap_off",
+    "Access for mail programs (IMAP) is off",
+    "The mailbox, or the organisation it belongs to, lets no program read it.",
+    "Switch IMAP on in the settings of the mailbox; in an organisation its administrator does it "
+    "for all.",
+)
+LOCKED = Cause(
+    "mailbox_locked",
+    "The mailbox is locked",
+    "The provider has suspended or disabled it.",
+    "Sign in at the provider's web mail and do what it asks for.",
+)
+TOO_MANY = Cause(
+    "too_many_attempts",
+    "Too many attempts in a short time",
+    "The mail server refuses sign-ins for a while; nothing need be wrong with the row.",
+    "Wait some hours, then try again.",
+)
+HOST_NOT_FOUND = Cause(
+    "host_not_found",
+    "The mail server's name does not exist",
+    "Nobody answers to the name in the host column: it is misspelt, or the domain has ended.",
+    "Look the hosts up in the provider's help and mend them.",
+)
+TLS_AND_PORT = Cause(
+    "encryption_and_port",
+    "Encryption and port do not match",
+    "The server was spoken to in the wrong way, which mostly looks as if it did not answer.",
+    "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
+)
+CERTIFICATE = Cause(
+    "certificate",
+    "The mail server's certificate is not valid",
+    "It is out of date, was made by the server itself, or belongs to another name.",
+    "Use the host name that stands in the certificate, mostly the provider's own, or have the "
+    "certificate renewed.",
+)
+UNREACHABLE = Cause(
+    "no_answer",
+    "The mail server does not answer",
+    "Host or port is wrong, or the server lets nobody in from outside.",
+    "Compare host and port with the provider's help.",
+)
+PLAN_LIMIT = Cause(
+    "plan_limit",
+    "The limit of the Saleshandy plan is reached",
+    "The plan allows no more mailboxes.",
+    "Remove mailboxes that are not used in Saleshandy, or take a larger plan.",
+)
+REQUEST_REFUSED = Cause(
+    "request_refused",
+    "The service refused the whole request",
+    "It read the accounts of a batch and took none of them, often for one value in one of them.",
+    "The reason names what it did not like: mend that row, and send all of these again.",
+)
+NOT_SENT = Cause(
+    "not_sent",
+    "Not sent, because the import ended early",
+    "These rows never reached the service.",
+    "Mend what ended it, then send these rows again.",
+)
+UNCONFIRMED = Cause(
+    "unconfirmed",
+    "Nobody knows yet",
+    "They were sent, but no answer says what became of them.",
+    "Look for the addresses in Saleshandy; send only those again that are not there.",
+)
+ROW_UNREADABLE = Cause(
+    "row_unreadable",
+    "The row cannot be read",
+    "Its cells do not fit the columns, or a quote stands in the wrong place.",
+    "Mend the row: one cell per column, and quotes in pairs.",
+)
+DUPLICATE = Cause(
+    "duplicate",
+    "The address stands in the file before",
+    "An address is sent once; the first row that is right counts.",
+    "Nothing, unless this row is the right one: then take the other one out.",
+)
+UNKNOWN = Cause(
+    "unknown",
+    "Another reason",
+    "The service gave a reason that this importer does not know.",
+    "Read the reason; where it does not help, connect one of these by hand in Saleshandy, which "
+    "tells more on its page.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """By which words a cause is known, if need be only at one provider."""
+
+    cause: Cause
+    words: re.Pattern[str]
+    family: str = ""
+
+
+def _sign(cause: Cause, words: str, family: str = "") -> _Sign:
+    return _Sign(cause, re.compile(words, re.IGNORECASE | re.VERBOSE | re.DOTALL), family)
+
+
+_REFUSED_SIGN_IN = r"""
+    \b53[45]\b | authenticat\w*\ (?:has\ )?(?:failed|failure|unsuccessful|error|rejected)
+    | authenticationfailed | \beauth\b | \bbadcredentials | log-?in\ (?:failed|denied|refused|error)
+    | sign-?in\ (?:failed|denied|refused) | (?:access|permission)\ denied | unauthori[sz]ed
+    | (?:invalid|incorrect|wrong|bad)\ (?:\w+\ ){0,2}(?:credentials?|log-?in|user\ ?name|password)
+    | (?:credentials?|user\ ?name|password)\b.{0,30}
+      \b(?:not\ accepted|incorrect|invalid|wrong|rejected|not\ match|mismatch)
+"""
+_NO_CONNECTION = r"""
+    time[ds]?[- ]?out | e(?:socket)?timedout | econn\w* | esocket | e(?:host|net)unreach
+    | unreachable | not\ reachable | no\ (?:answer|response|route)
+    | connection\b.{0,20}\b(?:refused|reset|closed|aborted|failed|lost) | refused\ .{0,10}connection
+    | (?:could\ not|cannot|can't|unable\ to|failed\ to)\ (?:be\ )?(?:connect|reach)
+    | socket\ hang\ up
+"""
+_MISMATCHED = (
+    _sign(TLS_AND_PORT, _NO_CONNECTION),
+    _sign(TLS_AND_PORT, r"unexpected\ (?:eof|end|close)|greeting"),
+)
+"""What is a matter of encryption and port only where these do not match in the row."""
+
+_SIGNS = (
+    _sign(NOT_SENT, r"\A not\ sent:"),
+    _sign(
+        PLAN_LIMIT,
+        r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
+        | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
+        | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
+        | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
+    ),
+    _sign(REQUEST_REFUSED, r"\A the\ service\ refused\ the\ request:"),
+    _sign(
+        MICROSOFT_SIGN_IN,
+        r"""\b5\.7\.(?:139|30)\b | smtpclientauth | smtp_auth_disabled | basicauthblocked
+        | basic\ ?auth(?:entication)?\b.{0,40}\b(?:disabled|blocked|not\ supported)""",
+    ),
+    _sign(
+        SIGN_IN_HELD, r"\b5\.7\.14\b | web\ (?:browser|login) | suspicious | unusual\ (?:sign|log)"
+    ),
+    *(
+        _sign(
+            cause,
+            r"app(?:lication)?(?:[- ]specific)?[- ]?password | \b5\.7\.9\b | invalidsecondfactor"
+            r"| less\ secure | two-?\ ?(?:factor|step) | 2-?step | \b2fa\b",
+            family,
+        )
+        for cause, family in (
+            (GOOGLE_APP_PASSWORD, "google"),
+            (YAHOO_APP_PASSWORD, "yahoo"),
+            (ZOHO_APP_PASSWORD, "zoho"),
+            (YANDEX_APP_PASSWORD, "yandex"),
+            (APP_PASSWORD, ""),
+        )
+    ),
+    _sign(
+        IMAP_OFF,
+        r"""\b(?:imap|pop3?|smtp)\b(?:(?!account|mailbox|user).){0,40}
+          \b(?:disabled|deactivated|off|not\ (?:enabled|allowed))\b
+        | \b(?:enabled?|activate|turn\ on|switch\ on)\b.{0,40}\bimap\b
+        | access\ rights\ to\ this\ service""",
+    ),
+    _sign(
+        TOO_MANY,
+        r"""too\ many | rate\ ?limit | \b4(?:21|54)\b.{0,3}\b4\.7\.\d+ | auth005 | throttl
+        | try\ (?:again|it)\ later | temporar\w+\ (?:blocked|locked|unavailable|deferred|error)
+        | maximum\ number\ of\ connections""",
+    ),
+    _sign(
+        LOCKED,
+        r"""\b(?:account|mailbox|user)\b.{0,20}
+        \b(?:disabled|suspended|locked|blocked|deactivated|closed)\b""",
+    ),
+    _sign(
+        HOST_NOT_FOUND,
+        r"""enotfound | eai_again | \bedns\b | getaddrinfo | nxdomain | nodename\ nor\ servname
+        | (?:no\ such|unknown)\ host | host\b.{0,80}\bnot\ (?:found|exist)
+        | name\ or\ service\ not\ known | (?:not|n't)\ (?:be\ )?resolved? | \bdns\b""",
+    ),
+    _sign(CERTIFICATE, r"certificate | self[- ]signed | altname"),
+    _sign(
+        TLS_AND_PORT,
+        r"""wrong\ version\ number | ssl3_get_record | packet\ length\ too\ long | starttls | eproto
+        | (?:ssl|tls)\b.{0,30}\b(?:handshake|routines|alert) | greeting\ never\ received""",
+    ),
+    _sign(UNREACHABLE, _NO_CONNECTION),
+    *(
+        _sign(cause, _REFUSED_SIGN_IN, family)
+        for cause, family in (
+            (GOOGLE_APP_PASSWORD, "google"),
+            (MICROSOFT_SIGN_IN, "microsoft"),
+            (YAHOO_APP_PASSWORD, "yahoo"),
+            (ZOHO_APP_PASSWORD, "zoho"),
+            (YANDEX_APP_PASSWORD, "yandex"),
+            (SENDGRID_KEY, "sendgrid"),
+            (WRONG_PASSWORD, ""),
+        )
+    ),
+)
+"""The first that fits counts: what names its cause comes before what may have several."""
+
+_FAMILY_OF_PROVIDER = {
+    **dict.fromkeys(("gmail", "gsuite"), "google"),
+    **dict.fromkeys(("microsoft", "o365"), "microsoft"),
+}
+_FAMILY_OF_HOST = re.compile(
+    r"(?P<google>(?:gmail|googlemail|google)\.com)|(?P<microsoft>(?:office365|outlook)\.com)"
+    r"|(?P<yahoo>(?:yahoo|yahoodns)\.\w+)|(?P<zoho>zoho\w*\.(?:com?\.)?\w+)|(?P<yandex>yandex\.\w+)"
+    r"|(?P<sendgrid>sendgrid\.net)",
+    re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1024)
+def cause_of(reason: str, settings: tuple[str, ...]) -> Cause:
+    """Understand why an account failed.
+
+    `reason` is the remote's own text, or ours about a request; `settings` are the account's, as
+    account.SETTINGS lists them, or empty where they are not known.
+    """
+    family = _family(settings)
+    signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
+    for sign in signs:
+        if sign.family in ("", family) and sign.words.search(reason):
+            return sign.cause
+    return UNKNOWN
+
+
+def rejection(problem: Problem) -> Cause:
+    """Return the cause that a problem of a row is."""
+    if problem.code == ROW_UNREADABLE.code:
+        return ROW_UNREADABLE
+    return Cause(problem.code, f"{problem.field}: {problem.message}", "", problem.fix)
+
+
+def _family(settings: Sequence[str]) -> str:
+    if not settings:
+        return ""
+    provider, smtp_host, _, _, imap_host, _, _ = settings
+    if provider != "other":
+        return _FAMILY_OF_PROVIDER.get(provider, provider)
+    hosts = (_FAMILY_OF_HOST.search(host) for host in (smtp_host, imap_host))
+    return next((found.lastgroup or "" for found in hosts if found), "")
+
+
+def _is_mismatched(settings: Sequence[str]) -> bool:
+    if not settings:
+        return False
+    _, _, smtp_port, smtp_encryption, _, imap_port, imap_encryption = settings
+    sides = ((smtp_port, smtp_encryption), (imap_port, imap_encryption))
+    return any(
+        port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS) for port, encryption in sides
+    )

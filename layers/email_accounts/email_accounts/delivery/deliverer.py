@@ -1,0 +1,245 @@
+"""Delivering: one outcome per row into the reports bucket, and the one message."""
+
+import csv
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from typing import TextIO
+
+from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
+from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.delivery.page import page
+from email_accounts.delivery.summary import Summary
+from email_accounts.errors import ImportLockedError, UploadMissingError
+from email_accounts.intake.batches import validate_upload
+from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState
+from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
+from email_accounts.saleshandy.reconciliation import (
+    AccountStatus,
+    read_reconciliation,
+    reconciliation_name,
+)
+from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+from email_accounts.text.spreadsheet import safe_cell
+from email_accounts.tracking.poller import NO_PROGRESS
+
+_log = logging.getLogger(__name__)
+
+OUTCOME_NAME = "outcome.csv"
+PAGE_NAME = "report.html"
+SUMMARY_NAME = "summary.json"
+_UPLOAD_GONE = (
+    "the file was deleted before its answer could be written, so its rows are counted, not named"
+)
+_REPORTS_FAILED = (
+    "Its reports could not be written either; mend what keeps deliver_report from it, then: "
+    "email-accounts resume"
+)
+LONGEST_RUN = 300.0
+"""Seconds that writing an answer may take: as long as the function may run."""
+_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+_BYTE_ORDER_MARK = "\ufeff"
+"""By it Excel knows that a CSV is UTF-8."""
+
+_PAST_DEADLINE = (
+    "the deadline passed before everything was known; the service may still be working on it"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliverer:
+    """Ends an import with its answer.
+
+    `link_seconds` is how long a link opens the page without signing in; 0 for no such link.
+    """
+
+    ledger: Ledger
+    uploads: Uploads
+    reports: Reports
+    events: Events
+    notifications: Notifications
+    now: Clock
+    link_seconds: float = 0
+
+    def deliver(
+        self, import_id: str, failure: str = "", *, best_effort: bool = False
+    ) -> ImportResult | None:
+        """Write the reports, put the event, send the message; None when that was done before.
+
+        `failure` says what broke the tracking off, where something did. As a last resort the
+        message is sent even where the reports cannot be written or the event bus takes no event.
+
+        Raises:
+            HeldError: batches may still be sent, by a submitter that outlived its execution, so
+                that what the answer said of them would not be true; or the answer is being
+                written, which the last resort would send once more.
+        """
+        imported = self.ledger.get(import_id)
+        if imported.state is ImportState.NOTIFIED:
+            return None
+        now = self.now()
+        if not self.ledger.deliver(import_id, now, now + LONGEST_RUN, best_effort=best_effort):
+            raise ImportLockedError(import_id)
+        try:
+            return self._delivered(imported, failure, best_effort=best_effort)
+        except Exception:
+            self.ledger.release(import_id)
+            raise
+
+    def _delivered(self, imported: Import, failure: str, *, best_effort: bool) -> ImportResult:
+        batches = list(self.ledger.batches(imported.id))
+        failure_reason = imported.refusal or imported.stopped or self._cut_off(batches, failure)
+        try:
+            answer = self._reported(imported, batches, failure_reason)
+        except UploadMissingError:
+            answer = _counted(imported, batches, _UPLOAD_GONE)
+        except Exception:
+            if not best_effort:
+                raise
+            _log.exception("the reports cannot be written")
+            answer = _counted(imported, batches, f"{failure_reason}. {_REPORTS_FAILED}")
+        message = message_of(answer)
+        # Before the message, so that trying again repeats the event at most: a program knows it
+        # by its id and answer, a person would get a second mail.
+        try:
+            self.events.put(message)
+        except Exception:
+            if not best_effort:
+                raise
+            _log.exception("the event cannot be put")
+        self.notifications.publish(message)
+        try:
+            self.ledger.notified(imported.id)
+        except Exception:  # noqa: BLE001  failing now would send the answer again
+            _log.exception("the answer is sent, but the ledger does not know")
+        return answer
+
+    def _cut_off(self, batches: list[Batch], failure: str) -> str:
+        if failure:
+            return f"the import was broken off: {failure}"
+        return _PAST_DEADLINE if any(batch.state not in FINAL for batch in batches) else ""
+
+    def _reported(
+        self, imported: Import, batches: list[Batch], failure_reason: str
+    ) -> ImportResult:
+        if imported.refusal:
+            answer = self._answer(imported, Summary(), failure_reason)
+        else:
+            summary = self._write_outcomes(imported, batches, failure_reason)
+            stuck = any(batch.reason == NO_PROGRESS for batch in batches)
+            if stuck and summary.outcomes[Outcome.UNCONFIRMED]:
+                failure_reason = failure_reason or NO_PROGRESS
+            answer = self._answer(imported, summary, failure_reason, outcome=OUTCOME_NAME)
+        self._write_page(answer)
+        self._write_summary(answer, batches)
+        return answer
+
+    def _answer(
+        self, imported: Import, summary: Summary, failure_reason: str, **written: str
+    ) -> ImportResult:
+        names = {"page": PAGE_NAME, **written, "summary": SUMMARY_NAME}
+        return ImportResult(
+            imported,
+            _status(imported, summary, failure_reason),
+            summary,
+            failure_reason,
+            {what: self.reports.address(imported.id, name) for what, name in names.items()},
+            {what: self.reports.console(imported.id, name) for what, name in names.items()},
+            self._link(imported.id) if self.link_seconds else None,
+        )
+
+    def _link(self, import_id: str) -> Link:
+        until = self.now() + self.link_seconds
+        return Link(self.reports.link(import_id, PAGE_NAME, self.link_seconds), until)
+
+    def _write_outcomes(
+        self, imported: Import, batches: list[Batch], failure_reason: str
+    ) -> Summary:
+        summary = Summary()
+        with ExitStack() as stack:
+            examined = stack.enter_context(closing(validate_upload(self.uploads, imported.upload)))
+            report: TextIO = stack.enter_context(
+                self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
+            )
+            report.write(_BYTE_ORDER_MARK)
+            writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
+            writer.writerow(_COLUMNS)
+            for row in outcomes(
+                examined,
+                iter(batches),
+                lambda batch: self._verdicts(imported.id, batch),
+                lambda batch: self._account_statuses(imported.id, batch),
+                failure_reason,
+            ):
+                summary.add(row)
+                writer.writerow(_line(row))
+        return summary
+
+    def _verdicts(self, import_id: str, batch: Batch) -> dict[str, Verdict]:
+        with self.reports.open(import_id, report_name(batch.number)) as report:
+            return verdicts(report)
+
+    def _account_statuses(self, import_id: str, batch: Batch) -> dict[str, AccountStatus]:
+        with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
+            return read_reconciliation(evidence)
+
+    def _write_page(self, answer: ImportResult) -> None:
+        with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
+            report.write(page(answer))
+
+    def _write_summary(self, answer: ImportResult, batches: list[Batch]) -> None:
+        document = answer.document() | {"batches": list(_described(batches))}
+        with self.reports.writer(answer.imported.id, SUMMARY_NAME, "application/json") as report:
+            json.dump(document, report, indent=2, ensure_ascii=False)
+
+
+def _counted(imported: Import, batches: list[Batch], failure_reason: str) -> ImportResult:
+    """Answer with what the ledger knows, where no row can be named."""
+    summary = Summary()
+    summary.outcomes[Outcome.REJECTED] = imported.rejected
+    summary.outcomes[Outcome.DUPLICATE] = imported.duplicates
+    for batch in batches:
+        if batch.state is BatchState.COMPLETED and not batch.report and not batch.reconciliation:
+            outcome = Outcome.CONNECTED
+        elif batch.state in (BatchState.PLANNED, BatchState.REFUSED):
+            outcome = Outcome.FAILED
+        else:
+            outcome = Outcome.UNCONFIRMED
+        summary.outcomes[outcome] += batch.range.accounts
+    return ImportResult(
+        imported, _status(imported, summary, failure_reason), summary, failure_reason, {}, {}
+    )
+
+
+def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportStatus:
+    if imported.refusal:
+        return ImportStatus.REFUSED
+    if imported.stopped:
+        return ImportStatus.STOPPED
+    if failure_reason:
+        return ImportStatus.UNFINISHED
+    good = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.DUPLICATE)
+    everything_good = sum(summary.outcomes[outcome] for outcome in good) == summary.outcomes.total()
+    return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
+
+
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
+    address, outcome = safe_cell(row.address), row.outcome.value
+    if not row.reason:
+        return row.row, address, row.provider, outcome, "", ""
+    return row.row, address, row.provider, outcome, safe_cell(row.reason), row.what_to_do
+
+
+def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:
+    for batch in batches:
+        yield {
+            "batch": batch.number,
+            "firstRow": batch.range.first_row,
+            "lastRow": batch.range.last_row,
+            "accounts": batch.range.accounts,
+            "requestId": batch.request_id,
+            "state": batch.state.value,
+            "reason": batch.reason,
+        }

@@ -1,0 +1,121 @@
+"""The counts of an import: all that the page, the mail and machines are told, in flat memory."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from email_accounts.delivery.causes import DUPLICATE, UNKNOWN, Cause
+from email_accounts.delivery.outcomes import Outcome, RowOutcome
+
+ROWS_KEPT = 500
+_DOMAINS_KEPT = 1000
+_UNKNOWN_KEPT = 20
+_EXAMPLES_KEPT = 5
+_NEEDS_ATTENTION = frozenset({Outcome.FAILED, Outcome.UNCONFIRMED, Outcome.REJECTED})
+_PERSONAL = re.compile(r"\S*@\S*|\d+")
+
+Counts = Counter[Outcome]
+
+
+@dataclass(slots=True)
+class Group:
+    """The rows that ended alike for the same cause: how many, and the first of them.
+
+    `reason` is what was said about the first one, to the letter.
+    """
+
+    cause: Cause
+    outcome: Outcome
+    reason: str
+    rows: int = 0
+    first_rows: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Summary:
+    """Counts of outcomes, altogether and by provider, domain and cause; the first bad rows.
+
+    `other_domains` counts those of domains that came when there were too many already; a
+    rejected row counts once for each thing that is wrong with it.
+    """
+
+    outcomes: Counts = field(default_factory=Counter)
+    providers: dict[str, Counts] = field(default_factory=dict)
+    domains: dict[str, Counts] = field(default_factory=dict)
+    other_domains: Counts = field(default_factory=Counter)
+    rows: list[RowOutcome] = field(default_factory=list)
+    _groups: dict[tuple[str, ...], Group] = field(default_factory=dict)
+    _unknown: int = 0
+
+    def add(self, row: RowOutcome) -> None:
+        """Count one row."""
+        outcome = row.outcome
+        self.outcomes[outcome] += 1
+        if row.provider:
+            _counts_of(self.providers, row.provider)[outcome] += 1
+        if row.address:
+            self._domain(row.address)[outcome] += 1
+        for cause in row.causes:
+            self._count_cause(cause, row)
+        if outcome in _NEEDS_ATTENTION and len(self.rows) < ROWS_KEPT:
+            self.rows.append(row)
+
+    @property
+    def needs_attention(self) -> int:
+        """How many rows somebody has to look after."""
+        return sum(self.outcomes[outcome] for outcome in _NEEDS_ATTENTION)
+
+    @property
+    def groups(self) -> list[Group]:
+        """The causes of what has to be looked after, the most frequent first."""
+        found = (group for group in self._groups.values() if group.cause is not DUPLICATE)
+        return sorted(found, key=lambda group: -group.rows)
+
+    def of(self, *outcomes: Outcome) -> int:
+        """Count the rows with one of these outcomes."""
+        return sum(self.outcomes[outcome] for outcome in outcomes)
+
+    def _domain(self, address: str) -> Counts:
+        domain = address.rpartition("@")[2].lower()
+        known = self.domains.get(domain)
+        if known is not None:
+            return known
+        if len(self.domains) < _DOMAINS_KEPT:
+            return _counts_of(self.domains, domain)
+        return self.other_domains
+
+    def _count_cause(self, cause: Cause, row: RowOutcome) -> None:
+        key: tuple[str, ...] = (row.outcome, cause.code, cause.title)
+        if cause is UNKNOWN:
+            key = self._unknown_key(key, row.reason)
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(cause, row.outcome, row.reason)
+        group.rows += 1
+        if len(group.first_rows) < _EXAMPLES_KEPT:
+            group.first_rows.append(row.row)
+
+    def _unknown_key(self, key: tuple[str, ...], reason: str) -> tuple[str, ...]:
+        """Keep unknown reasons apart, but for addresses and numbers, while they are few."""
+        own = (*key, _PERSONAL.sub("#", reason))
+        if own in self._groups:
+            return own
+        if self._unknown == _UNKNOWN_KEPT:
+            return key
+        self._unknown += 1
+        return own
+
+
+def _counts_of(table: dict[str, Counts], name: str) -> Counts:
+    return table.setdefault(name, Counter())
+
+
+def most_frequent(table: dict[str, Counts], many: int) -> Iterator[tuple[str, Counts]]:
+    """Yield the names with most rows to look after, then those with most rows."""
+
+    def weight(item: tuple[str, Counts]) -> tuple[int, int]:
+        bad = sum(item[1][outcome] for outcome in _NEEDS_ATTENTION)
+        return -bad, -item[1].total()
+
+    yield from sorted(table.items(), key=weight)[:many]

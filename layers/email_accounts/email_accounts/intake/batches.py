@@ -1,0 +1,103 @@
+"""What each row of an upload is, and which accounts are sent together."""
+
+from collections.abc import Generator, Iterator
+
+from email_accounts.errors import FileRefusedError, ImporterError
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.rows import Accepted, Rejected, RowResult
+from email_accounts.models.account import Account
+from email_accounts.models.imports import BatchRange, Plan
+from email_accounts.models.upload import Upload
+from email_accounts.ports import Uploads
+
+
+def validate_upload(uploads: Uploads, upload: Upload) -> Generator[RowResult]:
+    """Judge each row of an upload, which is opened when the first row is asked for."""
+    with uploads.open(upload) as stream:
+        yield from open_accounts_file(stream).rows
+
+
+def plan(file: AccountsFile, batch_size: int) -> Plan:
+    """Plan the batches of a file by reading it once.
+
+    Raises:
+        FileRefusedError: the file cannot be read to its end, or holds no rows.
+    """
+    batches: list[BatchRange] = []
+    rows = rejected = duplicates = 0
+    first = last = waiting = 0
+    for examined in file.rows:
+        rows += 1
+        if isinstance(examined, Accepted):
+            last = examined.row
+            if not waiting:
+                first = last
+            waiting += 1
+            if waiting == batch_size:
+                batches.append(BatchRange(len(batches) + 1, first, last, waiting))
+                waiting = 0
+        elif isinstance(examined, Rejected):
+            rejected += 1
+        else:
+            duplicates += 1
+    if waiting:
+        batches.append(BatchRange(len(batches) + 1, first, last, waiting))
+    if not rows:
+        raise FileRefusedError(
+            "It holds no rows.", "Put one account per row below the names of the columns."
+        )
+    return Plan(tuple(batches), rows, rejected, duplicates)
+
+
+class UploadReader:
+    """Hands out the accounts of an upload's batches in any order; ascending in one reading."""
+
+    def __init__(self, uploads: Uploads, upload: Upload) -> None:
+        """Read an upload, which is opened when the first accounts are asked for."""
+        self._uploads = uploads
+        self._upload = upload
+        self._begin()
+
+    def _begin(self) -> None:
+        self._examined = validate_upload(self._uploads, self._upload)
+        self._reader = BatchReader(self._examined)
+        self._last = 0
+
+    def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
+        """Return the accounts of the batch; see `BatchReader`."""
+        if batch.number <= self._last:
+            self.close()
+            self._begin()
+        self._last = batch.number
+        return self._reader.accounts_of(batch)
+
+    def close(self) -> None:
+        """Close the upload."""
+        self._examined.close()
+
+
+class BatchReader:
+    """Hands out the accounts of batches in ascending order, reading the upload once."""
+
+    def __init__(self, examined: Iterator[RowResult]) -> None:
+        """Read from an upload opened anew."""
+        self._accepted = (row for row in examined if isinstance(row, Accepted))
+
+    def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
+        """Return the accounts of the batch.
+
+        Raises:
+            ImporterError: the upload no longer reads as it did when it was planned.
+        """
+        accounts = []
+        for accepted in self._accepted:
+            if accepted.row >= batch.first_row:
+                accounts.append(accepted.account())
+            if accepted.row >= batch.last_row:
+                break
+        if len(accounts) != batch.accounts:
+            raise ImporterError(
+                f"rows {batch.first_row} to {batch.last_row} hold {len(accounts)} accounts, "
+                f"planned were {batch.accounts}"
+            )
+        return tuple(accounts)

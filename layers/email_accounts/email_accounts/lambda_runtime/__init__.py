@@ -1,0 +1,1 @@
+"""What the Lambda functions share: settings, observability and the parts put together."""

@@ -1,0 +1,123 @@
+"""Puts the use cases together out of the real parts."""
+
+import os
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from botocore.config import Config
+from botocore.session import Session
+
+from email_accounts.aws.dynamodb import DynamoLedger
+from email_accounts.aws.messaging import EventBus, NotificationTopic
+from email_accounts.aws.s3 import InboxBucket, OriginalsPrefix, ReportsBucket
+from email_accounts.aws.secrets_manager import workspace_key
+from email_accounts.aws.step_functions import TrackImport
+from email_accounts.ports import ClientFactory
+from email_accounts.saleshandy.account_list import AccountList
+
+if TYPE_CHECKING:
+    from email_accounts.delivery.deliverer import Deliverer
+    from email_accounts.submission.submitter import Submitter
+    from email_accounts.tracking.poller import Poller
+
+
+from email_accounts.lambda_runtime.observability import count
+from email_accounts.lambda_runtime.settings import Settings
+
+
+class Container:
+    """Makes the use-cases out of the real parts, once per process and only what is used.
+
+    What a function does not use it does not import either: that is a tenth of a cold start.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Remember the settings; nothing is called yet."""
+        self._settings = settings
+        # boto3 would add a seventh to a cold start, and nothing that is used here.
+        self._session = Session()
+        self._config = Config(
+            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
+        )
+        s3 = self._client("s3")
+        self._uploads = InboxBucket(s3)
+        self._reports = ReportsBucket(s3, settings.reports_bucket)
+        self._originals = OriginalsPrefix(s3, settings.reports_bucket)
+        self._ledger = DynamoLedger(
+            self._client("dynamodb"),
+            settings.ledger_table,
+            settings.retention,
+        )
+        self._account_list = AccountList(
+            self._ledger, ReportsBucket(s3, settings.reports_bucket, "accounts"), time.time
+        )
+
+    def submitter(self) -> "Submitter":
+        """Make what submits accounts."""
+        from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
+
+        states = self._client("stepfunctions")
+        return Submitter(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            self._account_list,
+            self._client_factory(),
+            TrackImport(states, self._settings.state_machine),
+            self._settings.policy,
+            time.time,
+        )
+
+    def poller(self) -> "Poller":
+        """Make what checks the status."""
+        from email_accounts.tracking.poller import Poller  # noqa: PLC0415  see above
+
+        return Poller(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            self._account_list,
+            self._client_factory(),
+            self._settings.policy,
+            time.time,
+            self._originals if self._settings.keep_original_reports else None,
+        )
+
+    def deliverer(self) -> "Deliverer":
+        """Make what delivers the report."""
+        from email_accounts.delivery.deliverer import Deliverer  # noqa: PLC0415  see above
+
+        topic = NotificationTopic(self._client("sns"), self._settings.notification_topic)
+        return Deliverer(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            EventBus(self._client("events"), self._settings.event_bus),
+            topic,
+            time.time,
+            self._settings.report_link,
+        )
+
+    def _client(self, service: str) -> Any:  # noqa: ANN401  one of botocore's many clients
+        return self._session.create_client(service, config=self._config)
+
+    def _client_factory(self) -> ClientFactory:
+        from email_accounts.saleshandy.client import SaleshandyClient  # noqa: PLC0415  see above
+
+        secrets = self._client("secretsmanager")
+        settings = self._settings
+
+        @cache
+        def saleshandy(workspace: str) -> SaleshandyClient:
+            key = workspace_key(secrets, settings.workspaces, workspace)
+            hosts = settings.trusted_report_hosts
+            return SaleshandyClient(settings.api_base_url, key, hosts, time.time, count)
+
+        return saleshandy
+
+
+@cache
+def container() -> Container:
+    """Return this process's parts; importing a handler needs neither settings nor AWS."""
+    return Container(Settings.read(os.environ))

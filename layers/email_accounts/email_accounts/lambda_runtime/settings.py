@@ -1,0 +1,63 @@
+"""The settings of the three functions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from email_accounts.models.policy import Policy
+
+_HOUR = 3600.0
+_DAY = 86400.0
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment of a function; its names are those of template.yaml."""
+
+    api_base_url: str
+    workspaces: str
+    ledger_table: str
+    event_bus: str
+    notification_topic: str
+    reports_bucket: str
+    state_machine: str
+    trusted_report_hosts: frozenset[str]
+    retention: float
+    report_link: float
+    keep_original_reports: bool
+    policy: Policy
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> "Settings":
+        """Read the settings; KeyError and ValueError name what is missing or no number."""
+
+        def number(name: str) -> float:
+            try:
+                return float(environment[name])
+            except ValueError:
+                raise ValueError(f"{name} is no number") from None
+
+        hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
+        return cls(
+            api_base_url=environment["API_BASE_URL"],
+            workspaces=environment["WORKSPACES"],
+            ledger_table=environment["LEDGER_TABLE"],
+            event_bus=environment["EVENT_BUS"],
+            notification_topic=environment["NOTIFICATION_TOPIC"],
+            reports_bucket=environment["REPORTS_BUCKET"],
+            state_machine=environment["STATE_MACHINE"],
+            trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
+            retention=number("RETENTION_DAYS") * _DAY,
+            report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
+            keep_original_reports=environment["KEEP_ORIGINAL_REPORTS"] == "true",
+            policy=Policy(
+                batch_size=int(number("BATCH_SIZE")),
+                calls_per_minute=int(number("CALLS_PER_MINUTE")),
+                initial_poll_delay=number("FIRST_LOOK_SECONDS"),
+                max_poll_interval=number("LONGEST_WAIT_SECONDS"),
+                deadline=number("DEADLINE_HOURS") * _HOUR,
+                grace=number("GRACE_SECONDS"),
+                skip_connected=environment["SKIP_CONNECTED"] == "true",
+                largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
+            ),
+        )

@@ -1,0 +1,1 @@
+"""What is known: values without behaviour of their own, and their rules."""

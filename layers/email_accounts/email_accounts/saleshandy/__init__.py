@@ -1,0 +1,1 @@
+"""The Saleshandy Open API: client, rate limit, account list, reports."""

@@ -1,0 +1,85 @@
+"""The remote API as one import may call it: within the budget that all imports share."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from email_accounts.errors import RetryAfterError, ThrottledError
+from email_accounts.models.account import Account
+from email_accounts.models.imports import Import
+from email_accounts.models.policy import Policy
+from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.ports import Clock, Ledger, Saleshandy
+
+SAFE_MARGIN = 90.0
+"""Seconds an invocation keeps in hand: more than one request can take, time-outs included."""
+
+_SHORTEST_REST = 10.0
+_AGES_PER_REST = 300
+"""An import's age through its rest: so many rests at most make its age grow by e, which keeps the
+steps of an execution within what it may have, however long the remote is out of order."""
+
+
+def backoff(imported: Import, now: float) -> float:
+    """Return the seconds to leave the remote alone after it failed."""
+    return max(_SHORTEST_REST, (now - imported.began_at) / _AGES_PER_REST)
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitedClient:
+    """Makes the calls of one import, each in its turn."""
+
+    saleshandy: Saleshandy
+    ledger: Ledger
+    policy: Policy
+    now: Clock
+    imported: Import
+
+    def turn(self, wanted: int = 1) -> None:
+        """Take the turn for one call; `wanted` is how many could be made at once.
+
+        Raises:
+            LaterError: it is not this import's turn yet.
+        """
+        wait = self._take(wanted)
+        if wait:
+            raise RetryAfterError(wait)
+
+    def connect(self, accounts: Sequence[Account]) -> str:
+        """Send accounts once and return the request id; the turn has been taken before."""
+        with self._answering():
+            return self.saleshandy.connect(accounts)
+
+    def status(self, request_id: str) -> RequestStatus:
+        """Look at a request; the turn has been taken before."""
+        with self._answering():
+            return self.saleshandy.status(request_id)
+
+    def listed(self, page: int) -> Sequence[ListedAccount]:
+        """Return a page of the account list; the turn has been taken before."""
+        with self._answering():
+            return self.saleshandy.listed(page)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Pass on to everyone what an answer says of the remote's own limits."""
+        now = self.now()
+        workspace = self.imported.upload.workspace
+        try:
+            yield
+        except ThrottledError as error:
+            wait = max(error.retry_after_seconds, backoff(self.imported, now))
+            self.ledger.close_budget(workspace, now, now + wait)
+            raise RetryAfterError(self._take(1) or wait) from None
+        closed_for = self.saleshandy.closed_for()
+        if closed_for:
+            self.ledger.close_budget(workspace, now, now + closed_for)
+
+    def _take(self, wanted: int) -> float:
+        return self.ledger.take_call(
+            self.imported.upload.workspace,
+            self.imported.id,
+            wanted,
+            self.now(),
+            self.policy.calls_per_minute,
+        )

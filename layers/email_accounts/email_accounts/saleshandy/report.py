@@ -1,0 +1,354 @@
+"""The remote's report on a batch: a CSV of unknown layout that may hold passwords.
+
+Nobody has published what it looks like. So it is read by what is in it: any encoding, any of
+four delimiters, titles above its columns, totals below, names of columns or none.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TextIO
+
+from email_accounts.errors import FileRefusedError, ReportUnavailableError
+from email_accounts.models.account import is_address
+from email_accounts.parsing.encoding import Text, lines_in, whole_lines
+from email_accounts.text.headers import normalize_header
+from email_accounts.text.secret import HIDDEN, Redactor
+from email_accounts.text.spreadsheet import escape_formula, unescape_formula
+
+_SECRET_HEADER = re.compile("pass|pwd|secret|token|credential|apikey|kennwort|contrase|motdepasse")
+_ADDRESS_HEADERS = (
+    *("email", "emailaddress", "smtpemailaddress", "fromemail", "imapemailaddress"),
+    *("emailaccount", "mailbox", "address", "account"),
+)
+"""The likeliest first."""
+
+_REASON_HEADER = re.compile(
+    "reason|error|message|fault|detail|remark|comment|description|fehler|grund|erreur|motiv|mensaje"
+)
+_STATUS_HEADER = re.compile("status|result|state|outcome|connected|success|(?:smtp|imap)ok")
+_GOOD_STATUSES = frozenset(
+    {"connected", "success", "successful", "succeeded", "ok", "true", "active", "1", "yes", "done"}
+)
+_STATUS_WORDS = frozenset(
+    {"connected", "success", "successful", "succeeded", "ok"}
+    | {"failed", "failure", "error", "disconnected", "not connected", "unsuccessful"}
+)
+"""What tells a column of statuses whose name does not: no numbers, no plain yes or no."""
+
+_NOTHING = frozenset({"", "-", "n/a", "na", "none", "null", "nil", "undefined", HIDDEN})
+_TOTALS = re.compile(r"(?:total|sum|summary|count|end of|generated)\b", re.IGNORECASE)
+_ADDRESS_AT_THE_END = re.compile(r"(?:.*<)?\s*(?:mailto:)?([^\s<>]+@[^\s<>]+?)\s*>?", re.DOTALL)
+_NAMED_DELIMITER = re.compile(r"sep=(.)")
+_DELIMITERS = ",;\t|"
+_HEAD = 1 << 12
+_LINES_ABOVE = 20
+_LINES_OF_ONE = 8
+_LONGEST_LINE = 1 << 20
+_LONGEST_NAME = 600
+_LONGEST_REASON = 500
+_NO_REASON = "the service gave no reason"
+
+
+def report_name(batch_number: int) -> str:
+    """Name the cleaned copy of the report on a batch."""
+    return f"remote/batch-{batch_number:06d}.csv"
+
+
+def copy_without_secrets(
+    chunks: Iterable[bytes], copy: TextIO, addresses: set[str], redactor: Redactor
+) -> None:
+    """Copy a report as it streams in, without its password columns and values.
+
+    `addresses` are those of the batch, in lower case. They are never redacted, though a
+    password may be part of one, because a verdict must find its row.
+
+    What is kept is one line of names, then one line for each that is about an account, parted by
+    commas, whatever the layout was.
+
+    Raises:
+        ReportUnavailableError: this is not a readable CSV about these accounts. A report that
+            is not understood must not pass for one that names no failures.
+    """
+    table = _Table(_records(chunks, addresses), addresses)
+    if table.is_headless and any(map(redactor.may_be_parted_by, (table.delimiter, '"', "\n"))):
+        raise ReportUnavailableError("it does not name its columns")
+    kept = [
+        at
+        for at, name in enumerate(table.header)
+        if not _SECRET_HEADER.search(normalize_header(name))
+    ]
+    writer = csv.writer(copy, quoting=csv.QUOTE_ALL)
+    writer.writerow(escape_formula(redactor.clean(table.header[at])) for at in kept)
+    for record in table.records:
+        cells = [record[at] if at < len(record) else "" for at in kept]
+        writer.writerow(escape_formula(_cleaned(cell, addresses, redactor)) for cell in cells)
+
+
+def _cleaned(cell: str, addresses: set[str], redactor: Redactor) -> str:
+    """Remove secrets from a cell but for the address it is, or ends with."""
+    found = _ADDRESS_AT_THE_END.fullmatch(cell.strip()) if len(cell) < _LONGEST_NAME else None
+    if not found or found[1].lower() not in addresses:
+        return redactor.clean(cell)
+    if found[1] == cell.strip():
+        return cell
+    before, _, behind = cell.rpartition(found[1])
+    return redactor.clean(before) + found[1] + redactor.clean(behind)
+
+
+class _Table:
+    """The lines of a report that are about accounts, and the names of their columns."""
+
+    def __init__(self, records: "_Records", addresses: set[str]) -> None:
+        """Read up to the first line about an account."""
+        self._addresses = addresses
+        self._end = records.end
+        self.delimiter = records.delimiter
+        above: list[list[str]] = []
+        first: list[str] = []
+        for record in records.lines:
+            if _addresses_in(record, None) & addresses:
+                first = record
+                break
+            if not _is_total(record):
+                above.append(record)
+            if len(above) > _LINES_ABOVE:
+                break
+        named = [record for record in above if _names_columns(record, len(first))]
+        self.is_headless = bool(first) and not named
+        if not first and (not above or _address_column(above[-1]) is None):
+            raise ReportUnavailableError("it names no accounts")
+        self.header = named[-1] if named else [f"column {at}" for at in range(1, len(first) + 1)]
+        self._address_at = _address_column(self.header)
+        below = above[above.index(self.header) + 1 :] if named else above
+        others = (record for record in below if named or _addresses_in(record, None))
+        self.records = self._checked(chain(others, [first], records.lines) if first else iter(()))
+
+    def _checked(self, records: Iterator[list[str]]) -> Iterator[list[str]]:
+        shortest, last = len(self.header), len(self.header)
+        for record in records:
+            shortest, last = min(shortest, last), len(record)
+            if len(record) > len(self.header):
+                raise ReportUnavailableError("a line of it has more cells than there are columns")
+            if self.is_headless and len(record) < len(self.header):
+                raise ReportUnavailableError("its lines differ in length, and no names tell why")
+            if _addresses_in(record, self._address_at) & self._addresses:
+                yield record
+            elif record != self.header and not _is_total(record):
+                raise ReportUnavailableError(
+                    "a line of it names none of the accounts that were sent"
+                )
+        # Many writers leave the last line without an end; none leaves its last cells out, too.
+        if last < shortest and not self._end.is_whole:
+            raise ReportUnavailableError("it breaks off in the middle of a line")
+
+
+def _is_total(record: Sequence[str]) -> bool:
+    return bool(_TOTALS.match(record[0].strip())) and _address_column(record) is None
+
+
+def _names_columns(record: Sequence[str], width: int) -> bool:
+    filled = [cell for cell in record if cell.strip()]
+    if _addresses_in(record, None):
+        return False
+    return len(filled) > 1 or width <= 1 or _address_column(record) is not None
+
+
+@dataclass(slots=True)
+class _End:
+    """Whether the last line that was read has an end."""
+
+    is_whole: bool = True
+
+    def watched(self, lines: Iterator[str]) -> Iterator[str]:
+        """Pass lines on."""
+        for line in lines:
+            self.is_whole = line.endswith(("\n", "\r"))
+            yield line
+
+
+@dataclass(frozen=True, slots=True)
+class _Records:
+    """The lines of a report that are not blank, as cells, what parts these, and their end."""
+
+    delimiter: str
+    lines: Iterator[list[str]]
+    end: _End
+
+
+def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
+    end = _End()
+    lines = end.watched(_lines(iter(chunks)))
+    head: list[str] = []
+    for line in lines:
+        head.append(line)
+        is_about_one = any(
+            _addresses_in(_parted(line, delimiter), None) & addresses for delimiter in _DELIMITERS
+        )
+        if is_about_one or len(head) > _LINES_ABOVE:
+            break
+    delimiter = _delimiter(head, addresses)
+    if head and _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n')):
+        del head[0]
+    return _Records(delimiter, _cells(chain(head, lines), delimiter), end)
+
+
+def _delimiter(head: Sequence[str], addresses: set[str]) -> str:
+    """Return what parts an address from the rest of the last line, best as the names above it."""
+    if not head:
+        return ","
+    named = _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n'))
+    if named and named[1] in _DELIMITERS:
+        return named[1]
+
+    def merit(delimiter: str) -> tuple[bool, bool, int, int]:
+        *above, last = (_parted(line, delimiter) for line in head)
+        is_about_one = bool(_addresses_in(last, None) & addresses)
+        widths = [*map(len, above), 0]
+        is_even = len(last) > 1 and len(last) in widths
+        return is_about_one and is_even, is_about_one, len(last), max(widths)
+
+    return max(_DELIMITERS, key=merit)
+
+
+def _parted(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return []
+
+
+def _cells(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    try:
+        for record in csv.reader(lines, delimiter=delimiter, strict=True):
+            if any(map(str.strip, record)):
+                yield record
+    except csv.Error:
+        raise ReportUnavailableError("it is not a readable CSV") from None
+
+
+def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
+    """Yield lines with their ends, as csv.reader wants them, from chunks of any size."""
+    head = b""
+    for chunk in chunks:
+        head += chunk
+        if len(head) >= _HEAD:
+            break
+    try:
+        for lines in whole_lines(_pieces(Text(head, chunks))):
+            yield from lines_in(lines)
+    except FileRefusedError:
+        raise ReportUnavailableError("it is no text") from None
+
+
+def _pieces(text: Text) -> Iterator[str]:
+    waiting = 0
+    for piece in text.chunks():
+        waiting = 0 if "\n" in piece or "\r" in piece else waiting + len(piece)
+        if text.damaged or waiting > _LONGEST_LINE:
+            raise ReportUnavailableError("it is damaged, or has a line without end")
+        yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a report says of one address."""
+
+    connected: bool
+    reason: str
+
+
+def verdicts(report: TextIO) -> dict[str, Verdict]:
+    """Read a cleaned report: what it says of each address, in lower case.
+
+    The columns are unknown: the address is looked for by likely headers, then by content; the
+    reason by likely headers, else in the last cell that is filled. A row is a failure unless
+    a status, or all that is said of it, says otherwise.
+    """
+    records = ([unescape_formula(cell) for cell in record] for record in csv.reader(report))
+    header = next(records, [])
+    address_at = _address_column(header)
+    lines: dict[str, list[list[str]]] = {}
+    for record in records:
+        for address in _addresses_in(record, address_at):
+            of_one = lines.setdefault(address, [])
+            if len(of_one) < _LINES_OF_ONE:
+                of_one.append(record)
+    reasons_at = _columns(header, _REASON_HEADER)
+    statuses_at = _columns(header, _STATUS_HEADER)
+    if not statuses_at:
+        every = [record for of_one in lines.values() for record in of_one]
+        statuses_at = [at for at in range(len(header)) if _are_statuses(every, at)]
+        reasons_at = [at for at in reasons_at if at not in statuses_at]
+    return {
+        address: _worst([_verdict(record, statuses_at, reasons_at) for record in of_one])
+        for address, of_one in lines.items()
+    }
+
+
+def _verdict(
+    record: Sequence[str], statuses_at: Sequence[int], reasons_at: Sequence[int]
+) -> Verdict:
+    statuses = _filled(record, statuses_at)
+    reasons = _filled(record, reasons_at)
+    said = "; ".join(reasons or statuses or [_last(record)])[:_LONGEST_REASON]
+    good = _GOOD_STATUSES if statuses else _GOOD_STATUSES & _STATUS_WORDS
+    connected = all(status.lower() in good for status in statuses or [said])
+    return Verdict(connected, said or _NO_REASON)
+
+
+def _worst(found: Sequence[Verdict]) -> Verdict:
+    """Of several lines on one address the first failure counts."""
+    return next((verdict for verdict in found if not verdict.connected), found[0])
+
+
+def _are_statuses(records: Sequence[Sequence[str]], column: int) -> bool:
+    cells = {cell for record in records for cell in _filled(record, [column])}
+    return bool(cells) and all(cell.lower() in _STATUS_WORDS for cell in cells)
+
+
+def _address_column(header: Sequence[str]) -> int | None:
+    names = [normalize_header(name) for name in header]
+    return next((names.index(name) for name in _ADDRESS_HEADERS if name in names), None)
+
+
+def _addresses_in(record: Sequence[str], column: int | None) -> set[str]:
+    """Return the addresses a line is about: that in its column, else all there are."""
+    likely = record[column : column + 1] if column is not None else []
+    return set(_addresses(likely)) or set(_addresses(record))
+
+
+def _addresses(cells: Iterable[str]) -> Iterator[str]:
+    for cell in cells:
+        found = _ADDRESS_AT_THE_END.fullmatch(cell.strip()) if len(cell) < _LONGEST_NAME else None
+        if found and is_address(found[1].lower()):
+            yield found[1].lower()
+
+
+def _columns(header: Sequence[str], likely: re.Pattern[str]) -> list[int]:
+    return [at for at, name in enumerate(header) if likely.search(normalize_header(name))]
+
+
+def _filled(record: Sequence[str], columns: Sequence[int]) -> list[str]:
+    cells = (_said(record[at].strip()) for at in columns if at < len(record))
+    return [cell for cell in cells if cell.lower() not in _NOTHING]
+
+
+def _said(cell: str) -> str:
+    """Return what a cell says; one may hold an answer as the API gives it for one account."""
+    if not cell.startswith("{"):
+        return cell
+    try:
+        answer = json.loads(cell)
+    except (ValueError, RecursionError):
+        return cell
+    said = (answer.get(name) for name in ("error", "message", "reason"))
+    return next((text for text in said if isinstance(text, str)), cell)
+
+
+def _last(record: Sequence[str]) -> str:
+    cells = (_said(cell.strip()) for cell in reversed(record))
+    return next((c for c in cells if c.lower() not in _NOTHING and not is_address(c)), "")

@@ -1,0 +1,1 @@
+"""From an accounts file to the request ids of its batches."""

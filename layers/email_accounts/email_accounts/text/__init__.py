@@ -1,0 +1,1 @@
+"""Texts: secrets kept out of them, and what makes them safe to show."""

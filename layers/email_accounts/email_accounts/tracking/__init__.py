@@ -1,0 +1,1 @@
+"""From request ids to what became of each batch."""

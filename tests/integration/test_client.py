@@ -1,0 +1,755 @@
+"""The client of the remote API, against the stand-in and against a server that misbehaves."""
+
+import datetime as dt
+import email.utils
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+
+from email_accounts.errors import (
+    ApiKeyRefusedError,
+    NotSentError,
+    OutcomeUnknownError,
+    ReportUnavailableError,
+    RequestNotFoundError,
+    RequestRefusedError,
+    SaleshandyError,
+    ThrottledError,
+)
+from email_accounts.models.account import FIELDS
+from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.saleshandy.client import SaleshandyClient
+from tests.support.fakes import FakeApiKey
+from tests.support.files import MARK, PASSWORD, account
+from tests.support.service import (
+    Answer,
+    Service,
+    closed_port,
+    reset_after_reading,
+    reset_before_reading,
+    said,
+    silent,
+    speak_tls,
+    truncated,
+)
+from tests.support.standin import API_KEY, Server
+
+KEY = "key-5d1c0e9b7a"
+NOW = 1_790_000_000.0
+ACCOUNT = account("robin@reach.example")
+NOT_FOUND = "Email Account connect request not found"
+
+
+def api(url: str, *trusted: str, key: str = KEY) -> SaleshandyClient:
+    """Make a client."""
+    return SaleshandyClient(url, FakeApiKey([key]), frozenset(trusted), lambda: NOW)
+
+
+# Connect
+
+
+def test_connect_sends_what_the_service_documents(service: Service) -> None:
+    """One POST with the key in x-api-key and an array of the fifteen fields, ports as numbers."""
+    service.answers.append(said(200, {"payload": {"requestId": "129a184"}}))
+    api(service.url + "/v1/").connect([ACCOUNT, account("kim@reach.example")])
+    (call,) = service.calls
+    assert (call.method, call.path) == ("POST", "/v1/email-accounts/connect")
+    assert call.headers["x-api-key"] == KEY
+    assert "authorization" not in call.headers
+    assert call.headers["content-type"] == "application/json"
+    first, second = json.loads(call.body)
+    assert tuple(first) == FIELDS
+    assert first | {"smtpPort": 465, "imapPort": 993, "smtpPassword": PASSWORD} == first
+    assert second["smtpEmailAddress"] == "kim@reach.example"
+
+
+@pytest.mark.parametrize(
+    ("body", "request_id"),
+    [
+        ({"message": "initiated", "payload": {"requestId": "129a184"}}, "129a184"),
+        ({"payload": {"requestId": 129184}}, "129184"),
+        ({"requestId": "129a184"}, "129a184"),
+        ({"payload": None, "requestId": "129a184"}, "129a184"),
+    ],
+)
+def test_a_request_id_is_a_text_wherever_it_stands(
+    service: Service, body: object, request_id: str
+) -> None:
+    """Ids may be numbers, and fields may stand at the top instead of under payload."""
+    service.answers.append(said(200, body))
+    assert api(service.url).connect([ACCOUNT]) == request_id
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"payload": {}},
+        {"payload": {"requestId": ""}},
+        {"payload": {"requestId": None}},
+        {"payload": {"requestId": ["x"]}},
+        [],
+        "129a184",
+        b"",
+        b"<html>OK</html>",
+        b"\xff\xfe",
+    ],
+)
+def test_a_success_without_a_request_id_is_no_answer(service: Service, body: object) -> None:
+    """The accounts may have arrived: it is unknown what became of them."""
+    service.answers.append(said(200, body))
+    with pytest.raises(OutcomeUnknownError):
+        api(service.url).connect([ACCOUNT])
+    assert len(service.calls) == 1
+
+
+# Errors, for every call
+
+
+def failure(service: Service, *answers: Answer) -> SaleshandyError:
+    """Return how a connect fails that gets these answers, of which it takes but the first."""
+    service.answers.extend([*answers, said(200, {"payload": {"requestId": "second"}})])
+    with pytest.raises(SaleshandyError) as caught:
+        api(service.url).connect([ACCOUNT])
+    assert len(service.answers) == 1
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "text"),
+    [
+        (400, {"code": 1001, "type": "x", "message": "Invalid key"}, ApiKeyRefusedError, "key"),
+        (400, {"code": "1001", "message": "Invalid key"}, ApiKeyRefusedError, "Invalid key"),
+        (401, {"statusCode": 401, "message": "Unauthorized"}, ApiKeyRefusedError, "Unauthorized"),
+        (403, {"error": "Forbidden", "error_code": 7}, ApiKeyRefusedError, "Forbidden"),
+        (401, b"", ApiKeyRefusedError, "HTTP 401"),
+        (400, {"code": 40000, "message": NOT_FOUND}, RequestNotFoundError, NOT_FOUND),
+        (
+            400,
+            {"error": True, "error_code": 40000, "error_message": NOT_FOUND},
+            RequestNotFoundError,
+            NOT_FOUND,
+        ),
+        (400, {"code": 40000, "message": "Rate Limit exceeded"}, ThrottledError, "60 s"),
+        (400, {"statusCode": 400, "message": "rate limit exceeded"}, ThrottledError, "60 s"),
+        (429, b"<html>", ThrottledError, "60 s"),
+        (
+            400,
+            {"statusCode": 400, "messages": ["0.a: no", "1.b: no"]},
+            RequestRefusedError,
+            "0.a: no; 1.b: no (HTTP 400)",
+        ),
+        (400, {"statusCode": 400, "message": ["a", "b"]}, RequestRefusedError, "a; b"),
+        (
+            400,
+            {"error": "x", "error_code": 5, "error_message": "no\n good"},
+            RequestRefusedError,
+            "no good",
+        ),
+        (400, {"code": 40000, "message": "anything else"}, RequestRefusedError, "anything else"),
+        (409, {"code": 1001, "message": "already exists"}, RequestRefusedError, "already exists"),
+        (404, b"<html>", RequestRefusedError, "HTTP 404"),
+        (413, {"statusCode": 413, "message": "too large"}, RequestRefusedError, "too large"),
+        (400, [], RequestRefusedError, "HTTP 400"),
+        (400, {"message": {"a": 1}}, RequestRefusedError, "HTTP 400"),
+        (500, {"code": 5001, "message": "Internal"}, OutcomeUnknownError, "Internal (HTTP 500)"),
+        (502, b"<html><h1>Bad Gateway</h1></html>", OutcomeUnknownError, "HTTP 502"),
+        (503, b"", OutcomeUnknownError, "HTTP 503"),
+        (504, b"", OutcomeUnknownError, "HTTP 504"),
+        (408, b"", OutcomeUnknownError, "HTTP 408"),
+    ],
+)
+def test_each_error_is_known_by_name(
+    service: Service, status: int, body: object, kind: type[SaleshandyError], text: str
+) -> None:
+    """All shapes of errors are read, both meanings of 400/40000 told apart, nothing is repeated."""
+    error = failure(service, said(status, body))
+    assert type(error) is kind
+    assert text in str(error)
+    assert "<" not in str(error)
+
+
+def http_date(seconds: float) -> str:
+    """Write a moment so many seconds from now as HTTP does."""
+    return email.utils.formatdate(NOW + seconds, usegmt=True)
+
+
+def iso_date(seconds: float) -> str:
+    """Write a moment so many seconds from now as JavaScript does."""
+    moment = dt.datetime.fromtimestamp(NOW + seconds, dt.UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"retry_after": "17"}, 17),
+        ({"retry_after": "1.5"}, 1.5),
+        ({"retry_after": http_date(25)}, 25),
+        ({"x_ratelimit_reset": str(int(NOW) + 33)}, 33),
+        ({"x_ratelimit_reset": str(int(NOW + 33) * 1000)}, 33),
+        ({"x_ratelimit_reset": "33"}, 33),
+        ({"x_ratelimit_reset": http_date(40)}, 40),
+        ({"x_ratelimit_reset": iso_date(40)}, 40),
+        ({"retry_after": "9", "x_ratelimit_reset": "33"}, 9),
+        ({"retry_after": "soon", "x_ratelimit_reset": "33"}, 33),
+        ({"retry_after": "soon"}, 60),
+        ({"retry_after": "nan"}, 60),
+        ({}, 60),
+        ({"retry_after": "0"}, 1),
+        ({"retry_after": http_date(-500)}, 1),
+        ({"x_ratelimit_reset": str(int(NOW) - 500)}, 1),
+        ({"retry_after": "99999999"}, 3600),
+        ({"retry_after": http_date(99_999)}, 3600),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 400])
+def test_a_throttled_call_says_when_to_come_back(
+    service: Service, status: int, headers: dict[str, str], seconds: float
+) -> None:
+    """Both headers are read, as seconds, epoch or date, within a second and an hour."""
+    error = failure(service, said(status, {"message": "Rate Limit exceeded"}, **headers))
+    assert isinstance(error, ThrottledError)
+    assert error.retry_after_seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("fault", [reset_before_reading, reset_after_reading, truncated])
+def test_a_connection_cut_off_may_have_carried_the_request(service: Service, fault: Answer) -> None:
+    """From the first byte on nobody knows what arrived, and nothing is repeated."""
+    service.answers.extend([fault, said(200, {"payload": {"requestId": "second"}})])
+    large = [account(f"a{number}@reach.example") for number in range(2000)]
+    with pytest.raises(OutcomeUnknownError):
+        api(service.url).connect(large)
+    assert len(service.answers) == 1
+
+
+def test_a_service_that_says_nothing_may_have_the_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the time for reading is over the request counts as unanswered."""
+    monkeypatch.setattr("email_accounts.saleshandy.client._TIMEOUTS", (1, 0.05))
+    assert isinstance(failure(service, silent), OutcomeUnknownError)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "http://nowhere.invalid", "http://[x"])
+def test_a_service_that_is_not_reached_got_nothing(url: str) -> None:
+    """A closed port, a name nobody has and a broken address: repeating is harmless."""
+    with pytest.raises(NotSentError) as caught:
+        api(url.format(port=closed_port())).connect([ACCOUNT])
+    assert KEY not in str(caught.value)
+
+
+def test_a_service_with_a_false_certificate_got_nothing(service: Service, tmp_path: Path) -> None:
+    """Neither key nor passwords are sent to a server that cannot prove its name."""
+    speak_tls(service, tmp_path, "127.0.0.1")
+    with pytest.raises(NotSentError):
+        api(service.url.replace("http", "https")).connect([ACCOUNT])
+    assert service.calls == []
+
+
+def test_a_call_follows_no_redirect(service: Service) -> None:
+    """The key and the passwords go to the service's own address and nowhere else."""
+    error = failure(service, said(307, b"", location=f"{service.url}/elsewhere"))
+    assert isinstance(error, RequestRefusedError)
+    assert len(service.calls) == 1
+
+
+def test_a_call_answered_with_a_broken_redirect(service: Service) -> None:
+    """A redirect that is no address is an answer of the service, not a fault of the client."""
+    error = failure(service, said(307, b"", location="http://["))
+    assert isinstance(error, RequestRefusedError | OutcomeUnknownError)
+
+
+def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy named in the environment does not get to see the calls."""
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    service.answers.append(said(200, {"requestId": "1"}))
+    assert api(service.url).connect([ACCOUNT]) == "1"
+
+
+def test_a_refused_key_is_not_remembered(service: Service) -> None:
+    """Once the service has refused a key, the next call uses what is in the secret by then."""
+    keys = FakeApiKey(["wrong", "wrong", "right"])
+    client = SaleshandyClient(service.url, keys, frozenset(), lambda: NOW)
+    service.answers.extend([said(401, {"message": "no"}), said(200, {"isCompleted": False})])
+    with pytest.raises(ApiKeyRefusedError):
+        client.status("1")
+    client.status("1")
+    assert [call.headers["x-api-key"] for call in service.calls] == ["wrong", "right"]
+
+
+def test_a_key_that_was_changed_stops_nothing(service: Service) -> None:
+    """A key that is refused after another one has taken its place in the secret is not the end."""
+    counted: list[str] = []
+    keys = FakeApiKey(["first", "second"])
+    client = SaleshandyClient(service.url, keys, frozenset(), lambda: NOW, counted.append)
+    refused = said(401, {"message": "no"})
+    service.answers.extend([refused, said(200, {"isCompleted": False}), refused])
+    with pytest.raises(NotSentError, match="changed meanwhile"):
+        client.status("1")
+    client.status("1")
+    with pytest.raises(ApiKeyRefusedError):
+        client.status("1")
+    assert [call.headers["x-api-key"] for call in service.calls] == ["first", "second", "second"]
+    assert counted == ["Calls", "Calls", "Calls", "ApiKeyRefusals"]
+
+
+def test_no_connection_is_kept(service: Service) -> None:
+    """Each call has a connection of its own: a kept one may have died unnoticed."""
+    service.answers.append(said(200, {"requestId": "1"}))
+    api(service.url).connect([ACCOUNT])
+    assert service.calls[0].headers["connection"] == "close"
+
+
+# Secrets in answers
+
+
+@pytest.mark.parametrize("status", [400, 401, 500])
+@pytest.mark.parametrize(
+    "password",
+    [PASSWORD, "two  blanks  each", "back\\slash'and\"quotes", "tab\tinside", "ümläut-pass"],
+)
+@pytest.mark.parametrize(
+    "shaped",
+    [
+        lambda text: {"message": text},
+        lambda text: {"messages": [text, text]},
+        lambda text: {"messages": [{"value": text}]},
+        lambda text: {"message": {"value": text}},
+        lambda text: {"error": text, "error_code": 1},
+    ],
+    ids=["text", "list", "list-of-objects", "object", "error"],
+)
+def test_a_secret_that_is_echoed_is_not_passed_on(
+    service: Service, status: int, password: str, shaped: Callable[[str], object]
+) -> None:
+    """Neither a password nor the key gets from an answer into an error, in whatever shape."""
+    service.answers.append(said(status, shaped(f"value {password} of {KEY} is wrong")))
+    with pytest.raises(SaleshandyError) as caught:
+        api(service.url).connect([account("a@x.example", smtpPassword=password)])
+    text = str(caught.value)
+    assert KEY not in text
+    assert "".join(password.split()) not in "".join(text.split())
+    assert "slash" not in text
+
+
+def test_a_secret_at_the_edge_of_a_long_message_is_hidden(service: Service) -> None:
+    """A message is hidden first and shortened then, so that no half of a secret is left."""
+    message = "x" * 490 + PASSWORD
+    error = failure(service, said(400, {"message": message}))
+    assert MARK[:6] not in str(error)
+    assert len(str(error)) < 520
+
+
+def test_an_error_does_not_lead_to_the_request(service: Service) -> None:
+    """The library's error, whose request holds key and passwords, is not chained."""
+    error = failure(service, reset_after_reading)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 500])
+@pytest.mark.parametrize(
+    "call", [lambda client: client.status("1"), lambda client: client.listed(1)]
+)
+def test_what_may_be_repeated_unknown_to_us_is_not_quoted(
+    service: Service, status: int, call: Callable[[SaleshandyClient], object]
+) -> None:
+    """Who looks at a request or at the list has no passwords in hand to hide in the answer."""
+    service.answers.append(said(status, {"message": f"not found: {PASSWORD}", "code": 1}))
+    with pytest.raises(SaleshandyError) as caught:
+        call(api(service.url))
+    assert str(caught.value).endswith(f"HTTP {status}")
+
+
+# Status
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (
+            {"payload": {"isCompleted": True, "reportURL": "https://x.example/r"}},
+            RequestStatus(completed=True, report_link="https://x.example/r"),
+        ),
+        (
+            {"isCompleted": True, "reportURL": "https://x.example/r"},
+            RequestStatus(completed=True, report_link="https://x.example/r"),
+        ),
+        ({"payload": {"isCompleted": True, "reportURL": None}}, RequestStatus(completed=True)),
+        ({"payload": {"isCompleted": True, "reportURL": ""}}, RequestStatus(completed=True)),
+        ({"payload": {"isCompleted": True}}, RequestStatus(completed=True)),
+        ({"payload": {"isCompleted": True, "reportURL": 7}}, RequestStatus(completed=True)),
+        ({"payload": {"isCompleted": False, "reportURL": None}}, RequestStatus(completed=False)),
+        ({"payload": {"isCompleted": "true"}}, RequestStatus(completed=False)),
+        ({"payload": {"isCompleted": 1}}, RequestStatus(completed=False)),
+        ({"payload": {}}, RequestStatus(completed=False)),
+        ([], RequestStatus(completed=False)),
+    ],
+)
+def test_only_true_is_complete(service: Service, body: object, status: RequestStatus) -> None:
+    """A request is complete when the service says the JSON value true, with or without a link."""
+    service.answers.append(said(200, body))
+    assert api(service.url).status("129a184") == status
+    (call,) = service.calls
+    assert (call.method, call.path) == ("GET", "/email-accounts/connect/status/129a184")
+    assert call.headers["x-api-key"] == KEY
+
+
+def test_a_request_id_cannot_leave_its_place(service: Service) -> None:
+    """Whatever the service calls a request is one part of the path."""
+    service.answers.append(said(200, {}))
+    api(service.url).status("../a/b?c#d")
+    assert service.calls[0].path == "/email-accounts/connect/status/..%2Fa%2Fb%3Fc%23d"
+
+
+def test_an_unreadable_status_is_no_answer(service: Service) -> None:
+    """A page in place of a status is asked for again, not taken for 'not complete'."""
+    service.answers.append(said(200, b"<html>"))
+    with pytest.raises(OutcomeUnknownError):
+        api(service.url).status("1")
+
+
+# The account list
+
+
+RECONCILED = {
+    "id": "1Gz3xlNwr9",
+    "fromEmail": "Robin@Reach.example ",
+    "status": 1,
+    "createdAt": "2026-11-22T09:30:00.000Z",
+}
+CREATED_AT = 1_795_339_800.0
+
+
+def test_a_page_of_the_list_is_asked_for_newest_first(service: Service) -> None:
+    """One POST with the page, its size and the order; nothing is filtered."""
+    service.answers.append(said(200, {"payload": {"emails": []}}))
+    assert api(service.url).listed(3) == []
+    (call,) = service.calls
+    assert (call.method, call.path) == ("POST", "/email-accounts")
+    assert call.headers["x-api-key"] == KEY
+    assert json.loads(call.body) == {
+        "page": 3,
+        "pageSize": 100,
+        "sortByKey": "createdAt",
+        "sort": "desc",
+    }
+
+
+@pytest.mark.parametrize("body", [{"payload": {"emails": [RECONCILED]}}, {"emails": [RECONCILED]}])
+def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
+    """Its address is in lower case and without blanks around it."""
+    service.answers.append(said(200, body))
+    assert api(service.url).listed(1) == [
+        ListedAccount("robin@reach.example", connected=True, created_at=CREATED_AT)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "connected"),
+    [(1, True), ("1", True), (0, False), (2, False), (None, False), ("active", False), (11, False)],
+)
+def test_an_account_of_status_one_works(
+    service: Service,
+    status: object,
+    connected: bool,  # noqa: FBT001  a case
+) -> None:
+    """Whatever else the service may say, it does not pass for connected."""
+    service.answers.append(said(200, {"emails": [RECONCILED | {"status": status}]}))
+    (one,) = api(service.url).listed(1)
+    assert one.connected is connected
+
+
+@pytest.mark.parametrize(
+    ("created_at", "seconds"),
+    [
+        ("2026-11-22T09:30:00Z", CREATED_AT),
+        ("2026-11-22T10:30:00+01:00", CREATED_AT),
+        (CREATED_AT, CREATED_AT),
+        (CREATED_AT * 1000, CREATED_AT),
+        (str(int(CREATED_AT)), CREATED_AT),
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+        (7, None),
+    ],
+)
+def test_the_time_of_an_account_is_a_date_or_an_epoch(
+    service: Service, created_at: object, seconds: float | None
+) -> None:
+    """What is neither is not known, and never taken for a time long ago."""
+    service.answers.append(said(200, {"emails": [RECONCILED | {"createdAt": created_at}]}))
+    (one,) = api(service.url).listed(1)
+    assert one.created_at == seconds
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"payload": {}}, {"emails": None}, {"emails": {}}, [], b"<html>", b""]
+)
+def test_an_unreadable_list_is_no_empty_one(service: Service, body: object) -> None:
+    """What is not understood must not pass for 'nothing has arrived'."""
+    service.answers.append(said(200, body))
+    with pytest.raises(OutcomeUnknownError):
+        api(service.url).listed(1)
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, 0),
+        ({"x_ratelimit_remaining": "1", "x_ratelimit_reset": "33"}, 0),
+        ({"x_ratelimit_remaining": "many", "x_ratelimit_reset": "33"}, 0),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": "33"}, 33),
+        ({"x_ratelimit_remaining": "0", "x_ratelimit_reset": iso_date(40)}, 40),
+        ({"x_ratelimit_remaining": "0", "retry_after": "9"}, 9),
+        ({"x_ratelimit_remaining": "0"}, 60),
+    ],
+)
+def test_an_answer_that_allows_no_further_call_says_for_how_long(
+    service: Service, headers: dict[str, str], seconds: float
+) -> None:
+    """It is the last answer that counts."""
+    service.answers.append(said(200, {"emails": []}, **headers))
+    service.answers.append(said(200, {"emails": []}))
+    client = api(service.url)
+    assert client.closed_for() == 0
+    client.listed(1)
+    assert client.closed_for() == pytest.approx(seconds)
+    client.listed(1)
+    assert client.closed_for() == 0
+
+
+# Reports
+
+
+def test_a_report_is_fetched_without_the_key(service: Service) -> None:
+    """The link is followed as it stands; nothing of the key or its header goes with it."""
+    service.answers.append(said(200, b"Email,Reason\r\n"))
+    with api(service.url, "127.0.0.1").report(f"{service.url}/report.csv?signed=1") as chunks:
+        assert b"".join(chunks) == b"Email,Reason\r\n"
+    (call,) = service.calls
+    assert (call.method, call.path) == ("GET", "/report.csv?signed=1")
+    assert "x-api-key" not in call.headers
+    assert KEY not in str(call)
+
+
+# The stand-in
+
+
+def standin(server: Server, key: str = API_KEY) -> SaleshandyClient:
+    """Make a client of the stand-in, whose reports lie on this machine."""
+    return api(f"{server.url}/v1", "127.0.0.1", key=key)
+
+
+@pytest.mark.parametrize("top_level", [True, False])
+def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
+    """Connect, status and report work together, in both shapes of answers."""
+    server.behave(top_level_fields=top_level)
+    client = standin(server)
+    failing = account("kim@reach.example", smtpPassword="wrong-password")
+    request_id = client.connect([ACCOUNT, failing])
+    status = client.status(request_id)
+    assert status.completed
+    with client.report(status.report_link) as chunks:
+        report = b"".join(chunks).decode()
+    assert "kim@reach.example" in report
+    assert "robin@reach.example" not in report
+    calls = server.control("GET", "/calls")
+    assert [(call["status"], call["key_ok"]) for call in calls] == [(200, True)] * 3
+
+
+@pytest.mark.parametrize("link", ["null", "missing", "empty"])
+def test_a_running_request_is_not_complete(server: Server, link: str) -> None:
+    """Whatever stands in place of the link, a running request is not complete."""
+    server.behave(completion_seconds=60, running_report_url=link)
+    client = standin(server)
+    assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=False)
+
+
+def test_a_request_without_failures_has_no_link(server: Server) -> None:
+    """Complete without a link means that nothing failed."""
+    client = standin(server)
+    assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=True)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
+    """The key is refused for connect and status alike, in each way the service may say so."""
+    server.behave(refused_key_status=status)
+    client = standin(server, "wrong-key-0123")
+    for call in (lambda: client.connect([ACCOUNT]), lambda: client.status("x")):
+        with pytest.raises(ApiKeyRefusedError) as caught:
+            call()
+        assert "wrong-key-0123" not in str(caught.value)
+
+
+def test_a_request_not_known_yet(server: Server) -> None:
+    """The first looks may find nothing; an id nobody gave finds nothing for ever."""
+    server.behave(status_not_found_polls=2)
+    client = standin(server)
+    request_id = client.connect([ACCOUNT])
+    for _ in range(2):
+        with pytest.raises(RequestNotFoundError):
+            client.status(request_id)
+    assert client.status(request_id).completed
+    with pytest.raises(RequestNotFoundError):
+        client.status("never-given")
+
+
+def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
+    """Too many accounts, and a value the service does not take, are refused with its text."""
+    server.behave(max_accounts=1)
+    with pytest.raises(RequestRefusedError, match="at most 1 email accounts"):
+        standin(server).connect([ACCOUNT, ACCOUNT])
+    with pytest.raises(RequestRefusedError, match="emailServiceProvider"):
+        standin(server).connect([account("a@x.example", emailServiceProvider="unknown")])
+
+
+# The faults of the stand-in
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for no answer longer than a moment."""
+    monkeypatch.setattr("email_accounts.saleshandy.client._TIMEOUTS", (1, 0.4))
+    monkeypatch.setattr("email_accounts.saleshandy.safe_fetch._READ_TIMEOUT", 0.4)
+
+
+# What a fault may have carried out is unanswered; what it surely has not is told by its name.
+ERRORS: dict[str, type[SaleshandyError]] = {
+    "throttle_retry_after": ThrottledError,
+    "throttle_reset_epoch": ThrottledError,
+    "throttle_reset_date": ThrottledError,
+    "throttle_code": ThrottledError,
+    "close": OutcomeUnknownError,
+    "reset": OutcomeUnknownError,
+    "slow": OutcomeUnknownError,
+    "hang": OutcomeUnknownError,
+    "error_500": OutcomeUnknownError,
+    "error_502": OutcomeUnknownError,
+    "error_403": ApiKeyRefusedError,
+    "error_404": RequestRefusedError,
+    "error_410": RequestRefusedError,
+    "not_json": OutcomeUnknownError,
+    "json_array": OutcomeUnknownError,
+    "json_empty": OutcomeUnknownError,
+    "cut_body": OutcomeUnknownError,
+    "short_body": OutcomeUnknownError,
+    "huge_body": OutcomeUnknownError,
+    "not_found": RequestNotFoundError,
+    "redirect": RequestRefusedError,
+}
+
+
+def test_the_table_of_errors_is_whole(server: Server) -> None:
+    """Every fault of the stand-in has its error; a look that says 'running' is none."""
+    schema = requests.get(f"{server.url}/openapi.json", timeout=10).json()
+    faults = schema["components"]["schemas"]["Rule"]["properties"]["fault"]["enum"]
+    assert set(faults) - {"running"} == set(ERRORS)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("carried_out", [False, True])
+@pytest.mark.parametrize("fault", ERRORS)
+def test_what_a_connect_makes_of_each_fault(server: Server, fault: str, carried_out: bool) -> None:  # noqa: FBT001
+    """Each fault has its error, whatever became of the accounts, and nothing is sent twice."""
+    server.fault("connect", fault, carried_out=carried_out, seconds=5, megabytes=2)
+    with pytest.raises(SaleshandyError) as caught:
+        standin(server).connect([ACCOUNT])
+    assert type(caught.value) is ERRORS[fault]
+    assert MARK not in str(caught.value)
+    (call,) = server.control("GET", "/calls")
+    assert call["fault"] == fault
+    arrived = carried_out or fault.endswith("_body")
+    assert len(server.control("GET", "/accounts")) == int(arrived)
+
+
+# Of these answers a status takes what it can: they are JSON and say nothing of completion.
+RUNNING = {"json_array", "json_empty", "running"}
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("fault", [*ERRORS, "running"])
+def test_what_a_status_makes_of_each_fault(server: Server, fault: str) -> None:
+    """Each fault has the error that it has for a connect, and the next look is answered."""
+    client = standin(server)
+    request_id = client.connect([ACCOUNT])
+    server.fault("status", fault, seconds=5, megabytes=2)
+    if fault in RUNNING:
+        assert client.status(request_id) == RequestStatus(completed=False)
+    else:
+        with pytest.raises(SaleshandyError) as caught:
+            client.status(request_id)
+        assert type(caught.value) is ERRORS[fault]
+    assert client.status(request_id) == RequestStatus(completed=True)
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        ("throttle_retry_after", 25),
+        ("throttle_reset_epoch", 25),
+        ("throttle_reset_date", 25),
+        ("throttle_code", 60),
+    ],
+)
+def test_each_throttle_says_when_to_come_back(server: Server, fault: str, seconds: float) -> None:
+    """The wait is the one that the service named, or a minute where it names none."""
+    server.fault("connect", fault, seconds=25)
+    client = SaleshandyClient(f"{server.url}/v1", FakeApiKey([API_KEY]), frozenset(), time.time)
+    with pytest.raises(ThrottledError) as caught:
+        client.connect([ACCOUNT])
+    assert caught.value.retry_after_seconds == pytest.approx(seconds, abs=1.5)
+
+
+# A report that comes though it is not what it should be: the middle of a line is a line's end.
+UNNOTICED = {"cut_body", "not_json", "json_array", "json_empty", "running"}
+REPORT_FAULTS: list[tuple[str, str | None]] = [
+    *((fault, None) for fault in [*ERRORS, "running"]),
+    ("redirect", "http://10.0.0.1/"),
+    ("redirect", "http://169.254.169.254/latest/meta-data/"),
+    ("redirect", "http://127.0.0.2/"),
+    ("redirect", "http://[::1]/"),
+]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(("fault", "location"), REPORT_FAULTS)
+def test_what_a_report_makes_of_each_fault(
+    server: Server, monkeypatch: pytest.MonkeyPatch, fault: str, location: str | None
+) -> None:
+    """It is unavailable, unless it is a whole answer: then its readers have to judge it."""
+    monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.LARGEST", 1_000_000)
+    client = standin(server)
+    failing = account("kim@reach.example", smtpPassword="wrong-password")
+    link = client.status(client.connect([failing])).report_link
+    server.fault("report", fault, times=None, seconds=5, megabytes=2, location=location)
+
+    def fetch() -> bytes:
+        with client.report(link) as chunks:
+            return b"".join(chunks)
+
+    if fault in UNNOTICED:
+        assert isinstance(fetch(), bytes)
+    else:
+        with pytest.raises(ReportUnavailableError):
+            fetch()
+
+
+def test_an_address_that_exists_is_refused_or_reported(server: Server) -> None:
+    """A refusal of the whole request has the service's words, and so has a row of the report."""
+    client = standin(server)
+    client.connect([ACCOUNT])
+    server.behave(already_listed="refused")
+    with pytest.raises(RequestRefusedError, match="already exists"):
+        client.connect([ACCOUNT])
+    server.behave(already_listed="reported")
+    with client.report(client.status(client.connect([ACCOUNT])).report_link) as chunks:
+        assert b"robin@reach.example,Failed,Email account already exists" in b"".join(chunks)

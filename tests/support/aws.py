@@ -1,0 +1,109 @@
+"""AWS in this process, by moto: no request leaves it."""
+
+import itertools
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+
+from tests.support.template import template
+
+REGION = "us-east-1"
+ACCOUNT = "123456789012"
+_names = itertools.count(1)
+_ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": REGION,
+    # A profile or an endpoint of whoever runs the tests has no place in them.
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+}
+
+
+@contextmanager
+def aws() -> Iterator[None]:
+    """Answer every boto3 client made inside by moto."""
+    with patch.dict(os.environ, _ENVIRONMENT), mock_aws():
+        yield
+
+
+def new_name(what: str) -> str:
+    """Return a name that nothing has yet."""
+    return f"{what}-{next(_names)}"
+
+
+def new_table() -> str:
+    """Make a table with the keys that template.yaml gives the ledger; return its name."""
+    properties = template()["Resources"]["LedgerTable"]["Properties"]
+    name = new_name("ledger")
+    boto3.client("dynamodb").create_table(
+        TableName=name,
+        BillingMode=properties["BillingMode"],
+        AttributeDefinitions=properties["AttributeDefinitions"],
+        KeySchema=properties["KeySchema"],
+        GlobalSecondaryIndexes=properties["GlobalSecondaryIndexes"],
+    )
+    return name
+
+
+def new_bucket() -> str:
+    """Make a versioned bucket; return its name."""
+    name = new_name("bucket")
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def new_state_machine(name: str = "") -> str:
+    """Make a state machine whose executions never end, of any name or this; return its ARN."""
+    wait = {"Type": "Wait", "Seconds": 1, "End": True}
+    made = boto3.client("stepfunctions").create_state_machine(
+        name=name or new_name("track_import"),
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/track_import",
+    )
+    return made["stateMachineArn"]
+
+
+def new_topic() -> tuple[str, str]:
+    """Make a topic and a queue that is subscribed to it; return the ARN and the queue's URL."""
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic = sns.create_topic(Name=new_name("topic"))["TopicArn"]
+    queue = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["Attributes"]["QueueArn"])
+    return topic, queue
+
+
+def new_bus(name: str, pattern: dict[str, object]) -> str:
+    """Have a queue get the events of a bus that fit a pattern; return the queue's URL."""
+    events, sqs = boto3.client("events"), boto3.client("sqs")
+    if name != "default":
+        events.create_event_bus(Name=name)
+    queue = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    rule = new_name("rule")
+    events.put_rule(Name=rule, EventBusName=name, EventPattern=json.dumps(pattern))
+    arn = attributes["Attributes"]["QueueArn"]
+    events.put_targets(Rule=rule, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return queue
+
+
+def received(queue: str) -> list[dict[str, object]]:
+    """Take what a topic or a bus has sent to a queue."""
+    answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+
+
+def new_secret(value: str) -> str:
+    """Make a secret; return its name."""
+    name = new_name("secret")
+    boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
+    return name

@@ -1,0 +1,43 @@
+"""Accounts files made for one test."""
+
+import csv
+import hashlib
+import io
+from itertools import chain
+
+from email_accounts.models.account import FIELDS, Account, account_of
+
+MARK = "app-3f9c2a7e51d0b864"
+"""What stays of a password as it is, however it is quoted; its shape is known to `leaks.py`."""
+PASSWORD = f"""{MARK} "ü'&<%+/=>\\,;#9"""
+"""What JSON, URLs, HTML, CSV and Python each quote in their own way."""
+
+
+def api_key(name: str) -> str:
+    """Return a key of that name, of the shape and the signs that a password has."""
+    return f"key-{hashlib.sha256(name.encode()).hexdigest()[:16]}\"'&<%+/=>\\,;#9"
+
+
+def row(address: str, /, **changed: str) -> dict[str, str]:
+    """Return the fifteen fields of a valid row, some of them changed."""
+    values = ("gsuite", "Robin", "Stone", *_server(address, 465), *_server(address, 993))
+    return dict(zip(FIELDS, values, strict=True)) | changed
+
+
+def accounts_file(*rows: str | dict[str, str]) -> bytes:
+    """Return a CSV of these rows, or of valid rows with these addresses."""
+    text = io.StringIO(newline="")
+    whole = [row(one) if isinstance(one, str) else one for one in rows]
+    writer = csv.DictWriter(text, dict.fromkeys([*FIELDS, *chain(*whole)]))
+    writer.writeheader()
+    writer.writerows(whole)
+    return text.getvalue().encode()
+
+
+def account(address: str, /, **changed: str) -> Account:
+    """Return the account of a row."""
+    return account_of(list(row(address, **changed).values()))
+
+
+def _server(address: str, port: int) -> tuple[str, ...]:
+    return address, address, PASSWORD, "mail.example", str(port), "ssl"

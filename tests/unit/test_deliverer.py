@@ -1,0 +1,673 @@
+"""Delivering, on fakes: one outcome per row, the counts, and the one message."""
+
+import csv
+import io
+import json
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from email_accounts.delivery.deliverer import (
+    LONGEST_RUN,
+    OUTCOME_NAME,
+    PAGE_NAME,
+    SUMMARY_NAME,
+)
+from email_accounts.delivery.message import ImportStatus
+from email_accounts.errors import (
+    ApiKeyRefusedError,
+    ImportLockedError,
+    OutcomeUnknownError,
+    ReportUnavailableError,
+    RequestRefusedError,
+)
+from email_accounts.models.imports import ImportState
+from email_accounts.models.messages import Message
+from email_accounts.models.service import ListedAccount
+from email_accounts.models.steps import Step
+from email_accounts.models.upload import Upload
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.tracking.poller import NO_PROGRESS
+from tests.support.fakes import World
+from tests.support.files import MARK, PASSWORD, accounts_file, row
+
+ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
+
+
+def plenty() -> float:
+    """Return the seconds of an invocation that has just begun."""
+    return 300.0
+
+
+@pytest.fixture
+def world() -> World:
+    """Give a world in which nothing has happened; a batch has two accounts."""
+    return World()
+
+
+def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
+    """Submit a file of these rows, or of five accounts, which is three batches."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*(rows or ADDRESSES)))
+    world.submitter().take(upload, plenty)
+    return upload
+
+
+def looked_at(world: World, *rows: str | dict[str, str]) -> Upload:
+    """Submit a file and look until there is no more to look for."""
+    upload = submitted(world, *rows)
+    follow(world, upload)
+    return upload
+
+
+def follow(world: World, upload: Upload, *, polls: int = 100) -> None:
+    """Do what each step says, as the state machine does, up to the delivery or so many looks."""
+    world.clock.advance(world.policy.initial_poll_delay)
+    for _ in range(polls):
+        step = world.poller().poll(upload.import_id, plenty)
+        while step.next == Step.SUBMIT:
+            world.clock.advance(step.wait_seconds)
+            step = world.submitter().resume(upload.import_id, plenty)
+        if step.next == Step.DELIVER:
+            break
+        world.clock.advance(step.wait_seconds)
+
+
+def delivered(world: World, upload: Upload, failure: str = "") -> Message:
+    """Deliver the answer and return its one message."""
+    world.deliverer().deliver(upload.import_id, failure)
+    (message,) = world.notifications.messages
+    return message
+
+
+def outcome(world: World, upload: Upload) -> list[dict[str, str]]:
+    """Return the rows of outcome.csv."""
+    text = world.reports.texts[upload.import_id, OUTCOME_NAME]
+    assert text.startswith("\ufeff")
+    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
+
+
+def summary(world: World, upload: Upload) -> dict[str, Any]:
+    """Return summary.json."""
+    loaded: dict[str, Any] = json.loads(world.reports.texts[upload.import_id, SUMMARY_NAME])
+    return loaded
+
+
+def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
+    """Return the row number and the outcome of each row."""
+    return [(one["row"], one["outcome"]) for one in outcome(world, upload)]
+
+
+# Every outcome
+
+
+def everything(world: World) -> Upload:
+    """Let a file end with an outcome of every kind that there is."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[3], connected=True, created_at=0.0))
+    world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
+    world.saleshandy.connect_errors.extend(
+        [None, None, *[OutcomeUnknownError("no answer came")] * 3]
+    )
+    return looked_at(
+        world,
+        *(ADDRESSES[0], ADDRESSES[1], row("bad@reach.example", smtpPort="0", imapHost="-")),
+        *(ADDRESSES[2], ADDRESSES[3], ADDRESSES[0].upper(), ADDRESSES[4]),
+    )
+
+
+def test_every_row_ends_with_one_outcome(world: World) -> None:
+    """Rows come in the order of the file with the numbers a spreadsheet shows."""
+    upload = everything(world)
+    delivered(world, upload)
+    assert brief(world, upload) == [
+        ("2", "connected"),
+        ("3", "failed"),
+        ("4", "rejected"),
+        ("5", "connected"),
+        ("6", "already_connected"),
+        ("7", "duplicate"),
+        ("8", "unconfirmed"),
+    ]
+
+
+def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
+    """A reason says what happened; a rejection names each field with its cure."""
+    upload = everything(world)
+    delivered(world, upload)
+    reasons = {one["row"]: one["reason"] for one in outcome(world, upload)}
+    assert reasons["2"] == ""
+    assert reasons["3"] == "Sign-in refused"
+    assert "smtpPort: this is not a port; imapHost: this is not the name" in reasons["4"]
+    assert reasons["7"] == "the same address as in row 2"
+    assert reasons["8"] == "no answer came; the account list does not show it"
+
+
+def test_the_counts_add_up(world: World) -> None:
+    """The counts of outcome.csv, summary.json and the message are the same."""
+    upload = everything(world)
+    message = delivered(world, upload)
+    counts = Counter(one["outcome"] for one in outcome(world, upload))
+    told = summary(world, upload)["counts"]
+    assert told.pop("rows") == 7
+    assert {name: count for name, count in told.items() if count} == counts
+    assert json.loads(message.document)["counts"] == {"rows": 7, **told}
+    assert message.subject == (
+        "accounts.csv: 2 connected, 1 already connected, 1 failed, 1 unconfirmed, 1 rejected, "
+        "1 duplicate"
+    )
+    assert message.attributes == {"status": "partial", "workspace": "default", "failed": 1}
+
+
+def test_the_summary_names_every_request(world: World) -> None:
+    """A machine finds each batch with its rows, its request id and what became of it."""
+    upload = everything(world)
+    delivered(world, upload)
+    batches = summary(world, upload)["batches"]
+    assert [
+        (one["batch"], one["firstRow"], one["lastRow"], one["accounts"], one["requestId"])
+        for one in batches
+    ] == [(1, 2, 3, 2, "request-1"), (2, 5, 6, 2, "request-2"), (3, 8, 8, 1, "")]
+    assert [one["state"] for one in batches] == ["completed", "completed", "listed"]
+
+
+def test_the_message_says_where_the_reports_lie(world: World) -> None:
+    """Each report is named by its address and its place in the console."""
+    upload = everything(world)
+    message = delivered(world, upload)
+    folder = f"s3://reports/imports/{upload.import_id}"
+    document = json.loads(message.document)
+    assert document["reports"] == {
+        "page": f"{folder}/report.html",
+        "outcome": f"{folder}/outcome.csv",
+        "summary": f"{folder}/summary.json",
+    }
+    assert document["console"].keys() == document["reports"].keys()
+    for text in (f"{folder}/outcome.csv", document["console"]["page"], upload.import_id):
+        assert text in message.mail
+
+
+def test_reports_are_written_before_the_message(world: World) -> None:
+    """Who reads the message finds the reports; the import is closed last."""
+    upload = submitted(world, ADDRESSES[0])
+    before = len(world.journal.entries)
+    delivered(world, upload)
+    assert [entry[0] for entry in world.journal.entries[before:]] == [
+        *("deliver", "report", "report", "report", "put", "publish", "notified")
+    ]
+
+
+def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
+    """Whoever takes the upload on while it is being delivered finds nothing to do."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    now = world.clock()
+    assert world.ledger.deliver(upload.import_id, now, now + 300, best_effort=False)
+    assert world.submitter().take(upload, plenty) is None
+    world.submitter().resume(upload.import_id, plenty)
+    assert "connect" not in world.journal.names()
+    assert delivered(world, upload).subject.endswith("5 failed")
+
+
+def test_reports_have_their_types(world: World) -> None:
+    """A browser is told what a report is."""
+    upload = looked_at(world)
+    delivered(world, upload)
+    assert world.reports.content_types == {
+        (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
+        (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
+        (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
+    }
+
+
+def test_a_file_all_connected_is_complete(world: World) -> None:
+    """Duplicates beside connected accounts do not make an import partial."""
+    upload = looked_at(world, ADDRESSES[0], ADDRESSES[0])
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "complete"
+    assert message.subject == "accounts.csv: 1 connected, 1 duplicate"
+
+
+def test_a_file_of_rejected_rows_is_partial(world: World) -> None:
+    """Where nothing could be sent the answer still has every row."""
+    upload = looked_at(world, "no address", "none either")
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "partial"
+    assert [one["outcome"] for one in outcome(world, upload)] == ["rejected"] * 2
+
+
+def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
+    """The cure stands beside the reason, which stays as it was."""
+    upload = everything(world)
+    delivered(world, upload)
+    rows = {one["row"]: one for one in outcome(world, upload)}
+    columns = ["row", "address", "provider", "outcome", "reason", "what to do"]
+    assert list(rows["2"]) == columns
+    assert {number: one["provider"] for number, one in rows.items()} == {
+        **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
+        **dict.fromkeys(("4", "7"), ""),
+    }
+    assert rows["2"]["what to do"] == ""
+    assert "make an app password" in rows["3"]["what to do"]
+    assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
+    assert rows["7"]["what to do"].startswith("Nothing")
+    assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
+
+
+# Secrets and formulas
+
+
+def test_no_report_and_no_message_holds_a_password(world: World) -> None:
+    """Whatever became of a row, its password is nowhere to be found."""
+    world.saleshandy.failing[ADDRESSES[0]] = f"Sign-in refused: {PASSWORD}"
+    shifted = row("a9@reach.example", smtpEmailAddress=PASSWORD)
+    upload = looked_at(world, *ADDRESSES, shifted, row("b@x.example", smtpPort=PASSWORD))
+    message = delivered(world, upload)
+    assert MARK not in str(world.reports.texts)
+    assert MARK not in str(message)
+    assert MARK not in str(world.journal.entries)
+
+
+@pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@x", '=HYPERLINK("http://x","y")', "\t=1"])
+def test_no_cell_of_the_outcome_is_a_formula(world: World, reason: str) -> None:
+    """A spreadsheet takes what the service said for text."""
+    world.saleshandy.failing[ADDRESSES[0]] = reason
+    upload = looked_at(world, ADDRESSES[0])
+    delivered(world, upload)
+    (one,) = outcome(world, upload)
+    assert one["reason"] == f"'{reason.strip()}"
+
+
+def test_an_address_that_looks_like_a_formula_is_text(world: World) -> None:
+    """An address may begin with a plus sign."""
+    upload = looked_at(world, "+news@reach.example")
+    delivered(world, upload)
+    (one,) = outcome(world, upload)
+    assert one["address"] == "'+news@reach.example"
+
+
+def test_a_reason_of_several_lines_stays_one_cell(world: World) -> None:
+    """Line breaks, quotes and commas in a reason do not break the rows."""
+    world.saleshandy.failing[ADDRESSES[0]] = 'said "no",\nand again\r\nno'
+    upload = looked_at(world)
+    delivered(world, upload)
+    assert [one["row"] for one in outcome(world, upload)] == ["2", "3", "4", "5", "6"]
+    assert outcome(world, upload)[0]["reason"] == 'said "no",\nand again\r\nno'
+
+
+def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
+    """Twenty endless reasons fit into what a topic takes: 262,144 bytes for all protocols."""
+    addresses = [f"a{number}@reach.example" for number in range(20)]
+    for at, address in enumerate(addresses):
+        world.saleshandy.failing[address] = f'{at} "é" ' * 5000
+    upload = looked_at(world, *addresses)
+    message = delivered(world, upload)
+    texts = {"default": message.mail} | dict.fromkeys("abcde", message.document)
+    assert len(json.dumps(texts).encode()) < 262_144
+    assert len(outcome(world, upload)) == 20
+
+
+# Imports that ended early
+
+
+def test_a_refused_file_is_answered_without_rows(world: World) -> None:
+    """The message names the file, what is wrong and the cure; there is no outcome.csv."""
+    upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
+    world.submitter().take(upload, plenty)
+    message = delivered(world, upload)
+    assert message.subject == "accounts.pdf: not imported, the file cannot be used"
+    assert "It is a PDF." in message.mail
+    assert "Save it as CSV" in message.mail
+    assert message.attributes["status"] == "refused"
+    assert {name for _, name in world.reports.texts} == {PAGE_NAME, SUMMARY_NAME}
+    assert summary(world, upload)["reports"].keys() == {"page", "summary"}
+
+
+def test_a_refused_file_is_answered_though_its_submitter_died(world: World) -> None:
+    """There is nothing that could still be sent, so nobody is waited for."""
+    upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
+    world.submitter().take(upload, plenty)
+    assert world.ledger.get(upload.import_id).lease_until > world.clock()
+    assert delivered(world, upload).attributes["status"] == "refused"
+
+
+def test_a_file_that_was_deleted_is_answered(world: World) -> None:
+    """Though there is nothing to read, there is an answer."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    world.uploads.delete_version(upload)
+    world.submitter().take(upload, plenty)
+    assert "deleted or replaced" in delivered(world, upload).mail
+
+
+def test_a_stopped_import_says_why_in_every_row(world: World) -> None:
+    """With the key refused at the second batch the first is unconfirmed, the rest not sent."""
+    refused = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+    world.saleshandy.connect_errors.extend([None, refused])
+    upload = submitted(world)
+    message = delivered(world, upload)
+    assert message.attributes == {"status": "stopped", "workspace": "default", "failed": 3}
+    assert message.subject == "accounts.csv: stopped, 3 failed, 2 unconfirmed"
+    assert str(refused) in message.mail
+    assert [one["reason"] for one in outcome(world, upload)] == [
+        *([str(refused)] * 2),
+        *([f"not sent: {refused}"] * 3),
+    ]
+
+
+def test_an_import_past_its_deadline_says_what_is_known(world: World) -> None:
+    """Complete batches have their outcome, the others are unconfirmed or were not sent."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, 300.0, 300.0, SAFE_MARGIN - 1])
+    world.submitter().take(upload, lambda: next(left))
+    world.saleshandy.running.add("request-2")
+    world.clock.advance(10)
+    world.poller().poll(upload.import_id, plenty)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "unfinished"
+    assert "deadline passed" in message.mail
+    assert [one["outcome"] for one in outcome(world, upload)] == [
+        *(["connected"] * 2),
+        *(["unconfirmed"] * 2),
+        "failed",
+    ]
+    assert outcome(world, upload)[4]["reason"].startswith("not sent: the deadline passed")
+
+
+def test_what_broke_the_tracking_off_is_told(world: World) -> None:
+    """A fault of the platform ends in an answer that names it."""
+    upload = submitted(world)
+    message = delivered(world, upload, "check_status failed with States.Timeout")
+    assert message.attributes["status"] == "unfinished"
+    assert "the import was broken off: check_status failed with States.Timeout" in message.mail
+    assert {one["outcome"] for one in outcome(world, upload)} == {"unconfirmed"}
+
+
+def test_a_refused_request_fails_its_rows(world: World) -> None:
+    """The service's own words are the reason of every row of the batch."""
+    world.saleshandy.connect_errors.append(RequestRefusedError("0.smtpPort: no (HTTP 400)"))
+    upload = looked_at(world)
+    delivered(world, upload)
+    assert brief(world, upload)[:3] == [("2", "failed"), ("3", "failed"), ("4", "connected")]
+    assert outcome(world, upload)[0]["reason"] == (
+        "the service refused the request: 0.smtpPort: no (HTTP 400)"
+    )
+
+
+def test_a_missing_report_is_made_up_for_by_the_list(world: World) -> None:
+    """Without its report a batch is answered with what the account list shows, row by row."""
+    world.saleshandy.failing[ADDRESSES[0]] = "Sign-in refused"
+    world.saleshandy.report_errors.extend([ReportUnavailableError("HTTP 404")] * 3)
+    upload = submitted(world)
+    world.saleshandy.accounts.pop(1)
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "partial"
+    assert brief(world, upload) == [
+        *(("2", "failed"), ("3", "unconfirmed")),
+        *(("4", "connected"), ("5", "connected"), ("6", "connected")),
+    ]
+    reasons = [one["reason"] for one in outcome(world, upload)]
+    assert reasons[0] == "the service has saved it, but it does not work there"
+    assert reasons[1] == (
+        "the service finished, but its report is missing: HTTP 404; "
+        "the account list does not show it"
+    )
+
+
+def test_a_batch_whose_answer_was_lost_is_answered_by_the_list(world: World) -> None:
+    """Where the list shows every account connected, nobody need know that an answer was lost."""
+    world.saleshandy.connect_errors.append(OutcomeUnknownError("no answer came"))
+    upload = submitted(world, *ADDRESSES[:2])
+    world.saleshandy.carry_out("lost", ADDRESSES[:2])
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "complete"
+    assert message.subject == "accounts.csv: 2 connected"
+
+
+def test_what_was_connected_before_is_complete(world: World) -> None:
+    """A file dropped a second time needs nobody: everything in it is connected already."""
+    world.policy = replace(world.policy, skip_connected=True)
+    looked_at(world)
+    world.clock.advance(3600)
+    upload = looked_at(world)
+    message = delivered(world, upload)
+    assert message.subject == "accounts.csv: 5 already connected"
+    assert message.attributes["status"] == "complete"
+    assert world.journal.names().count("connect") == 3
+
+
+def test_a_service_that_makes_no_progress_is_named(world: World) -> None:
+    """Rows that neither the service nor its list tells of are unconfirmed, and it says why."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    world.saleshandy.accounts.pop(1)
+    follow(world, upload)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "unfinished"
+    assert NO_PROGRESS in message.mail
+    assert Counter(one["outcome"] for one in outcome(world, upload)) == {
+        "connected": 4,
+        "unconfirmed": 1,
+    }
+
+
+def test_no_progress_that_the_list_makes_up_for_is_none(world: World) -> None:
+    """Where the list shows everything connected, the import is complete."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    follow(world, upload)
+    assert delivered(world, upload).attributes["status"] == "complete"
+
+
+# Where the rows cannot be named
+
+
+def test_a_file_deleted_before_its_answer_is_counted(world: World) -> None:
+    """What the ledger knows is told, though no row can be named; there are no reports."""
+    bad = row("bad@reach.example", smtpPort="0")
+    world.saleshandy.failing[ADDRESSES[2]] = "Sign-in refused"
+    world.saleshandy.connect_errors.extend([None, None, RequestRefusedError("no (HTTP 400)")])
+    upload = looked_at(world, *ADDRESSES, bad, ADDRESSES[0])
+    world.uploads.delete_version(upload)
+    message = delivered(world, upload)
+    assert message.subject == (
+        "accounts.csv: not finished, 2 connected, 1 failed, 2 unconfirmed, 1 rejected, 1 duplicate"
+    )
+    assert "the file was deleted before its answer could be written" in message.mail
+    document = json.loads(message.document)
+    assert document["reports"] == {}
+    assert document["counts"]["rows"] == 7
+    assert OUTCOME_NAME not in {name for _, name in world.reports.texts}
+
+
+def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
+    """Its deletion stops the import; what was not sent has failed."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, 300.0, 0.0])
+    world.submitter().take(upload, lambda: next(left))
+    world.uploads.delete_version(upload)
+    world.submitter().resume(upload.import_id, plenty)
+    message = delivered(world, upload)
+    assert message.attributes["status"] == "stopped"
+    counts = json.loads(message.document)["counts"]
+    assert counts["unconfirmed"] + counts["failed"] == counts["rows"] == 5
+
+
+def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
+    """Without the file nobody can tell how many of a batch had been left out of it."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = looked_at(world)
+    world.uploads.delete_version(upload)
+    counts = json.loads(delivered(world, upload).document)["counts"]
+    assert (counts["connected"], counts["unconfirmed"]) == (3, 2)
+
+
+@pytest.fixture
+def broken(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    """Give a world in which no report can be written."""
+
+    def fail(*_: object) -> None:
+        raise ConnectionError("no reports today")
+
+    monkeypatch.setattr(type(world.reports), "writer", fail)
+    return world
+
+
+def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
+    """Before the last resort the delivery fails, and nothing has been sent."""
+    upload = looked_at(broken)
+    with pytest.raises(ConnectionError):
+        broken.deliverer().deliver(upload.import_id)
+    assert broken.notifications.messages == []
+    assert broken.ledger.get(upload.import_id).state is ImportState.DELIVERING
+    assert broken.ledger.get(upload.import_id).lease_until == 0
+
+
+def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
+    """There is an answer: what broke off, what the ledger knows, and what to do."""
+    upload = looked_at(broken)
+    failure = "deliver_report failed with ConnectionError"
+    answer = broken.deliverer().deliver(upload.import_id, failure, best_effort=True)
+    assert answer is not None
+    assert (answer.status, answer.reports) == (ImportStatus.UNFINISHED, {})
+    (message,) = broken.notifications.messages
+    assert message.subject == "accounts.csv: not finished, 5 connected"
+    assert failure in message.mail
+    assert "email-accounts resume" in message.mail
+    assert broken.ledger.get(upload.import_id).state is ImportState.NOTIFIED
+
+
+def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
+    """An execution that failed for another reason does not cost the rows their names."""
+    upload = looked_at(world)
+    answer = world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
+    assert answer is not None
+    assert answer.reports.keys() == {"outcome", "page", "summary"}
+    assert len(outcome(world, upload)) == 5
+
+
+def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None:
+    """A stopped execution may have left one who writes it: there is one message, not two."""
+    upload = looked_at(world)
+    now = world.clock()
+    world.ledger.deliver(upload.import_id, now, now + LONGEST_RUN, best_effort=False)
+    with pytest.raises(ImportLockedError):
+        world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
+    assert world.notifications.messages == []
+    world.clock.advance(LONGEST_RUN)
+    world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
+    assert len(world.notifications.messages) == 1
+
+
+def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None:
+    """A failure told after the answer, or told twice, sends nothing."""
+    upload = looked_at(broken)
+    for _ in range(2):
+        answer = broken.deliverer().deliver(upload.import_id, "failed", best_effort=True)
+    assert answer is None
+    assert len(broken.notifications.messages) == 1
+
+
+def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> None:
+    """What is wrong with the file is still what its owner has to know."""
+    upload = broken.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
+    broken.submitter().take(upload, plenty)
+    broken.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
+    (message,) = broken.notifications.messages
+    assert message.attributes["status"] == "refused"
+    assert "It is a PDF." in message.mail
+
+
+# The event
+
+
+def test_other_systems_are_told_what_the_message_tells(world: World) -> None:
+    """The event carries the document of the message."""
+    message = delivered(world, looked_at(world))
+    assert world.events.messages == [message]
+
+
+def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The delivery fails, so that the state machine repeats it, and no mail comes twice."""
+    upload = looked_at(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(world.events), "put", fail)
+        with pytest.raises(ConnectionError):
+            world.deliverer().deliver(upload.import_id)
+    assert world.notifications.messages == []
+    assert delivered(world, upload).attributes["status"] == "complete"
+
+
+def test_the_last_resort_sends_the_message_without_an_event(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lost the event bus still hears what became of the file."""
+    upload = looked_at(world)
+    monkeypatch.setattr(type(world.events), "put", fail)
+    answer = world.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
+    assert answer is not None
+    assert len(world.notifications.messages) == 1
+
+
+# Taken up again
+
+
+def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
+    """After a resumption there is a second message, and the reports say how it stands now."""
+    refused = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+    world.saleshandy.connect_errors.extend([None, refused])
+    upload = submitted(world)
+    assert delivered(world, upload).attributes["status"] == "stopped"
+    assert world.submitter().restart(upload.import_id)
+    follow(world, upload)
+    answer = world.deliverer().deliver(upload.import_id)
+    assert answer is not None
+    assert answer.status is ImportStatus.COMPLETE
+    first, second = world.notifications.messages
+    assert second.subject == "accounts.csv: resumed, 5 connected"
+    assert [json.loads(one.document)["answer"] for one in (first, second)] == [1, 2]
+    assert [one["outcome"] for one in outcome(world, upload)] == ["connected"] * 5
+    assert summary(world, upload)["answer"] == 2
+    assert world.deliverer().deliver(upload.import_id) is None
+
+
+# Once
+
+
+def test_the_message_is_sent_once(world: World) -> None:
+    """Delivered again, nothing is written and nothing sent."""
+    upload = looked_at(world)
+    assert world.deliverer().deliver(upload.import_id) is not None
+    before = world.journal.names()
+    assert world.deliverer().deliver(upload.import_id, "late failure") is None
+    assert world.journal.names() == before
+    assert len(world.notifications.messages) == 1
+
+
+def test_the_answer_is_returned(world: World) -> None:
+    """Who delivers learns how the import ended."""
+    answer = world.deliverer().deliver(looked_at(world).import_id)
+    assert answer is not None
+    assert answer.status is ImportStatus.COMPLETE
+    assert answer.headline == "accounts.csv: 5 connected"
+
+
+def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When only the last write of the ledger fails, the delivery ends well all the same."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
+    world.submitter().take(upload, plenty)
+    monkeypatch.setattr(type(world.ledger), "notified", fail)
+    assert world.deliverer().deliver(upload.import_id) is not None
+    assert len(world.notifications.messages) == 1
+
+
+def fail(*_: object) -> None:
+    """Fail as a service does that is not there."""
+    raise ConnectionError

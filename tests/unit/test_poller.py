@@ -1,0 +1,1051 @@
+"""Tracking, on fakes: what a look finds, what it remembers, and what comes next."""
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from email_accounts.errors import (
+    ApiKeyMissingError,
+    ApiKeyRefusedError,
+    NotSentError,
+    OutcomeUnknownError,
+    ReportUnavailableError,
+    RequestNotFoundError,
+    RequestRefusedError,
+    ThrottledError,
+)
+from email_accounts.models.imports import Batch, BatchState
+from email_accounts.models.service import ListedAccount
+from email_accounts.models.steps import Step
+from email_accounts.models.upload import Upload
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
+from email_accounts.tracking.poller import NO_PROGRESS
+from tests.support.fakes import World
+from tests.support.files import MARK, PASSWORD, accounts_file
+
+ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
+DELIVER = Step(Step.DELIVER)
+FIRST = "request-1"
+
+
+def plenty() -> float:
+    """Return the seconds of an invocation that has just begun."""
+    return 300.0
+
+
+@pytest.fixture
+def world() -> World:
+    """Give a world in which nothing has happened; a batch has two accounts."""
+    return World()
+
+
+def submitted(world: World, *addresses: str) -> Upload:
+    """Submit a file of these accounts, or of five, which is three batches; their look is due."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES)))
+    world.submitter().take(upload, plenty)
+    world.clock.advance(world.policy.initial_poll_delay)
+    return upload
+
+
+def poll(world: World, upload: Upload) -> Step:
+    """Look at an import as the state machine lets one look."""
+    return world.poller().poll(upload.import_id, plenty)
+
+
+def followed(world: World, upload: Upload, *, polls: int = 100) -> Step:
+    """Do what each step says, as the state machine does, up to the delivery or so many looks."""
+    for _ in range(polls):
+        step = poll(world, upload)
+        while step.next == Step.SUBMIT:
+            world.clock.advance(step.wait_seconds)
+            step = world.submitter().resume(upload.import_id, plenty)
+        if step.next == Step.DELIVER:
+            break
+        world.clock.advance(step.wait_seconds)
+    return step
+
+
+def batch(world: World, upload: Upload, number: int = 1) -> Batch:
+    """Return one batch."""
+    return list(world.ledger.batches(upload.import_id))[number - 1]
+
+
+def states(world: World, upload: Upload) -> list[BatchState]:
+    """Return the states of the batches."""
+    return [one.state for one in world.ledger.batches(upload.import_id)]
+
+
+def asked(world: World) -> list[object]:
+    """Return the request ids that were looked at, in their order."""
+    return [about for name, about in world.journal.entries if name == "status"]
+
+
+# Completed
+
+
+def test_a_completed_import_is_delivered(world: World) -> None:
+    """When every request is complete in one look, the answer is next."""
+    upload = submitted(world)
+    assert poll(world, upload) == DELIVER
+    assert asked(world) == ["request-1", "request-2", "request-3"]
+    assert states(world, upload) == [BatchState.COMPLETED] * 3
+
+
+def test_no_link_means_no_report(world: World) -> None:
+    """A request that is complete without a link has no failures, and nothing is fetched."""
+    upload = submitted(world)
+    poll(world, upload)
+    assert "fetch" not in world.journal.names()
+    assert not batch(world, upload).report
+
+
+def test_a_report_is_fetched_once_in_the_look_that_finds_it(world: World) -> None:
+    """The report lies in the bucket before the batch is complete, and is never fetched again."""
+    world.saleshandy.failing[ADDRESSES[2]] = "Sign-in refused"
+    upload = submitted(world)
+    world.saleshandy.running.add(FIRST)
+    poll(world, upload)
+    world.saleshandy.running.clear()
+    assert followed(world, upload) == DELIVER
+    names = world.journal.names()
+    assert names.count("fetch") == 1
+    assert names.index("fetch") < names.index("report") < names.index("settle")
+    assert [one.report for one in world.ledger.batches(upload.import_id)] == [False, True, False]
+
+
+def test_a_copy_of_a_report_holds_no_secret(world: World) -> None:
+    """Password columns are gone and the passwords of the batch hidden; addresses are kept."""
+    upload = submitted(world)
+    world.saleshandy.links[FIRST] = "link"
+    report = io.StringIO(newline="")
+    writer = csv.writer(report)
+    writer.writerow(["Email", "smtpPassword", "Reason"])
+    said = f"refused for {PASSWORD}, {json.dumps(PASSWORD)[1:-1]}"
+    writer.writerow([ADDRESSES[0], PASSWORD, said])
+    world.saleshandy.reports["link"] = report.getvalue().encode()
+    assert poll(world, upload) == DELIVER
+    copy = world.reports.texts[upload.import_id, "remote/batch-000001.csv"]
+    assert list(csv.reader(io.StringIO(copy))) == [
+        ["Email", "Reason"],
+        [ADDRESSES[0], "refused for ***, ***"],
+    ]
+
+
+def test_the_link_of_a_report_is_remembered_nowhere(world: World) -> None:
+    """A link may lead to passwords: it stands in no batch, report or step."""
+    upload = submitted(world)
+    link = "https://reports.example/very-secret-link"
+    world.saleshandy.links[FIRST] = link
+    world.saleshandy.reports[link] = b"Email,Reason\n"
+    step = poll(world, upload)
+    assert "very-secret-link" not in f"{batch(world, upload)} {step} {world.reports.texts}"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"<html><body>Sign in",
+        b"Email,Reason\r\nstranger@reach.example,refused\r\n",
+        b"\xff\xfe\x00",
+        b'Email,Reason\n"' + b"x" * (2 << 20),
+    ],
+    ids=["page", "strangers", "binary", "endless"],
+)
+def test_a_report_that_cannot_be_read_confirms_nothing(world: World, content: bytes) -> None:
+    """What is not understood must not pass for 'no failures': the batch is not complete."""
+    upload = submitted(world)
+    world.saleshandy.links[FIRST] = "link"
+    world.saleshandy.reports["link"] = content
+    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+    assert batch(world, upload).reports_missed == 1
+    assert world.reports.texts == {}
+
+
+def test_a_report_is_asked_for_three_times(world: World) -> None:
+    """A report that comes at the third attempt is as good as one that came at once."""
+    upload = submitted(world, ADDRESSES[0])
+    world.saleshandy.links[FIRST] = "link"
+    world.saleshandy.reports["link"] = f"Email,Reason\n{ADDRESSES[0]},535 refused\n".encode()
+    world.saleshandy.report_errors.extend([ReportUnavailableError("HTTP 404")] * 2)
+    assert followed(world, upload) == DELIVER
+    assert (batch(world, upload).state, batch(world, upload).report) == (BatchState.COMPLETED, True)
+    assert world.journal.names().count("fetch") == 3
+
+
+def test_a_report_that_does_not_come_is_made_up_for_by_the_list(world: World) -> None:
+    """After three attempts the account list tells what it can, and the batch is never resent."""
+    world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
+    upload = submitted(world, *ADDRESSES[:2])
+    error = ReportUnavailableError(f"the link was answered with HTTP 404 {PASSWORD}")
+    world.saleshandy.report_errors.extend([error] * 9)
+    for _ in range(3):
+        step = poll(world, upload)
+        world.clock.advance(step.wait_seconds)
+    unconfirmed = batch(world, upload)
+    assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert "its report is missing" in unconfirmed.reason
+    assert "HTTP 404" in unconfirmed.reason
+    assert MARK not in unconfirmed.reason
+    assert followed(world, upload) == DELIVER
+    assert world.journal.names().count("fetch") == 3
+    assert world.journal.names().count("connect") == 1
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: AccountStatus.CONNECTED,
+        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+    }
+
+
+def test_a_report_that_does_not_come_for_nothing_that_arrived_sends_nothing(world: World) -> None:
+    """A batch with a request id was taken: though the list shows none of it, it is not resent."""
+    upload = submitted(world, ADDRESSES[0])
+    world.saleshandy.links[FIRST] = "link"
+    world.saleshandy.accounts.clear()
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert evidence(world, upload) == {}
+    assert world.journal.names().count("connect") == 1
+
+
+# Waiting
+
+
+def test_waits_grow_with_the_time_since_sending(world: World) -> None:
+    """They are a sixth of it, at least one and a half first looks, at most the longest wait."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    sent_at = batch(world, upload).sent_at
+    waits = []
+    for _ in range(30):
+        age = world.clock() - sent_at
+        if age > 3000:
+            break
+        step = poll(world, upload)
+        assert step.next == Step.CHECK
+        assert step.wait_seconds == pytest.approx(min(max(15.0, age / 6), 300.0))
+        waits.append(step.wait_seconds)
+        world.clock.advance(step.wait_seconds)
+    assert (waits[0], waits[-1]) == (15, 300)
+    assert sorted(waits) == waits
+
+
+def test_only_what_is_due_is_looked_at(world: World) -> None:
+    """A look before the time of the first batch costs no call and waits for it."""
+    upload = submitted(world)
+    world.clock.advance(-4)
+    assert poll(world, upload) == Step(Step.CHECK, 4)
+    assert asked(world) == []
+
+
+def test_batches_due_soon_are_taken_along(world: World) -> None:
+    """What is due within a twentieth of its time since sending is looked at in the same look."""
+    upload = submitted(world)
+    now = world.clock()
+    world.clock.advance(190)
+    for number, seconds in ((1, 200), (2, 210), (3, 210.1)):
+        world.ledger.polled(upload.import_id, number, now - 10 + seconds)
+    assert poll(world, upload).wait_seconds == pytest.approx(10.1)
+    assert asked(world) == ["request-1", "request-2"]
+
+
+def test_the_next_look_is_the_earliest_that_is_due(world: World) -> None:
+    """However late the others are due, the first one is looked at in its time."""
+    upload = submitted(world)
+    now = world.clock()
+    for number, seconds in ((1, 250.0), (2, 77.0), (3, 120.0)):
+        world.ledger.polled(upload.import_id, number, now + seconds)
+    assert poll(world, upload) == Step(Step.CHECK, 77)
+
+
+def test_a_wait_ends_at_the_deadline(world: World) -> None:
+    """The last look is at the deadline, not after it; then the answer is next."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    deadline = world.ledger.get(upload.import_id).deadline
+    world.clock.time = deadline - 20
+    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
+    assert poll(world, upload) == Step(Step.CHECK, 20)
+    world.clock.time = deadline
+    assert poll(world, upload) == DELIVER
+    assert states(world, upload)[:2] == [BatchState.SUBMITTED] * 2
+
+
+def test_a_completed_batch_is_not_looked_at_again(world: World) -> None:
+    """Each look asks only for what is under way."""
+    upload = submitted(world)
+    world.saleshandy.running.add("request-2")
+    followed(world, upload, polls=2)
+    assert asked(world) == ["request-1", "request-2", "request-3", "request-2"]
+
+
+def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: World) -> None:
+    """Requests that run for ever end with what the account list shows, never resent."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    began = world.clock()
+    world.saleshandy.accounts[:] = [
+        one for one in world.saleshandy.accounts if one.address != ADDRESSES[3]
+    ]
+    assert followed(world, upload) == DELIVER
+    assert 3500 < world.clock() - began < 3600 + 300
+    assert states(world, upload) == [BatchState.RECONCILED] * 3
+    assert batch(world, upload).reason == NO_PROGRESS
+    assert evidence(world, upload, 2) == {ADDRESSES[2]: AccountStatus.CONNECTED}
+    assert world.journal.names().count("connect") == 3
+
+
+def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> None:
+    """As long as batches complete, the others are waited for."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    world.clock.advance(3000)
+    world.saleshandy.running.discard("request-2")
+    assert poll(world, upload).next == Step.CHECK
+    assert batch(world, upload, 2).state is BatchState.COMPLETED
+    world.clock.advance(3599)
+    assert poll(world, upload).next == Step.CHECK
+    assert batch(world, upload).state is BatchState.SUBMITTED
+    world.clock.advance(1)
+    assert poll(world, upload) == Step(Step.CHECK)
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+
+
+def test_what_waits_to_be_sent_is_no_lack_of_progress(world: World) -> None:
+    """While batches are planned, the hour is not up."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, SAFE_MARGIN, 0.0])
+    world.submitter().take(upload, lambda: next(left))
+    world.saleshandy.running.update(world.saleshandy.requests)
+    world.clock.advance(4000)
+    assert poll(world, upload).next == Step.SUBMIT
+    assert states(world, upload)[0] is BatchState.SUBMITTED
+
+
+# Requests nobody knows
+
+
+def test_a_request_not_found_at_first_is_waited_for(world: World) -> None:
+    """Right after the submission 'not found' means 'not yet'."""
+    upload = submitted(world, ADDRESSES[0])
+    not_found = RequestNotFoundError("Email Account connect request not found")
+    world.saleshandy.status_errors.extend([not_found] * 3)
+    for _ in range(3):
+        assert poll(world, upload).next == Step.CHECK
+        world.clock.advance(100)
+    assert poll(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+
+
+def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
+    """After ten minutes a request nobody knows is given up, and its accounts are not resent."""
+    upload = submitted(world, ADDRESSES[0])
+    world.saleshandy.requests.clear()
+    world.clock.advance(590)
+    assert poll(world, upload).next == Step.CHECK
+    assert batch(world, upload).state is BatchState.SUBMITTED
+    world.clock.advance(300)
+    assert poll(world, upload) == Step(Step.CHECK)
+    unconfirmed = batch(world, upload)
+    assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert "no longer knows the request" in unconfirmed.reason
+    assert poll(world, upload) == DELIVER
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert world.journal.names().count("connect") == 1
+
+
+# Sending that was cut off
+
+
+def cut_off(world: World) -> Upload:
+    """Let a submission die between an intent and its answer."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    now = world.clock()
+    world.ledger.lease(upload.import_id, now, now + 300)
+    world.ledger.intend(upload.import_id, 1, now, reconciliation=False)
+    return upload
+
+
+def test_a_batch_is_not_given_up_while_its_submitter_may_live(world: World) -> None:
+    """Until the end of the lease its submitter may still get the answer."""
+    upload = cut_off(world)
+    world.clock.advance(299)
+    step = poll(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 10
+    assert batch(world, upload).state is BatchState.SENDING
+
+
+def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
+    """After the lease nobody will get the answer: what became of it is to be looked for."""
+    upload = cut_off(world)
+    world.clock.advance(300)
+    assert poll(world, upload) == Step(Step.CHECK, 10)
+    unconfirmed = batch(world, upload)
+    assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert "may have received it" in unconfirmed.reason
+    assert "connect" not in world.journal.names()
+
+
+# Batches whose answer was lost
+
+
+def lost(world: World, *addresses: str, arrived: bool = True) -> Upload:
+    """Let the answer to the one request be lost, which arrived all the same, or did not."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES[:2])))
+    world.saleshandy.connect_errors.append(OutcomeUnknownError("no answer came"))
+    world.submitter().take(upload, plenty)
+    if arrived:
+        world.saleshandy.carry_out("lost", addresses or ADDRESSES[:2])
+    world.clock.advance(10)
+    return upload
+
+
+def listings(world: World) -> list[object]:
+    """Return the pages of the account list that were asked for."""
+    return [about for name, about in world.journal.entries if name == "list"]
+
+
+def sent(world: World) -> list[object]:
+    """Return the addresses of each request, in the order of sending."""
+    return [about for name, about in world.journal.entries if name == "connect"]
+
+
+def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, AccountStatus]:
+    """Return what is kept of what the list said of a batch."""
+    text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
+    return read_reconciliation(io.StringIO(text, newline=""))
+
+
+def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None:
+    """When the list shows every account connected, no more can be found."""
+    upload = lost(world)
+    assert poll(world, upload) == DELIVER
+    found = batch(world, upload)
+    assert (found.state, found.reconciliation, found.reason) == (
+        BatchState.RECONCILED,
+        True,
+        "no answer came",
+    )
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert asked(world) == []
+
+
+def test_the_evidence_lies_there_before_the_batch_is_settled(world: World) -> None:
+    """A crash between the two leaves a batch that is looked for again."""
+    upload = lost(world)
+    poll(world, upload)
+    names = world.journal.names()
+    assert names.index("report", names.index("walked")) < names.index("settle")
+
+
+def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
+    """Until the end of the grace period the rest may come or begin to work; then it is settled."""
+    world.saleshandy.failing[ADDRESSES[1]] = "refused"
+    upload = lost(world)
+    sent_at = batch(world, upload).sent_at
+    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    world.clock.advance(15)
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == sent_at + world.policy.grace
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: AccountStatus.CONNECTED,
+        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+    }
+    assert len(sent(world)) == 1
+
+
+def test_a_lost_batch_is_not_sent_again_before_the_grace_is_over(world: World) -> None:
+    """What the list does not show may still be on its way."""
+    upload = lost(world, arrived=False)
+    sent_at = batch(world, upload).sent_at
+    while (step := poll(world, upload)).next == Step.CHECK:
+        assert batch(world, upload).state is BatchState.UNCONFIRMED
+        world.clock.advance(step.wait_seconds)
+    assert step == Step(Step.SUBMIT)
+    assert world.clock() == sent_at + world.policy.grace
+    assert batch(world, upload).state is BatchState.PLANNED
+
+
+def test_a_lost_batch_that_never_arrived_is_sent_again(world: World) -> None:
+    """Once the list shows none of it after the grace period, it goes out a second time."""
+    upload = lost(world, arrived=False)
+    assert followed(world, upload) == DELIVER
+    assert sent(world) == [ADDRESSES[:2]] * 2
+    found = batch(world, upload)
+    assert (found.state, found.sent, found.request_id) == (BatchState.COMPLETED, 2, "request-1")
+
+
+def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
+    """An account of it that appears within the grace period is enough to know that it arrived."""
+    upload = lost(world, arrived=False)
+    followed(world, upload, polls=4)
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[1], connected=False, created_at=world.clock())
+    )
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert evidence(world, upload) == {ADDRESSES[1]: AccountStatus.NOT_WORKING}
+
+
+def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
+    """However often it was throttled, a batch whose answer is lost then is sent again."""
+    world.saleshandy.connect_errors.extend(
+        [*[ThrottledError(7)] * 3, OutcomeUnknownError("HTTP 502")]
+    )
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    world.submitter().take(upload, plenty)
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert len(sent(world)) == 5
+
+
+def test_a_batch_is_sent_three_times_at_most(world: World) -> None:
+    """A service that never answers and never takes a batch in gets it three times, no more."""
+    world.saleshandy.connect_errors.extend([OutcomeUnknownError("no answer came")] * 9)
+    upload = submitted(world, ADDRESSES[0])
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 3
+    found = batch(world, upload)
+    assert (found.state, found.sent) == (BatchState.RECONCILED, 3)
+    assert evidence(world, upload) == {}
+
+
+def test_an_account_is_found_whatever_the_case_of_its_address(world: World) -> None:
+    """The list shows addresses in lower case; the file may not."""
+    upload = lost(world, "Robin@Reach.example")
+    assert poll(world, upload) == DELIVER
+    assert evidence(world, upload) == {"robin@reach.example": AccountStatus.CONNECTED}
+
+
+def test_the_evidence_names_the_accounts_of_the_batch_alone(world: World) -> None:
+    """Other accounts of the workspace are nobody's business here."""
+    world.saleshandy.accounts.append(
+        ListedAccount("other@reach.example", connected=True, created_at=0.0)
+    )
+    upload = lost(world)
+    poll(world, upload)
+    assert evidence(world, upload).keys() == set(ADDRESSES[:2])
+
+
+def test_the_list_is_read_back_to_before_the_sending(world: World) -> None:
+    """Newest first, it is read until it comes to accounts made well before the batch was sent."""
+    world.saleshandy.page_size = 2
+    for at in range(20):
+        made_at = world.clock() - 400 - 10 * (20 - at)
+        world.saleshandy.accounts.append(
+            ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at)
+        )
+    upload = lost(world)
+    world.saleshandy.accounts.append(
+        ListedAccount("new@x.example", connected=True, created_at=world.clock())
+    )
+    assert poll(world, upload) == DELIVER
+    assert listings(world) == [1, 2]
+
+
+def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
+    """Where the service does not sort as asked, a batch is not called missing for it."""
+    world.saleshandy.page_size = 2
+    upload = lost(world)
+    made_at = world.clock()
+    world.saleshandy.accounts += [
+        ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at - 10_000 - 100 * at)
+        for at in range(5)
+    ]
+    assert poll(world, upload) == DELIVER
+    assert evidence(world, upload).keys() == set(ADDRESSES[:2])
+
+
+def test_a_list_without_times_is_read_to_its_end(world: World) -> None:
+    """Where the service does not say when an account was made, all of them are read."""
+    world.saleshandy.page_size = 2
+    upload = lost(world)
+    world.saleshandy.accounts += [
+        ListedAccount(f"o{at}@x.example", connected=True, created_at=None) for at in range(5)
+    ]
+    assert poll(world, upload) == DELIVER
+    assert listings(world) == [1, 2, 3, 4, 5]
+
+
+def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
+    """What was read is kept; the next look reads on from there in its turn."""
+    world.saleshandy.page_size = 1
+    upload = lost(world)
+    world.policy = replace(world.policy, calls_per_minute=2)
+    step = poll(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 66
+    world.clock.advance(step.wait_seconds)
+    assert followed(world, upload) == DELIVER
+    assert listings(world) == [1, 2, 3]
+    assert batch(world, upload).state is BatchState.RECONCILED
+
+
+def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> None:
+    """A list read before the batch was due says nothing about it: it is read anew."""
+    upload = lost(world, arrived=False)
+    world.clock.advance(poll(world, upload).wait_seconds)
+    world.saleshandy.carry_out("late", ADDRESSES[:2])
+    assert poll(world, upload) == DELIVER
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+
+
+@pytest.mark.parametrize(
+    "error", [OutcomeUnknownError("HTTP 502"), RequestRefusedError("HTTP 404")]
+)
+def test_a_list_that_does_not_come_settles_nothing(
+    world: World, error: OutcomeUnknownError | RequestRefusedError
+) -> None:
+    """Without a list nothing is known, and nothing is sent again; it is asked for later."""
+    upload = lost(world, arrived=False)
+    world.clock.advance(700)
+    world.saleshandy.list_errors.extend([error] * 3)
+    for _ in range(3):
+        assert poll(world, upload) == Step(Step.CHECK, 10)
+        assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert len(listings(world)) == 3
+    assert len(sent(world)) == 1
+
+
+def test_a_service_without_a_list_leaves_lost_batches_unconfirmed(world: World) -> None:
+    """At the deadline they are answered as they are, never sent again."""
+    upload = lost(world, arrived=False)
+    world.saleshandy.list_errors.extend([RequestRefusedError("HTTP 404")] * 10_000)
+    assert followed(world, upload, polls=10_000) == DELIVER
+    assert world.clock() >= world.ledger.get(upload.import_id).deadline
+    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert len(sent(world)) == 1
+
+
+def many_lost(world: World, many: int) -> Upload:
+    """Have so many batches of one account that lost their reports, and are all due."""
+    world.policy = replace(world.policy, batch_size=1)
+    upload = submitted(world, *(f"m{number}@reach.example" for number in range(many)))
+    now = world.clock()
+    for number in range(1, many + 1):
+        world.ledger.unconfirmed(upload.import_id, number, "the report is missing", now, now)
+    return upload
+
+
+def test_many_unconfirmed_batches_are_all_settled(world: World) -> None:
+    """However many there are, none is forgotten."""
+    upload = many_lost(world, 23)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.RECONCILED] * 23
+
+
+def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) -> None:
+    """What is due a little after the look that settles another is settled in its time."""
+    upload = many_lost(world, 2)
+    world.clock.advance(200)
+    world.ledger.polled(upload.import_id, 2, world.clock() + 5)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.RECONCILED] * 2
+
+
+def test_the_list_is_not_read_before_its_time(world: World) -> None:
+    """A look at another request takes no unconfirmed batch along: its list is read when due."""
+    upload = many_lost(world, 1)
+    world.clock.advance(200)
+    world.ledger.polled(upload.import_id, 1, world.clock() + 5)
+    assert poll(world, upload) == Step(Step.CHECK, 5)
+    assert listings(world) == []
+    world.clock.advance(5)
+    assert poll(world, upload) == DELIVER
+
+
+def test_an_unconfirmed_batch_due_while_a_walk_went_on_is_not_forgotten(world: World) -> None:
+    """A list whose reading began before a batch was due does not settle it; a later one does."""
+    world.saleshandy.page_size = 1
+    upload = many_lost(world, 2)
+    world.ledger.polled(upload.import_id, 2, world.clock() + 30)
+    world.policy = replace(world.policy, calls_per_minute=2)
+    assert followed(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.RECONCILED] * 2
+
+
+def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: World) -> None:
+    """What was found missing in a short reading of the list may stand further back in it."""
+    world.policy = replace(world.policy, batch_size=1)
+    world.saleshandy.page_size = 5
+    addresses = [f"m{number}@reach.example" for number in range(11)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    world.submitter().take(upload, lambda: 0.0)
+    world.ledger.intend(upload.import_id, 11, world.clock(), reconciliation=False)
+    world.saleshandy.carry_out("lost", (addresses[10],))
+    for _ in range(20):
+        world.clock.advance(50)
+        world.saleshandy.carry_out("another's", ("other@x.example",))
+    for number in range(1, 11):
+        world.ledger.intend(upload.import_id, number, world.clock(), reconciliation=False)
+    for number in range(1, 12):
+        now = world.clock()
+        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 600)
+    world.clock.advance(700)
+    for _ in range(3):
+        step = poll(world, upload)
+        world.clock.advance(step.wait_seconds)
+    assert states(world, upload)[10] is BatchState.RECONCILED
+    assert evidence(world, upload, 11) == {addresses[10]: AccountStatus.CONNECTED}
+
+
+def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(world: World) -> None:
+    """An address connected before stands in the list anyway: the rest is sent again."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    assert sent(world) == [ADDRESSES[1:2]]
+    assert followed(world, upload) == DELIVER
+    assert sent(world) == [ADDRESSES[1:2]] * 2
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE}
+    assert batch(world, upload).state is BatchState.COMPLETED
+
+
+def test_the_evidence_keeps_what_was_left_out(world: World) -> None:
+    """What the list says later is added to it."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    world.saleshandy.carry_out("lost", ADDRESSES[1:2])
+    assert poll(world, upload) == DELIVER
+    assert evidence(world, upload) == {
+        ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE,
+        ADDRESSES[1]: AccountStatus.CONNECTED,
+    }
+
+
+def reopened(world: World, upload: Upload) -> None:
+    """Answer an import, and take it up again the next day."""
+    world.deliverer().deliver(upload.import_id)
+    world.clock.advance(86_400)
+    assert world.submitter().restart(upload.import_id)
+
+
+def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
+    """A batch that arrived in part is looked for again; what has come meanwhile is found."""
+    world.saleshandy.failing[ADDRESSES[1]] = "refused"
+    upload = lost(world)
+    followed(world, upload)
+    reopened(world, upload)
+    world.saleshandy.accounts[:] = [
+        replace(one, connected=True) for one in world.saleshandy.accounts
+    ]
+    assert followed(world, upload) == DELIVER
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert len(sent(world)) == 1
+
+
+def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -> None:
+    """That it arrived is known from the first look, whatever the second one finds."""
+    upload = lost(world, arrived=False)
+    world.saleshandy.carry_out("a part of it", ADDRESSES[:1])
+    followed(world, upload)
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    reopened(world, upload)
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+
+
+def test_a_reopened_request_is_asked_for_again(world: World) -> None:
+    """A request that made no progress for an hour may have ended by the next day."""
+    world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
+    upload = submitted(world, *ADDRESSES[:2])
+    world.saleshandy.running.update(world.saleshandy.requests)
+    followed(world, upload)
+    assert batch(world, upload).state is BatchState.RECONCILED
+    reopened(world, upload)
+    world.saleshandy.running.clear()
+    assert followed(world, upload) == DELIVER
+    found = batch(world, upload)
+    assert (found.state, found.report, found.reason) == (BatchState.COMPLETED, True, "")
+
+
+# Batches left
+
+
+def test_batches_left_are_submitted_next(world: World) -> None:
+    """When nobody is submitting and batches are planned, submitting is next."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    assert poll(world, upload) == Step(Step.SUBMIT)
+
+
+def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
+    """While somebody submits, one goes on looking, and goes on itself when that has ended."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    now = world.clock()
+    world.ledger.lease(upload.import_id, now, now + 300)
+    step = poll(world, upload)
+    assert step.next == Step.CHECK
+    assert 0 < step.wait_seconds <= 300
+    world.clock.advance(300)
+    assert poll(world, upload) == Step(Step.SUBMIT)
+
+
+@pytest.mark.parametrize("stopped", ["", "the service refused the API key"])
+def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
+    world: World, stopped: str
+) -> None:
+    """One who died after the last request holds the import for a while; then it is delivered."""
+    upload = submitted(world)
+    now = world.clock()
+    world.ledger.lease(upload.import_id, now, now + 25)
+    if stopped:
+        world.ledger.stop(upload.import_id, stopped)
+    assert poll(world, upload) == Step(Step.CHECK, 10)
+    world.clock.advance(20)
+    assert poll(world, upload) == Step(Step.CHECK, 5)
+    world.clock.advance(5)
+    assert poll(world, upload) == DELIVER
+
+
+def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
+    """Before more goes out to a service that does not answer, it is known what became of some."""
+    world.policy = replace(world.policy, batch_size=1)
+    addresses = [f"m{number}@reach.example" for number in range(12)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    world.submitter().take(upload, lambda: 0.0)
+    now = world.clock()
+    for number in range(1, 11):
+        world.ledger.intend(upload.import_id, number, now, reconciliation=False)
+        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 10)
+    assert poll(world, upload) == Step(Step.CHECK, 10)
+    world.clock.advance(10)
+    world.saleshandy.carry_out("lost", (addresses[3],))
+    assert poll(world, upload) == Step(Step.SUBMIT)
+    assert states(world, upload)[3] is BatchState.RECONCILED
+
+
+def test_a_file_without_accounts_is_delivered(world: World) -> None:
+    """Where every row was rejected there is nothing to wait for."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file("no address"))
+    world.submitter().take(upload, plenty)
+    assert poll(world, upload) == DELIVER
+
+
+# Troubles
+
+
+def test_a_status_that_is_refused_is_asked_for_again(world: World) -> None:
+    """One status that is refused keeps no other batch from its look, and is asked for later."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.append(RequestRefusedError("HTTP 404"))
+    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+    world.clock.advance(15)
+    assert poll(world, upload) == DELIVER
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotSentError("the service cannot be reached"),
+        OutcomeUnknownError("the service failed to answer: HTTP 502"),
+    ],
+)
+def test_a_service_that_fails_ends_the_look(
+    world: World, error: NotSentError | OutcomeUnknownError
+) -> None:
+    """It is left alone for a while, and asked for the rest after it."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.append(error)
+    assert poll(world, upload) == Step(Step.CHECK, 10)
+    assert asked(world) == [FIRST]
+    assert states(world, upload) == [BatchState.SUBMITTED] * 3
+    world.clock.advance(10)
+    assert followed(world, upload, polls=2) == DELIVER
+    assert states(world, upload) == [BatchState.COMPLETED] * 3
+
+
+def test_a_batch_whose_status_always_fails_keeps_no_other_from_its_look(world: World) -> None:
+    """What the service cannot answer is asked for later than what was not asked for yet."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.append(OutcomeUnknownError("HTTP 500"))
+    world.clock.advance(poll(world, upload).wait_seconds)
+    poll(world, upload)
+    assert asked(world)[:2] == ["request-1", "request-2"]
+
+
+def test_rests_grow_with_the_age_of_an_import(world: World) -> None:
+    """A service out of order for hours is looked at ever more rarely: every 300th of the age."""
+    upload = submitted(world)
+    world.clock.advance(5990)
+    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
+    world.saleshandy.status_errors.append(NotSentError("the service cannot be reached"))
+    assert poll(world, upload) == Step(Step.CHECK, 20)
+
+
+def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
+    """A look the service throttles is broken off and goes on with the batch it did not get."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.extend([None, ThrottledError(42.5)])
+    assert poll(world, upload) == Step(Step.CHECK, 42.5)
+    assert states(world, upload)[0] is BatchState.COMPLETED
+    world.clock.advance(42.5)
+    assert poll(world, upload) == DELIVER
+    assert asked(world) == ["request-1", "request-2", "request-2", "request-3"]
+
+
+def test_a_throttled_look_stops_all_of_its_workspace(world: World) -> None:
+    """What the service says of its own limits holds for the submitting of another import, too."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.append(ThrottledError(42.5))
+    poll(world, upload)
+    other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
+    step = world.submitter().take(other, plenty)
+    assert step is not None
+    assert step.wait_seconds >= 42.5
+    assert len(sent(world)) == 3
+
+
+def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
+    """An answer that ends the remote's own limit closes the budget before the next call."""
+    upload = submitted(world)
+    world.saleshandy.closed = 33.0
+    assert poll(world, upload) == Step(Step.CHECK, 33)
+    assert asked(world) == [FIRST]
+
+
+@pytest.mark.parametrize(
+    "error", [ApiKeyRefusedError("the service refused the API key"), ApiKeyMissingError("no key")]
+)
+def test_a_refused_key_ends_the_tracking(
+    world: World, error: ApiKeyRefusedError | ApiKeyMissingError
+) -> None:
+    """With a key that is not accepted nothing is asked any more: one call, then the answer."""
+    upload = submitted(world)
+    world.saleshandy.status_errors.append(error)
+    assert poll(world, upload) == DELIVER
+    assert poll(world, upload) == DELIVER
+    assert len(asked(world)) == 1
+    assert world.ledger.get(upload.import_id).stopped == str(error)
+
+
+def refused(world: World, upload: Upload) -> None:
+    """Refuse the file as a whole."""
+    world.ledger.refuse(upload.import_id, "It is empty.")
+
+
+def stopped(world: World, upload: Upload) -> None:
+    """Stop the import."""
+    world.ledger.stop(upload.import_id, "why")
+
+
+def notified(world: World, upload: Upload) -> None:
+    """Answer the import."""
+    world.ledger.notified(upload.import_id)
+
+
+@pytest.mark.parametrize("end", [refused, stopped, notified])
+def test_an_import_that_has_ended_is_not_looked_at(
+    world: World, end: Callable[[World, Upload], None]
+) -> None:
+    """A refused, stopped or answered import costs no call."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(ADDRESSES[0]))
+    now = world.clock()
+    world.ledger.claim(upload, now, now + 9999, now)
+    end(world, upload)
+    assert poll(world, upload) == DELIVER
+    assert asked(world) == []
+
+
+# Budget and time
+
+
+def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
+    """The look waits for its turn, and goes on where it stopped."""
+    upload = submitted(world)
+    world.clock.advance(100)
+    world.policy = replace(world.policy, calls_per_minute=2)
+    assert poll(world, upload) == Step(Step.CHECK, 66)
+    assert asked(world) == ["request-1", "request-2"]
+    world.clock.advance(66)
+    assert poll(world, upload) == DELIVER
+    assert asked(world) == ["request-1", "request-2", "request-3"]
+
+
+def test_looking_and_submitting_take_turns(world: World) -> None:
+    """With few calls a minute neither the looks nor what is left to be sent waits for ever."""
+    world.policy = replace(world.policy, calls_per_minute=1, batch_size=1)
+    addresses = [f"m{number}@reach.example" for number in range(6)]
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
+    step = world.submitter().take(upload, plenty)
+    assert step is not None
+    while step.next != Step.DELIVER:
+        world.clock.advance(step.wait_seconds)
+        if step.next == Step.SUBMIT:
+            step = world.submitter().resume(upload.import_id, plenty)
+        else:
+            step = poll(world, upload)
+    assert states(world, upload) == [BatchState.COMPLETED] * 6
+    calls = [name for name, _ in world.journal.entries if name in ("connect", "status")]
+    assert calls[:2] == ["connect", "status"]
+    assert world.clock() < world.ledger.get(upload.import_id).began_at + 13 * 66
+
+
+def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
+    """With one call a minute and a request that never completes, the others are found complete."""
+    upload = submitted(world)
+    world.policy = replace(world.policy, calls_per_minute=1)
+    world.saleshandy.running.add(FIRST)
+    world.clock.advance(66)
+    for _ in range(5):
+        world.clock.advance(poll(world, upload).wait_seconds)
+    assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+
+
+def test_a_look_stops_before_its_time_is_up(world: World) -> None:
+    """A look that runs out of time goes on at once in the next invocation, where it stopped."""
+    upload = submitted(world)
+    left = iter([300.0, SAFE_MARGIN, SAFE_MARGIN - 0.1])
+    step = world.poller().poll(upload.import_id, lambda: next(left))
+    assert step == Step(Step.CHECK, 0)
+    assert asked(world) == ["request-1", "request-2"]
+    assert poll(world, upload) == DELIVER
+    assert asked(world) == ["request-1", "request-2", "request-3"]
+
+
+def test_reports_of_far_apart_batches_are_read_in_one_look(world: World) -> None:
+    """The upload is read once for all reports of a look, whichever batches they belong to."""
+    for address in (ADDRESSES[0], ADDRESSES[4]):
+        world.saleshandy.failing[address] = "Sign-in refused"
+    upload = submitted(world)
+    assert poll(world, upload) == DELIVER
+    assert [one.report for one in world.ledger.batches(upload.import_id)] == [True, False, True]
+
+
+def test_reports_of_batches_due_in_another_order_are_read_in_one_look(world: World) -> None:
+    """Whichever batch has been due the longest, each report is read beside its own accounts."""
+    for address in (ADDRESSES[0], ADDRESSES[2], ADDRESSES[4]):
+        world.saleshandy.failing[address] = f"Sign-in refused: {PASSWORD}"
+    upload = submitted(world)
+    now = world.clock()
+    for number, seconds in ((1, 30), (2, 10), (3, 20)):
+        world.ledger.polled(upload.import_id, number, now + seconds)
+    world.clock.advance(30)
+    assert poll(world, upload) == DELIVER
+    assert [one.report for one in world.ledger.batches(upload.import_id)] == [True] * 3
+    assert MARK not in str(world.reports.texts)
+
+
+def test_a_file_deleted_while_it_is_looked_at_stops_the_import(world: World) -> None:
+    """Without the file no report can be cleaned: the import ends with what is known."""
+    world.saleshandy.failing[ADDRESSES[0]] = "Sign-in refused"
+    upload = submitted(world)
+    world.uploads.delete_version(upload)
+    assert poll(world, upload) == DELIVER
+    assert world.ledger.get(upload.import_id).stopped == (
+        "the file was deleted while it was being imported"
+    )
