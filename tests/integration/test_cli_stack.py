@@ -423,7 +423,7 @@ def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> Non
     )
     watch(stack, [identity], as_json=True)
     [document] = documents(capsys.readouterr().out)
-    assert document["trouble"] == "It is a PDF. Save it as CSV."
+    assert document["failureReason"] == "It is a PDF. Save it as CSV."
 
 
 def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured) -> None:
@@ -1302,7 +1302,7 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     ]
     assert f"{rings} since" in troubles["alarms"][2]
     cured = [one for some in found.values() for one in some if one["state"] != "ok"]
-    assert all(one["cure"] for one in cured)
+    assert all(one["fix"] for one in cured)
     assert doctor(sick, as_json=False) == 1
 
 
@@ -1312,5 +1312,5 @@ def test_what_may_not_be_read_is_unknown(stack: Stack, capsys: Captured) -> None
     half = Stack(stack.name, stack.status, outputs, stack.parameters, stack.session)
     found = findings(half, capsys)
     assert [one["state"] for one in found["queues"]] == ["ok", "ok", "unknown"]
-    assert found["queues"][2]["cure"]
+    assert found["queues"][2]["fix"]
     assert found["versions"][0]["state"] == "ok"
