@@ -137,6 +137,7 @@ class LocalCloud:
             "region_name": known["AWS_REGION"],
             "aws_access_key_id": known["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": known["AWS_SECRET_ACCESS_KEY"],
+            "aws_session_token": known.get("AWS_SESSION_TOKEN"),
         }
         return boto3.client(service, **access)
 

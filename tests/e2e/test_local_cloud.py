@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import boto3
 import psutil
 import pytest
 from botocore.exceptions import ClientError
@@ -129,13 +128,12 @@ def test_keys_of_functions_are_no_common_knowledge(cloud: LocalCloud) -> None:
         hashlib.sha256(f"{what}:{digest}".encode()).hexdigest() for what in ("secret", "token")
     )
     guess = {
-        "aws_access_key_id": f"ASIA{digest[:16].upper()}",
-        "aws_secret_access_key": secret,
-        "aws_session_token": token,
+        "AWS_ACCESS_KEY_ID": f"ASIA{digest[:16].upper()}",
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": token,
     }
-    place = {"endpoint_url": cloud.environment["AWS_ENDPOINT_URL"], "region_name": "us-east-1"}
     with pytest.raises(ClientError, match="security token"):
-        boto3.client("sts", **place, **guess).get_caller_identity()
+        cloud.client("sts", by=guess).get_caller_identity()
 
 
 @pytest.mark.long
