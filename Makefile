@@ -29,7 +29,8 @@ setup: $(RUN) ## install what run and test need, from the hashed locks
 run: $(RUN) ## take FILE=<path> the whole way on the local cloud
 	@.venv/bin/python -m local.cloud run "$$FILE"
 
-up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= and API_KEY=: with another API)
+up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= <key.txt: with another API)
+	$(if $(filter command%,$(origin API_KEY)),$(error API_KEY as an argument can be read by every user of this computer: make up API_BASE_URL=… <key.txt))
 	@.venv/bin/python -m local.cloud up \
 		$(if $(API_BASE_URL),--api-base-url "$$API_BASE_URL") \
 		$(if $(WAIT_SCALE),--wait-scale "$$WAIT_SCALE") \
@@ -42,10 +43,11 @@ status: $(DEV) ## say what runs
 	@.venv/bin/python -m local.cloud status
 
 test: lint ## lint, types, templates and every test, end to end beside all others
-	@mkdir -p .local
+	@mkdir -p -m 700 .local
+	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
 	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
-	wait $$e2e; ended=$$?; cat .local/e2e.txt; exit $$((others | ended))
+	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
@@ -114,7 +116,7 @@ audit: $(AUDIT) ## look for known holes in all locked packages
 	done
 
 sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (CycloneDX)
-	@mkdir -p .local
+	@mkdir -p -m 700 .local
 	@cat layers/email_accounts/*.txt | \
 		.venvs/audit/bin/cyclonedx-py requirements --output-reproducible --output-file .local/sbom.json -
 

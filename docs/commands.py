@@ -175,7 +175,8 @@ def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
     first = last = ""
     # Long enough for the station to be seen; else most of the time would pass in waiting.
     behaviour = {"completion_seconds": 5}
-    requests.put(f"{exports['CONTROL_URL']}/behaviour", json=behaviour, timeout=10)
+    key = {"x-control-key": exports["CONTROL_KEY"]}
+    requests.put(f"{exports['CONTROL_URL']}/behaviour", json=behaviour, headers=key, timeout=10)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shutil.copy(ROOT / "events/accounts.csv", folder)

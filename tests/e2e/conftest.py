@@ -60,12 +60,15 @@ class LocalCloud:
 
     state: Path
 
-    def command(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run `python -m local.cloud` on it."""
+    def command(
+        self, *arguments: str, given: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `python -m local.cloud` on it, with this on stdin."""
         done = subprocess.run(
             [sys.executable, "-m", "local.cloud", "--state", str(self.state), *arguments],
             cwd=ROOT,
             env=os.environ | environment,
+            input=given,
             capture_output=True,
             text=True,
             check=False,
@@ -83,9 +86,9 @@ class LocalCloud:
         with self.said.open("a") as file:
             file.write(text)
 
-    def up(self, *arguments: str, **environment: str) -> None:
-        """Start it, or bring it up to date."""
-        done = self.command("up", *arguments, **environment)
+    def up(self, *arguments: str, given: str = "", **environment: str) -> None:
+        """Start it, or bring it up to date, with this on stdin."""
+        done = self.command("up", *arguments, given=given, **environment)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def take(self, file: Path) -> str:
@@ -134,6 +137,7 @@ class LocalCloud:
             "region_name": known["AWS_REGION"],
             "aws_access_key_id": known["AWS_ACCESS_KEY_ID"],
             "aws_secret_access_key": known["AWS_SECRET_ACCESS_KEY"],
+            "aws_session_token": known.get("AWS_SESSION_TOKEN"),
         }
         return boto3.client(service, **access)
 
@@ -277,8 +281,13 @@ class LocalCloud:
 
     def control(self, method: str, path: str, body: object = None) -> requests.Response:
         """Call the control endpoint of the stand-in."""
-        address = self.environment["CONTROL_URL"]
-        answer = requests.request(method, f"{address}/{path}", json=body, timeout=10)
+        known = self.environment
+        answer = requests.request(
+            *(method, f"{known['CONTROL_URL']}/{path}"),
+            json=body,
+            headers={"x-control-key": known["CONTROL_KEY"]},
+            timeout=10,
+        )
         answer.raise_for_status()
         return answer
 
