@@ -90,7 +90,7 @@ class LocalCloud:
 
     def take(self, file: Path) -> str:
         """Take a file the whole way; return what the terminal showed."""
-        done = self.command("run", str(file), "--patience", "60")
+        done = self.command("run", str(file))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
