@@ -1,16 +1,14 @@
 """A browser for the tests that open pages; without one on this computer they are skipped."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.support import chromium
-
-Open = Callable[..., Page]
-DESKTOP: ViewportSize = {"width": 1200, "height": 900}
+from tests.support.chromium import DESKTOP, Open
 
 
 @pytest.fixture(scope="session")

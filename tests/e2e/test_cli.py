@@ -15,7 +15,7 @@ import pytest
 
 from docs.commands import PAGE, masked, record, recordings_of
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import SMALL, LocalCloud
+from tests.support.cloud import SMALL, LocalCloud
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, LocalCloud
+from tests.support.cloud import PARAMETERS, ROOT, SAMPLE, LocalCloud
 from tests.support.files import api_key
 
 pytestmark = pytest.mark.e2e

@@ -16,8 +16,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
-from tests.e2e.conftest import ROOT, LocalCloud, wait_until
 from tests.load.load import FUNCTIONS, filled
+from tests.support.cloud import ROOT, LocalCloud, wait_until
 from tests.support.files import accounts_file
 
 STATE = ROOT / ".local/waiting"

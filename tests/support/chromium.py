@@ -2,11 +2,15 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+
+Open = Callable[..., Page]
+"""Opens a page from its HTML."""
+DESKTOP: ViewportSize = {"width": 1200, "height": 900}
 
 _NAMES = (
     "chromium",

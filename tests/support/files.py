@@ -5,6 +5,7 @@ import hashlib
 import io
 from itertools import chain
 
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.models.account import FIELDS, Account, account_of
 
 MARK = "app-3f9c2a7e51d0b864"
@@ -32,6 +33,11 @@ def accounts_file(*rows: str | dict[str, str]) -> bytes:
     writer.writeheader()
     writer.writerows(whole)
     return text.getvalue().encode()
+
+
+def opened(content: bytes) -> AccountsFile:
+    """Open a file that is already in memory."""
+    return open_accounts_file(io.BytesIO(content))
 
 
 def account(address: str, /, **changed: str) -> Account:

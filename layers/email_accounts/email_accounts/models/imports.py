@@ -5,6 +5,11 @@ from enum import StrEnum
 
 from email_accounts.models.upload import Upload
 
+MOST_UNCONFIRMED = 10
+"""Batches of one import that may be unconfirmed before no more are sent."""
+ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
+UPLOAD_DELETED = "the file was deleted while it was being imported"
+
 
 @dataclass(frozen=True, slots=True)
 class BatchRange:
