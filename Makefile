@@ -66,18 +66,18 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff format
 
 docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, from the code
-	@.venv/bin/python docs/tables.py
-	@.venv/bin/python -m docs.examples
-	@.venv/bin/python -m docs.commands
-	@.venv/bin/python -m docs.picture
-	@.venv/bin/python -m docs.costs
-	@.venv/bin/python -m docs.licences
+	@.venv/bin/python -m tools.docs.tables
+	@.venv/bin/python -m tools.docs.examples
+	@.venv/bin/python -m tools.docs.commands
+	@.venv/bin/python -m tools.docs.picture
+	@.venv/bin/python -m tools.docs.costs
+	@.venv/bin/python -m tools.docs.licences
 
 recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
-	@.venv/bin/python -m docs.commands record
+	@.venv/bin/python -m tools.docs.commands record
 
 pictures: $(DEV) ## renew docs/images with the browser of this computer
-	@.venv/bin/python -m docs.examples pictures
+	@.venv/bin/python -m tools.docs.examples pictures
 
 bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench

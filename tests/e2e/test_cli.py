@@ -13,9 +13,9 @@ from typing import Self
 
 import pytest
 
-from docs.commands import PAGE, masked, record, recordings_of
 from email_accounts.models.upload import import_id
 from tests.support.cloud import SMALL, LocalCloud
+from tools.docs.commands import PAGE, masked, record, recordings_of
 
 pytestmark = pytest.mark.e2e
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from deployment.guarded import MINUTES, WATCHED
-from docs.commands import every_command, options_of
-from docs.picture import PAGE as ARCHITECTURE
-from docs.picture import SHAPES, senders
-from docs.picture import renewed as drawn_anew
 from tests.support.template import ROOT, of_type, state_machine, template
+from tools.docs.commands import every_command, options_of
+from tools.docs.picture import PAGE as ARCHITECTURE
+from tools.docs.picture import SHAPES, senders
+from tools.docs.picture import renewed as drawn_anew
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from docs.examples import DOCS, PAGES, SCHEMA, described, renewed
 from email_accounts.delivery.message import message_of
 from tests.support import answers
+from tools.docs.examples import DOCS, PAGES, SCHEMA, described, renewed
 
 KINDS = (
     answers.clean,

@@ -22,7 +22,7 @@ from tests.support.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, 
 from tests.support.files import accounts_file
 from tests.support.template import of_type, state_machine, template
 
-PAGE = Path(__file__).with_name("costs.md")
+PAGE = Path(__file__).parents[2] / "docs/costs.md"
 # One table is measured, not worked out.
 _TABLE = re.compile(r"(<!-- table: (?!measured)(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.template import listed, of_type, state_machine, statements_of, template
 
-PAGE = Path(__file__).with_name("architecture.md")
+PAGE = Path(__file__).parents[2] / "docs/architecture.md"
 _PLACE = re.compile(r"(<!-- picture: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 SHAPES = {

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, metadata, requires
 from pathlib import Path
 
-PAGE = Path(__file__).with_name("licences.md")
-ROOT = PAGE.parents[1]
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/licences.md"
 LAYER = ROOT / "layers/email_accounts"
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NAME = re.compile(r"[\w.-]+")

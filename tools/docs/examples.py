@@ -11,7 +11,7 @@ from email_accounts.delivery import causes
 from email_accounts.delivery.page import page
 from tests.support import answers
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[2] / "docs"
 PAGES = tuple(DOCS / name for name in ("answers.md", "events.md"))
 SCHEMA = DOCS / "message.schema.json"
 _PICTURES = DOCS / "images"

@@ -24,7 +24,7 @@ from email_accounts.intake.settings import (
 from email_accounts.models.account import RULES, problem_with, sendgrid_problems
 from email_accounts_cli.template import IF_BLANK
 
-PAGE = Path(__file__).with_name("account-files.md")
+PAGE = Path(__file__).parents[2] / "docs/account-files.md"
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MEANING = {
     ADDRESS: "both addresses",

@@ -16,8 +16,8 @@ import requests
 
 from email_accounts_cli.main import commands
 
-PAGE = Path(__file__).with_name("cli.md")
-ROOT = PAGE.parents[1]
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/cli.md"
 COMMON = {"--stack", "--profile", "--region", "--json", "--help"}
 """Options that are explained once, above the commands."""
 
