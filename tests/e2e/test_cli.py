@@ -25,7 +25,7 @@ FILES = 8
 
 @pytest.mark.long
 def test_the_page_shows_what_the_commands_do(second: LocalCloud) -> None:
-    """docs/cli.md shows what a run shows, but for ids and times: `make recordings` renews it."""
+    """docs/cli.md shows what a run shows, but for ids and times: `make docs ALL=1` renews it."""
     second.up("--wait-scale", "0.05")
     shown = record(second.environment, (second.state / "api-key").read_text())
     page = recordings_of(PAGE.read_text(encoding="utf-8"))

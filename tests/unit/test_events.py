@@ -91,7 +91,7 @@ def test_documents_show_what_is_sent(page: Path) -> None:
 
 
 def test_pictures_are_there() -> None:
-    """Of every kind, on a desktop and on a phone, light and dark; `make pictures` renews them."""
+    """Of every kind, on a desktop and on a phone, light and dark; `make docs ALL=1` renews them."""
     taken = {picture.stem for picture in (DOCS / "images").glob("*.png")}
     assert taken == {
         f"{kind}-{size}-{scheme}"

@@ -1,4 +1,4 @@
-"""Renews cli.md: options from the code (`make docs`), recordings from runs (`make recordings`)."""
+"""Renews cli.md: options from the code (`make docs`), recordings from runs (`ALL=1`)."""
 
 import json
 import os

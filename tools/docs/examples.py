@@ -1,4 +1,4 @@
-"""Renews what answers.md and events.md show: texts by `make docs`, pictures by `make pictures`."""
+"""Renews what answers.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
 
 import json
 import re
