@@ -18,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format docs recordings pictures bench load waiting reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -49,6 +49,11 @@ test: lint ## lint, types, templates and every test, end to end beside all other
 	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
 	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
 
+coverage: $(DEV) ## report the branches of the domain package that no test runs; fails below 95 %
+	.venv/bin/python -m pytest tests/unit tests/contract \
+		tests/integration/test_client.py tests/integration/test_safe_fetch.py \
+		tests/integration/test_handlers.py --cov
+
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
 
@@ -67,19 +72,13 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, from the code
-	@.venv/bin/python docs/tables.py
-	@.venv/bin/python -m docs.examples
-	@.venv/bin/python -m docs.commands
-	@.venv/bin/python -m docs.picture
-	@.venv/bin/python -m docs.costs
-	@.venv/bin/python -m docs.licences
-
-recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
-	@.venv/bin/python -m docs.commands record
-
-pictures: $(DEV) ## renew docs/images with the browser of this computer
-	@.venv/bin/python -m docs.examples pictures
+# With ALL=1 a local cloud runs each command once, and the browser of this computer takes pictures.
+docs: $(if $(ALL),$(RUN),$(DEV)) ## write what docs and golden files show anew, from the code; ALL=1: recordings and pictures too
+	@set -e; for one in tables examples commands picture costs licences decisions golden; do \
+		.venv/bin/python -m tools.docs.$$one; \
+	done
+	$(if $(ALL),@.venv/bin/python -m tools.docs.commands record)
+	$(if $(ALL),@.venv/bin/python -m tools.docs.examples pictures)
 
 bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
@@ -167,7 +166,8 @@ $(AUDIT): requirements/audit.txt $(UV)
 # Locks: one file per environment, for every system and every Python from 3.11 on.
 
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
-	--python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+	--python-version 3.11 --no-emit-index-url \
+	--custom-compile-command "make lock (uv pip compile --universal --python-version 3.11)"
 
 lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt

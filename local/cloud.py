@@ -26,13 +26,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from email import message_from_bytes, policy
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 
 from email_accounts_cli.terminal import output_written
-from local import journey, processes
+from local import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "email-accounts"
@@ -55,6 +56,10 @@ START_SECONDS = 30
 
 class CloudError(Exception):
     """The local cloud could not do what was asked; the text says why and where to look."""
+
+
+class FileError(Exception):
+    """The file cannot be uploaded; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -459,9 +464,6 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("status", help="say what runs")
     take = commands.add_parser("run", help="take a file the whole way")
     take.add_argument("file", type=Path)
-    take.add_argument(
-        "--patience", type=float, default=900, help="seconds without any progress (900)"
-    )
     return parser.parse_args()
 
 
@@ -499,26 +501,71 @@ def _status(state: State) -> None:
         print(f"  {name}: {value}")
 
 
-def _run(state: State, file: Path, patience: float) -> None:
-    """Take the file the whole way, on the running cloud or on one started for it alone."""
-    journey.check_file(file)
+def _run(state: State, file: Path) -> None:
+    """Drop the file, follow it and print its mail, on the running cloud or one for it alone."""
+    if not file.is_file():
+        what = "is not a file" if file.exists() else "does not exist"
+        raise FileError(f"{file} {what}. Name a file of accounts: make run FILE=<path>")
     cloud = running(state)
     started_here = cloud is None
     try:
         if cloud is None:
             cloud = up(state, DEFAULTS, "")
         os.environ.update(cloud.aws)
-        folder = journey.take(
-            file, cloud.outputs, state.emulator / "mail", state.path / "reports", patience
-        )
+        dropped = _email_accounts("drop", "--anyway", "--json", str(file), output=subprocess.PIPE)
+        import_id = json.loads(dropped)["importId"]
+        _email_accounts("watch", import_id)
+        if not (mail := _mail_about(import_id, state.emulator / "mail")):
+            _save_logs(state.log("functions"))
+            logs = ", ".join(_shown(state.log(one)) for one in ("functions", "emulator", "standin"))
+            raise CloudError(f"import {import_id} has no mail. What happened is in {logs}.")
+        print(f"\n{mail}\n", flush=True)
+        folder = state.path / "reports" / import_id
+        _email_accounts("report", import_id, "--output", str(folder), output=subprocess.DEVNULL)
         print(f"Reports: {_shown(folder)}/")
-    except journey.NoAnswerError as error:
-        journey.save_logs(state.log("functions"))
-        logs = ", ".join(_shown(state.log(name)) for name in ("functions", "emulator", "standin"))
-        raise CloudError(f"{error}\nWhat happened is in {logs}.") from None
     finally:
         if started_here:
             down(state)
+
+
+def _email_accounts(command: str, *arguments: str, output: int | None = None) -> str:
+    """Run a command of `email-accounts` on the stack; return what it printed, if it is piped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "email_accounts_cli", command, "--stack", STACK, *arguments],
+        check=False,
+        stdout=output,
+        text=True,
+    )
+    if done.returncode not in {0, 1}:  # 1: some row is not connected
+        raise CloudError(f"email-accounts {command} failed.")
+    return done.stdout or ""
+
+
+def _mail_about(import_id: str, folder: Path) -> str:
+    """Return the mail on an import as its subscriber gets it; "" where there is none."""
+    for file in folder.glob("*.eml"):
+        letter = message_from_bytes(file.read_bytes(), policy=policy.default)
+        body = letter.get_body()
+        text = str(body.get_content() if body else "").rstrip()
+        if import_id in text:
+            head = (f"{name}: {letter[name]}" for name in ("From", "To", "Subject"))
+            return "\n".join([*head, "", text])
+    return ""
+
+
+def _save_logs(target: Path) -> None:
+    """Write what all functions logged into one file, in the order of time."""
+    logs = boto3.client("logs")
+    groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    pages = logs.get_paginator("filter_log_events")
+    events = [
+        event
+        for group in groups
+        for page in pages.paginate(logGroupName=group["logGroupName"])
+        for event in page["events"]
+    ]
+    events.sort(key=lambda event: event["timestamp"])
+    target.write_text("".join(f"{event['message'].rstrip()}\n" for event in events))
 
 
 def main() -> int:
@@ -539,8 +586,8 @@ def main() -> int:
             case "status":
                 _status(state)
             case "run":
-                _run(state, arguments.file, arguments.patience)
-    except journey.FileError as error:
+                _run(state, arguments.file)
+    except FileError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except CloudError as error:

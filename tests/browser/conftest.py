@@ -1,14 +1,13 @@
 """Pages opened in a browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page
 
-Open = Callable[..., Page]
-DESKTOP: ViewportSize = {"width": 1200, "height": 900}
+from tests.support.chromium import DESKTOP, Open
 
 
 @pytest.fixture

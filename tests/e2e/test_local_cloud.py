@@ -15,7 +15,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, SMALL, LocalCloud, wait_until
+from tests.support.cloud import PARAMETERS, ROOT, SAMPLE, SMALL, LocalCloud, wait_until
 from tests.support.files import api_key, open_to_others
 
 pytestmark = pytest.mark.e2e

@@ -23,13 +23,13 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
-from docs.commands import PAGE as COMMANDS_PAGE
-from docs.commands import STEPS, every_command, options_of, recordings_of
-from docs.commands import renewed as options_renewed
-from docs.tables import PAGE, renewed
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
+from tools.docs.commands import PAGE as COMMANDS_PAGE
+from tools.docs.commands import STEPS, every_command, options_of, recordings_of
+from tools.docs.commands import renewed as options_renewed
+from tools.docs.tables import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"

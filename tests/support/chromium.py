@@ -9,12 +9,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Browser, Error, sync_playwright
+from playwright.sync_api import Browser, Error, Page, ViewportSize, sync_playwright
+
+Open = Callable[..., Page]
+"""Opens a page from its HTML."""
+DESKTOP: ViewportSize = {"width": 1200, "height": 900}
 
 _DOWNLOADED = Path(__file__).parents[2] / ".venvs/browser"
 _NAMES = (

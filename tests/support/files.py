@@ -6,6 +6,7 @@ import io
 from itertools import chain
 from pathlib import Path
 
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.models.account import FIELDS, Account, account_of
 
 MARK = "app-3f9c2a7e51d0b864"
@@ -33,6 +34,11 @@ def accounts_file(*rows: str | dict[str, str]) -> bytes:
     writer.writeheader()
     writer.writerows(whole)
     return text.getvalue().encode()
+
+
+def opened(content: bytes) -> AccountsFile:
+    """Open a file that is already in memory."""
+    return open_accounts_file(io.BytesIO(content))
 
 
 def account(address: str, /, **changed: str) -> Account:
