@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ from email_accounts.saleshandy.budget import Budget
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+_INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
@@ -53,13 +54,71 @@ _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
 
-class DynamoLedger:
+class LedgerReader:
+    """What the ledger holds of imports and batches, for functions, command line and demo."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        """Use a table; nothing is called yet."""
+        self._client = client
+        self._table = table
+
+    def find(self, import_id: str) -> Import | None:
+        """Return the import, or None where the ledger does not know it."""
+        found = self._client.get_item(
+            TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
+        )
+        return _import_of(_unmarshalled(found["Item"])) if "Item" in found else None
+
+    def get(self, import_id: str) -> Import:
+        """Return the import; ImporterError where the ledger does not know it."""
+        imported = self.find(import_id)
+        if imported is None:
+            raise ImporterError(f"no import {import_id}")
+        return imported
+
+    def batches(self, import_id: str) -> Iterator[Batch]:
+        """Yield the batches in their order."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :batch)",
+            ExpressionAttributeValues={
+                ":pk": _import_key(import_id)["pk"],
+                ":batch": {"S": "BATCH#"},
+            },
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": _BATCHES_AT_ONCE},
+        )
+        for page in pages:
+            yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
+
+    def by_day(self, since: float, before: float) -> Iterator[Import]:
+        """Yield the imports received from `since` on and before `before`, newest first."""
+        day = datetime.fromtimestamp(before, UTC).date()
+        first = datetime.fromtimestamp(since, UTC).date()
+        while day >= first:
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName=_INDEX,
+                KeyConditionExpression="#day = :day AND received_at < :before",
+                ExpressionAttributeNames={"#day": "day"},
+                ExpressionAttributeValues=_marshalled({":day": day.isoformat(), ":before": before}),
+                ScanIndexForward=False,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    imported = _import_of(_unmarshalled(item))
+                    if imported.received_at < since:
+                        return
+                    yield imported
+            day -= timedelta(days=1)
+
+
+class DynamoLedger(LedgerReader):
     """The ledger; an entry expires `retention` seconds after it was made."""
 
     def __init__(self, client: "DynamoDBClient", table: str, retention: float) -> None:
         """Use a table; nothing is called yet."""
-        self._client = client
-        self._table = table
+        super().__init__(client, table)
         self._retention = retention
 
     def claim(self, upload: Upload, now: float, deadline: float) -> tuple[Import, bool]:
@@ -91,8 +150,8 @@ class DynamoLedger:
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             found = _unmarshalled(_refused_by(error))
-            return _import_of(upload.import_id, found), found.get("revision") == revision
-        return _import_of(upload.import_id, _unmarshalled(item)), True
+            return _import_of(found), found.get("revision") == revision
+        return _import_of(_unmarshalled(item)), True
 
     def lease(self, import_id: str, now: float, until: float) -> str | None:
         """Take the lease of an import; see `Ledger`."""
@@ -110,15 +169,6 @@ class DynamoLedger:
         """Give the lease back; see `Ledger`."""
         change = {"lease_until": 0, "attempts": attempts}
         self._changed(_import_key(import_id), change, "lease_token = :lease", {"lease": lease})
-
-    def get(self, import_id: str) -> Import:
-        """Return the import."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
-        )
-        if "Item" not in found:
-            raise ImporterError(f"no import {import_id}")
-        return _import_of(import_id, _unmarshalled(found["Item"]))
 
     def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
         """Refuse the file as a whole; see `Ledger`."""
@@ -171,21 +221,6 @@ class DynamoLedger:
             "#state = :planned AND began_at = :seen",
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
-
-    def batches(self, import_id: str) -> Iterator[Batch]:
-        """Yield the batches in their order."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :batch)",
-            ExpressionAttributeValues={
-                ":pk": _import_key(import_id)["pk"],
-                ":batch": {"S": "BATCH#"},
-            },
-            ConsistentRead=True,
-            PaginationConfig={"PageSize": _BATCHES_AT_ONCE},
-        )
-        for page in pages:
-            yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
 
     def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
         """Replace a batch; see `Ledger`."""
@@ -443,9 +478,9 @@ def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str,
     )
 
 
-def _import_of(import_id: str, item: Mapping[str, Any]) -> Import:
+def _import_of(item: Mapping[str, Any]) -> Import:
     return Import(
-        id=import_id,
+        id=item["pk"].removeprefix("IMPORT#"),
         upload=Upload(
             item["bucket"], item["key"], item["version"], int(item["size"]), item["uploaded_at"]
         ),
@@ -460,6 +495,8 @@ def _import_of(import_id: str, item: Mapping[str, Any]) -> Import:
         reason_code=_reason_code(item),
         attempts=int(item.get("attempts", 0)),
         batches=int(item.get("batches", 0)),
+        rows=int(item.get("rows", 0)),
+        accepted=int(item.get("accepted", 0)),
         rejected=int(item.get("rejected", 0)),
         duplicates=int(item.get("duplicates", 0)),
         unknown_columns=tuple(item.get("unknown_columns", ())),
