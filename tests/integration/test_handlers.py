@@ -207,7 +207,6 @@ def stack(
             "REPORTS_BUCKET": stack.reports,
             "STATE_MACHINE": stack.machine,
             "TRUSTED_REPORT_HOSTS": "127.0.0.1",
-            "UPLOAD_ATTEMPTS": "5",
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
