@@ -34,7 +34,6 @@ ADAPTERS = {
     "InboxBucket": "uploads",
     "NotificationTopic": "notifications",
     "RemoteApi": "remote",
-    "OriginalsPrefix": "originals",
     "ReportsBucket": "reports",
     "TrackImport": "executions",
 }

@@ -104,7 +104,6 @@ def stack(server: Server) -> Stack:
         },
         parameters={
             "ApiBaseUrl": f"{server.url}/v1",
-            "KeepOriginalReports": "false",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
             "UploadRetentionDays": "7",
@@ -223,30 +222,45 @@ STACK = b"""<DescribeStacksResponse><DescribeStacksResult><Stacks><member>
 </Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
 
 
-def test_the_name_of_the_stack_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that names it is an error that says how to name it."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CommandError, match="--stack or in STACK_NAME"):
-        find_stack(Where("", "", ""))
+def member(name: str, *outputs: str) -> str:
+    """Return what CloudFormation says of a stack."""
+    told = "".join(f"<member><OutputKey>{one}</OutputKey></member>" for one in outputs)
+    return f"<member><StackName>{name}</StackName><Outputs>{told}</Outputs></member>"
 
 
-@pytest.mark.parametrize("section", ["global", "deploy"])
-def test_samconfig_names_the_stack_and_the_region(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
-) -> None:
-    """The file that `sam deploy` was run with is found from the folders below it."""
-    text = f'[default.{section}.parameters]\nstack_name = "mine"\nregion = "eu-west-3"\n'
-    (tmp_path / "samconfig.toml").write_text(text, encoding="utf-8")
-    (tmp_path / "below").mkdir()
-    monkeypatch.chdir(tmp_path / "below")
+def test_no_stack_is_taken_without_its_name() -> None:
+    """Not even the only one: it might be production's. Those there are stand in the question."""
+    others = member("others", "InboxBucketName")
+    ours = member("ours", "InboxBucketName", "TrackImportStateMachineArn")
+    listing = (
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks>{}</Stacks>"
+        "</DescribeStacksResult></DescribeStacksResponse>"
+    )
+    for status, body, said in (
+        (200, listing.format(others + ours), " In us-east-1 there are: ours."),
+        (200, listing.format(others), " In us-east-1 there are: none."),
+        (403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", ""),
+    ):
+        with (
+            served("CLOUDFORMATION", status, body.encode()),
+            pytest.raises(CommandError) as caught,
+        ):
+            find_stack(Where("", "", ""))
+        question = "Which stack? Name it with --stack or in STACK_NAME."
+        assert caught.value.message == question + said
+
+
+def test_a_stack_or_a_region_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given counts; what nothing says is asked for."""
+    with (
+        served("CLOUDFORMATION", 400, NO_STACK),
+        pytest.raises(CommandError, match="no stack other in us-west-1"),
+    ):
+        find_stack(Where("other", "", "us-west-1"))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_REGION", raising=False)
-    with served("CLOUDFORMATION", 400, NO_STACK) as calls:
-        with pytest.raises(CommandError, match="no stack mine in eu-west-3"):
-            find_stack(Where("", "", ""))
-        with pytest.raises(CommandError, match="no stack other in us-west-1"):
-            find_stack(Where("other", "", "us-west-1"))
-    assert [b"StackName=mine" in body for _, body in calls] == [True, False]
+    with pytest.raises(CommandError, match=r"--region or in AWS_REGION"):
+        find_stack(Where("mine", "", ""))
 
 
 def test_a_stack_is_its_outputs_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1226,7 +1240,8 @@ def complete(stack: Stack) -> str:
     keys = boto3.client("kms")
     key = keys.create_key()["KeyMetadata"]["KeyId"]
     keys.create_alias(AliasName=f"alias/{stack.name}", TargetKeyId=key)
-    names = [f"{stack.name}-{alarm}-1X7Q" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    names = [f"{stack.name}-{alarm}" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    names.append(f"{stack.name}-dev-ApiKeyAlarm")  # another stack's
     for name in names:
         boto3.client("cloudwatch").put_metric_alarm(
             AlarmName=name,
@@ -1260,13 +1275,10 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     watch, rings = boto3.client("cloudwatch"), complete(stack)
     watch.set_alarm_state(AlarmName=rings, StateValue="ALARM", StateReason="x")
     watch.disable_alarm_actions(AlarmNames=[rings])
-    gone = next(
-        one["AlarmName"]
-        for one in watch.describe_alarms(AlarmNamePrefix=f"{stack.name}-StuckImport")[
-            "MetricAlarms"
-        ]
+    watch.delete_alarms(AlarmNames=[f"{stack.name}-StuckImportAlarm"])
+    watch.set_alarm_state(
+        AlarmName=f"{stack.name}-dev-ApiKeyAlarm", StateValue="ALARM", StateReason="x"
     )
-    watch.delete_alarms(AlarmNames=[gone])
     boto3.client("kms").disable_key(
         KeyId=boto3.client("kms").describe_key(KeyId=f"alias/{stack.name}")["KeyMetadata"]["KeyId"]
     )
@@ -1278,7 +1290,7 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     topic = boto3.client("sns").create_topic(Name=new_name("topic"))["TopicArn"]
     outputs = {**stack.outputs, "NotificationTopicArn": topic}
     del outputs["ReportsBucketName"]
-    parameters = {**stack.parameters, "KeepOriginalReports": "true"}
+    parameters = dict(stack.parameters)
     del parameters["MaxFileMegabytes"]
     sick = Stack(stack.name, "UPDATE_ROLLBACK_FAILED", outputs, parameters, stack.session)
     found = findings(sick, capsys)
@@ -1291,7 +1303,6 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     assert "nobody" in troubles["subscriptions"][0]
     assert "north does not work" in troubles["keys"][0]
     assert "parameters are missing: MaxFileMegabytes" in troubles["stack"][2]
-    assert "passwords included" in troubles["stack"][3]
     assert "is Disabled" in troubles["encryption"][0]
     assert "1 broken import waiting for an answer" in troubles["queues"][0]
     assert "1 dead letter:" in troubles["queues"][1]
@@ -1302,7 +1313,7 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     ]
     assert f"{rings} since" in troubles["alarms"][2]
     cured = [one for some in found.values() for one in some if one["state"] != "ok"]
-    assert all(one["cure"] for one in cured)
+    assert all(one["fix"] for one in cured)
     assert doctor(sick, as_json=False) == 1
 
 
@@ -1312,5 +1323,5 @@ def test_what_may_not_be_read_is_unknown(stack: Stack, capsys: Captured) -> None
     half = Stack(stack.name, stack.status, outputs, stack.parameters, stack.session)
     found = findings(half, capsys)
     assert [one["state"] for one in found["queues"]] == ["ok", "ok", "unknown"]
-    assert found["queues"][2]["cure"]
+    assert found["queues"][2]["fix"]
     assert found["versions"][0]["state"] == "ok"

@@ -108,6 +108,8 @@ def test_a_statement_allows_named_actions_for_a_purpose(name: str) -> None:
 UNBOUNDED = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",
@@ -117,7 +119,6 @@ UNBOUNDED = {
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
     "secretsmanager:ListSecrets",
-    # Of those asked for by the beginning of their names.
     "cloudwatch:DescribeAlarms",
 }
 """Actions that AWS wants allowed for all resources.
@@ -151,13 +152,12 @@ BESIDE = (
 def test_nothing_reaches_beside_the_stack(name: str) -> None:
     """No resource is a pattern of what is another stack's, or of another folder of a bucket."""
     names = Symbols(ENVIRONMENT)
-    for keeps in (True, False):
-        for one in grants(STATEMENTS[name], names, {"KeepsOriginalReports": keeps}):
-            if one.resource == "*":
-                assert one.action in UNBOUNDED
-            else:
-                assert one.action not in UNBOUNDED
-                assert not [other for other in BESIDE if matches(one.resource, other)], one
+    for one in grants(STATEMENTS[name], names):
+        if one.resource == "*":
+            assert one.action in UNBOUNDED
+        else:
+            assert one.action not in UNBOUNDED
+            assert not [other for other in BESIDE if matches(one.resource, other)], one
 
 
 @pytest.mark.parametrize("name", STATEMENTS | OF_RESOURCES)
@@ -188,7 +188,7 @@ def test_lambda_takes_from_the_queue_of_a_function(name: str) -> None:
     }
     allowed = {
         (one.action, one.resource)
-        for one in grants(STATEMENTS[name], Symbols(ENVIRONMENT), {"KeepsOriginalReports": True})
+        for one in grants(STATEMENTS[name], Symbols(ENVIRONMENT))
         if one.action.startswith("sqs:")
     }
     assert allowed == {
@@ -254,7 +254,7 @@ def test_a_resource_lets_rules_and_alarms_send(name: str) -> None:
     policy = RESOURCES[name]["Properties"]
     of = [one["Ref"] for kind in ("Queues", "Topics") for one in policy.get(kind, [])]
     for statement in OF_RESOURCES[name]:
-        if statement["Sid"] == "TlsOnly":
+        if statement["Effect"] == "Deny":
             continue
         service = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
         assert statement.keys() == {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
@@ -308,7 +308,7 @@ class Person:
         """Act under these policies for a time."""
         statements = [one for name in policies for one in STATEMENTS[name]]
         called = [one for one in statements if one["Sid"] not in BY_SERVICES]
-        self.acting = Rights(grants(called, self.names, {}))
+        self.acting = Rights(grants(called, self.names))
         try:
             yield self.acting
         finally:
@@ -344,7 +344,6 @@ def person(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
             },
             parameters={
                 "ApiBaseUrl": f"{server.url}/v1",
-                "KeepOriginalReports": "false",
                 "MaxFileMegabytes": "500",
                 "ReportRetentionDays": "90",
                 "UploadRetentionDays": "7",
