@@ -129,7 +129,9 @@ class _Known:
     @property
     def failure_reason(self) -> str:
         return str(
-            self.ending.summary.get("trouble") or self.imported.refusal or self.imported.stopped
+            self.ending.summary.get("failureReason")
+            or self.imported.refusal
+            or self.imported.stopped
         )
 
     @property
@@ -140,7 +142,7 @@ class _Known:
         imported, summary = self.imported, self.ending.summary
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
-            "trouble": self.failure_reason,
+            "failureReason": self.failure_reason,
             "messageSent": self.imported.is_answered,
             "upload": {
                 "address": self.address,

@@ -93,7 +93,7 @@ class Progress:
             "station": known["station"],
             "outcomes": known["outcomes"],
             "headline": known["headline"],
-            "trouble": known["trouble"],
+            "failureReason": known["failure_reason"],
             "report": known["report"],
         }
 
@@ -167,7 +167,7 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
-            failure_reason=ending.summary.get("trouble", ""),
+            failure_reason=ending.summary.get("failureReason", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 

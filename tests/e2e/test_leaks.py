@@ -127,7 +127,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "subject", "trouble"),
+    ("rules", "subject", "failure_reason"),
     [
         (
             [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes=True)],
@@ -167,7 +167,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     answer = subscriber.answer(cloud.upload("uploads/repeated.csv", SMALL))
     assert cloud.control("GET", "faults").json() == []
     assert answer.subject == f"repeated.csv: {subject}"
-    assert failure_reason in answer.document["trouble"]
+    assert failure_reason in answer.document["failureReason"]
     assert MARK not in answer.text + answer.mail
 
 

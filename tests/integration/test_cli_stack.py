@@ -437,7 +437,7 @@ def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> Non
     )
     watch(stack, [identity], as_json=True)
     [document] = documents(capsys.readouterr().out)
-    assert document["trouble"] == "It is a PDF. Save it as CSV."
+    assert document["failureReason"] == "It is a PDF. Save it as CSV."
 
 
 def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured) -> None:

@@ -111,7 +111,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         return Found((case.fault,), [str(error)])
     documents = [json.loads(envelope["Message"]) for envelope in envelopes]
     subject = envelopes[-1]["Subject"].removeprefix(f"{NAME}: ")
-    failure_reason = documents[-1]["trouble"]
+    failure_reason = documents[-1]["failureReason"]
     counts = documents[-1]["counts"]
     calls = Counter(call["operation"] for call in cloud.control("GET", "calls").json())
     most = max((one["most_times_sent"] for one in cloud.control("GET", "totals").json()), default=0)
@@ -124,7 +124,11 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         for what, seen, wanted in (
             ("messages", len(envelopes), case.messages),
             ("subject", subject, case.subject),
-            ("trouble", failure_reason[: len(case.failure_reason) or None], case.failure_reason),
+            (
+                "failureReason",
+                failure_reason[: len(case.failure_reason) or None],
+                case.failure_reason,
+            ),
             ("sendings", max(most, 1), case.sendings),
             ("misled", misled, case.misled),
             ("rows", None if rows is None else dict(rows), _counted(counts, rows)),

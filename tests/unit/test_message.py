@@ -239,7 +239,7 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "rows": 5,
         "title": "smtpPort: this is not a port",
         "explanation": "",
-        "cure": PORT.fix,
+        "fix": PORT.fix,
         "reason": "cause a\nsecond line",
         "firstRows": [242, 243, 244, 245, 246],
     }
