@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import boto3
@@ -14,7 +16,8 @@ from botocore.handlers import BUILTIN_HANDLERS
 from deployment import guarded, smoke
 from email_accounts.models.upload import import_id
 from tests.support.aws import aws, new_bucket, new_name, new_state_machine
-from tests.support.template import ROOT
+from tests.support.policies import resolved
+from tests.support.template import ROOT, listed, template
 
 STACK = "email-accounts-dev"
 SAM_PYTHON = ROOT / ".venvs/sam/bin/python"
@@ -164,6 +167,100 @@ def test_make_hands_over_what_it_is_given() -> None:
     command = done.stdout.splitlines()[-1].partition("deployment/guarded.py ")[2].split()
     assert command[0] == "staging"
     assert sorted(command[1:]) == ["BatchSize", "NOTIFY"]
+
+
+NEEDED = """
+import json, sys
+from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER as schemas
+for kind in sys.argv[1:]:
+    handlers = schemas.get_resource_schema("us-east-1", kind).schema["handlers"]
+    for step in handlers.values():
+        print(*step.get("permissions", ()), sep="\\n")
+"""
+"""The rights that CloudFormation's own schemas name for each step of a resource's life."""
+MADE_BY_SAM = {
+    "AWS::Serverless::Function": ("AWS::Lambda::Function", "AWS::Lambda::EventSourceMapping"),
+    "AWS::Serverless::LayerVersion": ("AWS::Lambda::LayerVersion",),
+    "AWS::Serverless::StateMachine": ("AWS::StepFunctions::StateMachine",),
+}
+NOT_NEEDED = (
+    # Other services, of which a resource can make use and none of ours does.
+    *("ec2:*", "elasticfilesystem:*", "firehose:*", "kinesis:*", "s3files:*", "s3tables:*"),
+    # Replicas, imports, streams, and the table's items.
+    *("dynamodb:*Item", "dynamodb:*Replica", "dynamodb:*ResourcePolicy", "dynamodb:ImportTable"),
+    *("dynamodb:*KinesisStreamingDestination", "dynamodb:Query", "dynamodb:Scan"),
+    *("dynamodb:UpdateContributorInsights", "dynamodb:ListTables"),
+    # Policies are attached by hand; no role has a boundary.
+    *("iam:Attach*", "iam:Detach*", "iam:*PermissionsBoundary", "iam:CreateServiceLinkedRole"),
+    # The key is always rotated, and services give their grants back.
+    *("kms:DisableKeyRotation", "kms:RevokeGrant", "kms:ListKeys"),
+    # Settings that no function has.
+    *("lambda:*Concurrency", "lambda:*CodeSigningConfig", "lambda:AssociateRuntimeAlias"),
+    *("lambda:PassCapacityProvider", "lambda:PublishVersion", "lambda:Put*", "lambda:List*"),
+    # Deliveries, indexes and protection of data, and what is in a log.
+    *("logs:*Delivery", "logs:*LogStream*", "logs:*DataProtectionPolicy", "logs:*IndexPolicy"),
+    *("logs:DeleteResourcePolicy", "logs:PutResourcePolicy", "logs:PutBearerTokenAuthentication"),
+    *("logs:PutLogEvents", "logs:PutLogGroupDeletionProtection"),
+    # Settings that no bucket has, and objects.
+    *("s3:*MetadataTableConfiguration", "s3:UpdateBucketMetadata*", "s3:*Object", "s3:*OBJECT"),
+    *("s3:PutObject*", "s3:GetObject*", "s3:PutA*", "s3:PutI*", "s3:PutM*", "s3:PutR*"),
+    *("s3:PutBucketA*", "s3:PutBucketCORS", "s3:PutBucketLogging", "s3:PutBucketObjectLock*"),
+    *("s3:PutBucketReplication", "s3:PutBucketWebsite", "s3:DeleteBucketAnalytics*"),
+    *("s3:DeleteBucketCors", "s3:DeleteBucketEncryption", "s3:DeleteBucketLifecycle"),
+    *("s3:DeleteBucketMetrics*", "s3:DeleteBucketReplication", "s3:DeleteBucketWebsite"),
+    "s3:ListAllMyBuckets",
+    # Secrets are read by functions alone, and stay in their region.
+    *("secretsmanager:GetSecretValue", "secretsmanager:*Replicat*", "secretsmanager:ListSecrets"),
+    "sns:PutDataProtectionPolicy",
+    # What there is is asked for by its name, not listed.
+    *("cloudwatch:ListDashboards", "events:ListRules", "iam:ListPolicies", "iam:ListRoles"),
+    *("sqs:ListQueues", "states:ListStateMachines"),
+)
+
+
+def test_the_deployer_may_do_what_cloudformation_does() -> None:
+    """The policy has each right of a resource's life, but for what no resource of ours has."""
+    kinds = {
+        kind
+        for one in template()["Resources"].values()
+        for kind in MADE_BY_SAM.get(one["Type"], (one["Type"],))
+    }
+    listing = subprocess.run(
+        [SAM_PYTHON, "-c", NEEDED, *sorted(kinds)], capture_output=True, text=True, check=True
+    )
+    needed = set(listing.stdout.split())
+    text = (ROOT / "deployment/deployer-policy.json").read_text("utf-8")
+    policy = json.loads(text)
+    allowed = [action for one in policy["Statement"] for action in listed(one["Action"])]
+    left = [one for one in needed if not any(fnmatchcase(one, each) for each in allowed)]
+    assert len(needed) > 200
+    assert not [one for one in left if not any(fnmatchcase(one, each) for each in NOT_NEEDED)]
+    # IAM counts no blanks.
+    assert len(re.sub(r"\s", "", text)) <= 6144
+
+
+def test_the_policy_for_one_workspace_is_that_for_all_but_for_its_folder() -> None:
+    """What the page shows is the policy of the template, for another resource."""
+    page = (ROOT / "docs/deployment.md").read_text("utf-8")
+    (shown,) = re.findall(r"```json\n(.+?)```", page, re.DOTALL)
+    own = template()["Resources"]["UploaderPolicy"]["Properties"]["PolicyDocument"]
+    names = {
+        "AWS::Region": "<region>",
+        "InboxBucket.Arn": "arn:aws:s3:::<InboxBucketName>",
+        "DataKey.Arn": "<the key's ARN: aws kms describe-key --key-id alias/$STACK_NAME>",
+    }
+
+    def filled(value: Any) -> Any:  # noqa: ANN401  as YAML has it
+        if isinstance(value, list):
+            return [filled(one) for one in value]
+        if not isinstance(value, dict):
+            return value
+        if {"Fn::Sub", "Fn::GetAtt"} & value.keys():
+            return resolved(value, names)
+        return {key: filled(one) for key, one in value.items()}
+
+    expected = json.dumps(filled(own)).replace("/uploads/*", "/uploads/north/*")
+    assert json.loads(shown) == json.loads(expected)
 
 
 @pytest.mark.usefixtures("_aws")
