@@ -43,11 +43,11 @@ _PARAMETERS = (
 )
 _ALARMS = (
     "ApiKeyAlarm",
+    "ApiThrottlesAlarm",
     "BrokenImportAlarm",
     "DeadLetterAlarm",
     "FunctionErrorsAlarm",
     "FunctionThrottlesAlarm",
-    "RemoteThrottlesAlarm",
     "StuckImportAlarm",
     "UploadRuleAlarm",
     "WaitingUploadAlarm",

@@ -164,6 +164,7 @@ def test_make_hands_over_what_it_is_given() -> None:
         text=True,
         check=True,
     )
+    assert "sam build --no-cached" in done.stdout  # Pythons may have come since the last build
     command = done.stdout.splitlines()[-1].partition("deployment/guarded.py ")[2].split()
     assert command[0] == "staging"
     assert sorted(command[1:]) == ["BatchSize", "NOTIFY"]

@@ -194,7 +194,7 @@ def test_environments(environment: str) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))[environment]
     deploy = settings["deploy"]["parameters"]
     names = re.findall(r"(\w+)=", deploy["parameter_overrides"])
-    assert settings["global"]["parameters"]["stack_name"].startswith("email-accounts")
+    assert settings["global"]["parameters"]["stack_name"] == f"email-accounts-{environment}"
     assert deploy["confirm_changeset"] is True
     assert deploy["capabilities"] == "CAPABILITY_IAM"
     assert set(names) <= template()["Parameters"].keys()

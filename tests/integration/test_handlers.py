@@ -252,7 +252,7 @@ def rights_of(function: str, names: Mapping[str, str]) -> Rights:
     called = [
         one
         for one in statements_of(template()["Resources"][role])
-        if not str(one["Sid"]).startswith(("TakeUploads", "TakeFailures", *BY_OTHERS))
+        if not str(one["Sid"]).startswith(("ReceiveUploads", "ReceiveFailures", *BY_OTHERS))
     ]
     return Rights(grants(called, names))
 

@@ -59,6 +59,7 @@ def test_an_alarm_reaches_somebody(name: str) -> None:
     alarm = ALARMS[name]
     statements = RESOURCES["NotificationTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     (publish,) = (one for one in statements if one["Sid"] == "AlarmsPublish")
+    assert alarm["AlarmName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
     assert alarm["AlarmActions"] == [{"Ref": "NotificationTopic"}]
     assert {"Fn::GetAtt": f"{name}.Arn"} in publish["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert len(publish["Condition"]["ArnEquals"]["aws:SourceArn"]) == len(ALARMS)
