@@ -72,7 +72,9 @@ def guarded(params: dict[str, Any], **_: object) -> dict[str, Any]:
         for one in known
         if one["AlarmName"] not in ringing
     ]
-    configuration = {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": MINUTES}
+    # Without alarms it would wait all the same.
+    minutes = MINUTES if triggers else 0
+    configuration = {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": minutes}
     return params | {"RollbackConfiguration": configuration}
 
 
