@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
 from tests.reliability.cases import rule
+from tests.support.cloud import SMALL, LocalCloud, Subscriber
 from tests.support.faults import crash_at
 from tests.support.files import MARK, PASSWORD, accounts_file, api_key, row
 from tests.support.leaks import Finder, Hunt

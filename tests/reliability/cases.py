@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, wait_until
+from tests.support.cloud import SMALL, LocalCloud, wait_until
 from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout
 from tests.support.files import accounts_file, row
 

@@ -17,9 +17,9 @@ from multiprocessing import Manager
 from queue import Empty, Queue
 from typing import Any
 
-from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
 from tests.load.load import PAGE, filled
 from tests.reliability.cases import CASES, Case
+from tests.support.cloud import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.leaks import Hunt, keep_messages
 
 CLOUDS = 2  # at once; most of their time passes in waiting
