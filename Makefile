@@ -98,10 +98,12 @@ reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (tw
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
-deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production (samconfig.toml); asks before it changes anything
-	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build
-	@.venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
-		$(if $(CI),--no-confirm-changeset)
+# Each parameter of the template can be given by its name; each has a default.
+PARAMETERS = $(filter-out ENV CI PYTHON,$(foreach one,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(one)))))
+
+deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production, NOTIFY=<mail address>; asks first
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build --no-cached
+	@.venvs/sam/bin/python deployment/guarded.py $(ENV) $(PARAMETERS)
 
 smoke: $(DEV) ## take a file without accounts through the deployed STACK=
 	@PYTHONPATH=layers/email_accounts .venv/bin/python -m deployment.smoke "$(STACK)"

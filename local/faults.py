@@ -34,7 +34,6 @@ ADAPTERS = {
     "InboxBucket": "uploads",
     "NotificationTopic": "notifications",
     "SaleshandyClient": "saleshandy",
-    "OriginalsPrefix": "originals",
     "ReportsBucket": "reports",
     "TrackImport": "executions",
 }

@@ -111,7 +111,7 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
         metavar="NAME",
         envvar="STACK_NAME",
         default="",
-        help="The stack. Default: STACK_NAME, else what the nearest samconfig.toml says.",
+        help="The stack. Default: STACK_NAME.",
     )
     @click.option(
         "--profile", metavar="NAME", default="", help="The AWS profile. Default: AWS_PROFILE."
@@ -120,7 +120,7 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
         "--region",
         metavar="NAME",
         default="",
-        help="The AWS region. Default: AWS_REGION, the profile's, else samconfig.toml's.",
+        help="The AWS region. Default: AWS_REGION, else the profile's.",
     )
     @_as_json
     @wraps(command)

@@ -302,6 +302,32 @@ def test_nothing_is_restarted_that_nobody_claimed(ledger: Ledger) -> None:
 # Its batches
 
 
+def test_items_that_were_not_written_are_written_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DynamoDB leaves items out when it is busy, and asks for pauses that grow.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+    """
+    client = boto3.client("dynamodb")
+    write, pauses = client.batch_write_item, list[float]()
+
+    def busy(*, RequestItems: dict[str, Any]) -> object:  # noqa: N803  as boto3 calls it
+        if len(pauses) < 3:
+            return {"UnprocessedItems": RequestItems}
+        return write(RequestItems=RequestItems)
+
+    monkeypatch.setattr(client, "batch_write_item", busy)
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    ledger = DynamoLedger(client, new_table(), RETENTION)
+    planned(ledger)
+    assert len(list(ledger.batches(ID))) == 2
+    assert len(pauses) == 3
+    assert pauses == sorted(set(pauses))
+    assert pauses[0] > 0
+
+
 def test_a_plan_is_remembered(ledger: Ledger) -> None:
     """The batches stand there as planned, the unknown columns beside the import."""
     planned(ledger)

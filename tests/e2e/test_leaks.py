@@ -184,29 +184,6 @@ def test_a_function_that_raises_with_passwords_at_hand(
     assert answer.subject == "raising.csv: 2 connected, 1 failed"
 
 
-def test_reports_that_are_kept_as_they_came(cloud: LocalCloud, subscriber: Subscriber) -> None:
-    """With KeepOriginalReports they hold passwords under originals/, and nowhere else."""
-    cloud.behave(report="all", report_echoes_input=True)
-    reports, policies = cloud.environment["REPORTS_BUCKET"], cloud.client("iam")
-    function = f"{cloud.environment['STACK_NAME']}-check_status"
-    found = cloud.client("lambda").get_function_configuration(FunctionName=function)
-    resource = f"arn:aws:s3:::{reports}/originals/*"
-    statement = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource}
-    policy = {"RoleName": found["Role"].rpartition("/")[2], "PolicyName": "originals"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    policies.put_role_policy(**policy, PolicyDocument=document)
-    try:
-        with cloud.environment_of("check_status", KEEP_ORIGINAL_REPORTS="true"):
-            identity = cloud.upload("uploads/kept.csv", SMALL)
-            subscriber.answer(identity)
-    finally:
-        policies.delete_role_policy(**policy)
-    name = "remote/batch-000001.csv"
-    original = cloud.client("s3").get_object(Bucket=reports, Key=f"originals/{identity}/{name}")
-    assert MARK in original["Body"].read().decode()
-    assert MARK not in cloud.report(identity, name)
-
-
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for people", "for programs"])
 def test_what_commands_print(
     cloud: LocalCloud, subscriber: Subscriber, tmp_path: Path, form: tuple[str, ...]

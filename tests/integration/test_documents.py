@@ -173,7 +173,7 @@ def test_what_the_checks_leave_out() -> None:
 
 def test_watched_alarms() -> None:
     """The alarms that take an update back are alarms of the template, and are named."""
-    (sentence,) = re.findall(r"The alarms (.+) are watched .+ for (\d+) minutes", DEPLOYMENT)
+    (sentence,) = re.findall(r"watches the alarms (.+) during .+ for (\d+) minutes", DEPLOYMENT)
     assert re.findall(r"`(\w+)`", sentence[0]) == list(WATCHED)
     assert int(sentence[1]) == MINUTES
     assert set(WATCHED) <= of_type("AWS::CloudWatch::Alarm").keys()
@@ -194,7 +194,7 @@ def test_environments(environment: str) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))[environment]
     deploy = settings["deploy"]["parameters"]
     names = re.findall(r"(\w+)=", deploy["parameter_overrides"])
-    assert settings["global"]["parameters"]["stack_name"].startswith("email-accounts")
+    assert settings["global"]["parameters"]["stack_name"] == f"email-accounts-{environment}"
     assert deploy["confirm_changeset"] is True
     assert deploy["capabilities"] == "CAPABILITY_IAM"
     assert set(names) <= template()["Parameters"].keys()

@@ -53,11 +53,10 @@ SETTINGS = {
     "CALLS_PER_MINUTE": "20",
     "DEADLINE_HOURS": "6",
     "EVENT_BUS": "default",
-    "FIRST_LOOK_SECONDS": "10",
+    "INITIAL_POLL_DELAY_SECONDS": "10",
     "GRACE_SECONDS": "600",
-    "KEEP_ORIGINAL_REPORTS": "false",
     "LEDGER_TABLE": "ledger",
-    "LONGEST_WAIT_SECONDS": "300",
+    "MAX_POLL_INTERVAL_SECONDS": "300",
     "MAX_FILE_MEGABYTES": "500",
     "NOTIFICATION_TOPIC": "topic",
     "PRESIGNED_REPORT_HOURS": "0",
@@ -72,9 +71,9 @@ NUMBERS = (
     "BATCH_SIZE",
     "CALLS_PER_MINUTE",
     "DEADLINE_HOURS",
-    "FIRST_LOOK_SECONDS",
+    "INITIAL_POLL_DELAY_SECONDS",
     "GRACE_SECONDS",
-    "LONGEST_WAIT_SECONDS",
+    "MAX_POLL_INTERVAL_SECONDS",
     "MAX_FILE_MEGABYTES",
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
@@ -200,7 +199,7 @@ def stack(
         stack.add_workspace("default", API_KEY)
         made = {
             "API_BASE_URL": f"{server.url}/v1",
-            "FIRST_LOOK_SECONDS": str(FIRST_LOOK),
+            "INITIAL_POLL_DELAY_SECONDS": str(FIRST_LOOK),
             "INBOX_BUCKET": stack.inbox,
             "LEDGER_TABLE": table,
             "NOTIFICATION_TOPIC": topic,
@@ -253,10 +252,9 @@ def rights_of(function: str, names: Mapping[str, str]) -> Rights:
     called = [
         one
         for one in statements_of(template()["Resources"][role])
-        if not str(one["Sid"]).startswith(("TakeUploads", "TakeFailures", *BY_OTHERS))
+        if not str(one["Sid"]).startswith(("ReceiveUploads", "ReceiveFailures", *BY_OTHERS))
     ]
-    keeps = os.environ["KEEP_ORIGINAL_REPORTS"] == "true"
-    return Rights(grants(called, names, {"KeepsOriginalReports": keeps}))
+    return Rights(grants(called, names))
 
 
 def event(name: str, *uploads: Upload) -> dict[str, Any]:
@@ -362,8 +360,6 @@ def test_settings_have_the_units_of_the_domain() -> None:
     assert settings.policy.largest_file == 500_000_000
     assert settings.trusted_report_hosts == {"127.0.0.1", "reports.example"}
     assert Settings.read(SETTINGS | {"PRESIGNED_REPORT_HOURS": "2"}).report_link == 7_200
-    assert Settings.read(SETTINGS | {"KEEP_ORIGINAL_REPORTS": "true"}).keep_original_reports
-    assert not settings.keep_original_reports
     assert Settings.read(SETTINGS).trusted_report_hosts == set()
 
 
@@ -425,22 +421,16 @@ def test_an_upload_goes_the_whole_way(
     assert upload.import_id in printed
 
 
-def test_what_is_switched_on_is_done(
-    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The service's report is kept as it came, and a link opens the page."""
-    server.control("PUT", "/behaviour", {"report_echoes_input": True, "report": "all"})
-    monkeypatch.setenv("KEEP_ORIGINAL_REPORTS", "true")
+def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is switched on, and without signing in."""
     monkeypatch.setenv("PRESIGNED_REPORT_HOURS", "2")
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
     stack.call("check_status", told("check_status", upload))
     stack.call("deliver_report", told("deliver_report", upload))
-    name = "remote/batch-000001.csv"
-    assert MARK in stack.report(upload.import_id, name, "originals")
-    assert MARK not in stack.report(upload.import_id, name)
     (message,) = received(stack.queue)
     link = json.loads(str(message["Message"]))["link"]["url"]
+    assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in link
     assert "<!doctype html>" in requests.get(link, timeout=10).text
 
 
@@ -549,7 +539,7 @@ def test_an_import_is_resumed(
     """With the budget spent the machine has the rest submitted when its turn comes."""
     monkeypatch.setenv("BATCH_SIZE", "1")
     monkeypatch.setenv("SKIP_CONNECTED", "false")
-    monkeypatch.setenv("FIRST_LOOK_SECONDS", "100")
+    monkeypatch.setenv("INITIAL_POLL_DELAY_SECONDS", "100")
     monkeypatch.setenv("CALLS_PER_MINUTE", "1")
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
@@ -819,13 +809,12 @@ def unanswered(*_: object) -> None:
 # Permissions
 
 
-def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_needs_all_it_may(stack: Stack) -> None:
     """Over all ways through the functions each right is used; that none is missing, all tests show.
 
     The account list that was walked for one import serves those dropped just after it, so it is
     taken away where connected accounts are to be found.
     """
-    monkeypatch.setenv("KEEP_ORIGINAL_REPORTS", "true")
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)

@@ -37,7 +37,7 @@ Keys = dict[str, str] | None
 """The environment that makes a command a user's; None for the owner's."""
 PARAMETERS = (
     *("--parameter", "CallsPerMinute=600"),
-    *("--parameter", "FirstLookSeconds=1"),
+    *("--parameter", "InitialPollDelaySeconds=1"),
     *("--parameter", "GraceSeconds=10"),
     # The stand-in is made to forget between tests, which an account list that was read would not.
     *("--parameter", "SkipConnected=false"),

@@ -61,7 +61,6 @@ def new_stack(api_url: str) -> Stack:
         },
         parameters={
             "ApiBaseUrl": f"{api_url}/v1",
-            "KeepOriginalReports": "false",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
             "UploadRetentionDays": "7",
@@ -208,7 +207,8 @@ def complete(stack: Stack) -> str:
     keys = boto3.client("kms")
     key = keys.create_key()["KeyMetadata"]["KeyId"]
     keys.create_alias(AliasName=f"alias/{stack.name}", TargetKeyId=key)
-    names = [f"{stack.name}-{alarm}-1X7Q" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    names = [f"{stack.name}-{alarm}" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    names.append(f"{stack.name}-dev-ApiKeyAlarm")  # another stack's
     for name in names:
         boto3.client("cloudwatch").put_metric_alarm(
             AlarmName=name,

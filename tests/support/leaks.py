@@ -46,11 +46,6 @@ class Allowed:
 
 ALLOWED = (
     Allowed("object inbox/*", PASSWORD, "the upload itself"),
-    Allowed(
-        "object reports/originals/*",
-        PASSWORD,
-        "the service's reports as they came, where `KeepOriginalReports` is switched on",
-    ),
     Allowed("secret email-accounts/workspaces/*", API_KEY, "where the key is kept"),
     Allowed(
         "file */standin.sqlite*",

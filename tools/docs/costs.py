@@ -95,8 +95,8 @@ def policy() -> Policy:
     return Policy(
         batch_size=1,
         calls_per_minute=default["CallsPerMinute"],
-        initial_poll_delay=float(default["FirstLookSeconds"]),
-        max_poll_interval=float(default["LongestWaitSeconds"]),
+        initial_poll_delay=float(default["InitialPollDelaySeconds"]),
+        max_poll_interval=float(default["MaxPollIntervalSeconds"]),
         deadline=default["DeadlineHours"] * HOUR,
         grace=float(default["GraceSeconds"]),
         skip_connected=default["SkipConnected"] == "true",

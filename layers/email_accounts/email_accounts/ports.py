@@ -50,13 +50,6 @@ class Reports(Protocol):
         """Open a report for reading."""
 
 
-class Originals(Protocol):
-    """Where reports are kept as they came, passwords included."""
-
-    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Keep a report to its last byte, then hand its chunks on."""
-
-
 class Saleshandy(Protocol):
     """The remote API. Its errors are those of `errors.RemoteError`."""
 

@@ -21,30 +21,45 @@ from tests.support.deployment import (
 )
 
 
-def test_the_name_of_the_stack_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing that names it is an error that says how to name it."""
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(CommandError, match="--stack or in STACK_NAME"):
-        find_stack(Where("", "", ""))
+def member(name: str, *outputs: str) -> str:
+    """Return what CloudFormation says of a stack."""
+    told = "".join(f"<member><OutputKey>{one}</OutputKey></member>" for one in outputs)
+    return f"<member><StackName>{name}</StackName><Outputs>{told}</Outputs></member>"
 
 
-@pytest.mark.parametrize("section", ["global", "deploy"])
-def test_samconfig_names_the_stack_and_the_region(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str
-) -> None:
-    """The file that `sam deploy` was run with is found from the folders below it."""
-    text = f'[default.{section}.parameters]\nstack_name = "mine"\nregion = "eu-west-3"\n'
-    (tmp_path / "samconfig.toml").write_text(text, encoding="utf-8")
-    (tmp_path / "below").mkdir()
-    monkeypatch.chdir(tmp_path / "below")
+def test_no_stack_is_taken_without_its_name() -> None:
+    """Not even the only one: it might be production's. Those there are stand in the question."""
+    others = member("others", "InboxBucketName")
+    ours = member("ours", "InboxBucketName", "TrackImportStateMachineArn")
+    listing = (
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks>{}</Stacks>"
+        "</DescribeStacksResult></DescribeStacksResponse>"
+    )
+    for status, body, said in (
+        (200, listing.format(others + ours), " In us-east-1 there are: ours."),
+        (200, listing.format(others), " In us-east-1 there are: none."),
+        (403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", ""),
+    ):
+        with (
+            served("CLOUDFORMATION", status, body.encode()),
+            pytest.raises(CommandError) as caught,
+        ):
+            find_stack(Where("", "", ""))
+        question = "Which stack? Name it with --stack or in STACK_NAME."
+        assert caught.value.message == question + said
+
+
+def test_a_stack_or_a_region_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given counts; what nothing says is asked for."""
+    with (
+        served("CLOUDFORMATION", 400, NO_STACK),
+        pytest.raises(CommandError, match="no stack other in us-west-1"),
+    ):
+        find_stack(Where("other", "", "us-west-1"))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_REGION", raising=False)
-    with served("CLOUDFORMATION", 400, NO_STACK) as calls:
-        with pytest.raises(CommandError, match="no stack mine in eu-west-3"):
-            find_stack(Where("", "", ""))
-        with pytest.raises(CommandError, match="no stack other in us-west-1"):
-            find_stack(Where("other", "", "us-west-1"))
-    assert [b"StackName=mine" in body for _, body in calls] == [True, False]
+    with pytest.raises(CommandError, match=r"--region or in AWS_REGION"):
+        find_stack(Where("mine", "", ""))
 
 
 def test_a_stack_is_its_outputs_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,7 @@ _BATCHES_AT_ONCE = 250
 """Batches in one answer: the megabyte that DynamoDB would send takes thirty to take apart."""
 _TRIES = 20
 _PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
 _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
@@ -371,8 +372,10 @@ class DynamoLedger(LedgerReader):
     def _write(self, requests: Iterator[dict[str, Any]]) -> None:
         while chunk := list(islice(requests, _BATCH_WRITE)):
             left: Any = {self._table: chunk}
-            while left:
-                left = self._client.batch_write_item(RequestItems=left)["UnprocessedItems"]
+            pause = _PAUSE
+            while left := self._client.batch_write_item(RequestItems=left)["UnprocessedItems"]:
+                time.sleep(random.uniform(0, pause))  # noqa: S311  spreads writers, hides nothing
+                pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _change_received(self, import_id: str, lease: str, change: Mapping[str, object]) -> None:
         """Change an import that has not been read yet, under the lease of whoever reads it."""

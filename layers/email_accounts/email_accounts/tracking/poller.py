@@ -31,7 +31,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.policy import Policy
 from email_accounts.models.steps import NextAction, TaskResult
-from email_accounts.ports import ClientFactory, Clock, Ledger, Originals, Reports, Uploads
+from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -125,7 +125,7 @@ class PollRound:
 
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """Polls the batches of an import; `originals` keeps reports as they came, if wanted."""
+    """Polls the batches of an import."""
 
     ledger: Ledger
     uploads: Uploads
@@ -134,7 +134,6 @@ class Poller:
     client_for: ClientFactory
     policy: Policy
     now: Clock
-    originals: Originals | None = None
 
     def poll(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
         """Poll every batch that is due, fetch the reports that are ready, and decide.
@@ -313,8 +312,6 @@ class Poller:
                 self.client_for(imported.upload.workspace).report(link) as chunks,
                 self.reports.writer(imported.id, name, "text/csv") as copy,
             ):
-                if self.originals:
-                    chunks = self.originals.keep(imported.id, name, chunks)  # noqa: PLW2901  the same ones
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
             missed = batch.reports_missed + 1
