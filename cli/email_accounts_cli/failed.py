@@ -17,8 +17,9 @@ from email_accounts.errors import ImporterError, UploadMissingError
 from email_accounts.intake.layouts import recognized
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import NewHeader, Unreadable
+from email_accounts.parsing.records import NewHeader
 from email_accounts.parsing.source import open_source
+from email_accounts.parsing.table import cells_of, number_of
 from email_accounts.text.headers import normalize_header
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
@@ -181,17 +182,16 @@ def _rows(
             if isinstance(record, NewHeader):
                 places = _places(columns, record.header)
                 continue
-            number = record.number if isinstance(record, Unreadable) else record[0]
+            number, cells = number_of(record), cells_of(record)
             outcome = next(outcomes, {"row": "", "outcome": ""})
             if outcome["row"] != str(number):
                 raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
             if outcome["outcome"] == Outcome.UNCONFIRMED:
                 count.unconfirmed += 1
             elif outcome["outcome"] in _WRITTEN:
-                if isinstance(record, Unreadable):
+                if cells is None:
                     count.unreadable.append(number)
                     continue
-                cells = record[1]
                 yield (
                     [cells[at] if at is not None and at < len(cells) else "" for at in places],
                     outcome["reason"],
