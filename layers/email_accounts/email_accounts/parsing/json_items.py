@@ -163,7 +163,7 @@ def _flat(
 ) -> Iterator[tuple[str, object]]:
     """Yield keys and values; `{"smtp": {"host": …}}` becomes `smtp_host`."""
     for key, value in item.items():
-        if not isinstance(value, dict):
+        if not (value and isinstance(value, dict)):
             yield within + key, value
         elif depth == DEPTH or len(within) + len(key) > _LONGEST_OUTER_KEY:
             raise RecursionError
@@ -177,7 +177,7 @@ _LIST = "\x00"
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         # Harmless in a column of no use, and no rule takes it in one that is used.
         return _LIST + json.dumps(value)
     return "" if value is None else json.dumps(value)
