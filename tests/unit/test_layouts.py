@@ -283,7 +283,6 @@ def test_the_name_of_a_key_can_be_written_anywhere() -> None:
         b"First Name;SMTP Host\nRobin;smtp.north.example\n",
         b"password\n",
         b'[{"note": "x"}]',
-        b'{"note": "x"}\n{"email": "a@b.example"}\n',
     ],
 )
 def test_without_a_column_of_addresses_the_columns_are_listed(content: bytes) -> None:
