@@ -14,10 +14,12 @@ import click
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
+from email_accounts.intake.layouts import recognized
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import NewHeader, Unreadable
+from email_accounts.parsing.records import NewHeader
 from email_accounts.parsing.source import open_source
+from email_accounts.parsing.table import cells_of, number_of
 from email_accounts.text.headers import normalize_header
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
@@ -141,7 +143,7 @@ def _columns(history: History, upload: Upload) -> tuple[list[str], str]:
     with history.uploads.open(upload) as stream:
         start = open_source(stream).head
     with history.uploads.open(upload) as stream:
-        found = open_records(stream)
+        found = open_records(stream, recognized)
         columns = list(found.header)
         if found.format.startswith("JSON"):  # each item may have keys of its own
             for record in found.records:
@@ -174,23 +176,22 @@ def _rows(
 ) -> Iterator[tuple[list[str], str]]:
     """Yield the cells of the rows to be written, and what was wrong with each."""
     with history.uploads.open(upload) as stream:
-        found = open_records(stream)
+        found = open_records(stream, recognized)
         places = _places(columns, found.header)
         for record in found.records:
             if isinstance(record, NewHeader):
                 places = _places(columns, record.header)
                 continue
-            number = record.number if isinstance(record, Unreadable) else record[0]
+            number, cells = number_of(record), cells_of(record)
             outcome = next(outcomes, {"row": "", "outcome": ""})
             if outcome["row"] != str(number):
                 raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
             if outcome["outcome"] == Outcome.UNCONFIRMED:
                 count.unconfirmed += 1
             elif outcome["outcome"] in _WRITTEN:
-                if isinstance(record, Unreadable):
+                if cells is None:
                     count.unreadable.append(number)
                     continue
-                cells = record[1]
                 yield (
                     [cells[at] if at is not None and at < len(cells) else "" for at in places],
                     outcome["reason"],

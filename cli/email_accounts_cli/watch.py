@@ -15,6 +15,14 @@ import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
+from email_accounts.models.imports import (
+    FINAL,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+)
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -22,14 +30,11 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
-from email_accounts.tracking.poller import NO_PROGRESS
 from email_accounts_cli.history import (
     BROKEN,
     RUNNING,
-    Batch,
     Ending,
     History,
-    Imported,
     add_up,
     is_id,
     together,
@@ -95,7 +100,7 @@ class Progress:
             "station": known["station"],
             "outcomes": known["outcomes"],
             "headline": known["headline"],
-            "trouble": known["trouble"],
+            "failureReason": known["failure_reason"],
             "report": known["report"],
         }
 
@@ -130,15 +135,16 @@ class _Watched:
         old = self.progress
         if old.has_ended:
             return
-        imported, batches = self._history.look_up(old.import_id)
+        imported = self._history.ledger.find(old.import_id)
         if imported is None:
             return
-        old = replace(old, file=imported.upload.name, workspace=imported.workspace)
+        old = replace(old, file=imported.upload.name, workspace=imported.upload.workspace)
         if imported.is_answered:
             self.progress = self._ended(old, self._history.ending(imported))
             return
+        batches = list(self._history.ledger.batches(imported.id))
         self._learn(batches)
-        self._ask_for_the_next_step(imported.executions[-1])
+        self._ask_for_the_next_step(imported.execution)
         if self._is_broken:
             self.progress = self._ended(old, Ending(BROKEN, {}))
             return
@@ -169,42 +175,42 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
-            failure_reason=ending.summary.get("trouble", ""),
+            failure_reason=ending.summary.get("failureReason", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         """Count the outcomes of the batches that are settled; each report is read once."""
-        new = [one for one in batches if one.is_settled and one.number not in self._known]
+        new = [one for one in batches if one.state in FINAL and one.number not in self._known]
         for batch in new[:_REPORTS_AT_ONCE]:
             self._known[batch.number] = self._outcomes_of(batch)
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
         """Count what became of the accounts of a settled batch, those left out included."""
         observed = self._observations_of(batch)
-        if batch.state == "refused":
+        if batch.state is BatchState.REFUSED:
             skipped = sum(not one.sent for one in observed.values())
             counts = Counter({Outcome.ALREADY_CONNECTED: skipped})
-            counts[Outcome.FAILED] = batch.accounts - skipped
+            counts[Outcome.FAILED] = batch.range.accounts - skipped
             return Counter({outcome.value: many for outcome, many in counts.items()})
         reported: dict[str, Verdict] = {}
         if batch.report:
             name = report_name(batch.number)
             with self._history.reports.open(self.progress.import_id, name) as report:
                 reported = verdicts(report)
-        after = AccountStatus.UNKNOWN if batch.state == "listed" else None
+        after = AccountStatus.UNKNOWN if batch.state is BatchState.RECONCILED else None
 
         def outcome(address: str) -> str:
             return outcome_of(
                 observed.get(address, Observation(after=after)),
                 reported.get(address),
                 names_successes=any(one.connected for one in reported.values()),
-                may_be_tried=batch.reason == NO_PROGRESS,
+                may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )[0].value
 
         named = observed.keys() | reported.keys()
         found = Counter(map(outcome, named))
-        found[outcome("")] += batch.accounts - len(named)
+        found[outcome("")] += batch.range.accounts - len(named)
         return found
 
     def _observations_of(self, batch: Batch) -> dict[str, Observation]:
@@ -236,15 +242,17 @@ class _Watched:
                 return
 
 
-def _station(imported: Imported, batches: Sequence[Batch]) -> str:
+def _station(imported: Import, batches: Sequence[Batch]) -> str:
     """Say in words how far an import has come."""
     match imported.state:
-        case "received":
+        case ImportState.RECEIVED:
             return "being validated"
-        case "refused":
+        case ImportState.REFUSED:
             return "refused, being answered"
-    submitted = sum(batch.state not in ("planned", "sending") for batch in batches)
-    settled = sum(batch.is_settled for batch in batches)
+    submitted = sum(
+        batch.state not in (BatchState.PLANNED, BatchState.SENDING) for batch in batches
+    )
+    settled = sum(batch.state in FINAL for batch in batches)
     if imported.stopped:
         return "stopped, being answered"
     if submitted < len(batches):
@@ -259,7 +267,7 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
     history = History(stack)
     named = [_named(history, one) for one in given]
     if not given:
-        named = [(one.id, one.upload.name, one.workspace) for one in history.running()]
+        named = [(one.id, one.upload.name, one.upload.workspace) for one in history.running()]
     if not named:
         if not as_json:
             click.echo("No import is running.")
@@ -269,10 +277,10 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
 
 def _named(history: History, given: str) -> tuple[str, str, str]:
     """Name an import; of a whole id the ledger may not know yet, just after the upload."""
-    if is_id(given) and history.look_up(given)[0] is None:
+    if is_id(given) and history.ledger.find(given) is None:
         return given, short(given), ""
     imported = history.find(given)
-    return imported.id, imported.upload.name, imported.workspace
+    return imported.id, imported.upload.name, imported.upload.workspace
 
 
 def how_to_watch(import_ids: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 import io
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -17,7 +18,7 @@ from email_accounts.delivery.outcomes import (
 )
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import Batch, BatchRange, BatchState
+from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
@@ -222,7 +223,8 @@ def test_a_row_says_what_it_rests_on(
 def test_an_account_that_may_still_be_tried_has_not_failed() -> None:
     """The request made no progress for an hour: that it is inactive says nothing yet."""
     observed = Observation(AccountStatus.ABSENT, AccountStatus.INACTIVE)
-    batches = one_batch(BatchState.RECONCILED, NO_PROGRESS, reconciliation=True)
+    (batch,) = one_batch(BatchState.RECONCILED, NO_PROGRESS, reconciliation=True)
+    batches = [replace(batch, reason_code=ReasonCode.NO_PROGRESS)]
     got = the_one(batches, observed=observed)
     assert (got.outcome, got.evidence) == (Outcome.UNCONFIRMED, Evidence.NONE)
     assert outcome_of(observed, REFUSED, may_be_tried=True)[0] is Outcome.FAILED

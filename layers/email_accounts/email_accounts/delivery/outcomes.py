@@ -16,11 +16,10 @@ from email_accounts.delivery.causes import (
     rejection,
 )
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.imports import Batch, BatchState
+from email_accounts.models.imports import Batch, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
-from email_accounts.tracking.poller import NO_PROGRESS
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
 _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
@@ -87,6 +86,7 @@ class RowOutcome:
     reason: str
     provider: str = ""
     causes: tuple[Cause, ...] = ()
+    reason_code: ReasonCode | None = None
     evidence: Evidence = Evidence.NONE
 
     @property
@@ -136,7 +136,7 @@ def outcomes(
                 observed,
                 verdict,
                 names_successes=names_successes,
-                may_be_tried=batch.reason == NO_PROGRESS,
+                may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )
             yield _resolved(row, batch, resolved, verdict.reason if verdict else "")
 
@@ -223,18 +223,20 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
 
 def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowOutcome:
     """Return the outcome of a row whose request was not sent, refused, or not seen to complete."""
+    outcome, evidence, code = Outcome.FAILED, Evidence.NONE, batch.reason_code
     if batch.state is BatchState.REFUSED:
-        outcome, evidence = Outcome.FAILED, Evidence.REPORT
+        evidence, code = Evidence.REPORT, ReasonCode.REQUEST_REFUSED
         reason = f"the service refused the request: {batch.reason}"
     elif batch.state is BatchState.PLANNED:
-        outcome, evidence = Outcome.FAILED, Evidence.NONE
+        code = ReasonCode.NOT_SENT
         reason = f"not sent: {failure_reason}"
     else:
-        outcome, evidence = Outcome.UNCONFIRMED, Evidence.NONE
-        reason = batch.reason or failure_reason
+        outcome, reason = Outcome.UNCONFIRMED, batch.reason or failure_reason
     failed = outcome is Outcome.FAILED
-    cause = cause_of(reason, row.settings) if failed else UNCONFIRMED
-    return RowOutcome(row.row, row.address, outcome, reason, row.settings[0], (cause,), evidence)
+    cause = cause_of(reason, row.settings, code) if failed else UNCONFIRMED
+    return RowOutcome(
+        row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence
+    )
 
 
 def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> RowOutcome:
@@ -247,7 +249,9 @@ def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> R
     elif outcome is Outcome.UNCONFIRMED:
         causes = (UNCONFIRMED,)
         reason = f"{batch.reason}; {reason}" if batch.reason else reason
-    return RowOutcome(row.row, row.address, outcome, reason, row.settings[0], causes, evidence)
+    return RowOutcome(
+        row.row, row.address, outcome, reason, row.settings[0], causes, batch.reason_code, evidence
+    )
 
 
 def _observed(batch: Batch, observed: Observation | None) -> Observation:

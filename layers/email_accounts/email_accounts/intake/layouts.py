@@ -315,6 +315,13 @@ def find_columns(headers: Sequence[str]) -> Layout:
     return Layout(_name_of(headers), len(headers), columns, tuple(dict.fromkeys(unknown)))
 
 
+def recognized(cells: Sequence[str]) -> int:
+    """Count the names of columns that are known; 0 without an address, or in a row of data."""
+    layout = find_columns(cells)
+    has_address = any(target in layout.columns for target in _ADDRESS_TARGETS)
+    return len(layout.columns) if has_address and not any("@" in cell for cell in cells) else 0
+
+
 def _is_ignored(name: str) -> bool:
     return name in _IGNORED_WHOLE or name.startswith(_IGNORED_STARTS)
 

@@ -132,17 +132,15 @@ class Reconciler:
         """
         sent = [one for one in observed.values() if one.sent]
         grace_is_over = self._grace_is_over(batch)
-        state = BatchState.RECONCILED
+        is_certain = False
         if batch.state is BatchState.REPORTED:
             is_certain = not self._missing(imported, batch, observed)
             has_list = all(one.after is not AccountStatus.UNKNOWN for one in sent)
             if has_list and not (is_certain or grace_is_over):
                 return Resolution.WAITING
-            if is_certain:
-                state = BatchState.COMPLETED
         elif grace_is_over and not batch.request_id and batch.sent < _MOST_SENT:
             if _never_arrived(sent):
-                self.ledger.withdraw(imported.id, batch.number)
+                self.ledger.save(imported.id, batch, batch.withdrawn())
                 return Resolution.WITHDRAWN
         elif not (grace_is_over or all(map(_is_connected_since, sent))):
             return Resolution.WAITING
@@ -150,15 +148,9 @@ class Reconciler:
             imported.id, reconciliation_name(batch.number), "text/csv"
         ) as text:
             write_reconciliation(text, observed)
-        self.ledger.settle(
-            imported.id,
-            batch.number,
-            state,
-            self.now(),
-            reason=batch.reason,
-            report=batch.report,
-            reconciliation=True,
-        )
+        now = self.now()
+        settled = batch.verified(now) if is_certain else batch.reconciled(now)
+        self.ledger.save(imported.id, batch, settled)
         return Resolution.SETTLED
 
     def _grace_is_over(self, batch: Batch) -> bool:
