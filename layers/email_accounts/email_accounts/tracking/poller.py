@@ -18,6 +18,7 @@ from email_accounts.errors import (
     UploadMissingError,
 )
 from email_accounts.intake.batches import UploadReader
+from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import Batch, BatchState, Import, ImportState
 from email_accounts.models.policy import Policy
 from email_accounts.models.steps import Step
@@ -226,12 +227,13 @@ class Poller:
         self, imported: Import, batch: Batch, link: str, round_: "_PollRound", reader: UploadReader
     ) -> None:
         accounts = reader.accounts_of(batch.range)
-        redactor = Redactor(secret for account in accounts for secret in account.secrets)
+        saleshandy = self.client_for(imported.upload.workspace)
+        redactor = Redactor([saleshandy.key(), *secrets_of(accounts)])
         addresses = {account.smtp.address.lower() for account in accounts}
         name = report_name(batch.number)
         try:
             with (
-                self.client_for(imported.upload.workspace).report(link) as chunks,
+                saleshandy.report(link) as chunks,
                 self.reports.writer(imported.id, name, "text/csv") as copy,
             ):
                 if self.originals:
@@ -242,8 +244,9 @@ class Poller:
             if missed < _REPORTS_MISSED:
                 self._poll_again(imported, batch, round_, reports_missed=missed)
                 return
-            reason = f"the service finished, but its report is missing: {error}"
-            self._unconfirmed(imported, batch, redactor.clean(reason), round_)
+            why = redactor.clean(str(error))
+            reason = f"the service finished, but its report is missing: {why}"
+            self._unconfirmed(imported, batch, reason, round_)
         else:
             self.ledger.settle(
                 imported.id, batch.number, BatchState.COMPLETED, self.now(), report=True
