@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from email_accounts_cli import INTERRUPTED
-from email_accounts_cli.terminal import IMPOSSIBLE, CommandError
+from email_accounts_cli.terminal import IMPOSSIBLE, CommandError, echo
 
 if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
@@ -37,7 +37,7 @@ class _Commands(click.Group):
         except BrokenPipeError:
             raise
         except OSError as error:
-            click.echo(f"The output cannot be written: {error.strerror}.", err=True)
+            echo(f"The output cannot be written: {error.strerror}.", err=True)
             ctx.exit(IMPOSSIBLE)
         except Exception as error:
             if said := _said_by_others(error):

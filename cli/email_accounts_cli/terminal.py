@@ -4,9 +4,11 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from email_accounts.text.display import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,13 +25,25 @@ class CommandError(click.ClickException):
 
     exit_code = IMPOSSIBLE
 
+    def __init__(self, message: str) -> None:
+        """Say it without what could steer the terminal."""
+        super().__init__(printable(message))
+
 
 def console() -> "Console":
     """Return a console on stdout, as wide as its terminal."""
     from rich.console import Console  # noqa: PLC0415  not for programs
 
+    class Harmless(Console):
+        """Prints texts without what could steer the terminal."""
+
+        def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401  as rich has it
+            super().print(
+                *(printable(one) if isinstance(one, str) else one for one in objects), **how
+            )
+
     width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
-    return Console(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return Harmless(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
@@ -37,10 +51,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
     from rich.table import Table  # noqa: PLC0415  as above
 
     laid_out = Table(
-        *header, box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header)
+        *map(printable, header),
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_header=bool(header),
     )
     for row in rows:
-        laid_out.add_row(*map(str, row))
+        laid_out.add_row(*(printable(str(cell)) for cell in row))
     return laid_out
 
 
@@ -50,9 +68,14 @@ def tell_program(document: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text for people, without what could steer the terminal."""
+    click.echo(printable(text), err=err)
+
+
 def printable(text: str) -> str:
-    """Keep a text from steering the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    """Keep a text from steering the terminal; line breaks stay."""
+    return visible(text, keep="\n")
 
 
 def counted(count: int, what: str) -> str:

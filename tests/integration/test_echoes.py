@@ -56,7 +56,7 @@ def world_of(service: Service, batch_size: int) -> World:
     """Give fakes of all but the service."""
     world = World()
     world.policy = replace(world.policy, batch_size=batch_size)
-    world.saleshandy = SaleshandyClient(  # type: ignore[assignment]  it stands for the fake
+    world.remote_of = lambda workspace: SaleshandyClient(  # type: ignore[method-assign]
         service.url, FakeApiKey([KEY]), frozenset({"127.0.0.1"}), world.clock
     )
     return world
@@ -111,7 +111,7 @@ def found(written: dict[str, str], echoed: Echoed) -> set[tuple[str, str]]:
         (place, secret)
         for place, text in written.items()
         for secret, echo in echoed.items()
-        if secret in text or (len(echo) > 1 and echo in text)
+        if secret in text or echo in text
     }
 
 
@@ -166,7 +166,7 @@ def test_what_an_error_repeats_is_written_nowhere(
     assert HIDDEN in written["ledger"]
 
 
-@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize("secret", [KEY, PASSWORDS[0]])
 def test_what_the_refusal_of_a_key_repeats_is_written_nowhere(
     service: Service, echoed: Echoed, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,7 +1,7 @@
 """How services write a text that they repeat."""
 
 import base64
-import html
+import html.entities
 import json
 import quopri
 import unicodedata
@@ -63,7 +63,7 @@ ECHOES: dict[str, Callable[[str], str]] = {
     "JSON of .NET": _numbered("\\u{:04X}", " !#$%()*,-./:;?@[]^_{|}~"),
     "JSON twice": lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
     "JavaScript": _numbered("\\u{{{:x}}}"),
-    "\\x of JavaScript": lambda text: _numbered("\\x{:02x}")(text) if max(text) < "Ā" else "?",
+    "\\x of JavaScript": _bytes_numbered("\\x{:02x}"),
     "Python": lambda text: repr(text)[1:-1],
     "bytes of Python": lambda text: repr(text.encode())[2:-1],
     "C, octal": _bytes_numbered("\\{:03o}"),

@@ -152,4 +152,4 @@ def test_a_redactor_knows_a_secret_however_it_is_written_twice(way: str) -> None
         )
         for again in ways:
             twice = again(once)
-            assert "?" in (once, twice) or redactor.finds_in(f"sign-in with {twice} failed")
+            assert redactor.finds_in(f"sign-in with {twice} failed")
