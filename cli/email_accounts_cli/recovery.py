@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 from email_accounts.delivery.outcomes import Outcome
+from email_accounts.models.imports import Import
 from email_accounts.models.upload import upload_of
-from email_accounts_cli.history import Ending, History, Imported
+from email_accounts_cli.history import Ending, History
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -44,7 +45,7 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
     return _tell(imported, "" if said["resumed"] is True else _why_not(imported), as_json=as_json)
 
 
-def _tell(imported: Imported, reason: str, *, as_json: bool) -> int:
+def _tell(imported: Import, reason: str, *, as_json: bool) -> int:
     if as_json:
         tell_program({"importId": imported.id, "resumed": not reason, "reason": reason})
     elif not reason:
@@ -57,7 +58,7 @@ def _tell(imported: Imported, reason: str, *, as_json: bool) -> int:
     return NOT_ALL_WELL if reason else ALL_WELL
 
 
-def _why_needless(imported: Imported, ending: Ending) -> str:
+def _why_needless(imported: Import, ending: Ending) -> str:
     """Say why nothing would come of it; "" where something may, or where nobody knows."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return ""
@@ -65,7 +66,7 @@ def _why_needless(imported: Imported, ending: Ending) -> str:
     return f"all of it was sent and found out{fix if ending.status == 'partial' else ''}."
 
 
-def _why_not(imported: Imported) -> str:
+def _why_not(imported: Import) -> str:
     if imported.refusal:
         return "the file was refused, so nothing of it is left. Mend it and drop it again."
     return f"it has no answer yet. Follow: email-accounts watch {short(imported.id)}"

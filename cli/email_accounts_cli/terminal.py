@@ -1,10 +1,12 @@
 """How commands speak: to people in tables and sentences, to programs in JSON lines."""
 
 import json
+import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -30,20 +32,50 @@ class CommandError(click.ClickException):
         super().__init__(printable(message))
 
 
+@contextmanager
+def output_written() -> Iterator[None]:
+    """Write all output before the end; what cannot be written is one line, and IMPOSSIBLE.
+
+    Left to itself, Python flushes at exit, and answers a failure with a traceback and code 120.
+    """
+    if sys.stdout is None:
+        click.echo("The output cannot be written: stdout is closed.", err=True)
+        sys.exit(IMPOSSIBLE)
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        _discard(sys.stdout)
+        what = printable(str(error.filename or "The output cannot be written"))
+        try:
+            click.echo(f"{what}: {error.strerror or error}.", err=True)
+        except OSError:
+            _discard(sys.stderr)
+        sys.exit(IMPOSSIBLE)
+
+
+def _discard(stream: TextIO) -> None:
+    """Have what is left in the buffer of a stream go nowhere, or exit would fail on it again."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def console() -> "Console":
     """Return a console on stdout, as wide as its terminal."""
     from rich.console import Console  # noqa: PLC0415  not for programs
 
-    class Harmless(Console):
-        """Prints texts without what could steer the terminal."""
-
+    class Screen(Console):
         def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401  as rich has it
-            super().print(
-                *(printable(one) if isinstance(one, str) else one for one in objects), **how
-            )
+            texts = (printable(one) if isinstance(one, str) else one for one in objects)
+            super().print(*texts, **how)
+
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704  called while it is handled, and told like all else by `output_written`
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
-    return Harmless(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    return Screen(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
+from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState
 from email_accounts.saleshandy.reconciliation import (
     AccountStatus,
     read_reconciliation,
@@ -23,10 +24,8 @@ from email_accounts.saleshandy.report import report_name, verdicts
 from email_accounts_cli.history import (
     BROKEN,
     RUNNING,
-    Batch,
     Ending,
     History,
-    Imported,
     add_up,
     is_id,
     together,
@@ -93,7 +92,7 @@ class Progress:
             "station": known["station"],
             "outcomes": known["outcomes"],
             "headline": known["headline"],
-            "trouble": known["failure_reason"],
+            "failureReason": known["failure_reason"],
             "report": known["report"],
         }
 
@@ -128,15 +127,16 @@ class _Watched:
         old = self.progress
         if old.has_ended:
             return
-        imported, batches = self._history.look_up(old.import_id)
+        imported = self._history.ledger.find(old.import_id)
         if imported is None:
             return
-        old = replace(old, file=imported.upload.name, workspace=imported.workspace)
+        old = replace(old, file=imported.upload.name, workspace=imported.upload.workspace)
         if imported.is_answered:
             self.progress = self._ended(old, self._history.ending(imported))
             return
+        batches = list(self._history.ledger.batches(imported.id))
         self._learn(batches)
-        self._ask_for_the_next_step(imported.executions[-1])
+        self._ask_for_the_next_step(imported.execution)
         if self._is_broken:
             self.progress = self._ended(old, Ending(BROKEN, {}))
             return
@@ -167,13 +167,13 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
-            failure_reason=ending.summary.get("trouble", ""),
+            failure_reason=ending.summary.get("failureReason", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         """Count the outcomes of the batches that are settled; each report is read once."""
-        new = [one for one in batches if one.is_settled and one.number not in self._known]
+        new = [one for one in batches if one.state in FINAL and one.number not in self._known]
         for batch in new[:_REPORTS_AT_ONCE]:
             self._known[batch.number] = self._outcomes_of(batch)
 
@@ -185,9 +185,9 @@ class _Watched:
         )
         others = Outcome.CONNECTED
         match batch.state:
-            case "refused":
+            case BatchState.REFUSED:
                 others = Outcome.FAILED
-            case "listed":
+            case BatchState.RECONCILED:
                 counts[Outcome.CONNECTED.value] = statuses[AccountStatus.CONNECTED]
                 counts[Outcome.FAILED.value] = statuses[AccountStatus.NOT_WORKING]
                 others = Outcome.UNCONFIRMED
@@ -195,7 +195,7 @@ class _Watched:
                 name = report_name(batch.number)
                 with self._history.reports.open(self.progress.import_id, name) as report:
                     counts.update(outcome_of(one).value for one in verdicts(report).values())
-        counts[others.value] += batch.accounts - counts.total()
+        counts[others.value] += batch.range.accounts - counts.total()
         return counts
 
     def _standings_of(self, batch: Batch) -> Counter[AccountStatus]:
@@ -227,15 +227,17 @@ class _Watched:
                 return
 
 
-def _station(imported: Imported, batches: Sequence[Batch]) -> str:
+def _station(imported: Import, batches: Sequence[Batch]) -> str:
     """Say in words how far an import has come."""
     match imported.state:
-        case "received":
+        case ImportState.RECEIVED:
             return "being validated"
-        case "refused":
+        case ImportState.REFUSED:
             return "refused, being answered"
-    submitted = sum(batch.state not in ("planned", "sending") for batch in batches)
-    settled = sum(batch.is_settled for batch in batches)
+    submitted = sum(
+        batch.state not in (BatchState.PLANNED, BatchState.SENDING) for batch in batches
+    )
+    settled = sum(batch.state in FINAL for batch in batches)
     if imported.stopped:
         return "stopped, being answered"
     if submitted < len(batches):
@@ -250,7 +252,7 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
     history = History(stack)
     named = [_named(history, one) for one in given]
     if not given:
-        named = [(one.id, one.upload.name, one.workspace) for one in history.running()]
+        named = [(one.id, one.upload.name, one.upload.workspace) for one in history.running()]
     if not named:
         if not as_json:
             echo("No import is running.")
@@ -260,10 +262,10 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
 
 def _named(history: History, given: str) -> tuple[str, str, str]:
     """Name an import; of a whole id the ledger may not know yet, just after the upload."""
-    if is_id(given) and history.look_up(given)[0] is None:
+    if is_id(given) and history.ledger.find(given) is None:
         return given, short(given), ""
     imported = history.find(given)
-    return imported.id, imported.upload.name, imported.workspace
+    return imported.id, imported.upload.name, imported.upload.workspace
 
 
 def how_to_watch(import_ids: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from deployment.guarded import MINUTES, WATCHED, guarded
-from tests.e2e.conftest import ROOT, LocalCloud, wait_until
+from tests.support.cloud import ROOT, LocalCloud, wait_until
 from tests.support.faults import impatient_queue
 
 pytestmark = pytest.mark.e2e

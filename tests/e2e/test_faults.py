@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout, workers
 
 pytestmark = pytest.mark.e2e

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
 from tests.reliability.cases import rule
+from tests.support.cloud import SMALL, LocalCloud, Subscriber
 from tests.support.faults import crash_at
 from tests.support.files import MARK, PASSWORD, accounts_file, api_key, row
 from tests.support.leaks import Finder, Hunt
@@ -127,7 +127,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "subject", "trouble"),
+    ("rules", "subject", "failure_reason"),
     [
         (
             [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes=True)],
@@ -167,7 +167,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     answer = subscriber.answer(cloud.upload("uploads/repeated.csv", SMALL))
     assert cloud.control("GET", "faults").json() == []
     assert answer.subject == f"repeated.csv: {subject}"
-    assert failure_reason in answer.document["trouble"]
+    assert failure_reason in answer.document["failureReason"]
     assert MARK not in answer.text + answer.mail
 
 

@@ -10,7 +10,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import (
+from tests.support.cloud import (
     PARAMETERS,
     SMALL,
     LocalCloud,

@@ -56,7 +56,7 @@ def world_of(service: Service, batch_size: int) -> World:
     """Give fakes of all but the service."""
     world = World()
     world.policy = replace(world.policy, batch_size=batch_size)
-    world.remote_of = lambda workspace: SaleshandyClient(  # type: ignore[method-assign]
+    world.remote_of = lambda workspace: SaleshandyClient(  # type: ignore[method-assign]  # noqa: ARG005
         service.url, FakeApiKey([KEY]), frozenset({"127.0.0.1"}), world.clock
     )
     return world

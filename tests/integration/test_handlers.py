@@ -166,7 +166,8 @@ class Stack:
 
 def loaded(function: str) -> ModuleType:
     """Load a function's module as a process that has just begun does."""
-    sys.modules.pop("email_accounts.lambda_runtime.container", None)
+    for name in ("container", "observability"):
+        sys.modules.pop(f"email_accounts.lambda_runtime.{name}", None)
     os.environ["POWERTOOLS_SERVICE_NAME"] = function
     logging.Logger.manager.loggerDict.pop(function, None)
     spec = importlib.util.spec_from_file_location(
@@ -237,9 +238,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
         json.loads(line) for line in "".join(capsys.readouterr()).split("\n")[:-1]
     ]
     for line in logged:
-        cannot = (
-            line.get("message") == NO_FILE or line.get("exception_name") == "ForeignUploadError"
-        )
+        cannot = line.get("message") == NO_FILE or line.get("exception_name") == "WrongBucketError"
         assert cannot != bool(line.get("import_id")), line
     return logged
 
@@ -494,7 +493,7 @@ def test_the_limit_of_size_holds_for_what_another_system_announces(
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "refused"
     (message,) = received(stack.queue)
-    assert "the limit is" in json.loads(str(message["Message"]))["trouble"]
+    assert "the limit is" in json.loads(str(message["Message"]))["failureReason"]
     assert server.control("GET", "/calls") == []
 
 
@@ -504,7 +503,7 @@ def test_another_system_can_announce_what_is_not_there(stack: Stack) -> None:
     stack.call("submit_accounts", event("file_ready", unknown))
     stack.call("deliver_report", told("deliver_report", unknown))
     (message,) = received(stack.queue)
-    assert "deleted or replaced" in json.loads(str(message["Message"]))["trouble"]
+    assert "deleted or replaced" in json.loads(str(message["Message"]))["failureReason"]
 
 
 @pytest.mark.parametrize("sample", ["file_ready", "put_object"])
@@ -593,7 +592,7 @@ def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
     answer = stack.call("deliver_report", told("deliver_report", upload, failure=failure))
     assert answer["status"] == "unfinished"
     (message,) = received(stack.queue)
-    assert failure in json.loads(str(message["Message"]))["trouble"]
+    assert failure in json.loads(str(message["Message"]))["failureReason"]
 
 
 def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -> None:
@@ -609,7 +608,7 @@ def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -
     assert answer["status"] == "stopped"
     assert len(server.control("GET", "/calls")) == 1
     (message,) = received(stack.queue)
-    assert "refused the API key" in json.loads(str(message["Message"]))["trouble"]
+    assert "refused the API key" in json.loads(str(message["Message"]))["failureReason"]
 
 
 # Workspaces
@@ -638,7 +637,7 @@ def test_a_file_of_an_unknown_workspace_is_answered(stack: Stack, server: Server
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "refused"
     (message,) = received(stack.queue)
-    assert "no workspace 'märz 2026'" in json.loads(str(message["Message"]))["trouble"]
+    assert "no workspace 'märz 2026'" in json.loads(str(message["Message"]))["failureReason"]
     assert server.control("GET", "/calls") == []
 
 
@@ -715,7 +714,7 @@ def test_an_execution_that_ended_without_success_is_answered(
     (message,) = received(stack.queue)
     document = json.loads(str(message["Message"]))
     assert (document["status"], document["importId"]) == ("unfinished", upload.import_id)
-    assert said in document["trouble"]
+    assert said in document["failureReason"]
     assert stack.report(upload.import_id, "outcome.csv").count("\r\n") == 4
 
 
@@ -788,7 +787,7 @@ def test_every_line_names_its_import(
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
     lose_the_answer(upload)
-    monkeypatch.setattr("email_accounts.saleshandy.client.RemoteApi.listed", unanswered)
+    monkeypatch.setattr("email_accounts.saleshandy.client.SaleshandyClient.listed", unanswered)
     assert stack.poll(upload)["next"] == "check_status"
     monkeypatch.setattr("email_accounts.aws.s3.ReportsBucket.writer", crash)
     with pytest.raises(ZeroDivisionError):

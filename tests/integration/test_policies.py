@@ -23,16 +23,19 @@ from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
-from tests.integration.test_cli_stack import complete, imported, ledger, received, served
 from tests.support.aws import (
     ACCOUNT,
     REGION,
     aws,
-    new_bucket,
-    new_name,
-    new_state_machine,
-    new_table,
-    new_topic,
+)
+from tests.support.deployment import (
+    complete,
+    description,
+    imported,
+    ledger,
+    new_stack,
+    received,
+    served,
 )
 from tests.support.files import accounts_file, row
 from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
@@ -316,57 +319,26 @@ class Person:
 
 
 BY_SERVICES = {"EncryptFiles", "DecryptReports", "UseTheKeyThroughServices"}
-STACK = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>{}</StackName>
-<StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult>
-</DescribeStacksResponse>"""
 
 
 @pytest.fixture
 def person(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     """Give somebody a deployment without functions, with all that `doctor` looks for."""
     with aws():
-        name = new_name("stack")
-        sqs = boto3.client("sqs")
-        queues = {
-            queue: sqs.create_queue(QueueName=new_name(queue))["QueueUrl"]
-            for queue in ("UploadQueue", "FailureQueue", "DeadLetterQueue")
-        }
-        stack = Stack(
-            name=name,
-            status="UPDATE_COMPLETE",
-            outputs={
-                "InboxBucketName": new_bucket(),
-                "ReportsBucketName": new_bucket(),
-                "NotificationTopicArn": new_topic()[0],
-                "TrackImportStateMachineArn": new_state_machine(f"{name}-track_import"),
-                "LedgerTableName": new_table(),
-                **{f"{queue}Url": url for queue, url in queues.items()},
-            },
-            parameters={
-                "ApiBaseUrl": f"{server.url}/v1",
-                "KeepOriginalReports": "false",
-                "MaxFileMegabytes": "500",
-                "ReportRetentionDays": "90",
-                "UploadRetentionDays": "7",
-                "Runtime": "python3.13",
-            },
-            session=boto3.Session(),
-        )
-        secrets = boto3.client("secretsmanager")
-        secrets.create_secret(Name=f"{name}/workspaces/default", SecretString=API_KEY)
+        stack = new_stack(server.url)
         complete(stack)
         arn = f"{REGION}:{ACCOUNT}"
         names = ENVIRONMENT | {
-            "AWS::StackName": name,
-            "DataKey.Arn": f"arn:aws:kms:{arn}:alias/{name}",
+            "AWS::StackName": stack.name,
+            "DataKey.Arn": f"arn:aws:kms:{arn}:alias/{stack.name}",
             "InboxBucket.Arn": f"arn:aws:s3:::{stack.output('InboxBucketName')}",
             "LedgerTable.Arn": f"arn:aws:dynamodb:{arn}:table/{stack.output('LedgerTableName')}",
             "NotificationTopic": stack.output("NotificationTopicArn"),
             "ReportsBucket.Arn": f"arn:aws:s3:::{stack.output('ReportsBucketName')}",
-            "SubmitAccounts.Arn": f"arn:aws:lambda:{arn}:function:{name}-submit_accounts",
+            "SubmitAccounts.Arn": f"arn:aws:lambda:{arn}:function:{stack.name}-submit_accounts",
             **{
-                f"{queue}.Arn": f"arn:aws:sqs:{arn}:{url.rpartition('/')[2]}"
-                for queue, url in queues.items()
+                f"{queue}.Arn": f"arn:aws:sqs:{arn}:{Path(stack.output(f'{queue}Url')).name}"
+                for queue in ("UploadQueue", "FailureQueue", "DeadLetterQueue")
             },
         }
         person = Person(stack, names)
@@ -400,7 +372,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
             Bucket=stack.output("InboxBucketName"), Key=one["Key"], VersionId=one["VersionId"]
         )
     with person.under("UploaderPolicy", "OperatorPolicy", "SecretsPolicy") as rights:
-        with served("CLOUDFORMATION", 200, STACK.format(stack.name).encode()):
+        with served("CLOUDFORMATION", 200, description(stack)):
             assert find_stack(Where(stack.name, "", "")).name == stack.name
         add(stack, "north", key, replace=False, as_json=False)
         assert drop(stack, [large], "north", anyway=True, follow=False, as_json=True) == 0

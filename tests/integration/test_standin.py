@@ -503,7 +503,7 @@ def test_behaviour_is_changed_in_part_and_set_back(server: Server) -> None:
 def test_a_wrong_switch_changes_nothing(server: Server, switches: dict[str, object]) -> None:
     """A switch that does not exist or a value out of range is refused."""
     before = server.control("GET", "/behaviour")
-    answer = requests.put(f"{server.url}/control/behaviour", json=switches, timeout=10)
+    answer = server.try_control("PUT", "/behaviour", switches)
     assert answer.status_code == 400
     assert server.control("GET", "/behaviour") == before
 
@@ -653,17 +653,21 @@ def test_it_ends_cleanly_and_silently(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "standin.sqlite").stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("kind", ["api", "control"])
 @pytest.mark.parametrize(("content", "complaint"), [(None, "cannot be read"), (" \n", "is empty")])
 def test_it_does_not_start_without_a_key(
-    tmp_path: Path, content: str | None, complaint: str
+    tmp_path: Path, kind: str, content: str | None, complaint: str
 ) -> None:
     """A key file that is absent or empty is named, and nothing is started."""
-    key_file = tmp_path / "api-key"
+    key_file, other = tmp_path / kind, tmp_path / "other"
+    other.write_text("key", encoding="utf-8")
     if content is not None:
         key_file.write_text(content, encoding="utf-8")
+    files = {"api": other, "control": other, kind: key_file}
     command = [sys.executable, "-m", "local.standin", "--port", "0", "--database", "unused"]
+    command += [f"--{one}-key-file={file}" for one, file in files.items()]
     ended = subprocess.run(
-        [*command, "--api-key-file", str(key_file)],
+        command,
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -1,14 +1,11 @@
 """Every row ends in one place, however a file is put together."""
 
-import io
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected
-from tests.support.files import accounts_file, row
+from tests.support.files import accounts_file, opened, row
 
 KINDS = st.tuples(st.sampled_from(["good", "GOOD", "bad", "nameless", "long"]), st.integers(0, 9))
 
@@ -24,11 +21,6 @@ def content_of(kinds: list[tuple[str, int]]) -> bytes:
     lines = accounts_file(*rows).decode().splitlines()
     columns = lines[0].removesuffix(",")
     return "\n".join([columns, *lines[1:]]).encode()
-
-
-def opened(content: bytes) -> AccountsFile:
-    """Open a file that is already in memory."""
-    return open_accounts_file(io.BytesIO(content))
 
 
 @given(st.lists(KINDS, min_size=1, max_size=30), st.integers(1, 7), st.data())

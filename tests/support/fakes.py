@@ -141,6 +141,8 @@ class FakeLedger:
             self._received(import_id),
             state=ImportState.PLANNED,
             batches=len(plan.batches),
+            rows=plan.rows,
+            accepted=plan.accepted,
             rejected=plan.rejected,
             duplicates=plan.duplicates,
             unknown_columns=tuple(unknown_columns),

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import LocalCloud
+    from tests.support.cloud import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD, API_KEY = "password", "API key"

@@ -41,12 +41,6 @@ def plenty() -> float:
     return 300.0
 
 
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
-
-
 def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
     """Submit a file of these rows, or of five accounts, which is three batches."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*(rows or ADDRESSES)))

@@ -38,12 +38,6 @@ def plenty() -> float:
     return 300.0
 
 
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
-
-
 def submitted(world: World, *addresses: str) -> Upload:
     """Submit a file of these accounts, or of five, which is three batches; their look is due."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES)))

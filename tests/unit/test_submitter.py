@@ -38,12 +38,6 @@ def plenty() -> float:
     return 300.0
 
 
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
-
-
 def five(world: World) -> Upload:
     """Upload a file of five accounts, which is three batches."""
     return world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))

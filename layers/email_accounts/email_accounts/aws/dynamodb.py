@@ -12,7 +12,7 @@ The index imports-by-day holds the imports alone, by the day on which they were 
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from email_accounts.saleshandy.budget import Budget
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+_INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
@@ -44,13 +45,71 @@ _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
 
-class DynamoLedger:
+class LedgerReader:
+    """What the ledger holds of imports and batches, for functions, command line and demo."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        """Use a table; nothing is called yet."""
+        self._client = client
+        self._table = table
+
+    def find(self, import_id: str) -> Import | None:
+        """Return the import, or None where the ledger does not know it."""
+        found = self._client.get_item(
+            TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
+        )
+        return _import_of(_unmarshalled(found["Item"])) if "Item" in found else None
+
+    def get(self, import_id: str) -> Import:
+        """Return the import; ImporterError where the ledger does not know it."""
+        imported = self.find(import_id)
+        if imported is None:
+            raise ImporterError(f"no import {import_id}")
+        return imported
+
+    def batches(self, import_id: str) -> Iterator[Batch]:
+        """Yield the batches in their order."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :batch)",
+            ExpressionAttributeValues={
+                ":pk": _import_key(import_id)["pk"],
+                ":batch": {"S": "BATCH#"},
+            },
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": _BATCHES_AT_ONCE},
+        )
+        for page in pages:
+            yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
+
+    def by_day(self, since: float, before: float) -> Iterator[Import]:
+        """Yield the imports received from `since` on and before `before`, newest first."""
+        day = datetime.fromtimestamp(before, UTC).date()
+        first = datetime.fromtimestamp(since, UTC).date()
+        while day >= first:
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName=_INDEX,
+                KeyConditionExpression="#day = :day AND received_at < :before",
+                ExpressionAttributeNames={"#day": "day"},
+                ExpressionAttributeValues=_marshalled({":day": day.isoformat(), ":before": before}),
+                ScanIndexForward=False,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    imported = _import_of(_unmarshalled(item))
+                    if imported.received_at < since:
+                        return
+                    yield imported
+            day -= timedelta(days=1)
+
+
+class DynamoLedger(LedgerReader):
     """The ledger; an entry expires `retention` seconds after it was made."""
 
     def __init__(self, client: "DynamoDBClient", table: str, retention: float) -> None:
         """Use a table; nothing is called yet."""
-        self._client = client
-        self._table = table
+        super().__init__(client, table)
         self._retention = retention
 
     def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
@@ -96,37 +155,6 @@ class DynamoLedger:
         """Let the next submitter begin at once."""
         self._change(_import_key(import_id), {"lease_until": 0})
 
-    def get(self, import_id: str) -> Import:
-        """Return the import."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
-        )
-        if "Item" not in found:
-            raise ImporterError(f"no import {import_id}")
-        item = _unmarshalled(found["Item"])
-        return Import(
-            id=import_id,
-            upload=Upload(
-                item["bucket"],
-                item["key"],
-                item["version"],
-                int(item["size"]),
-                item["uploaded_at"],
-            ),
-            state=ImportState(item["state"]),
-            received_at=item["received_at"],
-            began_at=item["began_at"],
-            deadline=item["deadline"],
-            lease_until=item["lease_until"],
-            resumed=int(item.get("resumed", 0)),
-            refusal=item.get("refusal", ""),
-            stopped=item.get("stopped", ""),
-            batches=int(item.get("batches", 0)),
-            rejected=int(item.get("rejected", 0)),
-            duplicates=int(item.get("duplicates", 0)),
-            unknown_columns=tuple(item.get("unknown_columns", ())),
-        )
-
     def refuse(self, import_id: str, refusal: str) -> None:
         """Remember that the file as a whole is refused."""
         change = {"state": ImportState.REFUSED, "refusal": refusal}
@@ -154,21 +182,6 @@ class DynamoLedger:
     def stop(self, import_id: str, reason: str) -> None:
         """Remember that nothing more is to be sent, and why."""
         self._change(_import_key(import_id), {"stopped": reason})
-
-    def batches(self, import_id: str) -> Iterator[Batch]:
-        """Yield the batches in their order."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :batch)",
-            ExpressionAttributeValues={
-                ":pk": _import_key(import_id)["pk"],
-                ":batch": {"S": "BATCH#"},
-            },
-            ConsistentRead=True,
-            PaginationConfig={"PageSize": _BATCHES_AT_ONCE},
-        )
-        for page in pages:
-            yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
 
     def intend(self, import_id: str, number: int, now: float, *, reconciliation: bool) -> bool:
         """Remember, before a request, that it is being sent; see `Ledger`."""
@@ -454,6 +467,33 @@ def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str,
             "state": BatchState.PLANNED,
             "expires_at": expires_at,
         }
+    )
+
+
+def _import_of(item: Mapping[str, Any]) -> Import:
+    return Import(
+        id=item["pk"].removeprefix("IMPORT#"),
+        upload=Upload(
+            item["bucket"],
+            item["key"],
+            item["version"],
+            int(item["size"]),
+            item["uploaded_at"],
+        ),
+        state=ImportState(item["state"]),
+        received_at=item["received_at"],
+        began_at=item["began_at"],
+        deadline=item["deadline"],
+        lease_until=item["lease_until"],
+        resumed=int(item.get("resumed", 0)),
+        refusal=item.get("refusal", ""),
+        stopped=item.get("stopped", ""),
+        batches=int(item.get("batches", 0)),
+        rows=int(item.get("rows", 0)),
+        accepted=int(item.get("accepted", 0)),
+        rejected=int(item.get("rejected", 0)),
+        duplicates=int(item.get("duplicates", 0)),
+        unknown_columns=tuple(item.get("unknown_columns", ())),
     )
 
 

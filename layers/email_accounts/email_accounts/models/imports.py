@@ -5,6 +5,11 @@ from enum import StrEnum
 
 from email_accounts.models.upload import Upload
 
+MOST_UNCONFIRMED = 10
+"""Batches of one import that may be unconfirmed before no more are sent."""
+ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
+UPLOAD_DELETED = "the file was deleted while it was being imported"
+
 
 @dataclass(frozen=True, slots=True)
 class BatchRange:
@@ -66,7 +71,7 @@ class Import:
 
     `began_at` is when it was taken on or last resumed, `resumed` how often that was. `refusal`
     says why the file as a whole was refused, `stopped` why nothing more is sent. `batches`
-    counts them, `rejected` and `duplicates` count rows.
+    counts them; `rows`, `accepted`, `rejected` and `duplicates` count rows.
     """
 
     id: str
@@ -80,6 +85,8 @@ class Import:
     refusal: str = ""
     stopped: str = ""
     batches: int = 0
+    rows: int = 0
+    accepted: int = 0
     rejected: int = 0
     duplicates: int = 0
     unknown_columns: tuple[str, ...] = ()
@@ -90,9 +97,19 @@ class Import:
         return self.began_at if self.resumed else self.upload.uploaded_at or self.began_at
 
     @property
+    def is_answered(self) -> bool:
+        """Whether its answer was sent, and nothing more is done about it."""
+        return self.state is ImportState.NOTIFIED
+
+    @property
+    def executions(self) -> list[str]:
+        """The names of its executions, oldest first: each time it is resumed it has a new one."""
+        return [self.id, *(f"{self.id}-{number}" for number in range(2, self.resumed + 2))]
+
+    @property
     def execution(self) -> str:
-        """The name of its execution: each time it is resumed it has a new one."""
-        return f"{self.id}-{self.resumed + 1}" if self.resumed else self.id
+        """The name of its last execution."""
+        return self.executions[-1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,15 @@ from email_accounts.errors import (
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, Import, ImportState
+from email_accounts.models.imports import (
+    ANSWER_LOST,
+    MOST_UNCONFIRMED,
+    UPLOAD_DELETED,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+)
 from email_accounts.models.policy import Policy
 from email_accounts.models.steps import Step
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
@@ -37,11 +45,6 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
-
-MOST_UNCONFIRMED = 10
-"""Batches of one import that may be unconfirmed before no more are sent."""
-ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
-UPLOAD_DELETED = "the file was deleted while it was being imported"
 
 _LIST_GOOD_FOR = 30.0
 """Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the

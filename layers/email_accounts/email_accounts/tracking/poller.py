@@ -19,7 +19,15 @@ from email_accounts.errors import (
 )
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import secrets_of
-from email_accounts.models.imports import Batch, BatchState, Import, ImportState
+from email_accounts.models.imports import (
+    ANSWER_LOST,
+    MOST_UNCONFIRMED,
+    UPLOAD_DELETED,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+)
 from email_accounts.models.policy import Policy
 from email_accounts.models.steps import Step
 from email_accounts.ports import ClientFactory, Clock, Ledger, Originals, Reports, Uploads
@@ -32,11 +40,6 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
-from email_accounts.submission.submitter import (
-    ANSWER_LOST,
-    MOST_UNCONFIRMED,
-    UPLOAD_DELETED,
-)
 from email_accounts.text.secret import Redactor
 
 NO_PROGRESS = "the service took the request, but made no progress for an hour"
