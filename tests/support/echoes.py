@@ -15,7 +15,7 @@ PASSWORDS = (
     "a=b+c'd\"9",
     "Qwertz12345",
     "with blank/%41",
-    "€uro#7",
+    "€²o#7ü",
     "ab#1",
     "x\\n<y>~z",
 )

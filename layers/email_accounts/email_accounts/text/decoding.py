@@ -58,7 +58,9 @@ def decodings(text: str) -> Iterator[str]:
 
 def _is_readable(text: str) -> bool:
     """Say whether this may be a text: base64 that begins elsewhere decodes to anything."""
-    return text.isprintable() or sum(" " <= char <= "~" for char in text) * 2 >= len(text)
+    if text.isprintable() or sum(" " <= char <= "~" for char in text) * 2 >= len(text):
+        return True
+    return _NOT_ASCII.sub(_as_utf_8, text) != text
 
 
 def _escapes(text: str) -> Iterator[str]:
