@@ -147,10 +147,8 @@ def test_a_redactor_knows_a_secret_however_it_is_written_twice(way: str) -> None
     """Each way of writing it, alone and within each other: all that services do."""
     for password in PASSWORDS:
         redactor, once = Redactor([Secret(password)]), ECHOES[way](password)
-        others: set[str] = set() if way == "JSON twice" else ECHOES.keys() - {"JSON twice"}
+        others = {"as it is"} if way == "JSON twice" else ECHOES.keys() - {"JSON twice"}
         if way in ("Latin-1", "Windows-1252"):
             others -= {"NFKC", "NFKD"}  # which take a ² there for a 2, for good
-        ways = [str, *(ECHOES[one] for one in others)]
-        for again in ways:
-            twice = again(once)
-            assert redactor.finds_in(f"sign-in with {twice} failed")
+        for again in others:
+            assert redactor.finds_in(f"sign-in with {ECHOES[again](once)} failed")
