@@ -9,8 +9,6 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, TextIO
 
-import click
-
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
@@ -27,6 +25,7 @@ from email_accounts_cli.terminal import (
     ALL_WELL,
     CommandError,
     counted,
+    echo,
     printable,
     short,
     tell_program,
@@ -83,20 +82,20 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
 
 def _tell(count: _Count, target: Path) -> None:
     if count.written:
-        click.echo(
+        echo(
             f"{counted(count.written, 'row')} in {target}, passwords included. Mend them by what "
             f"the column {PROBLEM} says and drop the file: it imports only these."
         )
     else:
-        click.echo("No row is there to be mended and dropped again.")
+        echo("No row is there to be mended and dropped again.")
     if count.unconfirmed:
-        click.echo(
+        echo(
             f"{counted(count.unconfirmed, 'row')} left out, because they are unconfirmed: look "
             "for them in Saleshandy first."
         )
     if count.unreadable:
         rows = ", ".join(f"{row:,}" for row in count.unreadable)
-        click.echo(f"Left out, because they cannot be read: {rows}. Mend them in the file itself.")
+        echo(f"Left out, because they cannot be read: {rows}. Mend them in the file itself.")
 
 
 def _missing(history: History, import_id: str, upload: Upload) -> str:

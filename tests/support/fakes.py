@@ -44,6 +44,7 @@ from email_accounts.saleshandy.budget import Budget
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
+from tests.support.files import api_key
 
 INBOX = "inbox"
 
@@ -441,6 +442,10 @@ class FakeRemote:
         _raise_next(self.list_errors)
         newest_first = list(reversed(self.accounts))
         return newest_first[(page - 1) * self.page_size : page * self.page_size]
+
+    def key(self) -> Secret:
+        """Return the API key."""
+        return Secret(api_key("fake"))
 
     def closed_for(self) -> float:
         """Say how long no further call is allowed."""

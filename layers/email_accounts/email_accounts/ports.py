@@ -65,6 +65,9 @@ class Saleshandy(Protocol):
     def listed(self, page: int) -> Sequence[ListedAccount]:
         """Return one page of the account list, from 1, the newest first; empty after the end."""
 
+    def key(self) -> Secret:
+        """Return the API key, to keep it out of what is written; ApiKeyMissingError for none."""
+
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
 

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
@@ -13,7 +13,8 @@ from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.delivery.page import page
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
-from email_accounts.intake.batches import validate_upload
+from email_accounts.intake.batches import UploadReader, validate_upload
+from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
@@ -23,6 +24,7 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
+from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
 from email_accounts.tracking.poller import NO_PROGRESS
 
@@ -44,6 +46,7 @@ _COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
+_SAID_BY_THE_SERVICE = frozenset({Outcome.FAILED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED})
 _PAST_DEADLINE = (
     "the deadline passed before everything was known; the service may still be working on it"
 )
@@ -203,13 +206,15 @@ class Deliverer:
             report.write(_BYTE_ORDER_MARK)
             writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
-            for row in outcomes(
+            rows = outcomes(
                 examined,
                 iter(batches),
                 lambda batch: self._verdicts(imported.id, batch),
                 lambda batch: self._observations(imported.id, batch),
                 failure_reason,
-            ):
+            )
+            accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
+            for row in _cleaned(rows, iter(batches), accounts):
                 summary.add(row)
                 writer.writerow(_line(row))
         return summary
@@ -260,6 +265,25 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
     good = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.DUPLICATE)
     everything_good = sum(summary.outcomes[outcome] for outcome in good) == summary.outcomes.total()
     return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
+
+
+def _cleaned(
+    rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
+) -> Iterator[RowOutcome]:
+    """Hide what the service said of a row where it holds a secret of its batch.
+
+    The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
+    """
+    batch: Batch | None = None
+    redactor: Redactor | None = None
+    for row in rows:
+        if row.outcome not in _SAID_BY_THE_SERVICE or not row.reason:
+            yield row
+            continue
+        while batch is None or row.row > batch.range.last_row:
+            batch, redactor = next(batches), None
+        redactor = redactor or Redactor(secrets_of(accounts.accounts_of(batch.range)))
+        yield replace(row, reason=redactor.clean(row.reason))
 
 
 def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:

@@ -39,7 +39,7 @@ from email_accounts.errors import (
     SaleshandyError,
     ThrottledError,
 )
-from email_accounts.models.account import Account, Server
+from email_accounts.models.account import Account, Server, secrets_of
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.ports import ApiKey, Clock
 from email_accounts.saleshandy.safe_fetch import closed_in_time, fetch
@@ -127,8 +127,7 @@ class SaleshandyClient:
                 whether the accounts arrived.
         """
         body = [_body_of(account) for account in accounts]
-        hidden = [secret for account in accounts for secret in account.secrets]
-        answer = self._call("POST", "/email-accounts/connect", body, hidden)
+        answer = self._call("POST", "/email-accounts/connect", body, secrets_of(accounts))
         request_id = _fields(answer).get("requestId")
         if type(request_id) not in (str, int) or not _REQUEST_ID.fullmatch(str(request_id)):
             raise OutcomeUnknownError("the service took the request but named no request id")
@@ -161,6 +160,10 @@ class SaleshandyClient:
         if not isinstance(accounts, list):
             raise OutcomeUnknownError("the service's account list is not readable")
         return [_listed(one) for one in accounts if isinstance(one, dict)]
+
+    def key(self) -> Secret:
+        """Return the API key; ApiKeyMissingError where none has been put in."""
+        return self._api_key()
 
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""

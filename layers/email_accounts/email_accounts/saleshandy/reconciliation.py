@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TextIO
 
 from email_accounts.models.service import AccountStatus
+from email_accounts.text.spreadsheet import escape_formula, unescape_formula
 
 _COLUMNS = ("address", "before", "after", "created", "sent")
 
@@ -35,7 +36,10 @@ def write_reconciliation(text: TextIO, observed: Mapping[str, Observation]) -> N
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     writer.writerows(
-        (address, one.before, one.after or "", "new" * one.is_new, "yes" if one.sent else "skipped")
+        (
+            *(escape_formula(address), one.before, one.after or ""),
+            *("new" * one.is_new, "yes" if one.sent else "skipped"),
+        )
         for address, one in observed.items()
     )
 
@@ -45,7 +49,7 @@ def read_reconciliation(text: TextIO) -> dict[str, Observation]:
     records = csv.reader(text)
     next(records)
     return {
-        address: Observation(
+        unescape_formula(address): Observation(
             AccountStatus(before),
             AccountStatus(after) if after else None,
             created == "new",

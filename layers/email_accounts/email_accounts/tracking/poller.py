@@ -19,6 +19,7 @@ from email_accounts.errors import (
     UploadMissingError,
 )
 from email_accounts.intake.batches import UploadReader
+from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     ANSWER_LOST,
     MOST_UNCONFIRMED,
@@ -323,12 +324,13 @@ class Poller:
     def _fetch_report(self, round_: PollRound, batch: Batch, link: str) -> None:
         imported = round_.imported
         accounts = round_.reader.accounts_of(batch.range)
-        redactor = Redactor(secret for account in accounts for secret in account.secrets)
+        saleshandy = self.client_for(imported.upload.workspace)
+        redactor = Redactor([saleshandy.key(), *secrets_of(accounts)])
         addresses = {account.smtp.address.lower() for account in accounts}
         name = report_name(batch.number)
         try:
             with (
-                self.client_for(imported.upload.workspace).report(link) as chunks,
+                saleshandy.report(link) as chunks,
                 self.reports.writer(imported.id, name, "text/csv") as copy,
             ):
                 copy_without_secrets(chunks, copy, addresses, redactor)
