@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-import click
-
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.models.imports import Import
 from email_accounts.models.upload import upload_of
@@ -15,6 +13,7 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     CommandError,
     counted,
+    echo,
     printable,
     short,
     tell_program,
@@ -50,12 +49,12 @@ def _tell(imported: Import, reason: str, *, as_json: bool) -> int:
     if as_json:
         tell_program({"importId": imported.id, "resumed": not reason, "reason": reason})
     elif not reason:
-        click.echo(
+        echo(
             f"{printable(imported.upload.name)} goes on. Follow: email-accounts watch "
             f"{short(imported.id)}"
         )
     else:
-        click.echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
+        echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
     return NOT_ALL_WELL if reason else ALL_WELL
 
 
@@ -97,11 +96,11 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
             moved += 1
             if not as_json:
                 what = "the failure of an import" if broken else _file_of(event)
-                click.echo(f"{what}: back in the queue")
+                echo(f"{what}: back in the queue")
     if as_json:
         tell_program({"moved": moved})
     else:
-        click.echo(f"{counted(moved, 'dead letter')} moved." if moved else "No dead letters.")
+        echo(f"{counted(moved, 'dead letter')} moved." if moved else "No dead letters.")
     return ALL_WELL
 
 

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import click
-
 from email_accounts.models.imports import Batch, Import
 from email_accounts_cli.history import Ending, History, together
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
     console,
+    echo,
     iso_time,
     local_time,
     printable,
@@ -65,7 +64,7 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
             tell_program(_line(imported, ending))
         return ALL_WELL
     if not shown:
-        click.echo(f"No such import since {local_time(wanted.since)}.")
+        echo(f"No such import since {local_time(wanted.since)}.")
         return ALL_WELL
     rows = (
         (
@@ -81,7 +80,7 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
     header = ("Received", "Import", "Workspace", "File", "Status", "Rows")
     console().print(table(header, rows))
     if len(page) > limit:
-        click.echo(f"Older ones: --before {shown[-1][0].received_at!r}")
+        echo(f"Older ones: --before {shown[-1][0].received_at!r}")
     return ALL_WELL
 
 

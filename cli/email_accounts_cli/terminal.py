@@ -6,9 +6,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+
+from email_accounts.text.display import visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,6 +26,10 @@ class CommandError(click.ClickException):
     """A command cannot do what was asked: what is wrong, and the cure."""
 
     exit_code = IMPOSSIBLE
+
+    def __init__(self, message: str) -> None:
+        """Say it without what could steer the terminal."""
+        super().__init__(printable(message))
 
 
 @contextmanager
@@ -61,6 +67,10 @@ def console() -> "Console":
     from rich.console import Console  # noqa: PLC0415  not for programs
 
     class Screen(Console):
+        def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401  as rich has it
+            texts = (printable(one) if isinstance(one, str) else one for one in objects)
+            super().print(*texts, **how)
+
         def on_broken_pipe(self) -> None:
             raise  # noqa: PLE0704  called while it is handled, and told like all else by `output_written`
 
@@ -73,10 +83,14 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
     from rich.table import Table  # noqa: PLC0415  as above
 
     laid_out = Table(
-        *header, box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=bool(header)
+        *map(printable, header),
+        box=None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        show_header=bool(header),
     )
     for row in rows:
-        laid_out.add_row(*map(str, row))
+        laid_out.add_row(*(printable(str(cell)) for cell in row))
     return laid_out
 
 
@@ -86,9 +100,14 @@ def tell_program(document: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
+def echo(text: str, *, err: bool = False) -> None:
+    """Print a text for people, without what could steer the terminal."""
+    click.echo(printable(text), err=err)
+
+
 def printable(text: str) -> str:
-    """Keep a text from steering the terminal."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    """Keep a text from steering the terminal; line breaks stay."""
+    return visible(text, keep="\n")
 
 
 def counted(count: int, what: str) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
@@ -37,6 +36,7 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     console,
     counted,
+    echo,
     printable,
     short,
     table,
@@ -255,7 +255,7 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
         named = [(one.id, one.upload.name, one.upload.workspace) for one in history.running()]
     if not named:
         if not as_json:
-            click.echo("No import is running.")
+            echo("No import is running.")
         return ALL_WELL
     return follow(history, named, as_json=as_json)
 
@@ -289,7 +289,7 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
             _follow_in_lines(watched)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
         left = [one.progress.import_id for one in watched if not one.progress.has_ended]
-        click.echo(
+        echo(
             f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
             f"Look again: {how_to_watch(left)}",
             err=True,
@@ -326,7 +326,7 @@ def _follow_in_lines(watched: Sequence[_Watched]) -> None:
             progress = one.progress
             if told.get(progress.import_id) != progress.station and not progress.has_ended:
                 told[progress.import_id] = progress.station
-                click.echo(f"{printable(progress.file)}: {progress.station}")
+                echo(f"{printable(progress.file)}: {progress.station}")
                 sys.stdout.flush()
         time.sleep(_BETWEEN_LOOKS if going_on else 0)
     _tell_endings(watched)
@@ -371,10 +371,10 @@ def drawn(progresses: Sequence[Progress], height: int) -> "RenderableType":
 def _tell_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
         progress = one.progress
-        click.echo(printable(progress.headline))
+        echo(printable(progress.headline))
         if progress.failure_reason:
-            click.echo(f"  why: {printable(progress.failure_reason)}")
+            echo(f"  why: {printable(progress.failure_reason)}")
         if progress.report:
-            click.echo(f"  each row: {progress.report}")
+            echo(f"  each row: {progress.report}")
         if progress.status == BROKEN:
-            click.echo(f"  what happened: email-accounts show {short(progress.import_id)}")
+            echo(f"  what happened: email-accounts show {short(progress.import_id)}")

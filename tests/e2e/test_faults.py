@@ -47,7 +47,7 @@ def test_killed_from_outside(cloud: LocalCloud, subscriber: Subscriber) -> None:
         wait_until(lambda: laid.fired() == 1)
         assert kill_workers(cloud, "check_status") >= 1
         answer = subscriber.answer(identity)
-    assert cloud.history(identity).count("TaskFailed") == 1
+    assert cloud.history(identity).count("TaskFailed") >= 1
     assert answer.subject == "hanging.csv: 2 connected, 1 failed"
 
 
@@ -58,7 +58,7 @@ def test_hanging_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
     with timeout(cloud, "deliver_report", 4), crash_at(cloud, rule):
         identity = cloud.upload("uploads/timed out.csv", SMALL)
         answer = subscriber.answer(identity)
-    assert cloud.history(identity).count("TaskFailed") == 1
+    assert cloud.history(identity).count("TaskFailed") >= 1
     assert answer.subject == "timed out.csv: 2 connected, 1 failed"
 
 

@@ -34,6 +34,7 @@ from tests.support.aws import (
     received,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import lose
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.standin import API_KEY, Server
 from tests.support.template import ROOT, of_type, statements_of, template
@@ -205,7 +206,6 @@ def stack(
             "REPORTS_BUCKET": stack.reports,
             "STATE_MACHINE": stack.machine,
             "TRUSTED_REPORT_HOSTS": "127.0.0.1",
-            "UPLOAD_ATTEMPTS": "5",
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
@@ -278,13 +278,6 @@ def told_of(record: dict[str, Any], upload: Upload) -> dict[str, Any]:
     if "version-id" in item:
         item["version-id"] = upload.version
     return record | {"body": json.dumps(body)}
-
-
-def attempt(number: int, upload: Upload) -> dict[str, Any]:
-    """Return the event of an upload as the queue delivers it this time."""
-    delivered = event("put_object", upload)
-    delivered["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(number)
-    return delivered
 
 
 def failed(upload: Upload, status: str = "FAILED", cause: str | None = None) -> dict[str, Any]:
@@ -456,8 +449,7 @@ def test_a_file_outside_uploads_is_answered(stack: Stack, server: Server) -> Non
     key = json.loads(sample["Records"][0]["body"])["detail"]["object"]["key"]
     upload = stack.upload(key)
     stack.call("submit_accounts", event("outside_uploads", upload))
-    (execution,) = stack.started()
-    assert execution["next"] == "deliver_report"
+    assert stack.poll(upload)["next"] == "deliver_report"
     answer = stack.call("deliver_report", told("deliver_report", upload))
     assert answer["status"] == "refused"
     assert len(received(stack.queue)) == 1
@@ -649,25 +641,33 @@ def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
 # Ends that are not as planned
 
 
-def test_the_last_delivery_is_answered(
+def test_a_file_that_kills_its_function_is_answered(
     stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An upload that ends every attempt is given up at the last one: one message, no call."""
+    """The third attempt refuses it unread, under the payload that executions of 0.1 send."""
     upload = stack.upload("uploads/accounts.csv")
-    with monkeypatch.context() as patched:
-        patched.setattr("email_accounts.submission.submitter.plan", crash)
-        for number in range(1, 5):
-            with pytest.raises(ZeroDivisionError):
-                stack.call("submit_accounts", attempt(number, upload))
-            let_the_lease_end(upload)
-        stack.call("submit_accounts", attempt(5, upload))
-    (execution,) = stack.started()
-    assert execution["next"] == "deliver_report"
-    answer = stack.call("deliver_report", told("deliver_report", upload))
+    monkeypatch.setattr("email_accounts.submission.submitter.plan", kill)
+    with pytest.raises(SystemExit):
+        stack.call("submit_accounts", event("put_object", upload))
+    for last in (False, True):
+        assert stack.poll(upload)["next"] == "check_status"
+        let_the_lease_end(upload)
+        assert stack.poll(upload) == {"next": "submit_accounts", "waitSeconds": 0}
+        if not last:
+            with pytest.raises(SystemExit):
+                stack.call("submit_accounts", {"importId": upload.import_id})
+    step = stack.call("submit_accounts", {"importId": upload.import_id})
+    assert step == {"next": "deliver_report", "waitSeconds": 0}
+    answer = stack.call("deliver_report", {"importId": upload.import_id, "failure": ""})
     assert answer["status"] == "refused"
     (message,) = received(stack.queue)
-    assert "Every attempt to read it broke off" in str(message["Message"])
+    assert "Every attempt to read it failed" in str(message["Message"])
     assert server.control("GET", "/calls") == []
+
+
+def kill(*_: object) -> None:
+    """End the process, as far as a test can."""
+    raise SystemExit
 
 
 def crash(*_: object) -> None:
@@ -787,9 +787,9 @@ def test_every_line_names_its_import(
     assert {line["import_id"] for line in logged} == {upload.import_id}
     told_of = [(line["service"], line.get("message")) for line in logged if "_aws" not in line]
     assert told_of == [
-        ("submit_accounts", "import taken on"),
-        ("check_status", "the look is broken off: the service did not answer"),
-        ("check_status", "looked"),
+        ("submit_accounts", "import started"),
+        ("check_status", "the poll is broken off: the service did not answer"),
+        ("check_status", "polled"),
         ("deliver_report", "failed"),
         ("deliver_report", "the reports cannot be written"),
         ("deliver_report", "answered"),
@@ -845,4 +845,4 @@ def lose_the_answer(upload: Upload) -> None:
     """Have it unknown what became of the first batch, so that it is looked for in the list."""
     now = time.time()
     ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"], 9999)
-    ledger.unconfirmed(upload.import_id, 1, "no answer came", now, now)
+    lose(ledger, upload.import_id, 1, now, now)

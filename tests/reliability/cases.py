@@ -97,7 +97,7 @@ def killed(
 @contextmanager
 def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
     """End the submitter after its last request, and wait until the import is let go by itself."""
-    wanted = Rule("submit_accounts", "ledger.submitted")
+    wanted = Rule("submit_accounts", "ledger.release", "before")
     with (
         timeout(cloud, "submit_accounts", 100),
         impatient_queue(cloud),
@@ -390,15 +390,15 @@ KILLED = tuple(
         ("submit_accounts", "ledger.claim", "after", 1, 1),
         ("submit_accounts", "executions.start", "before", 1, 1),
         ("submit_accounts", "executions.start", "after", 1, 1),
-        ("submit_accounts", "ledger.intend", "before", 1, 1),
-        ("submit_accounts", "ledger.intend", "after", 1, 1),
+        ("submit_accounts", "ledger.save", "before", 1, 1),
+        ("submit_accounts", "ledger.save", "after", 1, 1),
         ("submit_accounts", "saleshandy.connect", "after", 1, 1),
-        ("submit_accounts", "ledger.submitted", "after", 1, 1),
+        ("submit_accounts", "ledger.release", "before", 1, 1),
         ("check_status", "saleshandy.status", "before", 1, 1),
         ("check_status", "saleshandy.status", "after", 1, 1),
         ("check_status", "reports.writer", "before", 1, 1),
         ("check_status", "reports.writer", "after", 1, 1),
-        ("check_status", "ledger.settle", "after", 1, 1),
+        ("check_status", "ledger.save", "after", 1, 1),
         ("deliver_report", "reports.writer", "before", 1, 1),
         ("deliver_report", "notifications.publish", "before", 1, 1),
         # Nothing that is sent can be sent exactly once: the same message comes again.

@@ -30,6 +30,7 @@ from tests.support.aws import (
     new_table,
     new_topic,
 )
+from tests.support.ledger import planned, send, settle, submit
 from tests.support.standin import API_KEY
 from tests.support.template import of_type
 
@@ -77,7 +78,7 @@ def ledger(stack: Stack) -> DynamoLedger:
 def received(stack: Stack, key: str, at: float = NOW) -> str:
     """Have the ledger know an import; return its id."""
     upload = Upload(stack.output("InboxBucketName"), key, "v1", 1)
-    assert ledger(stack).claim(upload, at, at + 3600, at + 300)
+    assert ledger(stack).claim(upload, at, at + 3600)
     return upload.import_id
 
 
@@ -93,24 +94,22 @@ def imported(
     uploads = InboxBucket(s3)
     reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
     book = ledger(stack)
-    assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
+    assert book.claim(upload, NOW, NOW + 3600)
     with uploads.open(upload) as stream:
-        planned = plan(open_accounts_file(stream), 100)
-    book.plan(upload.import_id, planned, ())
-    for batch in planned.batches:
-        assert book.intend(upload.import_id, batch.number, NOW + 1, reconciliation=False)
+        batches = plan(open_accounts_file(stream), 100)
+    planned(book, upload.import_id, batches, NOW)
+    for batch in batches.batches:
+        send(book, upload.import_id, batch.number, NOW + 1)
         if unconfirmed:
             state, is_report = BatchState.RECONCILED, False
         else:
             state, is_report = BatchState.COMPLETED, bool(refused)
-            book.submitted(
-                upload.import_id, batch.number, f"request-{batch.number}", NOW + 1, NOW + 11
-            )
+            submit(book, upload.import_id, batch.number, NOW + 1)
         if is_report:
             name_of_report = report_name(batch.number)
             with reports.writer(upload.import_id, name_of_report, "text/csv") as copy:
                 copy.write(REPORT.format(refused))
-        book.settle(upload.import_id, batch.number, state, NOW + 2, report=is_report)
+        settle(book, upload.import_id, batch.number, state, NOW + 2, report=is_report)
     deliverer(stack).deliver(upload.import_id)
     return upload.import_id
 

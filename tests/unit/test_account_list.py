@@ -27,7 +27,7 @@ def world() -> World:
     world = World()
     world.saleshandy.page_size = 2
     now = world.clock()
-    world.ledger.claim(UPLOAD, now, now + 9999, now + 300)
+    world.ledger.claim(UPLOAD, now, now + 9999)
     return world
 
 

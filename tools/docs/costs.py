@@ -16,7 +16,7 @@ from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, Import
 from email_accounts.models.policy import Policy
 from email_accounts.models.service import ListedAccount, RequestStatus
-from email_accounts.models.steps import Step
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.saleshandy.account_list import AccountList
 from tests.support.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
 from tests.support.files import accounts_file
@@ -132,7 +132,7 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
             f"request-{number}" for number, end in enumerate(finishing, 1) if end > age
         }
 
-    def poll() -> Step:
+    def poll() -> TaskResult:
         remote_goes_on()
         polls.append(world.clock() - began)
         step = world.poller().poll(upload.import_id, lambda: _INVOCATION)
@@ -141,15 +141,15 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
                 noticed.setdefault(batch.number, world.clock() - began)
         return step
 
-    def submit() -> Step:
-        return world.submitter().resume(upload.import_id, lambda: _INVOCATION)
+    def submit() -> TaskResult:
+        return world.submitter().submit(upload.import_id, lambda: _INVOCATION)
 
-    def deliver() -> Step:
+    def deliver() -> TaskResult:
         world.deliverer().deliver(upload.import_id)
-        return Step(Step.DELIVER)
+        return TaskResult(NextAction.DELIVER)
 
     remote_goes_on()
-    world.submitter().take(upload, lambda: _INVOCATION)
+    world.receive(upload, lambda: _INVOCATION)
     ((_, _, first),) = world.executions.started.values()
     tasks = {"CheckStatus": poll, "SubmitAccounts": submit, "DeliverReport": deliver}
     entered = _walk(first, tasks, world.clock.advance)
@@ -166,7 +166,7 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
 
 
 def _walk(
-    step: Step, tasks: dict[str, Callable[[], Step]], wait: Callable[[float], None]
+    step: TaskResult, tasks: dict[str, Callable[[], TaskResult]], wait: Callable[[float], None]
 ) -> Counter[str]:
     """Walk the state machine to its end; return how often states of each type were entered."""
     definition = state_machine()
@@ -189,11 +189,15 @@ def fixed(seconds: float) -> tuple[int, int]:
     """Return looks and transitions of a loop that looks every 30 seconds, for one request."""
     clock = FakeClock(0.0)
 
-    def poll() -> Step:
-        return Step(Step.DELIVER) if clock() >= seconds else Step(Step.CHECK, LOOP)
+    def poll() -> TaskResult:
+        return (
+            TaskResult(NextAction.DELIVER)
+            if clock() >= seconds
+            else TaskResult(NextAction.CHECK, LOOP)
+        )
 
-    tasks = {"CheckStatus": poll, "DeliverReport": lambda: Step(Step.DELIVER)}
-    entered = _walk(Step(Step.CHECK, LOOP), tasks, clock.advance)
+    tasks = {"CheckStatus": poll, "DeliverReport": lambda: TaskResult(NextAction.DELIVER)}
+    entered = _walk(TaskResult(NextAction.CHECK, LOOP), tasks, clock.advance)
     return entered["Task"] - 1, sum(entered.values())
 
 
@@ -341,7 +345,7 @@ _LOGGED = 1.5e-6
 _CALLS = ("connect", "status", "list")
 _WRITES = {"claim", "lease", "release", "plan", "refuse", "stop", "notified"}
 """Of the import, which is in the index too, so each counts twice."""
-_BATCH_WRITES = {"intend", "withdraw", "submitted", "unconfirmed", "looked", "settle"}
+_BATCH_WRITES = {"planned", "sending", "submitted", "unconfirmed", "polled", "settle"}
 _BUDGET_WRITES = {"take call", "wait", "close budget"}
 """Of the budget, which may have two kilobytes."""
 
@@ -353,7 +357,7 @@ def price(batches: int, seconds: float) -> dict[str, float]:
     default = {name: one["Default"] for name, one in template()["Parameters"].items()}
     gigabytes = template()["Globals"]["Function"]["MemorySize"] / 1024
     calls = sum(effects[name] for name in _CALLS)
-    invocations = effects["lease"] + effects["claim"] + len(done.polls) + 1
+    invocations = effects["lease"] + len(done.polls) + 1
     ran = calls * _CALL_SECONDS + invocations * _INVOCATION_SECONDS
     writes = (
         2 * sum(effects[name] for name in _WRITES)

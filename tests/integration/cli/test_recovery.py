@@ -20,6 +20,7 @@ from tests.support.deployment import (
     served,
 )
 from tests.support.files import accounts_file
+from tests.support.ledger import answer, refuse
 
 
 def with_a_new_session(stack: Stack) -> Stack:
@@ -53,7 +54,7 @@ def test_resume_asks_the_function(
 def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
     """Where nothing was taken in there is nothing to go on with, and the reason says so."""
     identity = received(stack, "uploads/a.csv")
-    ledger(stack).refuse(identity, "It is a PDF.")
+    refuse(ledger(stack), identity, "It is a PDF.")
     with served("LAMBDA", 200, b'{"resumed": false}'):
         assert resume(with_a_new_session(stack), identity, as_json=True) == 1
     [document] = documents(capsys.readouterr().out)
@@ -95,7 +96,7 @@ def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys:
     identity = received(stack, "uploads/a.csv", NOW - 8 * 86_400)
     first = machines.start_execution(stateMachineArn=machine, name=identity)["executionArn"]
     machines.stop_execution(executionArn=first)
-    book.notified(identity)
+    answer(book, identity)
     history = History(stack)
     assert history.running() == []
     assert book.restart(identity, NOW, NOW + 3600)

@@ -46,6 +46,7 @@ from tests.support.deployment import (
     received,
 )
 from tests.support.files import accounts_file, row
+from tests.support.ledger import answer, change, planned, refuse, send, settle, submit
 
 
 def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> None:
@@ -64,7 +65,7 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
 def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> None:
     """Who follows a file learns what is wrong without looking for the message."""
     identity = received(stack, "uploads/a.csv")
-    ledger(stack).refuse(identity, "It is a PDF. Save it as CSV.")
+    refuse(ledger(stack), identity, "It is a PDF. Save it as CSV.")
     deliverer(stack).deliver(identity)
     assert watch(stack, [identity], as_json=False) == 1
     assert capsys.readouterr().out == (
@@ -83,17 +84,19 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     upload = Upload(bucket, "uploads/a.csv", version, len(content))
     reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
     book, identity = ledger(stack), upload.import_id
-    assert book.claim(upload, NOW, NOW + 3600, NOW + 300)
-    book.plan(identity, plan(open_accounts_file(io.BytesIO(content)), 1), ())
+    assert book.claim(upload, NOW, NOW + 3600)
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 1), NOW)
     for number in (1, 2):
-        book.intend(identity, number, NOW, reconciliation=False)
-        book.submitted(identity, number, "request", NOW, NOW + 10)
+        send(book, identity, number, NOW)
+        submit(book, identity, number, NOW)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("a@n.example"))
-    book.settle(identity, 1, BatchState.COMPLETED, NOW, report=True)
+    settle(book, identity, 1, BatchState.COMPLETED, NOW, report=True)
 
     def end() -> None:
-        book.settle(identity, 2, BatchState.REFUSED, NOW, reason="no")
+        with reports.writer(identity, report_name(2), "text/csv") as copy:
+            copy.write(REPORT.format("b@n.example"))
+        settle(book, identity, 2, BatchState.COMPLETED, NOW, report=True)
         deliverer(stack).deliver(identity)
 
     later = threading.Timer(3, end)
@@ -115,7 +118,7 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
-    book.plan(identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), ())
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), NOW)
     before, works = AccountStatus.CONNECTED_BEFORE, AccountStatus.CONNECTED
     broken = AccountStatus.NOT_WORKING
     listings = (
@@ -128,13 +131,13 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     )
     reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
     for number, (state, statuses) in enumerate(listings, start=1):
-        book.intend(identity, number, NOW, reconciliation=True)
+        change(book, identity, number, lambda one: one.sending(NOW, reconciliation=True))
         with reports.writer(identity, reconciliation_name(number), "text/csv") as evidence:
             write_reconciliation(evidence, statuses)
-        book.settle(identity, number, state, NOW, report=number == 1)
+        settle(book, identity, number, state, NOW, report=number == 1)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("b@n.example"))
-    later = threading.Timer(3, book.notified, [identity])
+    later = threading.Timer(3, answer, [book, identity])
     later.start()
     assert watch(stack, [identity], as_json=True) == 1
     later.join()

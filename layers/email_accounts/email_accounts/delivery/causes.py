@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from email_accounts.intake.settings import SSL_PORTS, TLS_PORTS
 from email_accounts.models.account import Problem
+from email_accounts.models.imports import ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,16 +212,15 @@ _MISMATCHED = (
 )
 """What is a matter of encryption and port only where these do not match in the row."""
 
+_PLAN_LIMIT = _sign(
+    PLAN_LIMIT,
+    r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
+    | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
+    | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
+    | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
+)
 _SIGNS = (
-    _sign(NOT_SENT, r"\A not\ sent:"),
-    _sign(
-        PLAN_LIMIT,
-        r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
-        | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
-        | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
-        | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
-    ),
-    _sign(REQUEST_REFUSED, r"\A the\ service\ refused\ the\ request:"),
+    _PLAN_LIMIT,
     _sign(
         MICROSOFT_SIGN_IN,
         r"""\b5\.7\.(?:139|30)\b | smtpclientauth | smtp_auth_disabled | basicauthblocked
@@ -303,12 +303,17 @@ _FAMILY_OF_HOST = re.compile(
 
 
 @lru_cache(maxsize=1024)
-def cause_of(reason: str, settings: tuple[str, ...]) -> Cause:
+def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = None) -> Cause:
     """Understand why an account failed.
 
-    `reason` is the remote's own text, or ours about a request; `settings` are the account's, as
-    account.SETTINGS lists them, or empty where they are not known.
+    `reason` is Saleshandy's own text, or a mail server's; `settings` are the account's, as
+    account.SETTINGS lists them, or empty where they are not known. `code` is what the importer
+    itself knows of it, which no text outdoes.
     """
+    if code is ReasonCode.NOT_SENT:
+        return NOT_SENT
+    if code is ReasonCode.REQUEST_REFUSED:
+        return PLAN_LIMIT if _PLAN_LIMIT.words.search(reason) else REQUEST_REFUSED
     family = _family(settings)
     signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
     for sign in signs:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from email_accounts.delivery.causes import (
@@ -13,7 +13,7 @@ from email_accounts.delivery.causes import (
     rejection,
 )
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.imports import Batch, BatchState
+from email_accounts.models.imports import Batch, BatchState, ReasonCode
 from email_accounts.saleshandy.reconciliation import AccountStatus
 from email_accounts.saleshandy.report import Verdict
 
@@ -46,6 +46,7 @@ class RowOutcome:
     reason: str
     provider: str = ""
     causes: tuple[Cause, ...] = ()
+    reason_code: ReasonCode | None = None
 
     @property
     def what_to_do(self) -> str:
@@ -92,11 +93,10 @@ def outcomes(
 def _explained(found: RowOutcome, settings: tuple[str, ...]) -> RowOutcome:
     causes: tuple[Cause, ...] = ()
     if found.outcome is Outcome.FAILED:
-        causes = (cause_of(found.reason, settings),)
+        causes = (cause_of(found.reason, settings, found.reason_code),)
     elif found.outcome is Outcome.UNCONFIRMED:
         causes = (UNCONFIRMED,)
-    provider = settings[0]
-    return RowOutcome(found.row, found.address, found.outcome, found.reason, provider, causes)
+    return replace(found, provider=settings[0], causes=causes)
 
 
 def outcome_of(verdict: Verdict | None) -> Outcome:
@@ -114,6 +114,7 @@ def _accepted(
     account_status: AccountStatus | None,
     failure_reason: str,
 ) -> RowOutcome:
+    code = batch.reason_code
     if account_status is AccountStatus.CONNECTED_BEFORE:
         outcome, reason = Outcome.ALREADY_CONNECTED, ""
     elif batch.state is BatchState.COMPLETED:
@@ -122,11 +123,13 @@ def _accepted(
         outcome, reason = _listed(batch, account_status)
     elif batch.state is BatchState.REFUSED:
         outcome, reason = Outcome.FAILED, f"the service refused the request: {batch.reason}"
+        code = ReasonCode.REQUEST_REFUSED
     elif batch.state is BatchState.PLANNED:
         outcome, reason = Outcome.FAILED, f"not sent: {failure_reason}"
+        code = ReasonCode.NOT_SENT
     else:
         outcome, reason = Outcome.UNCONFIRMED, batch.reason or failure_reason
-    return RowOutcome(row.row, row.address, outcome, reason)
+    return RowOutcome(row.row, row.address, outcome, reason, reason_code=code)
 
 
 def _reported(verdict: Verdict | None) -> tuple[Outcome, str]:
@@ -138,5 +141,7 @@ def _listed(batch: Batch, account_status: AccountStatus | None) -> tuple[Outcome
     if account_status is AccountStatus.CONNECTED:
         return Outcome.CONNECTED, ""
     if account_status is AccountStatus.NOT_WORKING:
+        if batch.reason_code is ReasonCode.NO_PROGRESS:
+            return Outcome.UNCONFIRMED, batch.reason  # it may still be tried
         return Outcome.FAILED, _NOT_WORKING
     return Outcome.UNCONFIRMED, f"{batch.reason}; the account list does not show it"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import BinaryIO
 
-from email_accounts.intake.layouts import Layout, find_columns, resolve
+from email_accounts.intake.layouts import Layout, find_columns, recognized, resolve
 from email_accounts.intake.rows import RowReader, RowResult, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.parsing.detect import open_records
@@ -58,5 +58,5 @@ def open_accounts_file(stream: BinaryIO) -> AccountsFile:
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
-    records = open_records(stream)
+    records = open_records(stream, recognized)
     return AccountsFile(records, resolve(records.header))

@@ -1,12 +1,11 @@
 """Which column of a file holds what: one table of names, and the layouts known by name."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.models.account import ADDRESS_FIELD
-from email_accounts.text.headers import normalize_header
+from email_accounts.text.headers import holds_address, normalize_header, shown_header
 
 ADDRESS = "address"
 FULL_NAME = "fullName"
@@ -271,7 +270,6 @@ _TARGET_OF = {
 _IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
 _IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
 _ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\ud7ff\ue000-\ufffd]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +286,13 @@ def resolve(headers: Sequence[str]) -> Layout:
     """Find the columns of a file.
 
     Raises:
-        FileRefusedError: no header is the address of an account.
+        FileRefusedError: no header is the address of an account, or one is an address itself.
     """
+    if any(map(holds_address, headers)):
+        raise FileRefusedError(
+            "The name of a column holds an email address, so its first row is no header row.",
+            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
+        )
     layout = find_columns(headers)
     if not any(target in layout.columns for target in _ADDRESS_TARGETS):
         raise FileRefusedError(
@@ -311,8 +314,15 @@ def find_columns(headers: Sequence[str]) -> Layout:
         if target:
             columns.setdefault(target, position)
         elif header.strip() and not _is_ignored(name):
-            unknown.append(_UNPRINTABLE.sub("?", header.strip()))
+            unknown.append(shown_header(header, position + 1))
     return Layout(_name_of(headers), len(headers), columns, tuple(dict.fromkeys(unknown)))
+
+
+def recognized(cells: Sequence[str]) -> int:
+    """Count the names of columns that are known; 0 without an address, or in a row of data."""
+    layout = find_columns(cells)
+    has_address = any(target in layout.columns for target in _ADDRESS_TARGETS)
+    return len(layout.columns) if has_address and not any("@" in cell for cell in cells) else 0
 
 
 def _is_ignored(name: str) -> bool:

@@ -31,7 +31,7 @@ from email_accounts.models.account import (
     problem_with,
     sendgrid_problems,
 )
-from email_accounts.parsing.records import NewHeader, Record, Unreadable
+from email_accounts.parsing.records import DamagedRow, NewHeader, Record, Unreadable
 
 _APP_PASSWORD = re.compile("[a-z]{16}")
 _GROUPED_APP_PASSWORD = re.compile("[a-z]{4}(?:[ \xa0][a-z]{4}){3}")
@@ -223,10 +223,12 @@ class RowReader:
                 return
             yield self.judge(record)
 
-    def judge(self, record: tuple[int, list[str]] | Unreadable) -> RowResult:
+    def judge(self, record: tuple[int, list[str]] | Unreadable | DamagedRow) -> RowResult:
         """Ask the rules about a row, one by one."""
         if isinstance(record, Unreadable):
             return Rejected(record.number, "", (_unreadable(record.reason),))
+        if isinstance(record, DamagedRow):
+            record = record.number, record.cells
         number, cells = record
         settings, personal = self._read(cells)
         problems = settings.problems

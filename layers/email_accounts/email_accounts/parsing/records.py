@@ -2,27 +2,52 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from email_accounts.errors import FileRefusedError
 
-LONGEST_CELL = 1 << 20
-"""Characters. Longer ones are no setting of an account, but would have to be kept in memory."""
+SHEET_ROWS = 1 << 20
+"""The most rows that a sheet has."""
 
 KNOWN_FORMATS = "Save it as CSV, as an Excel workbook (.xlsx) or as JSON, and drop it again."
 EXPORT_AGAIN = (
     "Export it again and drop the new file: perhaps it was cut off or changed on its way."
 )
 
-NOT_TEXT = "it holds bytes or characters that are no text"
+SAVE_AS_UTF_8 = "Save it as 'CSV UTF-8' and upload it again."
+
+NOT_TEXT = "it holds bytes or characters that are no text: save the file as 'CSV UTF-8'"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
+Recognizes = Callable[[Sequence[str]], int]
+"""Counts the cells of a row that are known names of columns; 0 without one for the address.
+
+It is given to `open_records`, because what names mean is not known here. The header of a table
+is the row among the first `bounds.SAMPLE` with the highest count; without any, the first one
+that is not blank. A row that holds an address should count 0: it is no header.
+"""
+
+
+class Damage(StrEnum):
+    """Why the text of a cell may not be what its owner typed."""
+
+    DATE = "date"
+    ERROR = "error"
+    BOOLEAN = "boolean"
+    NUMBER = "number"
+    """It shows other digits than are stored, or digits were lost."""
+    FORMULA = "formula"
+    """It has no value; its text is blank."""
+    ENCODING = "encoding"
+    """It is not ASCII, in a file that is neither UTF-8 nor UTF-16."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewHeader:
-    """From here on the cells follow these names: JSON items may each have other keys."""
+    """From here on the cells follow these names: of other keys in JSON, or of another sheet."""
 
     header: tuple[str, ...]
 
@@ -35,25 +60,51 @@ class Unreadable:
     reason: str
 
 
-Record = tuple[int, list[str]] | NewHeader | Unreadable
+@dataclass(frozen=True, slots=True)
+class DamagedRow:
+    """A row in which cells are not what was typed; `damage` has their positions."""
+
+    number: int
+    cells: list[str] = field(repr=False)
+    damage: dict[int, Damage] = field(repr=False)
+
+
+Record = tuple[int, list[str]] | NewHeader | Unreadable | DamagedRow
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person finds a row: its number there, and the sheet, "" outside of workbooks."""
+
+    sheet: str
+    row: int
 
 
 @dataclass(frozen=True, slots=True)
 class Records:
     """A file found to be rows of cells, to be read once.
 
-    `format` is "CSV", "JSON", "JSON Lines" or "XLSX", with " (gzip)" behind it where that had
-    to be undone; `header` has the names of the columns, or the keys of the first item.
+    `format` is "CSV", "JSON", "JSON Lines" or "XLSX", with " (gzip)" or " (zip)" behind it where
+    that had to be undone; `header` has the names of the columns, or the keys of the first item;
+    `header_number` is the number of its row, 0 in JSON.
+
+    Numbers of rows are unique and ascend. In the first sheet that is read they are its own; each
+    further sheet adds SHEET_ROWS. `place` tells what a person sees. `left_out` names the sheets
+    that are not read though they hold something, because they have no column for the address or
+    are hidden.
 
     Rows that are all blank are left out. A row may have fewer cells than the header, never
     more, and its cells are text that any encoding of Unicode can write. Reading on raises
-    FileRefusedError where the file turns out to be damaged as a whole.
+    FileRefusedError where the file turns out to be damaged as a whole or to pass a bound.
     """
 
     format: str
     header: tuple[str, ...]
     records: Iterator[Record]
     _encoding: Callable[[], str]
+    header_number: int = 0
+    sheets: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def encoding(self) -> str:
@@ -62,6 +113,13 @@ class Records:
         A file that is ASCII for long is taken for UTF-8 until its first other character.
         """
         return self._encoding()
+
+    def place(self, number: int) -> Place:
+        """Return where the row of a number is."""
+        if not self.sheets:
+            return Place("", number)
+        sheet, row = divmod(number - 1, SHEET_ROWS)
+        return Place(self.sheets[sheet], row + 1)
 
 
 def is_blank(cells: list[str]) -> bool:
@@ -72,6 +130,11 @@ def is_blank(cells: list[str]) -> bool:
 def is_text(cells: list[str]) -> bool:
     """Tell whether the cells are text: lone surrogates stand for what could not be decoded."""
     return not _SURROGATE.search("".join(cells))
+
+
+def not_ascii(cells: list[str]) -> dict[int, Damage]:
+    """Return which cells may be other text than was written, where the encoding is not sure."""
+    return {at: Damage.ENCODING for at, cell in enumerate(cells) if not cell.isascii()}
 
 
 def are_names(cells: Sequence[str]) -> bool:

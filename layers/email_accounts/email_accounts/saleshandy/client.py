@@ -27,7 +27,7 @@ from email_accounts.errors import (
     SaleshandyError,
     ThrottledError,
 )
-from email_accounts.models.account import Account, Server
+from email_accounts.models.account import Account, Server, secrets_of
 from email_accounts.models.service import ListedAccount, RequestStatus
 from email_accounts.ports import ApiKey, Clock
 from email_accounts.saleshandy.safe_fetch import fetch
@@ -82,8 +82,7 @@ class SaleshandyClient:
                 the accounts arrived.
         """
         body = [_body_of(account) for account in accounts]
-        hidden = [secret for account in accounts for secret in account.secrets]
-        answer = self._call("POST", "/email-accounts/connect", body, hidden)
+        answer = self._call("POST", "/email-accounts/connect", body, secrets_of(accounts))
         request_id = _fields(answer).get("requestId")
         if not isinstance(request_id, str | int) or not str(request_id):
             raise OutcomeUnknownError("the service took the request but named no request id")
@@ -113,6 +112,10 @@ class SaleshandyClient:
         if not isinstance(accounts, list):
             raise OutcomeUnknownError("the service's account list is not readable")
         return [_listed(one) for one in accounts if isinstance(one, dict)]
+
+    def key(self) -> Secret:
+        """Return the API key; ApiKeyMissingError where none has been put in."""
+        return self._api_key()
 
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TextIO
 
+from email_accounts.text.spreadsheet import escape_formula, unescape_formula
+
 
 class AccountStatus(StrEnum):
     """How an account stands in the account list; one that is not there has none."""
@@ -24,7 +26,8 @@ def write_reconciliation(evidence: TextIO, statuses: Mapping[str, AccountStatus]
     writer = csv.writer(evidence, lineterminator="\r\n")
     writer.writerow(("address", "standing"))
     writer.writerows(
-        (address, account_status.value) for address, account_status in statuses.items()
+        (escape_formula(address), account_status.value)
+        for address, account_status in statuses.items()
     )
 
 
@@ -32,4 +35,7 @@ def read_reconciliation(evidence: TextIO) -> dict[str, AccountStatus]:
     """Read the standing of each address, in lower case."""
     records = csv.reader(evidence)
     next(records)
-    return {address: AccountStatus(account_status) for address, account_status in records}
+    return {
+        unescape_formula(address): AccountStatus(account_status)
+        for address, account_status in records
+    }

@@ -8,6 +8,7 @@ import csv
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import chain
 from typing import TextIO
@@ -85,18 +86,52 @@ def copy_without_secrets(
     writer.writerow(escape_formula(redactor.clean(table.header[at])) for at in kept)
     for record in table.records:
         cells = [record[at] if at < len(record) else "" for at in kept]
-        writer.writerow(escape_formula(_cleaned(cell, addresses, redactor)) for cell in cells)
+        writer.writerow(map(escape_formula, _cleaned(cells, table.delimiter, addresses, redactor)))
 
 
-def _cleaned(cell: str, addresses: set[str], redactor: Redactor) -> str:
-    """Remove secrets from a cell but for the address it is, or ends with."""
+def _cleaned(
+    cells: list[str], delimiter: str, addresses: set[str], redactor: Redactor
+) -> list[str]:
+    """Hide the cells with secrets, all of them where one is parted between cells.
+
+    The addresses that cells are, or end with, stay.
+    """
+    if not redactor.has_short_ones and not redactor.finds_in(delimiter.join(cells)):
+        return cells  # one look for all of them
+    named = [_address_in(cell, addresses) for cell in cells]
+    others = [
+        _cleaned_cell(cell.rpartition(address)[0] if address else cell, redactor)
+        for cell, address in zip(cells, named, strict=True)
+    ]
+    if redactor.finds_in(delimiter.join(others)):
+        others = [HIDDEN] * len(cells)
+    return [
+        cell if address and other != HIDDEN else address or other
+        for cell, address, other in zip(cells, named, others, strict=True)
+    ]
+
+
+def _address_in(cell: str, addresses: set[str]) -> str:
+    """Return the address of an account of the batch that a cell is, or ends with."""
     found = _ADDRESS_AT_THE_END.fullmatch(cell.strip()) if len(cell) < _LONGEST_NAME else None
-    if not found or found[1].lower() not in addresses:
-        return redactor.clean(cell)
-    if found[1] == cell.strip():
+    return found[1] if found and found[1].lower() in addresses else ""
+
+
+def _cleaned_cell(cell: str, redactor: Redactor) -> str:
+    if not redactor.finds_in(cell):
         return cell
-    before, _, behind = cell.rpartition(found[1])
-    return redactor.clean(before) + found[1] + redactor.clean(behind)
+    try:  # an answer of the API, in which only one value may be a password
+        return redactor.clean(json.dumps(_cleaned_json(json.loads(cell), redactor)))
+    except (ValueError, RecursionError):
+        return HIDDEN
+
+
+def _cleaned_json(value: object, redactor: Redactor) -> object:
+    if isinstance(value, dict):
+        return {name: _cleaned_json(one, redactor) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_cleaned_json(one, redactor) for one in value]
+    return HIDDEN if redactor.finds_in(str(value)) else value
 
 
 class _Table:
@@ -293,7 +328,7 @@ def _verdict(
     record: Sequence[str], statuses_at: Sequence[int], reasons_at: Sequence[int]
 ) -> Verdict:
     statuses = _filled(record, statuses_at)
-    reasons = _filled(record, reasons_at)
+    reasons = _filled(record, reasons_at, nothing=_NOTHING - {HIDDEN})
     said = "; ".join(reasons or statuses or [_last(record)])[:_LONGEST_REASON]
     good = _GOOD_STATUSES if statuses else _GOOD_STATUSES & _STATUS_WORDS
     connected = all(status.lower() in good for status in statuses or [said])
@@ -332,9 +367,11 @@ def _columns(header: Sequence[str], likely: re.Pattern[str]) -> list[int]:
     return [at for at, name in enumerate(header) if likely.search(normalize_header(name))]
 
 
-def _filled(record: Sequence[str], columns: Sequence[int]) -> list[str]:
+def _filled(
+    record: Sequence[str], columns: Sequence[int], nothing: AbstractSet[str] = _NOTHING
+) -> list[str]:
     cells = (_said(record[at].strip()) for at in columns if at < len(record))
-    return [cell for cell in cells if cell.lower() not in _NOTHING]
+    return [cell for cell in cells if cell.lower() not in nothing]
 
 
 def _said(cell: str) -> str:
