@@ -183,7 +183,7 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
         ("other/a.csv", accounts_file("a@x.example"), "Drop it again as uploads/a.csv"),
         ("uploads/a.xlsx", b"PK\x03\x04...", "It is a damaged workbook"),
         ("uploads/a.csv", b"\xff\xfea", "It ends inside a character"),
-        ("uploads/a.csv", b"caf\xe9\x81\r\n" + accounts_file("a@x.example"), "neither text"),
+        ("uploads/a.csv", b"caf\xe9\x81\r\n" + accounts_file("a@x.example"), "an encoding that cannot be recognized"),
         ("uploads/a.csv", b"name,phone\nx,y\n", "smtpEmailAddress"),
         ("uploads/a.csv", accounts_file(), "no rows"),
         ("uploads/a.json", b'[{"smtpEmailAddress": "a@x.example"}, {', "Item 2 of its JSON array"),
