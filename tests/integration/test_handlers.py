@@ -62,9 +62,11 @@ SETTINGS = {
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
+    "SETTLE_SECONDS": "15",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
     "TRUSTED_REPORT_HOSTS": "",
+    "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
 }
 NUMBERS = (
@@ -77,6 +79,7 @@ NUMBERS = (
     "MAX_FILE_MEGABYTES",
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
+    "SETTLE_SECONDS",
 )
 
 
@@ -209,6 +212,7 @@ def stack(
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
+            "VERIFY_CONNECTED": "false",
         }
         for variable, value in (SETTINGS | made).items():
             monkeypatch.setenv(variable, value)
