@@ -18,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format docs recordings pictures bench load waiting reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -29,7 +29,8 @@ setup: $(RUN) ## install what run and test need, from the hashed locks
 run: $(RUN) ## take FILE=<path> the whole way on the local cloud
 	@.venv/bin/python -m local.cloud run "$$FILE"
 
-up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= and API_KEY=: with another API)
+up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= <key.txt: with another API)
+	$(if $(filter command%,$(origin API_KEY)),$(error API_KEY as an argument can be read by every user of this computer: make up API_BASE_URL=… <key.txt))
 	@.venv/bin/python -m local.cloud up \
 		$(if $(API_BASE_URL),--api-base-url "$$API_BASE_URL") \
 		$(if $(WAIT_SCALE),--wait-scale "$$WAIT_SCALE") \
@@ -42,10 +43,16 @@ status: $(DEV) ## say what runs
 	@.venv/bin/python -m local.cloud status
 
 test: lint ## lint, types, templates and every test, end to end beside all others
-	@mkdir -p .local
+	@mkdir -p -m 700 .local
+	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
 	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
-	wait $$e2e; ended=$$?; cat .local/e2e.txt; exit $$((others | ended))
+	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
+
+coverage: $(DEV) ## report the branches of the domain package that no test runs; fails below 95 %
+	.venv/bin/python -m pytest tests/unit tests/contract \
+		tests/integration/test_client.py tests/integration/test_safe_fetch.py \
+		tests/integration/test_handlers.py --cov
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
@@ -65,19 +72,13 @@ format: $(DEV) ## put the code into shape
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-docs: $(DEV) ## renew the tables, mails, pictures and figures that docs show, from the code
-	@.venv/bin/python docs/tables.py
-	@.venv/bin/python -m docs.examples
-	@.venv/bin/python -m docs.commands
-	@.venv/bin/python -m docs.picture
-	@.venv/bin/python -m docs.costs
-	@.venv/bin/python -m docs.licences
-
-recordings: $(RUN) ## renew what docs/cli.md shows of each command, by running it (about a minute)
-	@.venv/bin/python -m docs.commands record
-
-pictures: $(DEV) ## renew docs/images with the browser of this computer
-	@.venv/bin/python -m docs.examples pictures
+# With ALL=1 a local cloud runs each command once, and the browser of this computer takes pictures.
+docs: $(if $(ALL),$(RUN),$(DEV)) ## write what docs and golden files show anew, from the code; ALL=1: recordings and pictures too
+	@set -e; for one in tables examples commands picture costs licences decisions golden; do \
+		.venv/bin/python -m tools.docs.$$one; \
+	done
+	$(if $(ALL),@.venv/bin/python -m tools.docs.commands record)
+	$(if $(ALL),@.venv/bin/python -m tools.docs.examples pictures)
 
 bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
@@ -97,10 +98,12 @@ reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (tw
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
-deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production (samconfig.toml); asks before it changes anything
-	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build
-	@.venvs/sam/bin/python deployment/guarded.py deploy --config-env $(ENV) \
-		$(if $(CI),--no-confirm-changeset)
+# Each parameter of the template can be given by its name; each has a default.
+PARAMETERS = $(filter-out ENV CI PYTHON,$(foreach one,$(MAKEOVERRIDES),$(firstword $(subst =, ,$(one)))))
+
+deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production, NOTIFY=<mail address>; asks first
+	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build --no-cached
+	@.venvs/sam/bin/python deployment/guarded.py $(ENV) $(PARAMETERS)
 
 smoke: $(DEV) ## take a file without accounts through the deployed STACK=
 	@PYTHONPATH=layers/email_accounts .venv/bin/python -m deployment.smoke "$(STACK)"
@@ -114,7 +117,7 @@ audit: $(AUDIT) ## look for known holes in all locked packages
 	done
 
 sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (CycloneDX)
-	@mkdir -p .local
+	@mkdir -p -m 700 .local
 	@cat layers/email_accounts/*.txt | \
 		.venvs/audit/bin/cyclonedx-py requirements --output-reproducible --output-file .local/sbom.json -
 
@@ -165,7 +168,8 @@ $(AUDIT): requirements/audit.txt $(UV)
 # Locks: one file per environment, for every system and every Python from 3.11 on.
 
 COMPILE = $(UV) pip compile --quiet --upgrade --universal --generate-hashes \
-	--python-version 3.11 --no-emit-index-url --custom-compile-command "make lock"
+	--python-version 3.11 --no-emit-index-url \
+	--custom-compile-command "make lock (uv pip compile --universal --python-version 3.11)"
 
 lock: $(UV) ## renew all locks
 	$(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.txt

@@ -4,12 +4,14 @@
 
 `up` starts the emulator and the stand-in for the remote API on free ports of 127.0.0.1, builds
 and deploys the template, and leaves everything running; `run` takes one file the whole way.
-Several clouds can run side by side, each with a state directory of its own.
+Several clouds can run side by side, each with a state directory of its own. Each takes requests
+with its own keys alone; they and all else in that directory are for its owner only.
 """
 
 import argparse
 import contextlib
 import fcntl
+import getpass
 import hashlib
 import json
 import os
@@ -18,18 +20,20 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from email import message_from_bytes, policy
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
 
-from local import journey, processes
+from email_accounts_cli.terminal import output_written
+from local import processes
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "email-accounts"
@@ -54,6 +58,10 @@ class CloudError(Exception):
     """The local cloud could not do what was asked; the text says why and where to look."""
 
 
+class FileError(Exception):
+    """The file cannot be uploaded; the text says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What `up` was asked for. No address of an API means: with the stand-in."""
@@ -70,14 +78,21 @@ DEFAULTS = Settings(api_base_url="", wait_scale=1.0, auth=False, workers=4, para
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """A running cloud: how it was asked for, what it was built from, and its addresses."""
+    """A running cloud: how it was asked for, what it was built from, and the ways into it."""
 
     settings: Settings
-    sources: str
-    endpoint: str
+    aws: dict[str, str]
+    """The environment of who may use its AWS: the endpoint and the keys."""
     api_base_url: str
-    control_url: str
-    outputs: dict[str, str]
+    control: dict[str, str]
+    """The environment of who may set the stand-in's switches; empty with another API."""
+    sources: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def endpoint(self) -> str:
+        """The address of its AWS."""
+        return self.aws["AWS_ENDPOINT_URL"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,11 @@ class State:
         return self.path / "api-key"
 
     @property
+    def control_key(self) -> Path:
+        """The key to the stand-in's switches."""
+        return self.path / "control-key"
+
+    @property
     def database(self) -> Path:
         """What the stand-in remembers."""
         return self.path / "standin.sqlite"
@@ -124,9 +144,20 @@ class State:
     def alone(self) -> Iterator[None]:
         """Keep a second command from starting or stopping the same cloud meanwhile."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._shut_out_others()
         with (self.path / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        self._shut_out_others()  # pip makes some files executable for all, whatever the umask
+
+    def _shut_out_others(self) -> None:
+        """Take from other users what they may do with the directory or anything in it."""
+        for folder, _, files in os.walk(self.path):
+            for path in (Path(folder), *(Path(folder, name) for name in files)):
+                with contextlib.suppress(FileNotFoundError):  # by the emulator, meanwhile
+                    mode = path.lstat().st_mode
+                    if not stat.S_ISLNK(mode):
+                        path.chmod(mode & stat.S_IRWXU)
 
 
 # ── up and down ─────────────────────────────────────────────────────────────────────────────────
@@ -141,7 +172,7 @@ def up(state: State, settings: Settings, own_api_key: str) -> Cloud:
             cloud = None
         if not cloud:
             return _start(state, settings, own_api_key)
-        os.environ.update(_aws_environment(cloud.endpoint))
+        os.environ.update(cloud.aws)
         if cloud.sources != _digest():
             cloud = _deploy(state, cloud)
         if own_api_key:
@@ -164,53 +195,65 @@ def running(state: State) -> Cloud | None:
     known = json.loads(state.cloud.read_text())
     asked = known.pop("settings")
     parameters = tuple(asked.pop("parameters"))
-    return Cloud(settings=Settings(parameters=parameters, **asked), **known)
+    with contextlib.suppress(TypeError):  # another version's, to be started anew
+        return Cloud(settings=Settings(parameters=parameters, **asked), **known)
+    return None
 
 
 def _start(state: State, settings: Settings, own_api_key: str) -> Cloud:
     _stop(state)
     try:
-        with _step("Starting the emulator"):
-            endpoint = _start_emulator(state, settings)
-        os.environ.update(_aws_environment(endpoint))
-        api_base_url, control_url, api_key = settings.api_base_url, "", own_api_key
-        if not api_base_url:
-            with _step("Starting the stand-in for the remote API"):
-                # Signs that every way of quoting changes: where it is seen, it is seen as it is.
-                api_key = f"key-{secrets.token_hex(8)}\"'&<%+/=>\\,;#9"
-                address = _start_standin(state, api_key)
-            api_base_url, control_url = f"{address}/v1", f"{address}/control"
-        cloud = Cloud(settings, "", endpoint, api_base_url, control_url, {})
+        cloud = serve(state, settings)
+        os.environ.update(cloud.aws)
         cloud = _deploy(state, cloud)
-        _put_api_key(api_key)
+        _put_api_key(own_api_key or state.api_key.read_text())
     except BaseException:
         _stop(state)
         raise
     return cloud
 
 
+def serve(state: State, settings: Settings) -> Cloud:
+    """Start the emulator, and the stand-in unless another API is asked for."""
+    with _step("Starting the emulator"):
+        aws = _start_emulator(state, settings)
+    if settings.api_base_url:
+        return Cloud(settings, aws, settings.api_base_url, {})
+    with _step("Starting the stand-in for the remote API"):
+        address, key = _start_standin(state)
+    control = {"CONTROL_URL": f"{address}/control", "CONTROL_KEY": key}
+    return Cloud(settings, aws, f"{address}/v1", control)
+
+
 def _stop(state: State) -> None:
     processes.stop(state.record)
-    for file in (state.cloud, state.environment, state.api_key):
+    for file in (state.cloud, state.environment, state.api_key, state.control_key):
         file.unlink(missing_ok=True)
     for file in state.path.glob(f"{state.database.name}*"):
         file.unlink()
     shutil.rmtree(state.emulator, ignore_errors=True)
 
 
-def _start_emulator(state: State, settings: Settings) -> str:
+def _start_emulator(state: State, settings: Settings) -> dict[str, str]:
+    """Return the environment of who may use it; its keys are made here."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    endpoint = f"http://127.0.0.1:{port}"
+        address = probe.getsockname()
+    aws = {
+        "AWS_ACCESS_KEY_ID": f"AKIA{secrets.token_hex(8).upper()}",
+        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(20),
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{address[1]}",
+    }
     temporary = state.emulator / "tmp"
     temporary.mkdir(parents=True)
     environment = {
         name: os.environ[name] for name in (*PASSED_ON, *PROXIES) if name in os.environ
     } | {
-        **_aws_environment(endpoint),
+        **aws,
         "AUTH": str(settings.auth).lower(),
         "BIND_HOST": "127.0.0.1",
-        "GATEWAY_PORT": str(port),
+        "GATEWAY_PORT": str(address[1]),
         "MINISTACK_HOST": "127.0.0.1",
         # Both would listen on every address of this computer.
         "IOT_MTLS_ENABLED": "0",
@@ -229,26 +272,31 @@ def _start_emulator(state: State, settings: Settings) -> str:
 
     def ready() -> str:
         with contextlib.suppress(OSError):
-            urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5).close()  # noqa: S310 - our own address
-            return endpoint
+            socket.create_connection(address, 5).close()
+            return "listening"
         return ""
 
-    return _wait_for(ready, child, log)
+    _wait_for(ready, child, log)
+    return aws
 
 
-def _start_standin(state: State, api_key: str) -> str:
-    state.api_key.touch(mode=0o600)
-    state.api_key.write_text(api_key)
+def _start_standin(state: State) -> tuple[str, str]:
+    """Return its address and the key to its switches; its keys are made here."""
+    # Signs that every way of quoting changes: where it is seen, it is seen as it is.
+    state.api_key.write_text(f"key-{secrets.token_hex(8)}\"'&<%+/=>\\,;#9")
+    control_key = secrets.token_hex(20)
+    state.control_key.write_text(control_key)
     log = state.log("standin")
     command = [sys.executable, "-m", "local.standin", "--port", "0"]
     command += ["--database", str(state.database), "--api-key-file", str(state.api_key)]
+    command += ["--control-key-file", str(state.control_key)]
     child = processes.start(state.record, command, log, os.environ, ROOT)
 
     def ready() -> str:
         said = re.search(r"^listening on (http://\S+)$", log.read_text(), re.MULTILINE)
         return said[1] if said else ""
 
-    return _wait_for(ready, child, log)
+    return _wait_for(ready, child, log), control_key
 
 
 def _wait_for(ready: Callable[[], str], child: subprocess.Popen[bytes], log: Path) -> str:
@@ -339,20 +387,8 @@ def _digest() -> str:
 # ── The environment ──────────────────────────────────────────────────────────────────────────────
 
 
-def _aws_environment(endpoint: str) -> dict[str, str]:
-    return {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint,
-    }
-
-
 def _exports(cloud: Cloud) -> str:
-    values = _aws_environment(cloud.endpoint) | {"STACK_NAME": STACK}
-    if cloud.control_url:
-        values["CONTROL_URL"] = cloud.control_url
+    values = cloud.aws | cloud.control | {"STACK_NAME": STACK}
     for name, value in cloud.outputs.items():
         shell_name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper().removesuffix("_NAME")
         values[shell_name] = value
@@ -409,7 +445,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, default=ROOT / ".local", help="its directory")
     commands = parser.add_subparsers(dest="command", required=True)
     start = commands.add_parser("up", help="start it and keep it, or bring it up to date")
-    start.add_argument("--api-base-url", default="", help="another API; API_KEY holds its key")
+    start.add_argument(
+        "--api-base-url", default="", help="another API; its key is in API_KEY or on stdin"
+    )
     start.add_argument("--wait-scale", type=float, default=1.0, help="0.05: waits 20 times shorter")
     start.add_argument("--auth", action="store_true", help="hold functions to their permissions")
     start.add_argument(
@@ -427,17 +465,18 @@ def _arguments() -> argparse.Namespace:
     commands.add_parser("status", help="say what runs")
     take = commands.add_parser("run", help="take a file the whole way")
     take.add_argument("file", type=Path)
-    take.add_argument(
-        "--patience", type=float, default=900, help="seconds without any progress (900)"
-    )
     return parser.parse_args()
 
 
 def _up(state: State, arguments: argparse.Namespace, api_key: str) -> None:
+    if arguments.api_base_url and not api_key:
+        # No argument: those are seen by every user of this computer.
+        on_a_terminal = sys.stdin.isatty()
+        api_key = (getpass.getpass("API key: ") if on_a_terminal else sys.stdin.read()).strip()
     if bool(arguments.api_base_url) != bool(api_key):
         raise CloudError(
-            "another API needs both its address and the environment variable API_KEY:"
-            " make up API_BASE_URL=https://… API_KEY=…"
+            "another API needs both its address and its key, in the environment variable API_KEY"
+            " or on stdin: make up API_BASE_URL=https://… < key.txt"
         )
     settings = Settings(
         arguments.api_base_url,
@@ -463,30 +502,76 @@ def _status(state: State) -> None:
         print(f"  {name}: {value}")
 
 
-def _run(state: State, file: Path, patience: float) -> None:
-    """Take the file the whole way, on the running cloud or on one started for it alone."""
-    journey.check_file(file)
+def _run(state: State, file: Path) -> None:
+    """Drop the file, follow it and print its mail, on the running cloud or one for it alone."""
+    if not file.is_file():
+        what = "is not a file" if file.exists() else "does not exist"
+        raise FileError(f"{file} {what}. Name a file of accounts: make run FILE=<path>")
     cloud = running(state)
     started_here = cloud is None
     try:
         if cloud is None:
             cloud = up(state, DEFAULTS, "")
-        os.environ.update(_aws_environment(cloud.endpoint))
-        folder = journey.take(
-            file, cloud.outputs, state.emulator / "mail", state.path / "reports", patience
-        )
+        os.environ.update(cloud.aws)
+        dropped = _email_accounts("drop", "--anyway", "--json", str(file), output=subprocess.PIPE)
+        import_id = json.loads(dropped)["importId"]
+        _email_accounts("watch", import_id)
+        if not (mail := _mail_about(import_id, state.emulator / "mail")):
+            _save_logs(state.log("functions"))
+            logs = ", ".join(_shown(state.log(one)) for one in ("functions", "emulator", "standin"))
+            raise CloudError(f"import {import_id} has no mail. What happened is in {logs}.")
+        print(f"\n{mail}\n", flush=True)
+        folder = state.path / "reports" / import_id
+        _email_accounts("report", import_id, "--output", str(folder), output=subprocess.DEVNULL)
         print(f"Reports: {_shown(folder)}/")
-    except journey.NoAnswerError as error:
-        journey.save_logs(state.log("functions"))
-        logs = ", ".join(_shown(state.log(name)) for name in ("functions", "emulator", "standin"))
-        raise CloudError(f"{error}\nWhat happened is in {logs}.") from None
     finally:
         if started_here:
             down(state)
 
 
+def _email_accounts(command: str, *arguments: str, output: int | None = None) -> str:
+    """Run a command of `email-accounts` on the stack; return what it printed, if it is piped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "email_accounts_cli", command, "--stack", STACK, *arguments],
+        check=False,
+        stdout=output,
+        text=True,
+    )
+    if done.returncode not in {0, 1}:  # 1: some row is not connected
+        raise CloudError(f"email-accounts {command} failed.")
+    return done.stdout or ""
+
+
+def _mail_about(import_id: str, folder: Path) -> str:
+    """Return the mail on an import as its subscriber gets it; "" where there is none."""
+    for file in folder.glob("*.eml"):
+        letter = message_from_bytes(file.read_bytes(), policy=policy.default)
+        body = letter.get_body()
+        text = str(body.get_content() if body else "").rstrip()
+        if import_id in text:
+            head = (f"{name}: {letter[name]}" for name in ("From", "To", "Subject"))
+            return "\n".join([*head, "", text])
+    return ""
+
+
+def _save_logs(target: Path) -> None:
+    """Write what all functions logged into one file, in the order of time."""
+    logs = boto3.client("logs")
+    groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+    pages = logs.get_paginator("filter_log_events")
+    events = [
+        event
+        for group in groups
+        for page in pages.paginate(logGroupName=group["logGroupName"])
+        for event in page["events"]
+    ]
+    events.sort(key=lambda event: event["timestamp"])
+    target.write_text("".join(f"{event['message'].rstrip()}\n" for event in events))
+
+
 def main() -> int:
     """Do what the command line says; 0 done, 1 not done, 2 cannot be done as asked."""
+    os.umask(0o077)
     # Ends by an exception, so that what was started half is stopped.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
@@ -502,8 +587,8 @@ def main() -> int:
             case "status":
                 _status(state)
             case "run":
-                _run(state, arguments.file, arguments.patience)
-    except journey.FileError as error:
+                _run(state, arguments.file)
+    except FileError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except CloudError as error:
@@ -516,4 +601,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with output_written():
+        sys.exit(main())

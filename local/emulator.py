@@ -1,5 +1,10 @@
 """Starts the emulator and closes those of its gaps that matter here.
 
+Requests: MiniStack checks no signature of whoever has the account's own key, and answers any web
+page. Here a request must be signed with a key of this cloud, and none is taken that a browser sent
+for a page or that was sent to another host. The keys of functions are made from a secret, too:
+MiniStack makes them from their names.
+
 Mail: MiniStack takes mail subscriptions of a topic and logs what it would send. Here every such
 mail becomes a file `<message id>-<n>.eml` in a folder, as the subscriber would get it.
 
@@ -25,22 +30,30 @@ kept as one over the first of them, so that the template can be deployed.
 Runs in the emulator's own environment; its settings reach it as environment variables.
 """
 
+import functools
+import hmac
 import importlib.metadata
 import os
 import sys
 import threading
+from collections.abc import Awaitable, Callable, Mapping
 from email.message import EmailMessage
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, quote
 
 from ministack import app
-from ministack.core import iam_actions, lambda_runtime
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime, router, sigv4
 from ministack.services import kms, lambda_svc, s3, sns
 from ministack.services.cloudformation import provisioners
 
 VERSION = "1.5.33"
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Serve = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 def main() -> None:
@@ -53,6 +66,8 @@ def main() -> None:
     state = Path(sys.argv.pop())
     mail = state / "mail"
     mail.mkdir(parents=True, exist_ok=True)
+    app.app = _guarded(app.app, f"127.0.0.1:{os.environ['GATEWAY_PORT']}")
+    _keep_keys_of_functions_secret(os.environ["AWS_SECRET_ACCESS_KEY"])
     _send_mail_to_files(mail)
     _count_loopback_as_tls()
     _cut_ranges_of_versions()
@@ -61,6 +76,85 @@ def main() -> None:
     _keep_alarms_over_several_metrics()
     _judge_aliases_by_their_keys()
     app.main()
+
+
+def _guarded(serve: Serve, host: str) -> Serve:
+    """Put the checks of a request in front of the emulator."""
+
+    async def serve_own(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await serve(scope, receive, send)
+            return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close"})
+            return
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            key, text = name.decode("latin-1").lower(), sigv4.decode_header_value(value)
+            headers[key] = f"{headers[key]},{text}" if key in headers else text
+        if "origin" in headers or headers.get("host") != host:
+            await _answer(send, HTTPStatus.FORBIDDEN, {}, b"This cloud serves no web page.\n")
+            return
+        chunks, more = [], True
+        while more:
+            message = await receive()
+            chunks.append(message.get("body", b""))
+            more = message.get("more_body", False)
+        body = b"".join(chunks)
+        query = parse_qs(scope["query_string"].decode(), keep_blank_values=True)
+        if failure := _signature_failure(scope, headers, query, body):
+            service = router.detect_service(scope["method"], scope["path"], headers, query)
+            error = iam_evaluator.AuthError(*failure)
+            await _answer(send, *app._credential_failure(service, "", "", error, headers))  # noqa: SLF001
+            return
+        first = iter([{"type": "http.request", "body": body}])
+
+        async def receive_again() -> dict[str, Any]:
+            return next(first, None) or await receive()
+
+        await serve(scope, receive_again, send)
+
+    return serve_own
+
+
+def _signature_failure(
+    scope: Mapping[str, Any],
+    headers: Mapping[str, str],
+    query: Mapping[str, list[str]],
+    body: bytes,
+) -> tuple[str, str] | None:
+    """Say what is wrong with the signature of a request, by a code and in words."""
+    by_link = "authorization" not in headers
+    parse = sigv4.parse_query_signature if by_link else sigv4.parse_header_signature
+    signature = parse(query if by_link else headers)
+    if isinstance(signature, tuple):
+        return signature
+    token = query.get("X-Amz-Security-Token", [""])[0] if by_link else ""
+    credential = iam_evaluator.resolve_credential(
+        signature.access_key_id,
+        iam_evaluator.find_iam_access_key_account(signature.access_key_id),
+        headers.get("x-amz-security-token", token),
+    )
+    if isinstance(credential, iam_evaluator.CredentialResolutionError):
+        return credential.code, credential.message
+    path = (scope.get("raw_path") or quote(scope["path"]).encode()).decode("latin-1")
+    failure: tuple[str, str] | None = sigv4.header_signature_failure(
+        *(signature, credential.secret_access_key, scope["method"], path, query, headers, body),
+        presigned=by_link,
+    )
+    return failure
+
+
+async def _answer(send: Send, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    raw_headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": raw_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _keep_keys_of_functions_secret(secret: str) -> None:
+    """Have keys made from a secret where the emulator makes them from names alone."""
+    digest = functools.partial(hmac.new, secret.encode(), digestmod="sha256")
+    lambda_runtime.hashlib = SimpleNamespace(sha256=digest)
 
 
 def _send_mail_to_files(folder: Path) -> None:

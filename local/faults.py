@@ -5,7 +5,7 @@ time it comes to a point, so a rule holds from the moment it is laid down; witho
 costs one look for a folder that does not exist. The product knows nothing of this: the
 processes wrap its adapters while they import them.
 
-A point is `<adapter>.<method>`, such as `ledger.submitted` or `remote.connect`: every public
+A point is `<adapter>.<method>`, such as `ledger.submitted` or `saleshandy.connect`: every public
 method of a class in `email_accounts.aws` and of the client of the remote API. *After* a method
 that yields or is used by `with` means after its last item or its block.
 """
@@ -32,9 +32,9 @@ ADAPTERS = {
     "DynamoLedger": "ledger",
     "EventBus": "events",
     "InboxBucket": "uploads",
+    "LedgerReader": "ledger",
     "NotificationTopic": "notifications",
-    "RemoteApi": "remote",
-    "OriginalsPrefix": "originals",
+    "SaleshandyClient": "saleshandy",
     "ReportsBucket": "reports",
     "TrackImport": "executions",
 }

@@ -1,11 +1,15 @@
-"""What holds for all tests: they hear Ctrl-C, and print no secret."""
+"""What holds for all tests: they hear Ctrl-C, print no secret, and open pages in one browser."""
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.leaks import Finder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FINDER = Finder()
 
@@ -28,3 +32,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.longrepr = f"secrets in what it printed: {sorted(found)}"
         report.sections = []
     return report
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Run a browser; where none runs, the tests that open pages are skipped."""
+    from tests.support import chromium  # noqa: PLC0415  most tests open no page
+
+    path = chromium.find_browser()
+    if not path:
+        pytest.skip("no Chromium, Chrome or Edge runs here, so no page was opened in one")
+    with chromium.browser(path) as running:
+        yield running

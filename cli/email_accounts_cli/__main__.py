@@ -2,8 +2,6 @@
 
 import os
 import signal
-import sys
-from contextlib import suppress
 
 from email_accounts_cli import INTERRUPTED
 
@@ -14,14 +12,14 @@ def run() -> None:
     if heard is signal.default_int_handler:  # not where it is ignored, as in the background
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from email_accounts_cli.main import commands  # noqa: PLC0415  this takes its time
+    from email_accounts_cli.terminal import output_written  # noqa: PLC0415  as above
 
     signal.signal(signal.SIGINT, heard)
     try:
-        commands()
+        with output_written():
+            commands()
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            with suppress(OSError):
-                sys.stdout.flush()
             os._exit(INTERRUPTED)  # or threads that AWS does not answer would be waited for
         raise
 

@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
 
-import click
-
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.rows import Duplicate, Rejected
 from email_accounts.models.account import Problem
@@ -23,6 +21,7 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     console,
     counted,
+    echo,
     printable,
     table,
 )
@@ -46,7 +45,7 @@ def _exit_code(check: Callable[[str, int], Judgement], name: str, preview: int) 
     try:
         judgement = check(name, preview)
     except FileRefusedError as error:
-        click.echo(f"{printable(name)}: {error}", err=True)
+        echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
     return ALL_WELL if judgement.is_clean else NOT_ALL_WELL
 

@@ -36,7 +36,6 @@ _OUTPUTS = (
 )
 _PARAMETERS = (
     "ApiBaseUrl",
-    "KeepOriginalReports",
     "MaxFileMegabytes",
     "ReportRetentionDays",
     "Runtime",
@@ -44,11 +43,11 @@ _PARAMETERS = (
 )
 _ALARMS = (
     "ApiKeyAlarm",
+    "ApiThrottlesAlarm",
     "BrokenImportAlarm",
     "DeadLetterAlarm",
     "FunctionErrorsAlarm",
     "FunctionThrottlesAlarm",
-    "RemoteThrottlesAlarm",
     "StuckImportAlarm",
     "UploadRuleAlarm",
     "WaitingUploadAlarm",
@@ -117,12 +116,6 @@ def _stack(stack: Stack) -> Iterator[tuple[str, ...]]:
         missing = [name for name in wanted if name not in known]
         if missing:
             yield PROBLEM, f"{kind} are missing: {', '.join(missing)}", _DEPLOY
-    if stack.parameters.get("KeepOriginalReports") == "true":
-        yield (
-            WARNING,
-            "the service's reports are kept as they come, passwords included",
-            "Deploy with KeepOriginalReports=false when they have been looked into.",
-        )
 
 
 def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
@@ -216,11 +209,9 @@ def _messages(stack: Stack, queue: str) -> int:
 
 def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
     watch = stack.session.client("cloudwatch", config=CONFIG)
-    pages = watch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack.name}-")
-    alarms = [one for page in pages for one in page["MetricAlarms"]]
-    names = [one["AlarmName"].removeprefix(f"{stack.name}-") for one in alarms]
-    missing = [one for one in _ALARMS if not any(name.startswith(one) for name in names)]
-    if missing:
+    wanted = {f"{stack.name}-{one}": one for one in _ALARMS}
+    alarms = watch.describe_alarms(AlarmNames=[*wanted])["MetricAlarms"]
+    if missing := [wanted[name] for name in wanted.keys() - {one["AlarmName"] for one in alarms}]:
         yield PROBLEM, f"alarms are missing: {', '.join(missing)}", _DEPLOY
     for one in alarms:
         if not one["ActionsEnabled"]:

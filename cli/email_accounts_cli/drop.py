@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
@@ -19,6 +18,7 @@ from email_accounts_cli.terminal import (
     ALL_WELL,
     CommandError,
     counted,
+    echo,
     printable,
     tell_program,
 )
@@ -81,7 +81,7 @@ def drop(  # noqa: PLR0913  one per option
         _tell(dropped, files, as_json=as_json)
     if not follow:
         if not as_json:
-            click.echo(f"Follow: {how_to_watch([one.upload.import_id for one in dropped])}")
+            echo(f"Follow: {how_to_watch([one.upload.import_id for one in dropped])}")
         return ALL_WELL
     named = [(one.upload.import_id, one.upload.name, one.workspace) for one in dropped]
     return follow_to_the_end(history, named, as_json=as_json)
@@ -104,11 +104,11 @@ def _check(files: Sequence[Path], largest: float) -> None:
             judgement = judge(str(file), 0, lambda _: None)
         except FileRefusedError as error:
             refused += 1
-            click.echo(f"{printable(str(file))}: {error}", err=True)
+            echo(f"{printable(str(file))}: {error}", err=True)
         else:
             left_out = judgement.plan.rows - judgement.plan.accepted
             if left_out:
-                click.echo(
+                echo(
                     f"{printable(str(file))}: {counted(left_out, 'row')} of "
                     f"{judgement.plan.rows:,} will not be sent; `email-accounts check` says why",
                     err=True,
@@ -177,7 +177,7 @@ def _tell(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) 
             tell_program(one.document())
         else:
             address = f"s3://{one.upload.bucket}/{printable(one.upload.key)}"
-            click.echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")
+            echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")
     if left := files[len(dropped) :]:
         names = ", ".join(printable(str(file)) for file in left)
-        click.echo(f"Broken off. Not uploaded: {names}", err=True)
+        echo(f"Broken off. Not uploaded: {names}", err=True)

@@ -9,16 +9,15 @@ from io import StringIO
 from pathlib import Path
 from typing import IO, TextIO
 
-import click
-
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
 from email_accounts.intake.columns import recognized
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import NewHeader, Unreadable
+from email_accounts.parsing.records import NewHeader
 from email_accounts.parsing.source import open_source
+from email_accounts.parsing.table import cells_of, number_of
 from email_accounts.text.headers import normalize_header
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
@@ -26,6 +25,7 @@ from email_accounts_cli.terminal import (
     ALL_WELL,
     CommandError,
     counted,
+    echo,
     printable,
     short,
     tell_program,
@@ -82,20 +82,20 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
 
 def _tell(count: _Count, target: Path) -> None:
     if count.written:
-        click.echo(
+        echo(
             f"{counted(count.written, 'row')} in {target}, passwords included. Mend them by what "
             f"the column {PROBLEM} says and drop the file: it imports only these."
         )
     else:
-        click.echo("No row is there to be mended and dropped again.")
+        echo("No row is there to be mended and dropped again.")
     if count.unconfirmed:
-        click.echo(
+        echo(
             f"{counted(count.unconfirmed, 'row')} left out, because they are unconfirmed: look "
             "for them in Saleshandy first."
         )
     if count.unreadable:
         rows = ", ".join(f"{row:,}" for row in count.unreadable)
-        click.echo(f"Left out, because they cannot be read: {rows}. Mend them in the file itself.")
+        echo(f"Left out, because they cannot be read: {rows}. Mend them in the file itself.")
 
 
 def _missing(history: History, import_id: str, upload: Upload) -> str:
@@ -181,17 +181,16 @@ def _rows(
             if isinstance(record, NewHeader):
                 places = _places(columns, record.header)
                 continue
-            number = record.number if isinstance(record, Unreadable) else record[0]
+            number, cells = number_of(record), cells_of(record)
             outcome = next(outcomes, {"row": "", "outcome": ""})
             if outcome["row"] != str(number):
                 raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
             if outcome["outcome"] == Outcome.UNCONFIRMED:
                 count.unconfirmed += 1
             elif outcome["outcome"] in _WRITTEN:
-                if isinstance(record, Unreadable):
+                if cells is None:
                     count.unreadable.append(number)
                     continue
-                cells = record[1]
                 yield (
                     [cells[at] if at is not None and at < len(cells) else "" for at in places],
                     outcome["reason"],

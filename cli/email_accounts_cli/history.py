@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from boto3.dynamodb.types import TypeDeserializer
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from email_accounts.aws.dynamodb import LedgerReader
 from email_accounts.aws.s3 import InboxBucket, ReportsBucket
 from email_accounts.delivery.deliverer import OUTCOME_NAME, SUMMARY_NAME
 from email_accounts.errors import UploadMissingError
-from email_accounts.models.upload import Upload
+from email_accounts.models.imports import Import
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import CommandError, local_time
 
@@ -26,78 +26,14 @@ if TYPE_CHECKING:
 RUNNING, BROKEN, ANSWERED = "running", "broken", "answered"
 """How an import stands where its summary does not say. `broken`: its execution failed."""
 
-_INDEX = "imports-by-day"
 _ID = re.compile("[0-9a-f]{32}")
 _BEGINNING = re.compile("[0-9a-f]{4,31}")
 _AT_ONCE = 8
 _DAY = timedelta(days=1)
 _LONGEST_LIFE = 2 * _DAY  # the longest deadline is one day
 _LOST = ("FAILED", "TIMED_OUT", "ABORTED")
-_PLAIN = TypeDeserializer()
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """An import as the ledger has it. Times are seconds since the epoch.
-
-    `resumed` is how often it was taken up again after an answer.
-    """
-
-    id: str
-    upload: Upload
-    state: str
-    received_at: float
-    deadline: float
-    refusal: str
-    stopped: str
-    rows: int
-    accepted: int
-    rejected: int
-    duplicates: int
-    batches: int
-    resumed: int
-
-    @property
-    def is_answered(self) -> bool:
-        """Whether it has its answer, and nothing more is done about it."""
-        return self.state == "notified"
-
-    @property
-    def executions(self) -> list[str]:
-        """The names of its executions, the last one at the end; as `Import.execution` names it."""
-        again = (f"{self.id}-{number}" for number in range(2, self.resumed + 2))
-        return [self.id, *again]
-
-    @property
-    def workspace(self) -> str:
-        """The workspace in whose share of the inbox the file lies."""
-        return self.upload.workspace
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch as the ledger has it. Times are seconds since the epoch.
-
-    `report` and `reconciliation` say that what a report and the account list told of it is kept.
-    """
-
-    number: int
-    first_row: int
-    last_row: int
-    accounts: int
-    state: str
-    request_id: str
-    sent_at: float
-    reason: str
-    report: bool
-    reconciliation: bool
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing more is done about it."""
-        return self.state in ("completed", "refused", "listed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,66 +70,24 @@ class History:
     def __init__(self, stack: Stack) -> None:
         """Use a stack; nothing is called yet."""
         session = stack.session
-        self._table = stack.output("LedgerTableName")
         self._machine = stack.output("TrackImportStateMachineArn")
         self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
         self._uploads_kept = timedelta(days=float(stack.parameter("UploadRetentionDays")))
-        self._ledger = session.client("dynamodb", config=CONFIG)
+        self.ledger = LedgerReader(
+            session.client("dynamodb", config=CONFIG), stack.output("LedgerTableName")
+        )
         self._machines = session.client("stepfunctions", config=CONFIG)
         self.s3 = session.client("s3", config=CONFIG.merge(Config(max_pool_connections=_AT_ONCE)))
         self.uploads = InboxBucket(self.s3)
         self.reports_bucket = stack.output("ReportsBucketName")
         self.reports = ReportsBucket(self.s3, self.reports_bucket)
 
-    # The ledger
-
-    def look_up(self, import_id: str) -> tuple[Imported | None, list[Batch]]:
-        """Return an import, None where the ledger does not know it yet, and its batches."""
-        imported: Imported | None = None
-        batches: list[Batch] = []
-        pages = self._ledger.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues={":pk": {"S": f"IMPORT#{import_id}"}},
-        )
-        for page in pages:
-            for item in map(_plain, page["Items"]):
-                if item["sk"] == "IMPORT":
-                    imported = _imported(item)
-                elif item["sk"].startswith("BATCH#"):
-                    batches.append(_batch(item))
-        return imported, batches
-
-    def newest_first(self, since: float, before: float) -> Iterator[Imported]:
-        """Yield the imports received from `since` on and before `before`."""
-        day = datetime.fromtimestamp(before, UTC).date()
-        first = datetime.fromtimestamp(since, UTC).date()
-        while day >= first:
-            pages = self._ledger.get_paginator("query").paginate(
-                TableName=self._table,
-                IndexName=_INDEX,
-                KeyConditionExpression="#day = :day AND received_at < :before",
-                ExpressionAttributeNames={"#day": "day"},
-                ExpressionAttributeValues={
-                    ":day": {"S": day.isoformat()},
-                    ":before": {"N": repr(before)},
-                },
-                ScanIndexForward=False,
-            )
-            for page in pages:
-                for item in page["Items"]:
-                    imported = _imported(_plain(item))
-                    if imported.received_at < since:
-                        return
-                    yield imported
-            day -= _DAY
-
-    def running(self) -> list[Imported]:
+    def running(self) -> list[Import]:
         """Return the imports that have no answer yet, or are resumed, oldest first."""
         now = datetime.now(UTC)
         # As long as there is the upload, there may be somebody who resumes its import.
         since = now - self._uploads_kept - _LONGEST_LIFE
-        recent = self.newest_first(since.timestamp(), (now + _DAY).timestamp())
+        recent = self.ledger.by_day(since.timestamp(), (now + _DAY).timestamp())
         waiting = [imported for imported in recent if not imported.is_answered]
         endings = together(self.ending, waiting)
         return [
@@ -202,18 +96,18 @@ class History:
             if ending.status == RUNNING
         ][::-1]
 
-    def find(self, given: str) -> Imported:
+    def find(self, given: str) -> Import:
         """Find an import by its id, or by the beginning of its id.
 
         Raises:
             CommandError: there is none, or more than one.
         """
         if is_id(given):
-            imported, _ = self.look_up(given)
+            imported = self.ledger.find(given)
             found = [imported] if imported else []
         elif _BEGINNING.fullmatch(given):
             now = datetime.now(UTC)
-            all_known = self.newest_first(
+            all_known = self.ledger.by_day(
                 (now - self._retention).timestamp(), (now + _DAY).timestamp()
             )
             found = [imported for imported in all_known if imported.id.startswith(given)]
@@ -235,9 +129,7 @@ class History:
             )
         return found[0]
 
-    # Reports and executions
-
-    def ending(self, imported: Imported) -> Ending:
+    def ending(self, imported: Import) -> Ending:
         """Say how an import stands or ended."""
         if imported.is_answered:
             summary = self.summary(imported.id)
@@ -257,9 +149,9 @@ class History:
         """Return the address of an import's outcome.csv."""
         return self.reports.address(import_id, OUTCOME_NAME)
 
-    def execution(self, imported: Imported) -> str:
+    def execution(self, imported: Import) -> str:
         """Return the status of an import's last execution, in AWS's words; "" for none yet."""
-        arn = self.execution_arn(imported.executions[-1])
+        arn = self.execution_arn(imported.execution)
         try:
             found = self._machines.describe_execution(executionArn=arn)
         except self._machines.exceptions.ExecutionDoesNotExist:
@@ -285,43 +177,6 @@ class History:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
                 raise
-
-
-def _imported(item: Mapping[str, Any]) -> Imported:
-    return Imported(
-        id=item["pk"].removeprefix("IMPORT#"),
-        upload=Upload(item["bucket"], item["key"], item["version"], int(item["size"])),
-        state=item["state"],
-        received_at=float(item["received_at"]),
-        deadline=float(item["deadline"]),
-        refusal=item.get("refusal", ""),
-        stopped=item.get("stopped", ""),
-        rows=int(item.get("rows", 0)),
-        accepted=int(item.get("accepted", 0)),
-        rejected=int(item.get("rejected", 0)),
-        duplicates=int(item.get("duplicates", 0)),
-        batches=int(item.get("batches", 0)),
-        resumed=int(item.get("resumed", 0)),
-    )
-
-
-def _batch(item: Mapping[str, Any]) -> Batch:
-    return Batch(
-        number=int(item["number"]),
-        first_row=int(item["first_row"]),
-        last_row=int(item["last_row"]),
-        accounts=int(item["accounts"]),
-        state=item["state"],
-        request_id=item.get("request_id", ""),
-        sent_at=float(item.get("sent_at", 0)),
-        reason=item.get("reason", ""),
-        report=item.get("report", False),
-        reconciliation=item.get("reconciliation", False),
-    )
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _PLAIN.deserialize(value) for name, value in item.items()}
 
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -13,9 +13,9 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import plan
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.account import FIELDS, Account, Server
+from email_accounts.models.account import FIELDS, Account, Server, secrets_of
 from email_accounts.models.imports import Plan
-from email_accounts.text.secret import HIDDEN, Secret
+from email_accounts.text.secret import Redactor
 
 _BATCH_SIZE = 100
 _COLUMNS_NAMED = 20
@@ -88,6 +88,7 @@ def judge(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None])
 
 def _as_sent(account: Account) -> Sent:
     """Show an account; a password that got into another field is hidden there, too."""
+    redactor = Redactor(secrets_of([account]))
     values = (
         account.provider,
         account.first_name,
@@ -96,7 +97,7 @@ def _as_sent(account: Account) -> Sent:
         *_shown(account.imap),
     )
     return {
-        field: HIDDEN if isinstance(value, str) and Secret(value) in account.secrets else value
+        field: redactor.clean(value) if isinstance(value, str) else value
         for field, value in zip(FIELDS, values, strict=True)
     }
 

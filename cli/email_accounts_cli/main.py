@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from email_accounts_cli import INTERRUPTED
-from email_accounts_cli.terminal import IMPOSSIBLE, CommandError
+from email_accounts_cli.terminal import CommandError, output_written
 
 if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
@@ -28,17 +28,23 @@ _STATUSES = ("running", "complete", "partial", "refused", "stopped", "unfinished
 class _Commands(click.Group):
     """Commands that end without a traceback, whatever stands in their way."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line, and answer `--help` and `--version`."""
+        with output_written():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
-        """Run a command. A reader that has gone, such as `head`, is left to click."""
+        """Run a command."""
+        with output_written():
+            return self._invoke(ctx)
+
+    def _invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
         try:
             return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort):  # the second by a question
             ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
+        except OSError:
             raise
-        except OSError as error:
-            click.echo(f"The output cannot be written: {error.strerror}.", err=True)
-            ctx.exit(IMPOSSIBLE)
         except Exception as error:
             if said := _said_by_others(error):
                 raise CommandError(said) from None
@@ -105,7 +111,7 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
         metavar="NAME",
         envvar="STACK_NAME",
         default="",
-        help="The stack. Default: STACK_NAME, else what the nearest samconfig.toml says.",
+        help="The stack. Default: STACK_NAME.",
     )
     @click.option(
         "--profile", metavar="NAME", default="", help="The AWS profile. Default: AWS_PROFILE."
@@ -114,7 +120,7 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
         "--region",
         metavar="NAME",
         default="",
-        help="The AWS region. Default: AWS_REGION, the profile's, else samconfig.toml's.",
+        help="The AWS region. Default: AWS_REGION, else the profile's.",
     )
     @_as_json
     @wraps(command)

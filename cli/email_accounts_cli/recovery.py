@@ -3,17 +3,17 @@
 import json
 from typing import Any
 
-import click
-
 from email_accounts.delivery.outcomes import Outcome
+from email_accounts.models.imports import Import
 from email_accounts.models.upload import upload_of
-from email_accounts_cli.history import Ending, History, Imported
+from email_accounts_cli.history import Ending, History
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
     NOT_ALL_WELL,
     CommandError,
     counted,
+    echo,
     printable,
     short,
     tell_program,
@@ -45,20 +45,20 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
     return _tell(imported, "" if said["resumed"] is True else _why_not(imported), as_json=as_json)
 
 
-def _tell(imported: Imported, reason: str, *, as_json: bool) -> int:
+def _tell(imported: Import, reason: str, *, as_json: bool) -> int:
     if as_json:
         tell_program({"importId": imported.id, "resumed": not reason, "reason": reason})
     elif not reason:
-        click.echo(
+        echo(
             f"{printable(imported.upload.name)} goes on. Follow: email-accounts watch "
             f"{short(imported.id)}"
         )
     else:
-        click.echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
+        echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
     return NOT_ALL_WELL if reason else ALL_WELL
 
 
-def _why_needless(imported: Imported, ending: Ending) -> str:
+def _why_needless(imported: Import, ending: Ending) -> str:
     """Say why nothing would come of it; "" where something may, or where nobody knows."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return ""
@@ -66,7 +66,7 @@ def _why_needless(imported: Imported, ending: Ending) -> str:
     return f"all of it was sent and found out{fix if ending.status == 'partial' else ''}."
 
 
-def _why_not(imported: Imported) -> str:
+def _why_not(imported: Import) -> str:
     if imported.refusal:
         return "the file was refused, so nothing of it is left. Mend it and drop it again."
     return f"it has no answer yet. Follow: email-accounts watch {short(imported.id)}"
@@ -96,11 +96,11 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
             moved += 1
             if not as_json:
                 what = "the failure of an import" if broken else _file_of(event)
-                click.echo(f"{what}: back in the queue")
+                echo(f"{what}: back in the queue")
     if as_json:
         tell_program({"moved": moved})
     else:
-        click.echo(f"{counted(moved, 'dead letter')} moved." if moved else "No dead letters.")
+        echo(f"{counted(moved, 'dead letter')} moved." if moved else "No dead letters.")
     return ALL_WELL
 
 

@@ -1,5 +1,6 @@
 """Fetching the reports on an import."""
 
+import re
 from pathlib import Path
 
 import click
@@ -8,9 +9,12 @@ from boto3.s3.transfer import TransferConfig
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts_cli.history import RUNNING, History
 from email_accounts_cli.stack import Stack
-from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, short, tell_program
+from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, echo, short, tell_program
 
 _PAGE = "report.html"
+_PART = re.compile(r"[A-Za-z0-9._-]+")
+"""What the names of reports are made of: no backslash, no drive."""
+
 _PLAIN = TransferConfig(use_threads=False)
 
 
@@ -36,11 +40,13 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
             f"{short(imported.id)} tells what is known."
         )
     folder = output or Path(imported.id)
+    places = {name: _place(folder, name) for name in names}
     try:
-        for name in names:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        for name, place in places.items():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.touch(exist_ok=False)
             address = history.reports_bucket, prefix + name
-            history.s3.download_file(*address, str(folder / name), Config=_PLAIN)
+            history.s3.download_file(*address, str(place), Config=_PLAIN)
     except OSError as error:
         raise CommandError(
             f"{folder}: {error.strerror}. Name another folder with --output."
@@ -56,7 +62,18 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
             }
         )
     else:
-        click.echo(f"{counted(len(names), 'file')} in {folder}: {', '.join(names)}")
+        echo(f"{counted(len(names), 'file')} in {folder}: {', '.join(names)}")
     if opened:
         click.launch(str(folder / shown))
     return ALL_WELL
+
+
+def _place(folder: Path, name: str) -> Path:
+    """Return where an object is copied to: a new file, and nowhere but in the folder."""
+    parts = name.split("/")
+    if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
+        raise CommandError(f"{name} is no name of a report. Nothing was copied.")
+    place = folder.joinpath(*parts)
+    if place.exists() or place.is_symlink():
+        raise CommandError(f"{place} exists: name another folder with --output.")
+    return place

@@ -7,19 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import click
-
-from email_accounts_cli.history import (
-    Batch,
-    Ending,
-    History,
-    Imported,
-    together,
-)
+from email_accounts.models.imports import Batch, Import
+from email_accounts_cli.history import Ending, History, together
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
     console,
+    echo,
     iso_time,
     local_time,
     printable,
@@ -39,7 +33,7 @@ _TAKING_PLACE = {
     "DeliverReport": "delivered the answer",
 }
 
-Told = tuple[Imported, Ending]
+Told = tuple[Import, Ending]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +51,8 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
     history = History(stack)
     imports = (
         one
-        for one in history.newest_first(wanted.since, wanted.before or time.time() + 1)
-        if wanted.workspace in (None, one.workspace)
+        for one in history.ledger.by_day(wanted.since, wanted.before or time.time() + 1)
+        if wanted.workspace in (None, one.upload.workspace)
     )
     told = (
         one for one in _with_endings(history, imports) if wanted.status in (None, one[1].status)
@@ -70,13 +64,13 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
             tell_program(_line(imported, ending))
         return ALL_WELL
     if not shown:
-        click.echo(f"No such import since {local_time(wanted.since)}.")
+        echo(f"No such import since {local_time(wanted.since)}.")
         return ALL_WELL
     rows = (
         (
             local_time(imported.received_at),
             short(imported.id),
-            imported.workspace,
+            imported.upload.workspace,
             printable(imported.upload.name),
             ending.status,
             _counts(imported, ending),
@@ -86,27 +80,27 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
     header = ("Received", "Import", "Workspace", "File", "Status", "Rows")
     console().print(table(header, rows))
     if len(page) > limit:
-        click.echo(f"Older ones: --before {shown[-1][0].received_at!r}")
+        echo(f"Older ones: --before {shown[-1][0].received_at!r}")
     return ALL_WELL
 
 
-def _with_endings(history: History, imports: Iterable[Imported]) -> Iterator[Told]:
+def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]:
     imports = iter(imports)
     while some := list(islice(imports, _LOOKED_UP_AT_ONCE)):
         yield from zip(some, together(history.ending, some), strict=True)
 
 
-def _counts(imported: Imported, ending: Ending) -> str:
+def _counts(imported: Import, ending: Ending) -> str:
     if counts := ending.counts:
         return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
     return f"{imported.rows:,} read" if imported.rows else ""
 
 
-def _line(imported: Imported, ending: Ending) -> dict[str, object]:
+def _line(imported: Import, ending: Ending) -> dict[str, object]:
     return {
         "importId": imported.id,
         "receivedAt": iso_time(imported.received_at),
-        "workspace": imported.workspace,
+        "workspace": imported.upload.workspace,
         "file": imported.upload.name,
         "status": ending.status,
         "counts": {"rows": imported.rows, **ending.counts},
@@ -120,7 +114,7 @@ def _line(imported: Imported, ending: Ending) -> dict[str, object]:
 class _Known:
     """All that is known of an import."""
 
-    imported: Imported
+    imported: Import
     batches: Sequence[Batch]
     ending: Ending
     execution: dict[str, str]
@@ -129,7 +123,9 @@ class _Known:
     @property
     def failure_reason(self) -> str:
         return str(
-            self.ending.summary.get("trouble") or self.imported.refusal or self.imported.stopped
+            self.ending.summary.get("failureReason")
+            or self.imported.refusal
+            or self.imported.stopped
         )
 
     @property
@@ -140,7 +136,7 @@ class _Known:
         imported, summary = self.imported, self.ending.summary
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
-            "trouble": self.failure_reason,
+            "failureReason": self.failure_reason,
             "messageSent": self.imported.is_answered,
             "upload": {
                 "address": self.address,
@@ -166,13 +162,13 @@ def show(stack: Stack, given: str, *, as_json: bool) -> int:
     """Print everything that is known of an import."""
     history = History(stack)
     imported = history.find(given)
-    _, batches = history.look_up(imported.id)
+    batches = list(history.ledger.batches(imported.id))
     status = history.execution(imported).lower() or "not started"
     known = _Known(
         imported,
         batches,
         history.ending(imported),
-        {"arn": history.execution_arn(imported.executions[-1]), "status": status},
+        {"arn": history.execution_arn(imported.execution), "status": status},
         _time_line(history, imported, batches),
     )
     if as_json:
@@ -185,9 +181,9 @@ def show(stack: Stack, given: str, *, as_json: bool) -> int:
 def _batch_document(batch: Batch) -> dict[str, object]:
     return {
         "batch": batch.number,
-        "firstRow": batch.first_row,
-        "lastRow": batch.last_row,
-        "accounts": batch.accounts,
+        "firstRow": batch.range.first_row,
+        "lastRow": batch.range.last_row,
+        "accounts": batch.range.accounts,
         "state": batch.state,
         "requestId": batch.request_id,
         "sentAt": iso_time(batch.sent_at) if batch.sent_at else "",
@@ -196,7 +192,7 @@ def _batch_document(batch: Batch) -> dict[str, object]:
 
 
 def _time_line(
-    history: History, imported: Imported, batches: Sequence[Batch]
+    history: History, imported: Import, batches: Sequence[Batch]
 ) -> list[tuple[float, str]]:
     """Return what happened and when, in its order; looks that follow one another as one entry."""
     moments = [(imported.received_at, "received")]
@@ -247,7 +243,7 @@ def _print(known: _Known) -> None:
     counts = {"rows": imported.rows, **known.ending.counts} if imported.rows else {}
     facts = [
         ("Import", imported.id),
-        ("Workspace", imported.workspace),
+        ("Workspace", imported.upload.workspace),
         ("Status", known.ending.status),
         ("Trouble", printable(known.failure_reason)),
         ("Message", "sent" if imported.is_answered else "not sent yet"),
@@ -276,8 +272,8 @@ def _batch_lines(batches: Sequence[Batch]) -> Iterator[tuple[object, ...]]:
     for batch in batches:
         yield (
             batch.number,
-            f"{batch.first_row:,}-{batch.last_row:,}",
-            batch.accounts,
+            f"{batch.range.first_row:,}-{batch.range.last_row:,}",
+            batch.range.accounts,
             batch.state,
             printable(batch.request_id),
             printable(batch.reason),

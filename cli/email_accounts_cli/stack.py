@@ -1,19 +1,17 @@
 """The deployed stack: found by its name, with its outputs, its parameters and its services."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError, ProfileNotFound
+from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from email_accounts_cli.terminal import CommandError
 
 CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
-_SAMCONFIG = "samconfig.toml"
+_OURS = {"InboxBucketName", "TrackImportStateMachineArn"}
+"""Outputs by which a stack of this project is told from others."""
 _DEPLOY_AGAIN = "Deploy it again: make deploy."
 
 
@@ -55,31 +53,38 @@ class Stack:
 
 
 def find_stack(where: Where) -> Stack:
-    """Find the stack by its name: as given, else as samconfig.toml says.
+    """Find the stack of this name; none is taken by default, because it might be production's.
 
     Raises:
-        CommandError: nothing says its name, or there is none of this name.
+        CommandError: it is not named, or there is none of this name.
         BotoCoreError, ClientError: AWS cannot be reached, or refuses to say.
     """
-    settings = _deployment_settings()
-    name = where.stack or settings.get("stack_name", "")
-    if not name:
-        raise CommandError(
-            "Which stack? Name it with --stack or in STACK_NAME, or go to the folder of the "
-            f"{_SAMCONFIG} it was deployed with."
-        )
     try:
         session = boto3.Session(
             profile_name=where.profile or None, region_name=where.region or None
         )
     except ProfileNotFound as error:
         raise CommandError(f"{error}. `aws configure list-profiles` lists yours.") from None
-    region = session.region_name or settings.get("region")
-    if region != session.region_name:
-        session = boto3.Session(profile_name=where.profile or None, region_name=region)
-    if not region:
+    if not session.region_name:
         raise CommandError("Which region? Name it with --region or in AWS_REGION.")
-    return _described(name, session)
+    if not where.stack:
+        raise CommandError(f"Which stack? Name it with --stack or in STACK_NAME.{_seen(session)}")
+    return _described(where.stack, session)
+
+
+def _seen(session: boto3.Session) -> str:
+    """Name the stacks there are, as far as AWS shows them."""
+    stacks = session.client("cloudformation", config=CONFIG)
+    try:
+        names = [
+            stack["StackName"]
+            for page in stacks.get_paginator("describe_stacks").paginate()
+            for stack in page["Stacks"]
+            if {one["OutputKey"] for one in stack.get("Outputs", [])} >= _OURS
+        ]
+    except (BotoCoreError, ClientError):
+        return ""
+    return f" In {session.region_name} there are: {', '.join(sorted(names)) or 'none'}."
 
 
 def _described(name: str, session: boto3.Session) -> Stack:
@@ -102,20 +107,3 @@ def _described(name: str, session: boto3.Session) -> Stack:
         },
         session=session,
     )
-
-
-def _deployment_settings() -> dict[str, str]:
-    """Read the parameters of `sam deploy` in the nearest samconfig.toml."""
-    here = Path.cwd()
-    files = (folder / _SAMCONFIG for folder in (here, *here.parents))
-    file = next(filter(Path.is_file, files), None)
-    if file is None:
-        return {}
-    try:
-        default: dict[str, Any] = tomllib.loads(file.read_text("utf-8")).get("default", {})
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CommandError(f"{file} cannot be read: {error}. Mend it, or use --stack.") from None
-    found: dict[str, str] = {}
-    for section in ("global", "deploy"):
-        found |= default.get(section, {}).get("parameters", {})
-    return found

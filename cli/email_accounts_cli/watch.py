@@ -11,23 +11,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import click
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
+from email_accounts.models.imports import (
+    FINAL,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+)
+from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     reconciliation_name,
 )
-from email_accounts.saleshandy.report import report_name, verdicts
+from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 from email_accounts_cli.history import (
     BROKEN,
     RUNNING,
-    Batch,
     Ending,
     History,
-    Imported,
     add_up,
     is_id,
     together,
@@ -38,6 +44,7 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     console,
     counted,
+    echo,
     printable,
     short,
     table,
@@ -93,7 +100,7 @@ class Progress:
             "station": known["station"],
             "outcomes": known["outcomes"],
             "headline": known["headline"],
-            "trouble": known["trouble"],
+            "failureReason": known["failure_reason"],
             "report": known["report"],
         }
 
@@ -128,15 +135,16 @@ class _Watched:
         old = self.progress
         if old.has_ended:
             return
-        imported, batches = self._history.look_up(old.import_id)
+        imported = self._history.ledger.find(old.import_id)
         if imported is None:
             return
-        old = replace(old, file=imported.upload.name, workspace=imported.workspace)
+        old = replace(old, file=imported.upload.name, workspace=imported.upload.workspace)
         if imported.is_answered:
             self.progress = self._ended(old, self._history.ending(imported))
             return
+        batches = list(self._history.ledger.batches(imported.id))
         self._learn(batches)
-        self._ask_for_the_next_step(imported.executions[-1])
+        self._ask_for_the_next_step(imported.execution)
         if self._is_broken:
             self.progress = self._ended(old, Ending(BROKEN, {}))
             return
@@ -167,44 +175,51 @@ class _Watched:
             station=ending.status,
             outcomes=ending.counts or old.outcomes,
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
-            failure_reason=ending.summary.get("trouble", ""),
+            failure_reason=ending.summary.get("failureReason", ""),
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         """Count the outcomes of the batches that are settled; each report is read once."""
-        new = [one for one in batches if one.is_settled and one.number not in self._known]
+        new = [one for one in batches if one.state in FINAL and one.number not in self._known]
         for batch in new[:_REPORTS_AT_ONCE]:
             self._known[batch.number] = self._outcomes_of(batch)
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
         """Count what became of the accounts of a settled batch, those left out included."""
-        statuses = self._standings_of(batch)
-        counts = Counter(
-            {Outcome.ALREADY_CONNECTED.value: statuses[AccountStatus.CONNECTED_BEFORE]}
-        )
-        others = Outcome.CONNECTED
-        match batch.state:
-            case "refused":
-                others = Outcome.FAILED
-            case "listed":
-                counts[Outcome.CONNECTED.value] = statuses[AccountStatus.CONNECTED]
-                counts[Outcome.FAILED.value] = statuses[AccountStatus.NOT_WORKING]
-                others = Outcome.UNCONFIRMED
-            case _ if batch.report:
-                name = report_name(batch.number)
-                with self._history.reports.open(self.progress.import_id, name) as report:
-                    counts.update(outcome_of(one).value for one in verdicts(report).values())
-        counts[others.value] += batch.accounts - counts.total()
-        return counts
+        observed = self._observations_of(batch)
+        if batch.state is BatchState.REFUSED:
+            skipped = sum(not one.sent for one in observed.values())
+            counts = Counter({Outcome.ALREADY_CONNECTED: skipped})
+            counts[Outcome.FAILED] = batch.range.accounts - skipped
+            return Counter({outcome.value: many for outcome, many in counts.items()})
+        reported: dict[str, Verdict] = {}
+        if batch.report:
+            name = report_name(batch.number)
+            with self._history.reports.open(self.progress.import_id, name) as report:
+                reported = verdicts(report)
+        after = AccountStatus.UNKNOWN if batch.state is BatchState.RECONCILED else None
 
-    def _standings_of(self, batch: Batch) -> Counter[AccountStatus]:
-        """Count how the accounts of a batch stand in the account list, where it was read."""
+        def outcome(address: str) -> str:
+            return outcome_of(
+                observed.get(address, Observation(after=after)),
+                reported.get(address),
+                names_successes=any(one.connected for one in reported.values()),
+                may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
+            )[0].value
+
+        named = observed.keys() | reported.keys()
+        found = Counter(map(outcome, named))
+        found[outcome("")] += batch.range.accounts - len(named)
+        return found
+
+    def _observations_of(self, batch: Batch) -> dict[str, Observation]:
+        """Return what the account list showed of a batch, where it was read."""
         if not batch.reconciliation:
-            return Counter()
+            return {}
         name = reconciliation_name(batch.number)
-        with self._history.reports.open(self.progress.import_id, name) as evidence:
-            return Counter(read_reconciliation(evidence).values())
+        with self._history.reports.open(self.progress.import_id, name) as text:
+            return read_reconciliation(text)
 
     def _ask_for_the_next_step(self, execution: str) -> None:
         """Ask an execution what it does, unless it is known to wait."""
@@ -227,15 +242,17 @@ class _Watched:
                 return
 
 
-def _station(imported: Imported, batches: Sequence[Batch]) -> str:
+def _station(imported: Import, batches: Sequence[Batch]) -> str:
     """Say in words how far an import has come."""
     match imported.state:
-        case "received":
+        case ImportState.RECEIVED:
             return "being validated"
-        case "refused":
+        case ImportState.REFUSED:
             return "refused, being answered"
-    submitted = sum(batch.state not in ("planned", "sending") for batch in batches)
-    settled = sum(batch.is_settled for batch in batches)
+    submitted = sum(
+        batch.state not in (BatchState.PLANNED, BatchState.SENDING) for batch in batches
+    )
+    settled = sum(batch.state in FINAL for batch in batches)
     if imported.stopped:
         return "stopped, being answered"
     if submitted < len(batches):
@@ -250,20 +267,20 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
     history = History(stack)
     named = [_named(history, one) for one in given]
     if not given:
-        named = [(one.id, one.upload.name, one.workspace) for one in history.running()]
+        named = [(one.id, one.upload.name, one.upload.workspace) for one in history.running()]
     if not named:
         if not as_json:
-            click.echo("No import is running.")
+            echo("No import is running.")
         return ALL_WELL
     return follow(history, named, as_json=as_json)
 
 
 def _named(history: History, given: str) -> tuple[str, str, str]:
     """Name an import; of a whole id the ledger may not know yet, just after the upload."""
-    if is_id(given) and history.look_up(given)[0] is None:
+    if is_id(given) and history.ledger.find(given) is None:
         return given, short(given), ""
     imported = history.find(given)
-    return imported.id, imported.upload.name, imported.workspace
+    return imported.id, imported.upload.name, imported.upload.workspace
 
 
 def how_to_watch(import_ids: Sequence[str]) -> str:
@@ -287,7 +304,7 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
             _follow_in_lines(watched)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
         left = [one.progress.import_id for one in watched if not one.progress.has_ended]
-        click.echo(
+        echo(
             f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
             f"Look again: {how_to_watch(left)}",
             err=True,
@@ -324,7 +341,7 @@ def _follow_in_lines(watched: Sequence[_Watched]) -> None:
             progress = one.progress
             if told.get(progress.import_id) != progress.station and not progress.has_ended:
                 told[progress.import_id] = progress.station
-                click.echo(f"{printable(progress.file)}: {progress.station}")
+                echo(f"{printable(progress.file)}: {progress.station}")
                 sys.stdout.flush()
         time.sleep(_BETWEEN_LOOKS if going_on else 0)
     _tell_endings(watched)
@@ -369,10 +386,10 @@ def drawn(progresses: Sequence[Progress], height: int) -> "RenderableType":
 def _tell_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
         progress = one.progress
-        click.echo(printable(progress.headline))
+        echo(printable(progress.headline))
         if progress.failure_reason:
-            click.echo(f"  why: {printable(progress.failure_reason)}")
+            echo(f"  why: {printable(progress.failure_reason)}")
         if progress.report:
-            click.echo(f"  each row: {progress.report}")
+            echo(f"  each row: {progress.report}")
         if progress.status == BROKEN:
-            click.echo(f"  what happened: email-accounts show {short(progress.import_id)}")
+            echo(f"  what happened: email-accounts show {short(progress.import_id)}")

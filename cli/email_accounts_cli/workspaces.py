@@ -25,6 +25,7 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     CommandError,
     console,
+    echo,
     local_time,
     printable,
     table,
@@ -85,7 +86,7 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
     if as_json:
         tell_program({"workspace": name, "secret": secret, "uploads": share})
     else:
-        click.echo(
+        echo(
             f"The key is in the secret {secret}. Files under {share} use it.\n"
             f"Try it: email-accounts workspace test {name}"
         )
@@ -123,7 +124,7 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
     if as_json:
         tell_program({"workspace": name, "secret": secret, "recoverableDays": _RECOVERY_DAYS})
     else:
-        click.echo(
+        echo(
             f"The workspace {name} is removed: files under uploads/{name}/ are refused, at the "
             f"latest in five minutes. Within {_RECOVERY_DAYS} days AWS can bring its key back: "
             f"aws secretsmanager restore-secret --secret-id {secret}"
@@ -138,7 +139,7 @@ def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
     if as_json:
         tell_program({"workspace": name, "works": result.works, "said": result.said})
     else:
-        click.echo(f"The key of the workspace {name} {result.said}.")
+        echo(f"The key of the workspace {name} {result.said}.")
     return ALL_WELL if result.works else NOT_ALL_WELL
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from email_accounts.aws.step_functions import step_document
+from email_accounts.aws.step_functions import result_document
 from email_accounts.lambda_runtime.container import container
 from email_accounts.lambda_runtime.observability import (
     bind_import_id,
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 @instrumented
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object]:
-    """Answer the state machine with a step."""
+    """Return the task's result to the state machine."""
     import_id = event["importId"]
     bind_import_id(import_id)
     began = datetime.fromisoformat(event["startedAt"])
     age = (datetime.now(UTC) - began).total_seconds()
     metrics.add_metric(name="ImportAgeSeconds", unit=MetricUnit.Seconds, value=age)
-    step = _poller().poll(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
-    logger.info("looked", extra={"next": step.next, "wait_seconds": step.wait_seconds})
-    return step_document(step)
+    result = _poller().poll(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
+    logger.info("polled", extra={"next": result.next, "wait_seconds": result.wait_seconds})
+    return result_document(result)
 
 
 @cache

@@ -19,28 +19,25 @@ from email_accounts.lambda_runtime.observability import (
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-_IMPORT_ID = 32
-"""Characters of an execution's name that are the import's id; see `Import.execution`."""
-
 
 @instrumented
-def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:  # noqa: ARG001  Lambda passes it
-    """Answer the state machine with how the import ended.
+def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
+    """Return how the import ended to the state machine.
 
-    The queue of executions that ended without success needs no answer. There it is the last
-    resort: an answer is sent unless the import has one.
+    The queue of executions that ended without success needs no answer: an import that has no
+    message yet gets one at best effort.
     """
+    time_left = context.get_remaining_time_in_millis() / 1000
     for record in event.get("Records", ()):
         detail = json.loads(record["body"])["detail"]
-        import_id = detail["name"][:_IMPORT_ID]
-        bind_import_id(import_id)
+        bind_import_id(detail["name"].partition("-")[0])
         failure = detail.get("cause") or f"its execution was {detail['status'].lower()}"
-        _tell(_deliverer().deliver(import_id, failure, best_effort=True))
+        _tell(_deliverer().deliver_failed(detail["name"], failure, time_left))
     if "importId" not in event:
         return None
     import_id = event["importId"]
     bind_import_id(import_id)
-    answer = _deliverer().deliver(import_id, event["failure"])
+    answer = _deliverer().deliver(import_id, event["failure"], time_left=time_left)
     _tell(answer)
     return {"importId": import_id} | ({"status": answer.status} if answer else {})
 

@@ -33,7 +33,7 @@ def main() -> None:
         store.set_first_key(arguments.api_key)
         patience = Patience()
         config = uvicorn.Config(
-            create_app(store, patience, base_url),
+            create_app(store, patience, base_url, arguments.control_key),
             http=Connection,
             log_level="warning",
             access_log=False,
@@ -49,18 +49,22 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="local.standin", description=main.__doc__)
     parser.add_argument("--port", type=int, required=True, help="0 for any free port")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file, made if absent")
-    parser.add_argument(
-        "--api-key-file",
-        dest="api_key",
-        metavar="PATH",
-        type=_api_key,
-        required=True,
-        help="file that holds the first API key that is accepted",
-    )
+    for name, what in (
+        ("api", "the first API key that is accepted"),
+        ("control", "the key that /control demands"),
+    ):
+        parser.add_argument(
+            f"--{name}-key-file",
+            dest=f"{name}_key",
+            metavar="PATH",
+            type=_key,
+            required=True,
+            help=f"file that holds {what}",
+        )
     return parser.parse_args()
 
 
-def _api_key(path: str) -> str:
+def _key(path: str) -> str:
     try:
         key = Path(path).read_text(encoding="utf-8").strip()
     except OSError as error:

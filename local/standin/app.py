@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
@@ -23,10 +25,11 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BODY_LIMIT = 5 * 1024 * 1024
-OWN_PATHS = ("/control/", "/docs", "/openapi.json")
+CONTROL = "/control/"
+OWN_PATHS = (CONTROL, "/docs", "/openapi.json")
 
 
-def create_app(store: Store, patience: Patience, base_url: str) -> FastAPI:
+def create_app(store: Store, patience: Patience, base_url: str, control_key: str) -> FastAPI:
     """Build the application; links to reports begin with the base URL."""
     app = FastAPI(title="Stand-in for the remote API", redoc_url=None, redirect_slashes=False)
     app.state.store = store
@@ -35,9 +38,31 @@ def create_app(store: Store, patience: Patience, base_url: str) -> FastAPI:
     app.include_router(api.router, tags=["service"])
     app.include_router(control.router, tags=["control"])
     app.add_middleware(Service, store=store, patience=patience)
+    app.add_middleware(Guard, host=base_url.removeprefix("http://"), control_key=control_key)
     app.exception_handler(RequestValidationError)(refuse_body)
     app.exception_handler(HTTPException)(refuse_path)
     return app
+
+
+class Guard:
+    """Refuses what a browser sent for a page, and control without its key."""
+
+    def __init__(self, app: ASGIApp, host: str, control_key: str) -> None:
+        """Surround everything."""
+        self._app = app
+        self._host = host
+        self._control_key = control_key.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand a call on, or refuse it."""
+        headers = Headers(scope=scope)
+        key = headers.get("x-control-key", "").encode()
+        answer: ASGIApp = self._app
+        if "origin" in headers or headers.get("host") != self._host:
+            answer = answers.plain(403, "Web pages and other hosts are not served")
+        elif scope["path"].startswith(CONTROL) and not hmac.compare_digest(key, self._control_key):
+            answer = answers.plain(401, "The header x-control-key is missing or wrong")
+        await answer(scope, receive, send)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +146,10 @@ class Service:
             if allowance.remaining <= 0:
                 self._store.mark_call(call.number, RATE_LIMITED)
                 return answers.throttled(behaviour.rate_limit_answer, allowance.seconds)
+        if unknown := sorted(request.query_params) + ["body"] * (
+            request.method == "GET" and bool(await request.body())
+        ):
+            return answers.invalid([f"{name} is not allowed" for name in unknown])
         rule = self._store.take_rule(call.operation, call.request)
         if rule is not None:
             self._store.mark_call(call.number, rule.fault)

@@ -1,26 +1,13 @@
-"""A browser for the tests that open pages; without one on this computer they are skipped."""
+"""Pages opened in a browser."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support import chromium
-
-Open = Callable[..., Page]
-DESKTOP: ViewportSize = {"width": 1200, "height": 900}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """Run the browser of this computer."""
-    path = chromium.find_browser()
-    if not path:
-        pytest.skip("no Chromium, Chrome or Edge is installed, so no page was opened in one")
-    with chromium.browser(path) as running:
-        yield running
+from tests.support.chromium import DESKTOP, Open
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, ViewportSize, expect
 
 from email_accounts.delivery.page import page as page_of
-from tests.browser.conftest import DESKTOP, Open
 from tests.support import answers
+from tests.support.chromium import DESKTOP, Open
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 SMALLEST: ViewportSize = {"width": 320, "height": 568}

@@ -8,13 +8,13 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from docs.examples import DOCS
 from email_accounts.aws.messaging import EventBus
 from email_accounts.errors import EventRefusedError
 from email_accounts.models.messages import Message
 from tests.support import answers
 from tests.support.aws import new_bus, received
 from tests.support.fakes import FakeEvents, Journal
+from tools.docs.examples import DOCS
 
 if TYPE_CHECKING:
     from email_accounts.ports import Events

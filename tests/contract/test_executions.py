@@ -1,4 +1,4 @@
-"""The executions: what the domain relies on, held against the fake and Step Functions."""
+"""The executions: what the domain relies on, held against the fake and TaskResult Functions."""
 
 import json
 from collections.abc import Callable
@@ -8,8 +8,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from email_accounts.aws.step_functions import TrackImport, step_document
-from email_accounts.models.steps import Step
+from email_accounts.aws.step_functions import TrackImport, result_document
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import Executions
 from tests.support.aws import new_state_machine
 from tests.support.fakes import FakeExecutions, Journal
@@ -32,7 +32,7 @@ def fake_machine() -> Machine:
 
     def started() -> dict[str, dict[str, object]]:
         return {
-            name: {"importId": import_id, "file": file, **step_document(step)}
+            name: {"importId": import_id, "file": file, **result_document(step)}
             for name, (import_id, file, step) in executions.started.items()
         }
 
@@ -59,7 +59,7 @@ def machine(request: pytest.FixtureRequest) -> Machine:
 
 def test_an_execution_is_named_by_its_import(machine: Machine) -> None:
     """An execution is told the import, the file, what comes first and in how many seconds."""
-    machine.executions.start(ID, ID, 'a "b" é.csv', Step(Step.CHECK, 10.0))
+    machine.executions.start(ID, ID, 'a "b" é.csv', TaskResult(NextAction.CHECK, 10.0))
     assert machine.started() == {
         ID: {"importId": ID, "file": 'a "b" é.csv', "next": "check_status", "waitSeconds": 10}
     }
@@ -67,9 +67,9 @@ def test_an_execution_is_named_by_its_import(machine: Machine) -> None:
 
 def test_an_import_has_one_execution(machine: Machine) -> None:
     """Started again, with the same step or another, there is one execution: the first."""
-    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK, 10.0))
-    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK, 10.0))
-    machine.executions.start(ID, ID, "a.csv", Step(Step.DELIVER))
+    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK, 10.0))
+    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK, 10.0))
+    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.DELIVER))
     assert [(name, one["next"]) for name, one in machine.started().items()] == [
         (ID, "check_status")
     ]
@@ -77,8 +77,8 @@ def test_an_import_has_one_execution(machine: Machine) -> None:
 
 def test_imports_have_executions_of_their_own(machine: Machine) -> None:
     """Two imports are two executions."""
-    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK))
-    machine.executions.start(OTHER, OTHER, "a.csv", Step(Step.DELIVER))
+    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
+    machine.executions.start(OTHER, OTHER, "a.csv", TaskResult(NextAction.DELIVER))
     assert {name: one["next"] for name, one in machine.started().items()} == {
         ID: "check_status",
         OTHER: "deliver_report",
@@ -88,9 +88,9 @@ def test_imports_have_executions_of_their_own(machine: Machine) -> None:
 def test_an_import_taken_up_again_has_another_execution(machine: Machine) -> None:
     """A name of its own makes a second execution, which is told the same import."""
     again = f"{ID}-2"
-    machine.executions.start(ID, ID, "a.csv", Step(Step.CHECK))
+    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
     for _ in range(2):
-        machine.executions.start(again, ID, "a.csv", Step(Step.CHECK))
+        machine.executions.start(again, ID, "a.csv", TaskResult(NextAction.CHECK))
     assert {name: one["importId"] for name, one in machine.started().items()} == {
         ID: ID,
         again: ID,
@@ -100,7 +100,7 @@ def test_an_import_taken_up_again_has_another_execution(machine: Machine) -> Non
 @pytest.mark.parametrize(("seconds", "waited"), [(0, 0), (0.001, 1), (22.5, 23), (60.0, 60)])
 def test_a_step_waits_whole_seconds_and_never_too_few(seconds: float, waited: int) -> None:
     """The state machine waits whole seconds: they are rounded up."""
-    document = step_document(Step(Step.SUBMIT, seconds))
+    document = result_document(TaskResult(NextAction.SUBMIT, seconds))
     assert document == {"next": "submit_accounts", "waitSeconds": waited}
     assert isinstance(document["waitSeconds"], int)
 
@@ -109,10 +109,10 @@ def test_an_execution_that_has_ended_is_not_started_again() -> None:
     """The end of an execution does not free its name."""
     client, arn = boto3.client("stepfunctions"), new_state_machine()
     executions = TrackImport(client, arn)
-    executions.start(ID, ID, "a.csv", Step(Step.CHECK))
+    executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
     (listed,) = client.list_executions(stateMachineArn=arn)["executions"]
     client.stop_execution(executionArn=listed["executionArn"])
-    executions.start(ID, ID, "a.csv", Step(Step.CHECK))
+    executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
     assert len(client.list_executions(stateMachineArn=arn)["executions"]) == 1
 
 
@@ -120,4 +120,6 @@ def test_a_machine_that_is_not_there_is_no_success() -> None:
     """What could not be started raises, so that the queue delivers the upload again."""
     arn = "arn:aws:states:us-east-1:123456789012:stateMachine:none"
     with pytest.raises(ClientError):
-        TrackImport(boto3.client("stepfunctions"), arn).start(ID, ID, "a.csv", Step(Step.CHECK))
+        TrackImport(boto3.client("stepfunctions"), arn).start(
+            ID, ID, "a.csv", TaskResult(NextAction.CHECK)
+        )

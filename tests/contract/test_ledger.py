@@ -22,11 +22,13 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     Plan,
+    ReasonCode,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.ports import Ledger
 from tests.support.aws import new_table
 from tests.support.fakes import FakeLedger, Journal
+from tests.support.ledger import answer, leased, lose, send
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -64,15 +66,17 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     return FakeLedger(Journal()) if request.param == "fake" else dynamo_ledger()
 
 
-def claimed(ledger: Ledger) -> None:
-    """Bring the import to its first station."""
-    assert ledger.claim(UPLOAD, NOW, NOW + 3600, NOW + 300)
+def claimed(ledger: Ledger) -> str:
+    """Bring the import to its first state, and take its lease for 300 seconds."""
+    assert ledger.claim(UPLOAD, NOW, NOW + 3600)[1]
+    return leased(ledger, ID, NOW)
 
 
-def planned(ledger: Ledger) -> None:
-    """Bring the import to the station of its batches."""
-    claimed(ledger)
-    ledger.plan(ID, PLAN, ("Notes",))
+def planned(ledger: Ledger) -> str:
+    """Bring the import to the state of its batches, under a lease of 300 seconds."""
+    lease = claimed(ledger)
+    ledger.plan(ID, lease, PLAN, ("Notes",))
+    return lease
 
 
 def batch(ledger: Ledger, number: int = 1) -> Batch:
@@ -85,199 +89,243 @@ def batch(ledger: Ledger, number: int = 1) -> Batch:
 
 def test_a_claim_remembers_the_import(ledger: Ledger) -> None:
     """What a claim is told is what the import is, to the fraction of a second."""
-    claimed(ledger)
-    assert ledger.get(ID) == Import(
+    imported, is_new = ledger.claim(UPLOAD, NOW, NOW + 3600)
+    assert is_new
+    assert imported == Import(
         id=ID,
         upload=UPLOAD,
         state=ImportState.RECEIVED,
         received_at=NOW,
         began_at=NOW,
         deadline=NOW + 3600,
-        lease_until=NOW + 300,
+        lease_until=0.0,
     )
+    assert ledger.get(ID) == imported
     assert list(ledger.batches(ID)) == []
 
 
 def test_an_upload_is_claimed_once(ledger: Ledger) -> None:
-    """While somebody holds an upload nobody else gets it."""
-    claimed(ledger)
-    assert not any(ledger.claim(UPLOAD, NOW + at, NOW + 9999, NOW + 600) for at in (0, 1, 299.9))
-    assert ledger.get(ID).lease_until == NOW + 300
-
-
-def test_a_claim_is_taken_over_when_its_lease_has_ended(ledger: Ledger) -> None:
-    """At the end of the lease the next one gets the upload; times of arrival and deadline stay."""
-    claimed(ledger)
-    assert ledger.claim(UPLOAD, NOW + 300, NOW + 9999, NOW + 600)
-    imported = ledger.get(ID)
-    assert (imported.received_at, imported.deadline) == (NOW, NOW + 3600)
-    assert imported.lease_until == NOW + 600
-
-
-def test_a_claim_taken_over_keeps_what_was_planned(ledger: Ledger) -> None:
-    """Taking an upload over leaves its state and its batches as they were."""
+    """Claimed again, it is the import that it is by now, and nothing of it has changed."""
     planned(ledger)
-    assert ledger.claim(UPLOAD, NOW + 300, NOW + 9999, NOW + 600)
-    assert ledger.get(ID).state is ImportState.PLANNED
-    assert len(list(ledger.batches(ID))) == 2
+    before = ledger.get(ID)
+    assert ledger.claim(UPLOAD, NOW + 1, NOW + 9999) == (before, False)
+    assert ledger.get(ID) == before
 
 
 def test_versions_of_one_object_are_imports_of_their_own(ledger: Ledger) -> None:
     """Two versions of one key are claimed, and told apart."""
     claimed(ledger)
-    assert ledger.claim(OTHER, NOW, NOW + 3600, NOW + 300)
+    assert ledger.claim(OTHER, NOW, NOW + 3600)[1]
     assert ledger.get(OTHER.import_id).upload == OTHER
     assert ledger.get(ID).upload == UPLOAD
 
 
-def test_an_import_that_was_answered_is_not_claimed(ledger: Ledger) -> None:
-    """After its message an upload is never taken on again, nor leased."""
-    planned(ledger)
-    ledger.notified(ID)
-    assert not ledger.claim(UPLOAD, NOW + 9999, NOW + 99999, NOW + 10999)
-    assert not ledger.lease(ID, NOW + 9999, NOW + 10999)
-
-
 def test_one_submitter_at_a_time(ledger: Ledger) -> None:
-    """A lease is given when the last one has ended or was released, not before."""
+    """A lease is given when the last one has ended or was given back, not before."""
+    first = claimed(ledger)
+    assert ledger.lease(ID, NOW + 299.9, NOW + 500) is None
+    second = leased(ledger, ID, NOW + 300)
+    ledger.release(ID, first)
+    assert ledger.lease(ID, NOW + 301, NOW + 302) is None
+    ledger.release(ID, second)
+    assert ledger.get(ID).lease_until == 0
+    third = leased(ledger, ID, NOW + 301)
+    assert len({first, second, third}) == 3
+    assert ledger.get(ID).lease_until == NOW + 601
+
+
+def test_attempts_are_counted_until_one_gives_the_lease_back(ledger: Ledger) -> None:
+    """A killed one gives nothing back; one that ends well ends the count."""
     claimed(ledger)
-    assert not ledger.lease(ID, NOW + 299, NOW + 500)
-    ledger.release(ID)
-    assert ledger.lease(ID, NOW + 1, NOW + 301)
-    assert not ledger.lease(ID, NOW + 2, NOW + 302)
-    assert ledger.get(ID).lease_until == NOW + 301
+    assert ledger.get(ID).attempts == 1
+    lease = leased(ledger, ID, NOW + 300)
+    assert ledger.get(ID).attempts == 2
+    ledger.release(ID, lease, attempts=1)
+    assert ledger.get(ID).attempts == 1
+    ledger.release(ID, leased(ledger, ID, NOW + 300))
+    assert ledger.get(ID).attempts == 0
 
 
 def test_an_import_nobody_knows(ledger: Ledger) -> None:
-    """Without an import there is nothing to lease, to intend or to show."""
-    assert not ledger.lease(ID, NOW, NOW + 300)
-    assert not ledger.intend(ID, 1, NOW, reconciliation=False)
-    assert list(ledger.batches(ID)) == []
-    with pytest.raises(ImporterError, match=ID):
-        ledger.get(ID)
+    """Without an import there is nothing to lease, to deliver or to show."""
+    claimed(ledger)
+    unknown = OTHER.import_id
+    assert ledger.lease(unknown, NOW, NOW + 300) is None
+    ledger.release(unknown, "no lease")
+    assert not ledger.notified(unknown, "no lease")
+    assert list(ledger.batches(unknown)) == []
+    imported = replace(ledger.get(ID), id=unknown)
+    assert ledger.deliver(imported, NOW, NOW + 300) is None
+    with pytest.raises(LedgerConflictError):
+        ledger.stop(imported, ReasonCode.UPLOAD_DELETED, "why")
+    with pytest.raises(ImporterError, match=unknown):
+        ledger.get(unknown)
 
 
 def test_a_refusal_is_remembered(ledger: Ledger) -> None:
-    """A refused file keeps its reason, also after the message."""
-    claimed(ledger)
-    ledger.refuse(ID, "It is empty. Fill it.")
-    assert ledger.get(ID).state is ImportState.REFUSED
-    assert ledger.notified(ID)
-    assert ledger.get(ID).refusal == "It is empty. Fill it."
+    """A refused file keeps its reason, also after the message, and its lease has ended."""
+    lease = claimed(ledger)
+    ledger.refuse(ID, lease, ReasonCode.FILE_REFUSED, "It is empty. Fill it.")
+    imported = ledger.get(ID)
+    assert (imported.state, imported.lease_until) == (ImportState.REFUSED, 0)
+    assert ledger.lease(ID, NOW + 300, NOW + 600) is None
+    answered = answer(ledger, ID)
+    assert answered.refusal == "It is empty. Fill it."
+    assert answered.reason_code is ReasonCode.FILE_REFUSED
 
 
 def test_a_stop_is_remembered_and_changes_no_state(ledger: Ledger) -> None:
-    """Why nothing more is sent stands beside the state."""
+    """Why nothing more is sent is beside the state."""
     planned(ledger)
-    ledger.stop(ID, "the service refused the API key")
+    ledger.stop(ledger.get(ID), ReasonCode.API_KEY_REFUSED, "Unauthorized")
     imported = ledger.get(ID)
-    assert (imported.state, imported.stopped) == (
+    assert (imported.state, imported.stopped, imported.reason_code) == (
         ImportState.PLANNED,
-        "the service refused the API key",
+        "Unauthorized",
+        ReasonCode.API_KEY_REFUSED,
     )
+
+
+def test_a_late_stop_does_not_stop_a_restarted_import(ledger: Ledger) -> None:
+    """It is about the run that has ended."""
+    planned(ledger)
+    before = ledger.get(ID)
+    answer(ledger, ID)
+    for _ in range(2):
+        with pytest.raises(LedgerConflictError):
+            ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Unauthorized")
+        ledger.restart(ID, NOW + 9999, NOW + 20_000)
+    assert ledger.get(ID).stopped == ""
 
 
 def test_the_time_of_the_upload_is_remembered(ledger: Ledger) -> None:
     """When the file was dropped is known for as long as its import."""
     upload = replace(UPLOAD, uploaded_at=NOW - 12.5)
-    assert ledger.claim(upload, NOW, NOW + 3600, NOW + 300)
+    ledger.claim(upload, NOW, NOW + 3600)
     assert ledger.get(ID).upload.uploaded_at == NOW - 12.5
     assert ledger.get(ID).dropped_at == NOW - 12.5
 
 
 def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
-    """Delivering waits for the end of the lease and may begin again; after it nobody leases."""
+    """Delivering waits for the end of the lease; after it nobody leases."""
     planned(ledger)
-    assert not deliver(ledger, NOW + 299)
+    assert deliver(ledger, NOW + 299) is None
     assert ledger.get(ID).state is ImportState.PLANNED
-    assert all(deliver(ledger, NOW + at) for at in (300, 301))
+    lease = deliver(ledger, NOW + 300)
+    assert lease
     assert ledger.get(ID).state is ImportState.DELIVERING
-    assert not ledger.lease(ID, NOW + 9999, NOW + 10999)
-    assert not ledger.claim(UPLOAD, NOW + 9999, NOW + 99999, NOW + 10999)
-    assert ledger.notified(ID)
-    assert not deliver(ledger, NOW + 9999)
-    assert not deliver(ledger, NOW + 9999, best_effort=True)
+    assert ledger.lease(ID, NOW + 9999, NOW + 10999) is None
+    assert ledger.notified(ID, lease)
+    assert deliver(ledger, NOW + 9999) is None
 
 
-def test_the_last_resort_waits_for_whoever_delivers(ledger: Ledger) -> None:
-    """Two who deliver at once would both send the message."""
+def test_one_delivers_at_a_time(ledger: Ledger) -> None:
+    """Two at once would both send the message; only the one who has the lease has sent it."""
     planned(ledger)
-    assert deliver(ledger, NOW + 300)
-    assert not deliver(ledger, NOW + 599, best_effort=True)
-    assert deliver(ledger, NOW + 599)
-    assert not deliver(ledger, NOW + 600, best_effort=True)
-    assert deliver(ledger, NOW + 899, best_effort=True)
-    for best_effort in (False, True):
-        assert not deliver(ledger, NOW + 1198, best_effort=best_effort)
-    assert deliver(ledger, NOW + 1199)
+    first = deliver(ledger, NOW + 300)
+    assert first
+    assert deliver(ledger, NOW + 599) is None
+    second = deliver(ledger, NOW + 600)
+    assert second
+    assert not ledger.notified(ID, first)
+    assert [ledger.notified(ID, second) for _ in range(2)] == [True, False]
+    assert ledger.get(ID).state is ImportState.NOTIFIED
 
 
-def deliver(ledger: Ledger, now: float, *, best_effort: bool = False) -> bool:
+def test_a_late_delivery_does_not_end_a_restarted_import(ledger: Ledger) -> None:
+    """Neither does one begin that saw the import before."""
+    planned(ledger)
+    before = ledger.get(ID)
+    lease = deliver(ledger, NOW + 300)
+    assert lease
+    assert ledger.notified(ID, lease)
+    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
+    assert not ledger.notified(ID, lease)
+    assert ledger.deliver(before, NOW + 10_000, NOW + 10_300) is None
+    assert ledger.get(ID).state is ImportState.PLANNED
+
+
+def deliver(ledger: Ledger, now: float) -> str | None:
     """Begin to deliver, for 300 seconds."""
-    return ledger.deliver(ID, now, now + 300, best_effort=best_effort)
+    return ledger.deliver(ledger.get(ID), now, now + 300)
 
 
 def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
     """Nothing of it is sent, so nobody has to be waited for."""
-    claimed(ledger)
-    ledger.refuse(ID, "It is empty. Fill it.")
+    ledger.refuse(ID, claimed(ledger), ReasonCode.FILE_REFUSED, "It is empty. Fill it.")
     assert deliver(ledger, NOW + 1)
-    assert not deliver(ledger, NOW + 2, best_effort=True)
+    assert deliver(ledger, NOW + 2) is None
     assert ledger.get(ID).refusal == "It is empty. Fill it."
-
-
-def test_the_message_is_remembered_once(ledger: Ledger) -> None:
-    """The first to say so is told True, all others False."""
-    planned(ledger)
-    assert [ledger.notified(ID) for _ in range(3)] == [True, False, False]
-    assert ledger.get(ID).state is ImportState.NOTIFIED
 
 
 def test_a_file_is_refused_or_planned_but_once(ledger: Ledger) -> None:
     """What was planned, refused or answered is neither refused nor planned."""
-    claimed(ledger)
-    ledger.refuse(ID, "first")
+    lease = claimed(ledger)
+    ledger.refuse(ID, lease, ReasonCode.FILE_REFUSED, "first")
     for _ in range(2):
         with pytest.raises(LedgerConflictError):
-            ledger.refuse(ID, "second")
+            ledger.refuse(ID, lease, ReasonCode.FILE_REFUSED, "second")
         with pytest.raises(LedgerConflictError):
-            ledger.plan(ID, PLAN, ())
-        ledger.notified(ID)
+            ledger.plan(ID, lease, PLAN, ())
+        if ledger.get(ID).state is not ImportState.NOTIFIED:
+            answer(ledger, ID)
     assert ledger.get(ID).refusal == "first"
     assert list(ledger.batches(ID)) == []
 
 
+def test_whoever_lost_the_lease_neither_refuses_nor_plans(ledger: Ledger) -> None:
+    """A reader that was thought dead may live on; the import is another's."""
+    late = claimed(ledger)
+    leased(ledger, ID, NOW + 300)
+    with pytest.raises(LedgerConflictError):
+        ledger.refuse(ID, late, ReasonCode.FILE_REFUSED, "late")
+    with pytest.raises(LedgerConflictError):
+        ledger.plan(ID, late, PLAN, ())
+    assert ledger.get(ID).state is ImportState.RECEIVED
+
+
 def test_a_plan_that_comes_too_late_changes_no_batch(ledger: Ledger) -> None:
     """A second plan is refused and lets no batch be sent again."""
-    planned(ledger)
-    ledger.intend(ID, 1, NOW, reconciliation=False)
+    lease = planned(ledger)
+    send(ledger, ID, 1, NOW)
     with pytest.raises(LedgerConflictError):
-        ledger.plan(ID, PLAN, ())
+        ledger.plan(ID, lease, PLAN, ())
     assert batch(ledger).state is BatchState.SENDING
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda ledger: ledger.release(ID),
-        lambda ledger: ledger.stop(ID, "why"),
-        lambda ledger: ledger.restart(ID, NOW, NOW + 3600),
-        lambda ledger: ledger.refuse(ID, "why"),
-        lambda ledger: ledger.plan(ID, PLAN, ()),
-    ],
-    ids=["release", "stop", "reopen", "refuse", "plan"],
-)
-def test_nothing_is_remembered_of_an_import_nobody_claimed(
-    ledger: Ledger, change: Callable[[Ledger], object]
-) -> None:
-    """A change to an import that does not exist is refused and makes none."""
+def test_nothing_is_restarted_that_nobody_claimed(ledger: Ledger) -> None:
+    """It does not come to be."""
     with pytest.raises(ImporterError):
-        change(ledger)
-    with pytest.raises(ImporterError):
-        ledger.get(ID)
+        ledger.restart(ID, NOW, NOW + 3600)
 
 
 # Its batches
+
+
+def test_items_that_were_not_written_are_written_after_a_pause(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """DynamoDB leaves items out when it is busy, and asks for pauses that grow.
+
+    Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html
+    """
+    client = boto3.client("dynamodb")
+    write, pauses = client.batch_write_item, list[float]()
+
+    def busy(*, RequestItems: dict[str, Any]) -> object:  # noqa: N803  as boto3 calls it
+        if len(pauses) < 3:
+            return {"UnprocessedItems": RequestItems}
+        return write(RequestItems=RequestItems)
+
+    monkeypatch.setattr(client, "batch_write_item", busy)
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    ledger = DynamoLedger(client, new_table(), RETENTION)
+    planned(ledger)
+    assert len(list(ledger.batches(ID))) == 2
+    assert len(pauses) == 3
+    assert pauses == sorted(set(pauses))
+    assert pauses[0] > 0
 
 
 def test_a_plan_is_remembered(ledger: Ledger) -> None:
@@ -291,251 +339,76 @@ def test_a_plan_is_remembered(ledger: Ledger) -> None:
 def test_many_batches_come_in_their_order(ledger: Ledger) -> None:
     """A hundred and thirty batches are all there, by number and not by spelling."""
     ranges = tuple(BatchRange(n, n * 100 - 98, n * 100 + 1, 100) for n in range(1, 131))
-    claimed(ledger)
-    ledger.plan(ID, Plan(ranges, 13_000, 0, 0), ())
+    ledger.plan(ID, claimed(ledger), Plan(ranges, 13_000, 0, 0), ())
     assert [one.range for one in ledger.batches(ID)] == list(ranges)
 
 
 def test_a_plan_may_have_no_batches(ledger: Ledger) -> None:
     """An import of no batches is planned as well: every row may be wrong."""
-    claimed(ledger)
-    ledger.plan(ID, Plan((), 3, 3, 0), ())
+    ledger.plan(ID, claimed(ledger), Plan((), 3, 3, 0), ())
     assert ledger.get(ID).state is ImportState.PLANNED
     assert list(ledger.batches(ID)) == []
 
 
-@pytest.mark.parametrize("reconciliation", [True, False])
-def test_a_batch_is_intended_once(ledger: Ledger, reconciliation: bool) -> None:  # noqa: FBT001  a pair of cases
-    """The intent is given to one, with the time of it; other batches are untouched."""
+def test_a_batch_is_saved_whole(ledger: Ledger) -> None:
+    """Every attribute comes back, to the fraction of a second; other batches are untouched."""
     planned(ledger)
-    won = [ledger.intend(ID, 1, NOW + at, reconciliation=reconciliation) for at in (5.5, 6, 7)]
-    assert won == [True, False, False]
-    assert batch(ledger) == Batch(
-        PLAN.batches[0],
-        BatchState.SENDING,
-        sent=1,
-        sent_at=NOW + 5.5,
-        changed_at=NOW + 5.5,
-        reconciliation=reconciliation,
-    )
-    assert batch(ledger, 2) == Batch(PLAN.batches[1], BatchState.PLANNED)
-    assert not ledger.intend(ID, 3, NOW, reconciliation=reconciliation)
-
-
-def test_a_batch_that_was_withdrawn_can_be_sent(ledger: Ledger) -> None:
-    """What was not carried out is planned again, and sent at its new time."""
-    planned(ledger)
-    for at in (0, 60, 120):
-        assert ledger.intend(ID, 1, NOW + at, reconciliation=True)
-        ledger.withdraw(ID, 1)
-        assert batch(ledger).state is BatchState.PLANNED
-    assert ledger.intend(ID, 1, NOW + 180, reconciliation=False)
-    again = batch(ledger)
-    assert (again.sent, again.sent_at, again.reconciliation) == (1, NOW + 180, False)
-
-
-def test_sendings_that_may_have_arrived_are_counted(ledger: Ledger) -> None:
-    """One whose answer was lost counts, though it is sent again."""
-    planned(ledger)
-    for at in (0, 60):
-        assert ledger.intend(ID, 1, NOW + at, reconciliation=False)
-        ledger.unconfirmed(ID, 1, "no answer came", NOW + at, NOW + at)
-        ledger.withdraw(ID, 1)
-    assert (batch(ledger).state, batch(ledger).sent) == (BatchState.PLANNED, 2)
-
-
-def test_a_submitted_batch_has_its_request_id(ledger: Ledger) -> None:
-    """The request id stands beside the time of sending, letters or digits alike."""
-    planned(ledger)
-    for number, request_id in ((1, "129a184"), (2, "0012")):
-        ledger.intend(ID, number, NOW, reconciliation=False)
-        ledger.submitted(ID, number, request_id, NOW + 2.5, NOW + 12.5)
-        assert batch(ledger, number) == Batch(
-            PLAN.batches[number - 1],
-            BatchState.SUBMITTED,
-            request_id,
-            sent=1,
-            sent_at=NOW,
-            next_poll_at=NOW + 12.5,
-            changed_at=NOW + 2.5,
-        )
-
-
-@pytest.mark.parametrize("request_id", ["", "129a184"])
-def test_what_is_not_known_of_a_batch_is_remembered(ledger: Ledger, request_id: str) -> None:
-    """An unconfirmed batch has its reason, when it is looked for, and its request id if any."""
-    planned(ledger)
-    ledger.intend(ID, 1, NOW, reconciliation=True)
-    if request_id:
-        ledger.submitted(ID, 1, request_id, NOW + 1, NOW + 11)
-    ledger.unconfirmed(ID, 1, "no answer came", NOW + 30, NOW + 40.5)
-    assert batch(ledger) == Batch(
+    wanted = Batch(
         PLAN.batches[0],
         BatchState.UNCONFIRMED,
-        request_id,
-        sent=1,
-        sent_at=NOW,
+        request_id="0012",
+        sent=2,
+        sent_at=NOW + 0.5,
         next_poll_at=NOW + 40.5,
         changed_at=NOW + 30,
         reason="no answer came",
+        reason_code=ReasonCode.ANSWER_LOST,
+        reports_missed=2,
+        report=True,
         reconciliation=True,
     )
+    assert ledger.save(ID, batch(ledger), wanted) == wanted
+    assert batch(ledger) == wanted
+    assert batch(ledger, 2) == Batch(PLAN.batches[1], BatchState.PLANNED)
+    plain = Batch(PLAN.batches[0], BatchState.PLANNED)
+    ledger.save(ID, batch(ledger), plain)
+    assert batch(ledger) == plain
 
 
-@pytest.mark.parametrize("state", [BatchState.SUBMITTED, BatchState.UNCONFIRMED])
-def test_a_look_is_remembered(ledger: Ledger, state: BatchState) -> None:
-    """When the next one is due, and how many reports were missed; nothing else has changed."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    ledger.polled(ID, 1, NOW + 99.5, reports_missed=2)
-    assert batch(ledger) == replace(before, next_poll_at=NOW + 99.5, reports_missed=2)
-    ledger.polled(ID, 1, NOW + 100)
-    assert batch(ledger) == replace(before, next_poll_at=NOW + 100)
-
-
-FINAL = (BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED)
-OPEN = (
-    BatchState.PLANNED,
-    BatchState.SENDING,
-    BatchState.SUBMITTED,
-    BatchState.UNCONFIRMED,
-)
-
-
-@pytest.mark.parametrize("state", OPEN)
-@pytest.mark.parametrize("final", FINAL)
-def test_a_batch_can_be_settled_wherever_it_stood(
-    ledger: Ledger, state: BatchState, final: BatchState
-) -> None:
-    """It remembers how it ended, when, why, and whether a report and a reconciliation were kept."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    ledger.settle(ID, 1, final, NOW + 77, reason="said so", report=True, reconciliation=True)
-    assert batch(ledger) == replace(
-        before, state=final, changed_at=NOW + 77, reason="said so", report=True, reconciliation=True
-    )
-
-
-@pytest.mark.parametrize("state", OPEN)
-def test_what_is_not_named_at_the_end_is_nothing_but_the_listing(
-    ledger: Ledger, state: BatchState
-) -> None:
-    """There is no reason and no report; what was left out of the batch stays left out."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    ledger.settle(ID, 1, BatchState.COMPLETED, NOW + 77)
-    assert batch(ledger) == replace(
-        before, state=BatchState.COMPLETED, changed_at=NOW + 77, reason=""
-    )
-
-
-def test_a_listing_is_kept_or_taken_back(ledger: Ledger) -> None:
-    """Settling leaves it as it was unless it is told otherwise."""
+def test_a_batch_is_saved_by_whoever_saw_it_last(ledger: Ledger) -> None:
+    """Of two who saw the same the second is refused, in whatever state it is by then."""
     planned(ledger)
-    for number, reconciliation in ((1, None), (2, False)):
-        ledger.intend(ID, number, NOW, reconciliation=True)
-        ledger.settle(ID, number, BatchState.COMPLETED, NOW, reconciliation=reconciliation)
-    assert [one.reconciliation for one in ledger.batches(ID)] == [True, False]
-
-
-def brought_to(ledger: Ledger, state: BatchState) -> None:
-    """Bring the first batch to a state by the way it takes."""
-    planned(ledger)
-    if state is not BatchState.PLANNED:
-        ledger.intend(ID, 1, NOW, reconciliation=False)
-    if state in (BatchState.SUBMITTED, BatchState.COMPLETED, BatchState.RECONCILED):
-        ledger.submitted(ID, 1, "129a184", NOW + 1, NOW + 11)
-    if state is BatchState.UNCONFIRMED:
-        ledger.unconfirmed(ID, 1, "first", NOW + 1, NOW + 11)
-    if state in FINAL:
-        ledger.settle(ID, 1, state, NOW + 2, reason="first")
-
-
-CHANGES: dict[str, tuple[Callable[[Ledger], None], tuple[BatchState, ...]]] = {
-    "withdraw": (
-        lambda ledger: ledger.withdraw(ID, 1),
-        (BatchState.PLANNED, BatchState.SUBMITTED, *FINAL),
-    ),
-    "submitted": (
-        lambda ledger: ledger.submitted(ID, 1, "other", NOW, NOW),
-        (BatchState.PLANNED, BatchState.SUBMITTED, BatchState.UNCONFIRMED, *FINAL),
-    ),
-    "unconfirmed": (
-        lambda ledger: ledger.unconfirmed(ID, 1, "other", NOW, NOW),
-        (BatchState.PLANNED, BatchState.UNCONFIRMED, *FINAL),
-    ),
-    "looked": (
-        lambda ledger: ledger.polled(ID, 1, NOW + 5),
-        (BatchState.PLANNED, BatchState.SENDING, *FINAL),
-    ),
-    "settle": (
-        lambda ledger: ledger.settle(ID, 1, BatchState.COMPLETED, NOW, reason="other"),
-        FINAL,
-    ),
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "state"),
-    [(change, state) for change, (_, states) in CHANGES.items() for state in states],
-)
-def test_a_change_that_does_not_fit_is_refused(
-    ledger: Ledger, change: str, state: BatchState
-) -> None:
-    """A change from a state it does not start from raises, and leaves the batch as it was."""
-    brought_to(ledger, state)
-    before = batch(ledger)
+    seen = batch(ledger)
+    sending = ledger.save(ID, seen, seen.sending(NOW, reconciliation=False))
     with pytest.raises(LedgerConflictError):
-        CHANGES[change][0](ledger)
-    assert batch(ledger) == before
+        ledger.save(ID, seen, seen.sending(NOW + 1, reconciliation=True))
+    back = ledger.save(ID, sending, sending.withdrawn())
+    again = ledger.save(ID, back, back.sending(NOW + 2, reconciliation=False))
+    for late in (seen, sending, back):
+        with pytest.raises(LedgerConflictError):
+            ledger.save(ID, late, late)
+    assert batch(ledger) == again
+    assert again.sent_at == NOW + 2
 
 
-@pytest.mark.parametrize(
-    ("change", "state"),
-    [
-        (change, state)
-        for change, (_, refused) in CHANGES.items()
-        for state in BatchState
-        if state not in refused
-    ],
-)
-def test_a_change_that_fits_is_made(ledger: Ledger, change: str, state: BatchState) -> None:
-    """From every other state the change goes through, and says so in the batch."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    CHANGES[change][0](ledger)
-    assert batch(ledger) != before
-
-
-@pytest.mark.parametrize(
-    "state", [BatchState.SENDING, BatchState.SUBMITTED, BatchState.UNCONFIRMED, *FINAL]
-)
-def test_what_was_sent_is_not_intended_again(ledger: Ledger, state: BatchState) -> None:
-    """A batch that was sent, whatever came of it, is not sent unless it is planned again."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    assert not ledger.intend(ID, 1, NOW + 1, reconciliation=True)
-    assert batch(ledger) == before
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_a_change_of_a_batch_nobody_planned_is_refused(ledger: Ledger, change: str) -> None:
-    """A batch that was not planned does not come to be."""
+def test_a_batch_nobody_planned_is_not_saved(ledger: Ledger) -> None:
+    """It does not come to be."""
     claimed(ledger)
+    made_up = Batch(PLAN.batches[0], BatchState.PLANNED)
     with pytest.raises(LedgerConflictError):
-        CHANGES[change][0](ledger)
+        ledger.save(ID, made_up, made_up)
     assert list(ledger.batches(ID)) == []
 
 
 # An import taken up again
 
 
-def test_an_answered_import_is_reopened(ledger: Ledger) -> None:
-    """It is under way again from now to its new deadline, nobody holds it, nothing stops it."""
+def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
+    """It is under way again from now to its new deadline, nobody has it, nothing stops it."""
     planned(ledger)
-    ledger.stop(ID, "the service refused the API key")
     before = ledger.get(ID)
-    ledger.notified(ID)
+    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "the service refused the API key")
+    answer(ledger, ID)
     assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID) == replace(
         before,
@@ -543,67 +416,37 @@ def test_an_answered_import_is_reopened(ledger: Ledger) -> None:
         began_at=NOW + 9999,
         deadline=NOW + 20_000,
         lease_until=0,
+        attempts=0,
         resumed=1,
-        stopped="",
     )
     assert ledger.get(ID).execution == f"{ID}-2"
     assert ledger.lease(ID, NOW + 9999, NOW + 10_299)
-    assert ledger.notified(ID)
+    answer(ledger, ID)
     assert ledger.restart(ID, NOW + 30_000, NOW + 40_000)
     assert ledger.get(ID).resumed == 2
 
 
-def test_an_import_that_was_not_answered_is_not_reopened(ledger: Ledger) -> None:
-    """One under way goes on as it is; a second reopening finds one that is under way."""
+def test_an_import_that_was_not_answered_is_not_restarted(ledger: Ledger) -> None:
+    """One under way goes on as it is; a second restart finds one that is under way."""
     planned(ledger)
     before = ledger.get(ID)
     assert not ledger.restart(ID, NOW + 1, NOW + 9999)
     assert ledger.get(ID) == before
-    ledger.notified(ID)
+    answer(ledger, ID)
     assert [ledger.restart(ID, NOW + at, NOW + 9999) for at in (1, 2)] == [True, False]
     assert ledger.get(ID).began_at == NOW + 1
 
 
-@pytest.mark.parametrize("state", [BatchState.UNCONFIRMED, BatchState.RECONCILED])
-@pytest.mark.parametrize("request_id", ["", "129a184"])
-def test_what_is_not_known_for_sure_is_looked_at_again(
-    ledger: Ledger, state: BatchState, request_id: str
-) -> None:
-    """With a request id it is asked for at once, without one looked for; its reports count anew."""
+def test_batches_whose_end_is_not_sure_are_reopened(ledger: Ledger) -> None:
+    """The others stay as they are."""
     planned(ledger)
-    ledger.intend(ID, 1, NOW, reconciliation=True)
-    if request_id:
-        ledger.submitted(ID, 1, request_id, NOW, NOW + 10)
-        ledger.polled(ID, 1, NOW + 20, reports_missed=2)
-    ledger.unconfirmed(ID, 1, "lost", NOW + 20, NOW + 30)
-    if state is BatchState.RECONCILED:
-        ledger.settle(ID, 1, state, NOW + 40, reason="lost", reconciliation=True)
-    before = batch(ledger)
-    ledger.notified(ID)
+    send(ledger, ID, 1, NOW)
+    lose(ledger, ID, 1, NOW, NOW + 10)
+    before = list(ledger.batches(ID))
+    answer(ledger, ID)
     assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
-    open_again = BatchState.SUBMITTED if request_id else BatchState.UNCONFIRMED
-    assert batch(ledger) == replace(
-        before, state=open_again, next_poll_at=NOW + 9999, reports_missed=0
-    )
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        BatchState.PLANNED,
-        BatchState.SENDING,
-        BatchState.SUBMITTED,
-        BatchState.COMPLETED,
-        BatchState.REFUSED,
-    ],
-)
-def test_what_is_known_or_under_way_stays_as_it_is(ledger: Ledger, state: BatchState) -> None:
-    """A resumption sends nothing again, and asks for nothing that has been answered."""
-    brought_to(ledger, state)
-    before = batch(ledger)
-    ledger.notified(ID)
-    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
-    assert batch(ledger) == before
+    assert list(ledger.batches(ID)) == [one.reopened(NOW + 9999) for one in before]
+    assert batch(ledger).next_poll_at == NOW + 9999
 
 
 # The walks through the account list
@@ -765,7 +608,7 @@ def test_of_many_claims_at_once_one_wins() -> None:
     """Eight deliveries of one event at the same moment make one import."""
     ledger = dynamo_ledger()
     with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda _: ledger.claim(UPLOAD, NOW, NOW + 9, NOW + 300), range(8)))
+        won = list(pool.map(lambda _: ledger.claim(UPLOAD, NOW, NOW + 9)[1], range(8)))
     assert won.count(True) == 1
 
 
@@ -773,25 +616,41 @@ def test_of_many_claims_at_once_one_wins() -> None:
     "take",
     [
         lambda ledger: ledger.lease(ID, NOW + 300, NOW + 600),
-        lambda ledger: ledger.intend(ID, 1, NOW, reconciliation=False),
-        lambda ledger: ledger.notified(ID),
+        lambda ledger: deliver(ledger, NOW + 300),
         lambda ledger: ledger.lease_scan(ID, None, WALK, NOW, NOW + 300),
     ],
-    ids=["lease", "intend", "notified", "walk"],
+    ids=["lease", "deliver", "walk"],
 )
-def test_of_many_at_once_one_wins(take: Callable[[Ledger], bool]) -> None:
-    """One of eight gets the lease, may send a batch, has sent the message, reads the list."""
+def test_of_many_at_once_one_wins(take: Callable[[Ledger], object]) -> None:
+    """One of eight gets the lease, writes the answer, reads the list."""
     ledger = dynamo_ledger()
     planned(ledger)
     with ThreadPoolExecutor(8) as pool:
-        assert list(pool.map(lambda _: take(ledger), range(8))).count(True) == 1
+        assert sum(map(bool, pool.map(lambda _: take(ledger), range(8)))) == 1
+
+
+def test_of_many_senders_at_once_one_wins() -> None:
+    """One of eight may send a batch."""
+    ledger = dynamo_ledger()
+    planned(ledger)
+    seen = batch(ledger)
+
+    def sends(_: int) -> bool:
+        try:
+            ledger.save(ID, seen, seen.sending(NOW, reconciliation=False))
+        except LedgerConflictError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(sends, range(8))).count(True) == 1
 
 
 def test_of_many_resumptions_at_once_one_wins() -> None:
     """Eight operators at one moment make one new execution."""
     ledger = dynamo_ledger()
     planned(ledger)
-    ledger.notified(ID)
+    answer(ledger, ID)
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda at: ledger.restart(ID, NOW + 1 + at, NOW + 9999), range(8)))
     assert won.count(True) == 1
@@ -826,14 +685,58 @@ def test_a_crowded_budget_asks_to_come_again(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_every_entry_expires(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The import and its batches carry the second in which they may be deleted."""
+    """An import outlives the name of its execution; a scan of the list is kept as long as set."""
     monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
     ledger = dynamo_ledger()
     planned(ledger)
     ledger.lease_scan(ID, None, WALK, NOW, NOW + 300)
     table = ledger._table  # noqa: SLF001
     items = boto3.client("dynamodb").scan(TableName=table)["Items"]
-    assert [item["expires_at"] for item in items] == [{"N": str(int(NOW + RETENTION))}] * 4
+    expiries = {item["sk"]["S"]: float(item["expires_at"]["N"]) - NOW for item in items}
+    assert expiries == {
+        "IMPORT": pytest.approx(91 * 86_400, abs=1),
+        "BATCH#000001": pytest.approx(91 * 86_400, abs=1),
+        "BATCH#000002": pytest.approx(91 * 86_400, abs=1),
+        "WALK": pytest.approx(RETENTION, abs=1),
+    }
+
+
+def test_what_a_plan_that_broke_off_left_behind_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With BatchSize raised before the next attempt, the batches of the first are too many."""
+    ledger = dynamo_ledger()
+    lease = claimed(ledger)
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_change_received", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            ledger.plan(ID, lease, PLAN, ())
+    whole = Plan((BatchRange(1, 2, 110, 107),), 110, 2, 1)
+    ledger.plan(ID, lease, whole, ())
+    assert [one.range for one in ledger.batches(ID)] == list(whole.batches)
+
+
+def test_items_of_the_first_release_are_read() -> None:
+    """Attributes it did not have are as they are by default; two had other names."""
+    ledger = dynamo_ledger()
+    planned(ledger)
+    seen = ledger.save(ID, batch(ledger), batch(ledger).sending(NOW, reconciliation=True))
+    seen = ledger.save(ID, seen, seen.submitted("request-1", NOW + 1, NOW + 11))
+    old = {"revision", "lease_token", "attempts", "reason_code"}
+    client, table = boto3.client("dynamodb"), ledger._table  # noqa: SLF001
+    for item in client.scan(TableName=table)["Items"]:
+        changed = {
+            {"next_poll_at": "look_at", "reconciliation": "listing"}.get(name, name): value
+            for name, value in item.items()
+            if name not in old
+        }
+        client.put_item(TableName=table, Item=changed)
+    assert batch(ledger) == seen
+    polled = ledger.save(ID, batch(ledger), batch(ledger).polled(NOW + 99))
+    assert batch(ledger) == polled
+    assert ledger.get(ID).attempts == 0
+    assert leased(ledger, ID, NOW + 300)
+    assert ledger.get(ID).attempts == 1
 
 
 def test_imports_are_found_by_their_day() -> None:
@@ -842,7 +745,7 @@ def test_imports_are_found_by_their_day() -> None:
     planned(ledger)
     midnight = NOW - NOW % 86_400
     for name, at in (("late", midnight + 86_399), ("early", midnight), ("next", midnight + 86_400)):
-        ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9, at + 9)
+        ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9)
     ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
     take(ledger, NOW, 5)
     found = boto3.client("dynamodb").query(
@@ -865,6 +768,5 @@ def test_imports_are_found_by_their_day() -> None:
 def test_columns_nobody_knows_are_kept_in_small() -> None:
     """Of thousands of columns and of long names only the beginning is remembered."""
     ledger = dynamo_ledger()
-    claimed(ledger)
-    ledger.plan(ID, PLAN, ["x" * 1000] * 1000)
+    ledger.plan(ID, claimed(ledger), PLAN, ["x" * 1000] * 1000)
     assert ledger.get(ID).unknown_columns == ("x" * 100,) * 20

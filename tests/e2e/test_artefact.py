@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import LocalCloud
+from tests.support.cloud import LocalCloud
 
 pytestmark = pytest.mark.e2e
 

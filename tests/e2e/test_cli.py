@@ -13,9 +13,9 @@ from typing import Self
 
 import pytest
 
-from docs.commands import PAGE, masked, record, recordings_of
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import SMALL, LocalCloud
+from tests.support.cloud import SMALL, LocalCloud
+from tools.docs.commands import PAGE, masked, record, recordings_of
 
 pytestmark = pytest.mark.e2e
 
@@ -25,7 +25,7 @@ FILES = 8
 
 @pytest.mark.long
 def test_the_page_shows_what_the_commands_do(second: LocalCloud) -> None:
-    """docs/cli.md shows what a run shows, but for ids and times: `make recordings` renews it."""
+    """docs/cli.md shows what a run shows, but for ids and times: `make docs ALL=1` renews it."""
     second.up("--wait-scale", "0.05")
     shown = record(second.environment, (second.state / "api-key").read_text())
     page = recordings_of(PAGE.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,7 @@ import pytest
 from boto3.dynamodb.types import TypeDeserializer
 
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import SAMPLE, LocalCloud
+from tests.support.cloud import SAMPLE, LocalCloud
 
 pytestmark = pytest.mark.e2e
 

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.conftest import ROOT, LocalCloud, Subscriber
+from tests.support.cloud import ROOT, LocalCloud, Subscriber
 
 pytestmark = pytest.mark.e2e
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber
 from tests.reliability.cases import rule
+from tests.support.cloud import SMALL, LocalCloud, Subscriber
 from tests.support.faults import crash_at
 from tests.support.files import MARK, PASSWORD, accounts_file, api_key, row
 from tests.support.leaks import Finder, Hunt
@@ -127,7 +127,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "subject", "trouble"),
+    ("rules", "subject", "failure_reason"),
     [
         (
             [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes=True)],
@@ -167,7 +167,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     answer = subscriber.answer(cloud.upload("uploads/repeated.csv", SMALL))
     assert cloud.control("GET", "faults").json() == []
     assert answer.subject == f"repeated.csv: {subject}"
-    assert failure_reason in answer.document["trouble"]
+    assert failure_reason in answer.document["failureReason"]
     assert MARK not in answer.text + answer.mail
 
 
@@ -182,29 +182,6 @@ def test_a_function_that_raises_with_passwords_at_hand(
         answer = subscriber.answer(identity)
     assert cloud.history(identity).count("TaskFailed") == 1
     assert answer.subject == "raising.csv: 2 connected, 1 failed"
-
-
-def test_reports_that_are_kept_as_they_came(cloud: LocalCloud, subscriber: Subscriber) -> None:
-    """With KeepOriginalReports they hold passwords under originals/, and nowhere else."""
-    cloud.behave(report="all", report_echoes_input=True)
-    reports, policies = cloud.environment["REPORTS_BUCKET"], cloud.client("iam")
-    function = f"{cloud.environment['STACK_NAME']}-check_status"
-    found = cloud.client("lambda").get_function_configuration(FunctionName=function)
-    resource = f"arn:aws:s3:::{reports}/originals/*"
-    statement = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": resource}
-    policy = {"RoleName": found["Role"].rpartition("/")[2], "PolicyName": "originals"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    policies.put_role_policy(**policy, PolicyDocument=document)
-    try:
-        with cloud.environment_of("check_status", KEEP_ORIGINAL_REPORTS="true"):
-            identity = cloud.upload("uploads/kept.csv", SMALL)
-            subscriber.answer(identity)
-    finally:
-        policies.delete_role_policy(**policy)
-    name = "remote/batch-000001.csv"
-    original = cloud.client("s3").get_object(Bucket=reports, Key=f"originals/{identity}/{name}")
-    assert MARK in original["Body"].read().decode()
-    assert MARK not in cloud.report(identity, name)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for people", "for programs"])

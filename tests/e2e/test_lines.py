@@ -6,7 +6,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
 

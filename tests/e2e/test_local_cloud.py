@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import hashlib
 import json
 import os
 import signal
@@ -14,8 +15,8 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.e2e.conftest import PARAMETERS, ROOT, SAMPLE, LocalCloud
-from tests.support.files import api_key
+from tests.support.cloud import PARAMETERS, ROOT, SAMPLE, SMALL, LocalCloud, wait_until
+from tests.support.files import api_key, open_to_others
 
 pytestmark = pytest.mark.e2e
 
@@ -109,6 +110,32 @@ def test_interrupted_up_leaves_nothing(second: LocalCloud) -> None:
     assert not (second.state / "api-key").exists()
 
 
+def test_its_files_are_its_owners_alone(cloud: LocalCloud) -> None:
+    """Whatever the cloud, its functions and the SAM CLI have written."""
+    assert (cloud.state / "cloud.json").exists()
+    assert open_to_others(cloud.state) == []
+
+
+def test_keys_of_functions_are_no_common_knowledge(cloud: LocalCloud) -> None:
+    """They cannot be worked out from the names of a function and its role."""
+    cloud.upload("uploads/keys.csv", SMALL)
+    functions = cloud.client("lambda")
+    name = f"{cloud.environment['STACK_NAME']}-check_status"
+    wait_until(cloud.is_at_rest)
+    known = functions.get_function_configuration(FunctionName=name)
+    digest = hashlib.sha256(f"{known['FunctionArn']}:{known['Role']}".encode()).hexdigest()
+    secret, token = (
+        hashlib.sha256(f"{what}:{digest}".encode()).hexdigest() for what in ("secret", "token")
+    )
+    guess = {
+        "AWS_ACCESS_KEY_ID": f"ASIA{digest[:16].upper()}",
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_SESSION_TOKEN": token,
+    }
+    with pytest.raises(ClientError, match="security token"):
+        cloud.client("sts", by=guess).get_caller_identity()
+
+
 @pytest.mark.long
 def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> None:
     """With an address and a key of an API there is no stand-in, and the key is the stack's.
@@ -120,11 +147,16 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> N
     api = cloud.environment["CONTROL_URL"].replace("/control", "/v1")
     home = tmp_path / "home"
     home.mkdir()
-    second.up("--api-base-url", api, API_KEY=KEY, HOME=str(home))
-    stored = second.client("secretsmanager").get_secret_value(
-        SecretId="email-accounts/workspaces/default"
-    )
-    assert stored["SecretString"] == KEY
+    second.up("--api-base-url", api, given=KEY, HOME=str(home))
+
+    def stored() -> str:
+        store = second.client("secretsmanager")
+        found = store.get_secret_value(SecretId="email-accounts/workspaces/default")
+        return str(found["SecretString"])
+
+    assert stored() == KEY
+    second.up("--api-base-url", api, API_KEY=api_key("another key"), HOME=str(home))
+    assert stored() == api_key("another key")
     assert not (second.state / "standin.log").exists()
     assert "CONTROL_URL" not in second.environment
     running = processes_of(second)

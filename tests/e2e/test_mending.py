@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import SAMPLE, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SAMPLE, LocalCloud, Subscriber, wait_until
 from tests.support.files import accounts_file, api_key, row
 
 pytestmark = pytest.mark.e2e

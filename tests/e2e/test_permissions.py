@@ -10,7 +10,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from email_accounts.models.upload import import_id
-from tests.e2e.conftest import (
+from tests.support.cloud import (
     PARAMETERS,
     SMALL,
     LocalCloud,
@@ -19,7 +19,7 @@ from tests.e2e.conftest import (
     wait_until,
 )
 from tests.support.faults import impatient_queue
-from tests.support.files import MARK, api_key
+from tests.support.files import api_key
 
 pytestmark = pytest.mark.e2e
 
@@ -169,34 +169,17 @@ def test_an_operator_without_secrets_sees_none(cloud: LocalCloud, tmp_path: Path
 
 
 @pytest.mark.long
-def test_what_is_switched_on_is_allowed(second: LocalCloud) -> None:
-    """Kept originals and a link that opens the page need rights that are given with them."""
+def test_a_link_that_is_switched_on_opens(second: LocalCloud) -> None:
+    """A link opens the page without signing in, under the right of the function that made it."""
     second.up(
         *("--auth", "--wait-scale", "0.05", *PARAMETERS),
-        *("--parameter", "KeepOriginalReports=true", "--parameter", "PresignedReportHours=1"),
+        *("--parameter", "PresignedReportHours=1"),
     )
-    second.behave(report="all", report_echoes_input=True)
+    second.behave(report="all")
     with subscribed(second) as subscriber:
-        identity = second.upload("uploads/kept.csv", SMALL)
-        answer = subscriber.answer(identity)
-    assert answer.subject == "kept.csv: 2 connected, 1 failed"
-    original = second.client("s3").get_object(
-        Bucket=second.environment["REPORTS_BUCKET"],
-        Key=f"originals/{identity}/remote/batch-000001.csv",
-    )
-    assert MARK in original["Body"].read().decode()
+        answer = subscriber.answer(second.upload("uploads/linked.csv", SMALL))
+    assert answer.subject == "linked.csv: 2 connected, 1 failed"
     link = answer.document["link"]["url"]
     assert "<!doctype html>" in requests.get(link, timeout=10).text
     with second.without("deliver_report", "s3:GetObject"):
         assert requests.get(link, timeout=10).status_code == HTTPStatus.FORBIDDEN
-
-
-def test_originals_are_not_kept_without_the_parameter(
-    cloud: LocalCloud, subscriber: Subscriber
-) -> None:
-    """A setting of the function alone does not do it: the right comes with the parameter."""
-    cloud.behave(report="all")
-    with cloud.environment_of("check_status", KEEP_ORIGINAL_REPORTS="true"):
-        answer = subscriber.answer(cloud.upload("uploads/not kept.csv", SMALL))
-    assert answer.subject == "not kept.csv: not finished, 3 unconfirmed"
-    assert "check_status failed with" in answer.mail

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.e2e.conftest import LocalCloud, Subscriber
 from tests.reliability.cases import CASES, Case
 from tests.reliability.reliability import run
+from tests.support.cloud import LocalCloud, Subscriber
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from email_accounts.saleshandy.budget import Budget
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 from tests.support.files import MARK, accounts_file, api_key, row
 
 pytestmark = pytest.mark.e2e

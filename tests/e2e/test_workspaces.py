@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.e2e.conftest import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 from tests.support.files import api_key
 
 pytestmark = pytest.mark.e2e

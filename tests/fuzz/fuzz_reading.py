@@ -34,12 +34,11 @@ with atheris.instrument_imports(include=["email_accounts"]):
     from email_accounts.intake.rows import Accepted, RowReader, RowResult
     from email_accounts.intake.seen_addresses import SeenAddresses
     from email_accounts.models.imports import Plan
-    from email_accounts.parsing.delimited import _Table
+    from email_accounts.parsing.delimited import _Rows
     from email_accounts.parsing.records import Record
 
     # Imported here because reading does so only when it meets a workbook.
     from email_accounts.parsing.workbook import open_workbook as _instrumented  # noqa: F401
-    from email_accounts.parsing.worksheet import Worksheet
 
     # It imports the rules of an account.
     from tests.benchmarks.samples import shared_texts
@@ -140,8 +139,7 @@ class _ByRulesAlone(RowReader):
 def _looked_closely(content: bytes) -> tuple[list[object], list[str], str]:
     with (
         patch.object(accounts_file, "RowReader", _ByRulesAlone),
-        patch.object(_Table, "_parted", vars(_Table)["_parsed"]),
-        patch.object(Worksheet, "_take", lambda *_: False),
+        patch.object(_Rows, "_split", lambda rows, lines: [*rows._parsed(lines)]),  # noqa: SLF001,
     ):
         return _read(content)
 
@@ -231,6 +229,8 @@ _BROKEN = {
     "damaged-utf8": b"email,password,name\na@gmail.com,x,Zo\xc3\xab\nb@gmail.com,y,\xff\n",
     "cut-array": b'[{"email":"a@gmail.com","password":"x"},{"email":',
     "deep": b"[" * 2000,
+    "wrapped": b'{"items": [{"email":"a@gmail.com","password":"x","smtp":{"host":"h"}}], "n": 1}',
+    "titles": b"Order 4711,,\n# two\n\nemail,password,\na@gmail.com,x,\nb@gmail.com,y,\n",
     "keys": b'[{"email":"a@gmail.com","password":"x"},{"mail":1,"x":null},3,{"email":{}}]',
     "bad-line": b'{"email":"a@gmail.com","password":"x"}\n{"email"\n\n{"email":"\\ud800"}\n',
     "html": b"<html>",
@@ -247,7 +247,7 @@ def seeds() -> dict[str, bytes]:
         wide = (*headers, *OPTIONAL_HEADERS.get(name, ()))
         targets = [_TARGETS.get(h) or _TARGETS.get(_snake(h), "") for h in wide]
         made[name] = _csv([wide, [_VALUES.get(target, "x") for target in targets]], ",")
-    for delimiter in ",;\t":
+    for delimiter in ",;\t|":
         made[f"delimiter-{ord(delimiter)}"] = _CSV_ROWS.replace(",", delimiter).encode()
     for codec in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"):
         made[codec] = _CSV_ROWS.encode(codec)
@@ -257,6 +257,7 @@ def seeds() -> dict[str, bytes]:
     made["book"] = _workbook([line.split(",") for line in _CSV_ROWS.split()])
     made["texts"] = shared_texts(made["book"])
     made["book.gz"] = gzip.compress(made["book"])
+    made["zip"] = _archive([("accounts.csv", _CSV_ROWS.encode())])
     made["truncated"] = made["book"][:-40]
     return made | _BROKEN
 

@@ -23,13 +23,13 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
-from docs.commands import PAGE as COMMANDS_PAGE
-from docs.commands import STEPS, every_command, options_of, recordings_of
-from docs.commands import renewed as options_renewed
-from docs.tables import PAGE, renewed
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
+from tools.docs.commands import PAGE as COMMANDS_PAGE
+from tools.docs.commands import STEPS, every_command, options_of, recordings_of
+from tools.docs.commands import renewed as options_renewed
+from tools.docs.tables import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
@@ -265,30 +265,68 @@ def test_a_file_that_may_not_be_read_is_one_line(made: Maker) -> None:
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-@pytest.mark.parametrize("option", ["--preview=0", "--json"])
-def test_a_reader_that_goes_is_no_error(made: Maker, option: str) -> None:
-    """A closed pipe ends the command without a word."""
-    file = made(bad(3_000))
+either_buffering = pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+"""Where output is buffered, what is short fails only when it is flushed."""
+needs_full = pytest.mark.skipif(
+    not Path("/dev/full").exists(), reason="needs a device that is always full"
+)
+SPEAKING = [["--help"], ["--version"], ["template"], ["check"], ["check", "--json"]]
+
+
+@either_buffering
+@pytest.mark.parametrize("arguments", SPEAKING, ids=" ".join)
+def test_a_closed_pipe_is_one_line(made: Maker, arguments: list[str], unbuffered: str) -> None:
+    """A reader that has gone ends with 2 and one line."""
+    files = [made(bad(3_000))] if "check" in arguments else []
     with subprocess.Popen(
-        [COMMAND, "check", option, file], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [COMMAND, *arguments, *files],
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as child:
         assert child.stdout
         assert child.stderr
         child.stdout.close()
-        assert child.stderr.read() == b""
+        assert child.stderr.read() == b"The output cannot be written: Broken pipe.\n"
+    assert child.returncode == 2
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("arguments", [["template"], ["check"], ["check", "--json"]])
-def test_a_full_disk_is_one_line(made: Maker, arguments: list[str]) -> None:
+@needs_full
+@either_buffering
+@pytest.mark.parametrize("arguments", SPEAKING, ids=" ".join)
+def test_a_full_disk_is_one_line(made: Maker, arguments: list[str], unbuffered: str) -> None:
     """Output that cannot be written ends with 2 and one line."""
     files = [made(bad(3_000))] if "check" in arguments else []
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [COMMAND, *arguments, *files], stdout=full, stderr=subprocess.PIPE, check=False
+            [COMMAND, *arguments, *files],
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
         )
     assert done.returncode == 2
     assert done.stderr == b"The output cannot be written: No space left on device.\n"
+
+
+@needs_full
+@either_buffering
+@pytest.mark.parametrize("arguments", [["check", "missing.csv"], ["nonsense"]], ids=" ".join)
+def test_errors_that_cannot_be_written_end_with_2(arguments: list[str], unbuffered: str) -> None:
+    """The exit code stays where stderr cannot be written, either."""
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([COMMAND, *arguments], env=environment, stderr=full, check=False)
+    assert done.returncode == 2
+
+
+def test_a_closed_stdout_is_one_line() -> None:
+    """Without a stdout the command ends with 2 and one line."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$0" template >&-', COMMAND], capture_output=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr == b"The output cannot be written: stdout is closed.\n"
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from deployment.guarded import MINUTES, WATCHED
-from docs.commands import every_command, options_of
-from docs.picture import PAGE as ARCHITECTURE
-from docs.picture import SHAPES, senders
-from docs.picture import renewed as drawn_anew
 from tests.support.template import ROOT, of_type, state_machine, template
+from tools.docs.commands import every_command, options_of
+from tools.docs.picture import PAGE as ARCHITECTURE
+from tools.docs.picture import SHAPES, senders
+from tools.docs.picture import renewed as drawn_anew
 
 README = (ROOT / "README.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
-PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -173,7 +173,7 @@ def test_what_the_checks_leave_out() -> None:
 
 def test_watched_alarms() -> None:
     """The alarms that take an update back are alarms of the template, and are named."""
-    (sentence,) = re.findall(r"The alarms (.+) are watched .+ for (\d+) minutes", DEPLOYMENT)
+    (sentence,) = re.findall(r"watches the alarms (.+) during .+ for (\d+) minutes", DEPLOYMENT)
     assert re.findall(r"`(\w+)`", sentence[0]) == list(WATCHED)
     assert int(sentence[1]) == MINUTES
     assert set(WATCHED) <= of_type("AWS::CloudWatch::Alarm").keys()
@@ -194,7 +194,7 @@ def test_environments(environment: str) -> None:
     settings = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))[environment]
     deploy = settings["deploy"]["parameters"]
     names = re.findall(r"(\w+)=", deploy["parameter_overrides"])
-    assert settings["global"]["parameters"]["stack_name"].startswith("email-accounts")
+    assert settings["global"]["parameters"]["stack_name"] == f"email-accounts-{environment}"
     assert deploy["confirm_changeset"] is True
     assert deploy["capabilities"] == "CAPABILITY_IAM"
     assert set(names) <= template()["Parameters"].keys()
@@ -216,6 +216,34 @@ def test_an_action_is_named_by_its_hash(workflow: Path) -> None:
     assert used
     for action in used:
         assert re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action)
+
+
+def test_an_action_is_of_one_generation() -> None:
+    """All workflows use the same version of an action."""
+    texts = "".join(workflow.read_text("utf-8") for workflow in WORKFLOWS)
+    used = set(re.findall(r"uses: ([\w-]+/[\w-]+)(@.+)", texts))
+    assert len(used) == len(dict(used))
+
+
+def test_every_lock_is_proposed_new_versions() -> None:
+    """Dependabot looks into each folder of locks, and finds in their heads how to compile them."""
+    settings = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text("utf-8"))
+    (packages,) = (one for one in settings["updates"] if one["package-ecosystem"] == "uv")
+    wanted = [*ROOT.glob("requirements/*.in"), *ROOT.glob("layers/*/*.in")]
+    folders = {f"/{one.parent.relative_to(ROOT)}" for one in wanted}
+    assert folders == set(packages["directories"])
+    for one in wanted:
+        head = one.with_suffix(".txt").read_text("utf-8").partition("==")[0]
+        assert "--universal --python-version 3.11" in head
+
+
+def test_hooks_run_the_tools_of_make_setup() -> None:
+    """Each command of pre-commit is one of `make lint`, so nothing is downloaded."""
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert {one["repo"] for one in hooks} == {"local"}
+    for hook in (hook for one in hooks for hook in one["hooks"]):
+        assert hook["entry"].removesuffix(" --force-exclude") in makefile
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)

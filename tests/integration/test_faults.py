@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import email_accounts.aws
-import email_accounts.saleshandy
+import email_accounts.saleshandy.client
 from local.faults import ADAPTERS, Laid, Rule, lay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,10 +28,10 @@ class DynamoLedger:
     def submitted(self, number):
         print("submitted", number, flush=True)
 """
-REMOTE = """
+CLIENT = """
 import contextlib, io
 
-class RemoteApi:
+class SaleshandyClient:
     @contextlib.contextmanager
     def report(self):
         print("open", flush=True)
@@ -44,21 +44,27 @@ class RemoteApi:
     def failing(self):
         raise ValueError("as ever")
 """
-FILES = {"__init__": "", "aws/__init__": "", "aws/ledger": LEDGER, "remote": REMOTE}
+FILES = {
+    "__init__": "",
+    "aws/__init__": "",
+    "aws/dynamodb": LEDGER,
+    "saleshandy/__init__": "",
+    "saleshandy/client": CLIENT,
+}
 PROGRAM = """
 import pathlib, sys
 import faults
 faults.watch(pathlib.Path(sys.argv[1]), "submit_accounts")
-from email_accounts.aws.ledger import DynamoLedger
-from email_accounts.remote import RemoteApi
-ledger, remote = DynamoLedger(), RemoteApi()
+from email_accounts.aws.dynamodb import DynamoLedger
+from email_accounts.saleshandy.client import SaleshandyClient
+ledger, saleshandy = DynamoLedger(), SaleshandyClient()
 for number in ledger.batches():
     ledger.submitted(number)
-remote.open().read()
-with remote.report() as value:
+saleshandy.open().read()
+with saleshandy.report() as value:
     print("report", value, flush=True)
 try:
-    remote.failing()
+    saleshandy.failing()
 except Exception as error:
     print(type(error).__name__, error, flush=True)
 """
@@ -104,10 +110,10 @@ def run(package: Path, rules: Path) -> tuple[int, list[str]]:
         ("ledger.submitted", "after", 2),
         ("ledger.batches", "before", 0),
         ("ledger.batches", "after", 4),
-        ("remote.open", "after", 4),
-        ("remote.report", "before", 4),
-        ("remote.report", "after", 7),
-        ("remote.failing", "before", 7),
+        ("saleshandy.open", "after", 4),
+        ("saleshandy.report", "before", 4),
+        ("saleshandy.report", "after", 7),
+        ("saleshandy.failing", "before", 7),
     ],
 )
 def test_kill(package: Path, tmp_path: Path, point: str, when: str, reached: int) -> None:
@@ -121,8 +127,8 @@ def test_kill(package: Path, tmp_path: Path, point: str, when: str, reached: int
 
 def test_raise(package: Path, tmp_path: Path) -> None:
     """A rule can raise in the function instead, where its own error handling sees it."""
-    lay(tmp_path / "rules", Rule("submit_accounts", "remote.failing", "before", "raise"))
-    said = [*WHOLE[:-1], "FaultError before remote.failing"]
+    lay(tmp_path / "rules", Rule("submit_accounts", "saleshandy.failing", "before", "raise"))
+    said = [*WHOLE[:-1], "FaultError before saleshandy.failing"]
     assert run(package, tmp_path / "rules") == (0, said)
 
 
@@ -141,7 +147,7 @@ def test_nth_to_last(package: Path, tmp_path: Path) -> None:
     [
         Rule("check_status", "ledger.submitted"),
         Rule("submit_accounts", "ledger.submitted_too"),
-        Rule("submit_accounts", "remote.failing"),
+        Rule("submit_accounts", "saleshandy.failing"),
     ],
 )
 def test_other_points(package: Path, tmp_path: Path, rule: Rule) -> None:
@@ -154,13 +160,13 @@ def test_other_points(package: Path, tmp_path: Path, rule: Rule) -> None:
 def test_without_rules(package: Path, tmp_path: Path) -> None:
     """Where no rule was ever laid down, or all are taken up, nothing happens."""
     assert run(package, tmp_path / "rules") == (0, WHOLE)
-    lay(tmp_path / "rules", Rule("submit_accounts", "remote.open")).take_up()
+    lay(tmp_path / "rules", Rule("submit_accounts", "saleshandy.open")).take_up()
     assert run(package, tmp_path / "rules") == (0, WHOLE)
 
 
 def test_counting_at_once(tmp_path: Path) -> None:
     """Of many who come to a point at the same time, exactly as many are ended as asked for."""
-    laid = lay(tmp_path, Rule("submit_accounts", "remote.connect", nth=3, times=5))
+    laid = lay(tmp_path, Rule("submit_accounts", "saleshandy.connect", nth=3, times=5))
 
     def come(_: int) -> bool:
         return Laid(laid.rule, laid.folder).come()
@@ -178,7 +184,7 @@ def test_every_adapter_has_a_name() -> None:
     ]
     adapters = {
         name
-        for module in (*modules, email_accounts.saleshandy)
+        for module in (*modules, email_accounts.saleshandy.client)
         for name, kind in inspect.getmembers(module, inspect.isclass)
         if kind.__module__ == module.__name__ and not name.startswith("_")
     }

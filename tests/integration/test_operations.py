@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.delivery.outcomes import Outcome
 from tests.support.template import ROOT, of_type, template
 
@@ -58,6 +59,7 @@ def test_an_alarm_reaches_somebody(name: str) -> None:
     alarm = ALARMS[name]
     statements = RESOURCES["NotificationTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     (publish,) = (one for one in statements if one["Sid"] == "AlarmsPublish")
+    assert alarm["AlarmName"] == {"Fn::Sub": f"${{AWS::StackName}}-{name}"}
     assert alarm["AlarmActions"] == [{"Ref": "NotificationTopic"}]
     assert {"Fn::GetAtt": f"{name}.Arn"} in publish["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert len(publish["Condition"]["ArnEquals"]["aws:SourceArn"]) == len(ALARMS)
@@ -75,7 +77,20 @@ def test_a_sum_names_its_metrics(name: str) -> None:
     assert all(one["ReturnData"] is False for one in parts)
     for one in parts:
         filled_in = f"FILL({one['Id']}, 0)" if len(parts) > 1 else one["Id"]
-        assert filled_in in result["Expression"]
+        assert filled_in in json.dumps(result["Expression"])
+
+
+def test_an_ordinary_deadline_is_no_alarm() -> None:
+    """The check at the deadline is later than it; only one that is an hour late rings.
+
+    Until then an import may wait for a function that still holds it, which is for one run at most.
+    """
+    alarm = ALARMS["StuckImportAlarm"]
+    (late, _) = alarm["Metrics"]
+    assert late["Expression"] == {"Fn::Sub": "seconds - ${DeadlineHours} * 3600"}
+    longest_wait = template()["Parameters"]["MaxPollIntervalSeconds"]["MaxValue"]
+    assert alarm["Threshold"] >= max(longest_wait, 2 * LONGEST_RUN)
+    assert alarm["ComparisonOperator"] == "GreaterThanThreshold"
 
 
 def dashboard() -> list[dict[str, Any]]:

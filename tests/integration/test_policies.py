@@ -23,16 +23,19 @@ from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import add, listed, remove, try_workspace
-from tests.integration.test_cli_stack import complete, imported, ledger, received, served
 from tests.support.aws import (
     ACCOUNT,
     REGION,
     aws,
-    new_bucket,
-    new_name,
-    new_state_machine,
-    new_table,
-    new_topic,
+)
+from tests.support.deployment import (
+    complete,
+    description,
+    imported,
+    ledger,
+    new_stack,
+    received,
+    served,
 )
 from tests.support.files import accounts_file, row
 from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
@@ -108,6 +111,8 @@ def test_a_statement_allows_named_actions_for_a_purpose(name: str) -> None:
 UNBOUNDED = {
     "xray:PutTraceSegments",
     "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
     "logs:CreateLogDelivery",
     "logs:GetLogDelivery",
     "logs:UpdateLogDelivery",
@@ -117,7 +122,6 @@ UNBOUNDED = {
     "logs:DescribeResourcePolicies",
     "logs:DescribeLogGroups",
     "secretsmanager:ListSecrets",
-    # Of those asked for by the beginning of their names.
     "cloudwatch:DescribeAlarms",
 }
 """Actions that AWS wants allowed for all resources.
@@ -151,13 +155,12 @@ BESIDE = (
 def test_nothing_reaches_beside_the_stack(name: str) -> None:
     """No resource is a pattern of what is another stack's, or of another folder of a bucket."""
     names = Symbols(ENVIRONMENT)
-    for keeps in (True, False):
-        for one in grants(STATEMENTS[name], names, {"KeepsOriginalReports": keeps}):
-            if one.resource == "*":
-                assert one.action in UNBOUNDED
-            else:
-                assert one.action not in UNBOUNDED
-                assert not [other for other in BESIDE if matches(one.resource, other)], one
+    for one in grants(STATEMENTS[name], names):
+        if one.resource == "*":
+            assert one.action in UNBOUNDED
+        else:
+            assert one.action not in UNBOUNDED
+            assert not [other for other in BESIDE if matches(one.resource, other)], one
 
 
 @pytest.mark.parametrize("name", STATEMENTS | OF_RESOURCES)
@@ -188,7 +191,7 @@ def test_lambda_takes_from_the_queue_of_a_function(name: str) -> None:
     }
     allowed = {
         (one.action, one.resource)
-        for one in grants(STATEMENTS[name], Symbols(ENVIRONMENT), {"KeepsOriginalReports": True})
+        for one in grants(STATEMENTS[name], Symbols(ENVIRONMENT))
         if one.action.startswith("sqs:")
     }
     assert allowed == {
@@ -254,7 +257,7 @@ def test_a_resource_lets_rules_and_alarms_send(name: str) -> None:
     policy = RESOURCES[name]["Properties"]
     of = [one["Ref"] for kind in ("Queues", "Topics") for one in policy.get(kind, [])]
     for statement in OF_RESOURCES[name]:
-        if statement["Sid"] == "TlsOnly":
+        if statement["Effect"] == "Deny":
             continue
         service = statement["Principal"]["Service"].removesuffix(".amazonaws.com")
         assert statement.keys() == {"Sid", "Effect", "Principal", "Action", "Resource", "Condition"}
@@ -308,7 +311,7 @@ class Person:
         """Act under these policies for a time."""
         statements = [one for name in policies for one in STATEMENTS[name]]
         called = [one for one in statements if one["Sid"] not in BY_SERVICES]
-        self.acting = Rights(grants(called, self.names, {}))
+        self.acting = Rights(grants(called, self.names))
         try:
             yield self.acting
         finally:
@@ -316,57 +319,26 @@ class Person:
 
 
 BY_SERVICES = {"EncryptFiles", "DecryptReports", "UseTheKeyThroughServices"}
-STACK = """<DescribeStacksResponse><DescribeStacksResult><Stacks><member><StackName>{}</StackName>
-<StackStatus>CREATE_COMPLETE</StackStatus></member></Stacks></DescribeStacksResult>
-</DescribeStacksResponse>"""
 
 
 @pytest.fixture
 def person(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
     """Give somebody a deployment without functions, with all that `doctor` looks for."""
     with aws():
-        name = new_name("stack")
-        sqs = boto3.client("sqs")
-        queues = {
-            queue: sqs.create_queue(QueueName=new_name(queue))["QueueUrl"]
-            for queue in ("UploadQueue", "FailureQueue", "DeadLetterQueue")
-        }
-        stack = Stack(
-            name=name,
-            status="UPDATE_COMPLETE",
-            outputs={
-                "InboxBucketName": new_bucket(),
-                "ReportsBucketName": new_bucket(),
-                "NotificationTopicArn": new_topic()[0],
-                "TrackImportStateMachineArn": new_state_machine(f"{name}-track_import"),
-                "LedgerTableName": new_table(),
-                **{f"{queue}Url": url for queue, url in queues.items()},
-            },
-            parameters={
-                "ApiBaseUrl": f"{server.url}/v1",
-                "KeepOriginalReports": "false",
-                "MaxFileMegabytes": "500",
-                "ReportRetentionDays": "90",
-                "UploadRetentionDays": "7",
-                "Runtime": "python3.13",
-            },
-            session=boto3.Session(),
-        )
-        secrets = boto3.client("secretsmanager")
-        secrets.create_secret(Name=f"{name}/workspaces/default", SecretString=API_KEY)
+        stack = new_stack(server.url)
         complete(stack)
         arn = f"{REGION}:{ACCOUNT}"
         names = ENVIRONMENT | {
-            "AWS::StackName": name,
-            "DataKey.Arn": f"arn:aws:kms:{arn}:alias/{name}",
+            "AWS::StackName": stack.name,
+            "DataKey.Arn": f"arn:aws:kms:{arn}:alias/{stack.name}",
             "InboxBucket.Arn": f"arn:aws:s3:::{stack.output('InboxBucketName')}",
             "LedgerTable.Arn": f"arn:aws:dynamodb:{arn}:table/{stack.output('LedgerTableName')}",
             "NotificationTopic": stack.output("NotificationTopicArn"),
             "ReportsBucket.Arn": f"arn:aws:s3:::{stack.output('ReportsBucketName')}",
-            "SubmitAccounts.Arn": f"arn:aws:lambda:{arn}:function:{name}-submit_accounts",
+            "SubmitAccounts.Arn": f"arn:aws:lambda:{arn}:function:{stack.name}-submit_accounts",
             **{
-                f"{queue}.Arn": f"arn:aws:sqs:{arn}:{url.rpartition('/')[2]}"
-                for queue, url in queues.items()
+                f"{queue}.Arn": f"arn:aws:sqs:{arn}:{Path(stack.output(f'{queue}Url')).name}"
+                for queue in ("UploadQueue", "FailureQueue", "DeadLetterQueue")
             },
         }
         person = Person(stack, names)
@@ -400,7 +372,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
             Bucket=stack.output("InboxBucketName"), Key=one["Key"], VersionId=one["VersionId"]
         )
     with person.under("UploaderPolicy", "OperatorPolicy", "SecretsPolicy") as rights:
-        with served("CLOUDFORMATION", 200, STACK.format(stack.name).encode()):
+        with served("CLOUDFORMATION", 200, description(stack)):
             assert find_stack(Where(stack.name, "", "")).name == stack.name
         add(stack, "north", key, replace=False, as_json=False)
         assert drop(stack, [large], "north", anyway=True, follow=False, as_json=True) == 0

@@ -50,7 +50,7 @@ def raw(server: Server, method: str, path: str, body: object = None) -> Iterator
     content = b"" if body is None else json.dumps(body).encode()
     with socket.create_connection((host.hostname, host.port), timeout=10) as connection:
         connection.sendall(
-            f"{method} {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {API_KEY}\r\n"
+            f"{method} {path} HTTP/1.1\r\nhost: {host.netloc}\r\nx-api-key: {API_KEY}\r\n"
             "content-type: application/json\r\n"
             f"content-length: {len(content)}\r\n\r\n".encode()
             + content
@@ -264,7 +264,8 @@ def test_a_client_that_stops_half_way_does_not_keep_it_from_ending(tmp_path: Pat
     """A request that is never sent to its end is given up."""
     server = start(tmp_path)
     host = urlsplit(server.url)
-    head = "POST /v1/email-accounts/connect HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n["
+    path = "/v1/email-accounts/connect"
+    head = f"POST {path} HTTP/1.1\r\nhost: {host.netloc}\r\ncontent-length: 9\r\n\r\n["
     with socket.create_connection((host.hostname, host.port)) as connection:
         connection.sendall(head.encode())
         time.sleep(0.2)
@@ -469,7 +470,7 @@ def test_forgotten_rules_leave_no_count_behind(server: Server) -> None:
 def test_a_wrong_rule_is_refused(server: Server, rule: dict[str, object]) -> None:
     """One wrong rule refuses all that were sent with it."""
     good = {"operation": "any", "fault": "close"}
-    answer = requests.post(f"{server.url}/control/faults", json=[good, rule], timeout=10)
+    answer = server.try_control("POST", "/faults", [good, rule])
     assert answer.status_code == 400
     assert server.control("GET", "/faults") == []
 
@@ -623,7 +624,7 @@ def test_keys_are_added_once_and_never_shown(server: Server, tmp_path: Path) -> 
 @pytest.mark.parametrize("body", [{}, {"key": ""}, {"key": "two words"}, {"key": 1}])
 def test_a_key_that_cannot_be_sent_is_refused(server: Server, body: dict[str, object]) -> None:
     """A key has no blanks and is not empty."""
-    answer = requests.post(f"{server.url}/control/keys", json=body, timeout=10)
+    answer = server.try_control("POST", "/keys", body)
     assert answer.status_code == 400
     assert "two words" not in answer.text
 
@@ -707,7 +708,7 @@ def test_the_newest_accounts_come_first_in_pages(server: Server) -> None:
     for number in range(7):
         server.connect(*(account(f"a{number}-{one}@reach.example") for one in range(9)))
         time.sleep(0.003)
-    newest = {"sortByKey": "createdAt", "sort": "desc", "pageSize": 10}
+    newest = {"sortByKey": "created-date", "sort": "DESC", "pageSize": 10}
     pages = [server.emails(**newest, page=page) for page in range(1, 8)]
     assert [len(page) for page in pages] == [10] * 6 + [3]
     listed = [one["fromEmail"] for page in pages for one in page]

@@ -32,7 +32,7 @@ import psutil
 from email_accounts.models.account import FIELDS
 from email_accounts.models.upload import import_id
 from tests.benchmarks.samples import rows
-from tests.e2e.conftest import ROOT, LocalCloud, Subscriber, subscribed
+from tests.support.cloud import ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.faults import workers
 
 PAGE = ROOT / "docs/reliability.md"

@@ -15,10 +15,10 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
-from tests.e2e.conftest import ROOT, LocalCloud, wait_until
 from tests.load.load import FUNCTIONS, filled
+from tests.support.cloud import ROOT, LocalCloud, wait_until
 from tests.support.files import accounts_file
+from tools.docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
 
 STATE = ROOT / ".local/waiting"
 JOBS = (("2 min", 2 * MINUTE, 1), ("20 min", 20 * MINUTE, 5), ("2 h", 2 * HOUR, 30))

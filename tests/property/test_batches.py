@@ -1,14 +1,11 @@
 """Every row ends in one place, however a file is put together."""
 
-import io
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected
-from tests.support.files import accounts_file, row
+from tests.support.files import accounts_file, opened, row
 
 KINDS = st.tuples(st.sampled_from(["good", "GOOD", "bad", "nameless", "long"]), st.integers(0, 9))
 
@@ -20,15 +17,11 @@ def content_of(kinds: list[tuple[str, int]]) -> bytes:
         address = f"mailbox{name}@north.example"
         changed = {"smtpPort": "none"} if kind == "bad" else {}
         named = {"GOOD": address.upper(), "nameless": ""}.get(kind, address)
-        rows.append(row(named, **changed) | {"": "x" if kind == "long" else ""})
-    lines = accounts_file(*rows).decode().splitlines()
-    columns = lines[0].removesuffix(",")
-    return "\n".join([columns, *lines[1:]]).encode()
-
-
-def opened(content: bytes) -> AccountsFile:
-    """Open a file that is already in memory."""
-    return open_accounts_file(io.BytesIO(content))
+        rows.append(row(named, **changed))
+    columns, *lines = accounts_file(*rows).decode().splitlines()
+    long = (kind == "long" for kind, _ in kinds)
+    lines = [f"{line},x" if too_long else line for line, too_long in zip(lines, long, strict=True)]
+    return "\n".join([columns, *lines]).encode()
 
 
 @given(st.lists(KINDS, min_size=1, max_size=30), st.integers(1, 7), st.data())

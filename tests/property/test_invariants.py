@@ -8,6 +8,7 @@ upload must have its answer, and what was answered must be true.
 import csv
 import io
 import math
+import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ImportLockedError,
+    LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
     ReportUnavailableError,
@@ -32,13 +34,16 @@ from email_accounts.errors import (
 from email_accounts.models.account import Account
 from email_accounts.models.imports import ImportState
 from email_accounts.models.service import ListedAccount, RequestStatus
-from email_accounts.models.steps import Step
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from tests.support.fakes import FakeRemote, Journal, World
 from tests.support.files import accounts_file
 
-ATTEMPTS = 5
-TRIES = 4
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "200"))
+"""More of them find more; a long run is for changes of what this holds."""
+ATTEMPTS = 25
+HIDDEN = 360.0
+TRIES = 3
 INVOCATION = 300.0
 SERVICE_TAKES = 400.0
 MINUTE = 60.0
@@ -48,9 +53,13 @@ CONNECT_FAULTS = (
     *("ok", "ok", "throttled", "not sent", "lost before", "lost after", "killed after"),
     *("refused", "closing", "bad key"),
 )
-STATUS_FAULTS = ("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing")
+STATUS_FAULTS = (
+    *("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing"),
+    "strange link",
+)
 LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
 OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "publish"}
+MAY_FAIL_AT_BEST_EFFORT = {"report", "put", "publish", "notified"}
 REPORT_FAULTS = ("ok", "unavailable")
 
 
@@ -58,26 +67,35 @@ class Killed(BaseException):
     """The invocation is killed: not even its own clearing up runs."""
 
 
+class FailedError(Exception):
+    """A call of AWS failed: its answer was lost, however often it was repeated."""
+
+
 class DeadlyJournal(Journal):
     """Kills an invocation before its nth effect, and lets nothing happen after that.
 
-    Or it lets something else happen in the middle: before the nth effect outside the ledger, whose
-    changes are made in one go.
+    Or a call of the ledger fails there, and the invocation may clear up: what it did before is
+    done. Or it lets something else happen in the middle: before the nth effect outside the
+    ledger, whose changes are made in one go.
     """
 
     def __init__(self) -> None:
         """Kill nobody."""
         super().__init__()
         self.lives: int | None = None
+        self.fails = False
         self.killed_at: list[str] = []
         self.pause: tuple[int, Callable[[], None]] | None = None
 
     def effect(self, name: str, about: object) -> None:
         """Write down an effect, unless the invocation dies before it."""
-        if self.lives == 0:
+        if self.lives == 0 and not (self.fails and name in MAY_FAIL_AT_BEST_EFFORT):
             self.killed_at.append(name)
+            if self.fails:
+                self.lives = None
+                raise FailedError(name)
             raise Killed
-        if self.lives is not None:
+        if self.lives:
             self.lives -= 1
         if self.pause and name in OUTSIDE_THE_LEDGER:
             effects, meanwhile = self.pause
@@ -93,6 +111,7 @@ class FaultyRemote(FakeRemote):
 
     faults: dict[str, deque[str]] = field(default_factory=dict)
     takes: float = 0.0
+    list_kind: str = "newest first"
     called_at: list[float] = field(default_factory=list)
     carried_out: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
@@ -127,7 +146,8 @@ class FaultyRemote(FakeRemote):
             raise RequestRefusedError(fault)
         if fault == "running" or self.clock() < self.began[request_id] + self.takes:
             return RequestStatus(completed=False)
-        return RequestStatus(completed=True, report_link=self._link(request_id))
+        link = None if fault == "strange link" else self._link(request_id)
+        return RequestStatus(completed=True, report_link=link)
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Serve a report, or do not."""
@@ -142,6 +162,12 @@ class FaultyRemote(FakeRemote):
             raise RequestRefusedError("refused")
         done = [one for one in self.accounts if (one.created_at or 0) + self.takes <= self.clock()]
         done.reverse()
+        if self.list_kind == "unsorted":
+            done.sort(key=lambda one: one.address[::-1])
+        if self.list_kind == "without times":
+            done = [replace(one, created_at=None) for one in done]
+        if self.list_kind == "without pages":
+            page = 1
         return done[(page - 1) * self.page_size : page * self.page_size]
 
     def _fault(self, kind: str) -> str:
@@ -178,10 +204,12 @@ class Task:
     kind: str
     at: float
     import_id: str
-    run: Callable[[int], Step | None]
+    run: Callable[[], TaskResult | None]
+    execution: str = ""
     tries: int = 0
     message: int = 0
     aborted: bool = False
+    delivers: bool = False
 
 
 class ImporterUnderFaults(RuleBasedStateMachine):
@@ -200,6 +228,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.answers_due: Counter[str] = Counter()
         self.lost_in_between: Counter[str] = Counter()
         self.followed: set[str] = set()
+        self.failed: list[str] = []
         self.handled: set[int] = set()
         self.running: Task | None = None
         self.kills = 0
@@ -209,20 +238,31 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         calls_per_minute=st.sampled_from([1, 4, 1000]),
         takes=st.sampled_from([0.0, 40.0, SERVICE_TAKES]),
         skip_connected=st.booleans(),
+        verify_connected=st.booleans(),
         page_size=st.sampled_from([1, 3, 100]),
+        list_kind=st.sampled_from(["newest first", "unsorted", "without times", "without pages"]),
     )
-    def begin(
-        self, calls_per_minute: int, takes: float, *, skip_connected: bool, page_size: int
+    def begin(  # noqa: PLR0913  what a world may be like
+        self,
+        calls_per_minute: int,
+        takes: float,
+        *,
+        skip_connected: bool,
+        verify_connected: bool,
+        page_size: int,
+        list_kind: str,
     ) -> None:
         """Set up the world."""
         self.world.policy = replace(
             self.world.policy,
             calls_per_minute=calls_per_minute,
             skip_connected=skip_connected,
+            verify_connected=verify_connected,
             deadline=86_400.0,
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
+        self.saleshandy.list_kind = list_kind
 
     # What people do
 
@@ -286,7 +326,13 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         steps = [task for task in self.tasks if task.kind == "step"]
         task = data.draw(st.sampled_from(steps))
         self.tasks.remove(task)
-        self._failed(task.import_id)
+        self._failed(task.execution)
+
+    @precondition(lambda self: self.failed)
+    @rule(data=st.data())
+    def failure_again(self, data: st.DataObject) -> None:
+        """Have a failure told of late, or once more: its import may have been resumed since."""
+        self._failed(data.draw(st.sampled_from(self.failed)))
 
     @precondition(lambda self: self.dropped)
     @rule(data=st.data())
@@ -306,6 +352,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         listed=st.lists(st.sampled_from(LIST_FAULTS), max_size=2),
         report=st.lists(st.sampled_from(REPORT_FAULTS), max_size=2),
         lives=st.none() | st.integers(0, 25),
+        fails=st.booleans(),
         result_lost=st.sampled_from([False, False, False, True]),
         pause=st.sampled_from([None, 0, 0, 1, 1, 2, 3]),
         late=st.sampled_from([0.0, 1.0, 100.0, 4000.0]),
@@ -321,6 +368,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         late: float,
         pause: int | None,
         *,
+        fails: bool,
         result_lost: bool,
     ) -> None:
         """Run what is waiting, in any order, among faults; at most four are killed."""
@@ -337,8 +385,10 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.world.clock.time = max(self.world.clock.time, task.at) + late
         if pause is not None:
             self.journal.pause = (pause, lambda: self._meanwhile(data))
+        self.journal.fails = fails
         self._run(task, lives, result_lost=result_lost)
         self.journal.pause = None
+        self.journal.fails = False
 
     @precondition(lambda self: self.tasks)
     @rule()
@@ -365,14 +415,21 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     def _meanwhile(self, data: st.DataObject) -> None:
         """Run something else that is due in the middle of an invocation, all of it, faultlessly.
 
-        It may be the failure of the very execution that called it and was stopped by hand.
+        It may be the failure of the very execution that called it and was stopped by hand, or the
+        same task once more: the execution was told of an error while the invocation goes on.
         """
         due = [task for task in self.tasks if task.at <= self.world.clock()]
         running = self.running
-        if running and running.kind == "step" and data.draw(st.booleans()):
-            running.aborted = True
-            self._failed(running.import_id)
-            due = self.tasks[-1:]
+        if running and running.kind == "step" and not running.aborted:
+            match data.draw(st.sampled_from(["other", "aborted", "repeated"])):
+                case "aborted":
+                    running.aborted = True
+                    self._failed(running.execution)
+                    due = self.tasks[-1:]
+                case "repeated":
+                    due = [replace(running)]
+                    running.aborted = True
+                    self.tasks += due
         if due:
             faults, lives = self.saleshandy.faults, self.journal.lives
             self.saleshandy.faults, self.journal.lives = {}, None
@@ -380,10 +437,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self.saleshandy.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload, message: int) -> None:
-        def run(tries: int) -> None:
-            submitter = self.world.submitter()
-            last = tries == ATTEMPTS - 1
-            (submitter.give_up if last else submitter.take)(upload, self._time_left())
+        def run() -> None:
+            self.world.receive(upload, self._time_left())
 
         at = self.world.clock()
         self.tasks.append(Task("event", at, upload.import_id, run, message=message))
@@ -398,7 +453,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         messages = len(self.world.notifications.messages)
         self.journal.lives = lives
         try:
-            following = task.run(task.tries)
+            following = task.run()
             if result_lost:
                 self.journal.lives = 0
                 self.journal.effect("result", task.kind)
@@ -406,8 +461,11 @@ class ImporterUnderFaults(RuleBasedStateMachine):
                 self.handled.add(task.message)
                 self.tasks = [one for one in self.tasks if one.message != task.message]
             if following and not task.aborted:
-                self._step(task.import_id, following)
-        except Killed:
+                self._step(task.execution, task.import_id, following)
+        except LedgerConflictError:
+            event("conflict")
+            self._again(task)
+        except (Killed, FailedError):
             self.kills += 1
             event(f"killed before: {self.journal.killed_at[-1:]}")
             told = len(self.world.notifications.messages) > messages
@@ -415,7 +473,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
                 self.lost_in_between[task.import_id] += 1
             self._again(task)
         except ImportLockedError:
-            self._again(task)
+            task.at = self.world.clock() + (30.0 if task.kind == "step" else HIDDEN)
+            if not task.aborted:
+                self.tasks.append(task)
         finally:
             self.journal.lives = None
             self.running = caller
@@ -426,38 +486,48 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         if task.message in self.handled or task.aborted:
             return
         task.tries += 1
-        task.at = self.world.clock() + (1800.0 if task.kind != "step" else 10.0)
+        task.at = self.world.clock() + (20.0 if task.kind == "step" else HIDDEN)
         if task.tries < (TRIES if task.kind == "step" else ATTEMPTS):
             self.tasks.append(task)
         elif task.kind == "step":
-            self._failed(task.import_id)
+            self._caught(task)
         else:
             raise AssertionError("a dead letter after four kills")
 
+    def _caught(self, task: Task) -> None:
+        """Deliver what is known, or fail where that failed."""
+        if task.delivers:
+            self._failed(task.execution)
+        else:
+            self._step(task.execution, task.import_id, TaskResult(NextAction.DELIVER), "it failed")
+
     def _follow(self) -> None:
         """Take up the executions that were started."""
-        for name, (import_id, _, step) in self.world.executions.started.items():
+        for name, (import_id, _, first) in self.world.executions.started.items():
             if name not in self.followed:
                 self.followed.add(name)
-                self._step(import_id, step)
+                self._step(name, import_id, first)
 
-    def _step(self, import_id: str, step: Step) -> None:
-        def run(_: int) -> Step | None:
-            if step.next == Step.DELIVER:
-                self.world.deliverer().deliver(import_id)
+    def _step(self, execution: str, import_id: str, result: TaskResult, failure: str = "") -> None:
+        def run() -> TaskResult | None:
+            if result.next is NextAction.DELIVER:
+                self.world.deliverer().deliver(import_id, failure)
                 return None
-            if step.next == Step.SUBMIT:
-                return self.world.submitter().resume(import_id, self._time_left())
+            if result.next is NextAction.SUBMIT:
+                return self.world.submitter().submit(import_id, self._time_left())
             return self.world.poller().poll(import_id, self._time_left())
 
-        assert step.wait_seconds >= 0
-        at = self.world.clock() + math.ceil(step.wait_seconds)
-        self.tasks.append(Task("step", at, import_id, run))
+        assert result.wait_seconds >= 0
+        at = self.world.clock() + math.ceil(result.wait_seconds)
+        delivers = result.next is NextAction.DELIVER
+        self.tasks.append(Task("step", at, import_id, run, execution, delivers=delivers))
 
-    def _failed(self, import_id: str) -> None:
-        def run(_: int) -> None:
-            self.world.deliverer().deliver(import_id, "it was aborted", best_effort=True)
+    def _failed(self, execution: str) -> None:
+        def run() -> None:
+            self.world.deliverer().deliver_failed(execution, "it was aborted")
 
+        self.failed.append(execution)
+        import_id = execution.partition("-")[0]
         self.tasks.append(Task("failure", self.world.clock(), import_id, run))
 
     # The invariants
@@ -482,6 +552,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if import_id not in self.deleted:
                 for address, one in zip(rows, outcomes, strict=True):
                     self._check_row(address, one["outcome"], one["reason"])
+                    if one["outcome"] in ("connected", "already_connected"):
+                        seen = "account list" if self.world.policy.verify_connected else "report"
+                        assert one["evidence"] in (seen, "account list"), one
 
     def _check_row(self, address: str, outcome: str, reason: str) -> None:
         arrived = self.saleshandy.carried_out[address] > 0
@@ -508,6 +581,6 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
 
 ImporterUnderFaults.TestCase.settings = settings(
-    settings(), max_examples=200, stateful_step_count=40, deadline=None
+    settings(), max_examples=EXAMPLES, stateful_step_count=40, deadline=None
 )
 TestImporterUnderFaults = ImporterUnderFaults.TestCase

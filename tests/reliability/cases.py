@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local.faults import Rule
-from tests.e2e.conftest import SMALL, LocalCloud, wait_until
+from tests.support.cloud import SMALL, LocalCloud, wait_until
 from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout
 from tests.support.files import accounts_file, row
 
@@ -97,7 +97,7 @@ def killed(
 @contextmanager
 def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
     """End the submitter after its last request, and wait until the import is let go by itself."""
-    wanted = Rule("submit_accounts", "ledger.submitted")
+    wanted = Rule("submit_accounts", "ledger.release", "before")
     with (
         timeout(cloud, "submit_accounts", 100),
         impatient_queue(cloud),
@@ -108,7 +108,7 @@ def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
 
 def killed_from_outside(when: Any) -> Around:  # noqa: ANN401  one of two words
     """End the process that submits by SIGKILL from outside, at the moment of its request."""
-    wanted = Rule("submit_accounts", "remote.connect", when, "hang")
+    wanted = Rule("submit_accounts", "saleshandy.connect", when, "hang")
 
     @contextmanager
     def around(cloud: LocalCloud) -> Iterator[Meanwhile]:
@@ -390,15 +390,15 @@ KILLED = tuple(
         ("submit_accounts", "ledger.claim", "after", 1, 1),
         ("submit_accounts", "executions.start", "before", 1, 1),
         ("submit_accounts", "executions.start", "after", 1, 1),
-        ("submit_accounts", "ledger.intend", "before", 1, 1),
-        ("submit_accounts", "ledger.intend", "after", 1, 1),
-        ("submit_accounts", "remote.connect", "after", 1, 1),
-        ("submit_accounts", "ledger.submitted", "after", 1, 1),
-        ("check_status", "remote.status", "before", 1, 1),
-        ("check_status", "remote.status", "after", 1, 1),
+        ("submit_accounts", "ledger.save", "before", 1, 1),
+        ("submit_accounts", "ledger.save", "after", 1, 1),
+        ("submit_accounts", "saleshandy.connect", "after", 1, 1),
+        ("submit_accounts", "ledger.release", "before", 1, 1),
+        ("check_status", "saleshandy.status", "before", 1, 1),
+        ("check_status", "saleshandy.status", "after", 1, 1),
         ("check_status", "reports.writer", "before", 1, 1),
         ("check_status", "reports.writer", "after", 1, 1),
-        ("check_status", "ledger.settle", "after", 1, 1),
+        ("check_status", "ledger.save", "after", 1, 1),
         ("deliver_report", "reports.writer", "before", 1, 1),
         ("deliver_report", "notifications.publish", "before", 1, 1),
         # Nothing that is sent can be sent exactly once: the same message comes again.
@@ -584,7 +584,7 @@ CASES = (
     ),
     Case(
         fault="submit_accounts: raises when the request was answered",
-        around=killed("submit_accounts", "remote.connect", "after", how="raise"),
+        around=killed("submit_accounts", "saleshandy.connect", "after", how="raise"),
     ),
     Case(
         fault="check_status: raises while it cleans a report",

@@ -17,9 +17,9 @@ from multiprocessing import Manager
 from queue import Empty, Queue
 from typing import Any
 
-from tests.e2e.conftest import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
 from tests.load.load import PAGE, filled
 from tests.reliability.cases import CASES, Case
+from tests.support.cloud import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.leaks import Hunt, keep_messages
 
 CLOUDS = 2  # at once; most of their time passes in waiting
@@ -111,7 +111,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         return Found((case.fault,), [str(error)])
     documents = [json.loads(envelope["Message"]) for envelope in envelopes]
     subject = envelopes[-1]["Subject"].removeprefix(f"{NAME}: ")
-    failure_reason = documents[-1]["trouble"]
+    failure_reason = documents[-1]["failureReason"]
     counts = documents[-1]["counts"]
     calls = Counter(call["operation"] for call in cloud.control("GET", "calls").json())
     most = max((one["most_times_sent"] for one in cloud.control("GET", "totals").json()), default=0)
@@ -124,7 +124,11 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
         for what, seen, wanted in (
             ("messages", len(envelopes), case.messages),
             ("subject", subject, case.subject),
-            ("trouble", failure_reason[: len(case.failure_reason) or None], case.failure_reason),
+            (
+                "failureReason",
+                failure_reason[: len(case.failure_reason) or None],
+                case.failure_reason,
+            ),
             ("sendings", max(most, 1), case.sendings),
             ("misled", misled, case.misled),
             ("rows", None if rows is None else dict(rows), _counted(counts, rows)),

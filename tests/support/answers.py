@@ -14,7 +14,7 @@ from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
 from email_accounts.models.account import problem_with
 from email_accounts.models.imports import Import, ImportState
 from email_accounts.models.messages import Message
-from email_accounts.models.steps import Step
+from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from tests.support.fakes import World
 from tests.support.files import PASSWORD, accounts_file, row
@@ -70,12 +70,12 @@ def told(prepare: Kind, *, link_hours: float = 0) -> Told:
 def taken(world: World, content: bytes, name: str = "accounts.csv") -> Upload:
     """Take a file as many steps as it needs where nothing has to be waited for."""
     upload = world.uploads.put(f"uploads/{name}", content)
-    step = world.submitter().take(upload, lambda: 300.0)
+    step = world.receive(upload, lambda: 300.0)
     for _ in range(_STEPS):
-        if not step or step.next == Step.DELIVER:
+        if not step or step.next == NextAction.DELIVER:
             break
         world.clock.advance(step.wait_seconds)
-        work = world.submitter().resume if step.next == Step.SUBMIT else world.poller().poll
+        work = world.submitter().submit if step.next == NextAction.SUBMIT else world.poller().poll
         step = work(upload.import_id, lambda: 300.0)
     return upload
 

@@ -7,9 +7,10 @@ between two effects. The contract tests hold the fakes to what the real adapters
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import BinaryIO, TextIO
 
 from email_accounts.delivery.deliverer import Deliverer
@@ -30,11 +31,12 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     Plan,
+    ReasonCode,
 )
 from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import ListedAccount, RequestStatus
-from email_accounts.models.steps import Step
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.ports import Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
@@ -42,6 +44,7 @@ from email_accounts.saleshandy.budget import Budget
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
+from tests.support.files import api_key
 
 INBOX = "inbox"
 
@@ -86,35 +89,39 @@ class FakeLedger:
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _scans: dict[str, tuple[AccountScan, float]] = field(default_factory=dict)
-    _last_resort: dict[str, bool] = field(default_factory=dict)
+    _leases: dict[str, str] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=count)
 
-    def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
-        """Take an upload on, or take it over."""
+    def claim(self, upload: Upload, now: float, deadline: float) -> tuple[Import, bool]:
+        """Make an upload an import."""
         import_id = upload.import_id
-        if import_id in self._imports:
-            return self.lease(import_id, now, lease_until)
-        self.journal.effect("claim", import_id)
-        self._imports[import_id] = Import(
-            import_id, upload, ImportState.RECEIVED, now, now, deadline, lease_until
-        )
-        return True
+        is_new = import_id not in self._imports
+        if is_new:
+            self.journal.effect("claim", import_id)
+            self._imports[import_id] = Import(
+                import_id, upload, ImportState.RECEIVED, now, now, deadline, lease_until=0.0
+            )
+        return self._imports[import_id], is_new
 
-    def lease(self, import_id: str, now: float, lease_until: float) -> bool:
-        """Become the one who submits."""
+    def lease(self, import_id: str, now: float, until: float) -> str | None:
+        """Take the lease of an import, and count the attempt."""
         imported = self._imports.get(import_id)
         if imported is None or imported.lease_until > now:
-            return False
-        if imported.state in (ImportState.DELIVERING, ImportState.NOTIFIED):
-            return False
+            return None
+        if imported.state not in (ImportState.RECEIVED, ImportState.PLANNED):
+            return None
         self.journal.effect("lease", import_id)
-        self._imports[import_id] = replace(imported, lease_until=lease_until)
-        return True
+        attempts = imported.attempts + 1
+        self._imports[import_id] = replace(imported, lease_until=until, attempts=attempts)
+        return self._leased(import_id)
 
-    def release(self, import_id: str) -> None:
-        """Let the next submitter begin at once."""
-        imported = self._known(import_id)
-        self.journal.effect("release", import_id)
-        self._imports[import_id] = replace(imported, lease_until=0.0)
+    def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
+        """Give the lease back."""
+        if self._leases.get(import_id) == lease:
+            self.journal.effect("release", import_id)
+            self._imports[import_id] = replace(
+                self._imports[import_id], lease_until=0.0, attempts=attempts
+            )
 
     def get(self, import_id: str) -> Import:
         """Return the import."""
@@ -122,136 +129,60 @@ class FakeLedger:
             raise ImporterError(f"no import {import_id}")
         return self._imports[import_id]
 
-    def refuse(self, import_id: str, refusal: str) -> None:
-        """Remember that the file as a whole is refused."""
-        imported = self._received(import_id)
+    def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
+        """Refuse the file as a whole."""
+        imported = self._received(import_id, lease)
         self.journal.effect("refuse", refusal)
-        self._imports[import_id] = replace(imported, state=ImportState.REFUSED, refusal=refusal)
-
-    def plan(self, import_id: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
-        """Remember the batches, then that the import is planned."""
-        self._received(import_id)
-        self.journal.effect("plan batches", len(plan.batches))
-        self._batches.setdefault(import_id, {}).update(
-            {batch.number: Batch(batch, BatchState.PLANNED) for batch in plan.batches}
+        self._imports[import_id] = replace(
+            imported,
+            state=ImportState.REFUSED,
+            refusal=refusal,
+            reason_code=code,
+            lease_until=0.0,
         )
+
+    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+        """Remember the batches, then that the import is planned."""
+        if self.get(import_id).state is not ImportState.RECEIVED:
+            raise LedgerConflictError(f"import {import_id} has been planned before")
+        self.journal.effect("plan batches", len(plan.batches))
+        self._batches[import_id] = {
+            batch.number: Batch(batch, BatchState.PLANNED) for batch in plan.batches
+        }
         self.journal.effect("plan", import_id)
         self._imports[import_id] = replace(
-            self._received(import_id),
+            self._received(import_id, lease),
             state=ImportState.PLANNED,
             batches=len(plan.batches),
+            rows=plan.rows,
+            accepted=plan.accepted,
             rejected=plan.rejected,
             duplicates=plan.duplicates,
             unknown_columns=tuple(unknown_columns),
         )
 
-    def stop(self, import_id: str, reason: str) -> None:
-        """Remember that nothing more is to be sent, and why."""
-        imported = self._known(import_id)
+    def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
+        """Remember that nothing more is sent, and why."""
+        found = self._imports.get(imported.id)
+        if not found or (found.state, found.began_at) != (ImportState.PLANNED, imported.began_at):
+            raise LedgerConflictError(f"import {imported.id} has changed meanwhile")
         self.journal.effect("stop", reason)
-        self._imports[import_id] = replace(imported, stopped=reason)
+        self._imports[imported.id] = replace(found, stopped=reason, reason_code=code)
 
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order, as they were when they were asked for."""
         batches = self._batches.get(import_id, {})
         yield from [batches[number] for number in sorted(batches)]
 
-    def intend(self, import_id: str, number: int, now: float, *, reconciliation: bool) -> bool:
-        """Remember, before a request, that it is being sent."""
-        batch = self._batches.get(import_id, {}).get(number)
-        if batch is None or batch.state is not BatchState.PLANNED:
-            return False
-        self.journal.effect("intend", number)
-        self._put(
-            import_id,
-            replace(
-                batch,
-                state=BatchState.SENDING,
-                sent=batch.sent + 1,
-                sent_at=now,
-                changed_at=now,
-                reason="",
-                reconciliation=reconciliation,
-            ),
-        )
-        return True
-
-    def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request was not carried out."""
-        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.UNCONFIRMED)
-        self.journal.effect("withdraw", number)
-        sent = batch.sent - (batch.state is BatchState.SENDING)
-        self._put(import_id, replace(batch, state=BatchState.PLANNED, sent=sent))
-
-    def submitted(
-        self, import_id: str, number: int, request_id: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember the request id of a request being sent, and when to look at it."""
-        batch = self._batch(import_id, number, BatchState.SENDING)
-        self.journal.effect("submitted", number)
-        self._put(
-            import_id,
-            replace(
-                batch,
-                state=BatchState.SUBMITTED,
-                request_id=request_id,
-                changed_at=now,
-                next_poll_at=next_poll_at,
-            ),
-        )
-
-    def unconfirmed(
-        self, import_id: str, number: int, reason: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember that it is not known what became of a batch, and when to look for it."""
-        batch = self._batch(import_id, number, BatchState.SENDING, BatchState.SUBMITTED)
-        self.journal.effect("unconfirmed", number)
-        self._put(
-            import_id,
-            replace(
-                batch,
-                state=BatchState.UNCONFIRMED,
-                reason=reason,
-                changed_at=now,
-                next_poll_at=next_poll_at,
-            ),
-        )
-
-    def polled(
-        self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
-    ) -> None:
-        """Remember when to look at a batch again."""
-        batch = self._batch(import_id, number, BatchState.SUBMITTED, BatchState.UNCONFIRMED)
-        self.journal.effect("looked", number)
-        self._put(
-            import_id, replace(batch, next_poll_at=next_poll_at, reports_missed=reports_missed)
-        )
-
-    def settle(  # noqa: PLR0913  what is not named stays as it is usual
-        self,
-        import_id: str,
-        number: int,
-        state: BatchState,
-        now: float,
-        *,
-        reason: str = "",
-        report: bool = False,
-        reconciliation: bool | None = None,
-    ) -> None:
-        """Remember how a batch ended."""
-        batch = self._batch(import_id, number, *(one for one in BatchState if one not in FINAL))
-        self.journal.effect("settle", (number, state))
-        self._put(
-            import_id,
-            replace(
-                batch,
-                state=state,
-                reason=reason,
-                report=report,
-                changed_at=now,
-                reconciliation=batch.reconciliation if reconciliation is None else reconciliation,
-            ),
-        )
+    def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
+        """Replace a batch, unless it is no longer the one seen."""
+        found = self._batches.get(import_id, {}).get(seen.number)
+        if not found or (found.state, found.revision) != (seen.state, seen.revision):
+            raise LedgerConflictError(f"batch {seen.number} has changed meanwhile")
+        self.journal.effect(_effect(seen, changed), seen.number)
+        changed = replace(changed, revision=f"revision {next(self._numbers)}")
+        self._batches[import_id][seen.number] = changed
+        return changed
 
     def take_call(
         self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
@@ -300,67 +231,60 @@ class FakeLedger:
             return False
         self.journal.effect("reopen", import_id)
         for batch in list(self.batches(import_id)):
-            if batch.state in (BatchState.RECONCILED, BatchState.UNCONFIRMED):
-                state = BatchState.SUBMITTED if batch.request_id else BatchState.UNCONFIRMED
-                self._put(
-                    import_id, replace(batch, state=state, next_poll_at=now, reports_missed=0)
-                )
+            self._batches[import_id][batch.number] = batch.reopened(now)
         self._imports[import_id] = replace(
             imported,
             state=ImportState.PLANNED,
             began_at=now,
             deadline=deadline,
             lease_until=0.0,
+            attempts=0,
             resumed=imported.resumed + 1,
             stopped="",
+            reason_code=None,
         )
         return True
 
-    def deliver(self, import_id: str, now: float, lease_until: float, *, best_effort: bool) -> bool:
-        """Have nothing more sent, because the answer is written now."""
-        imported = self._known(import_id)
-        if imported.state is ImportState.NOTIFIED:
-            return False
-        delivering = imported.state is ImportState.DELIVERING
-        again = delivering and not (best_effort or self._last_resort[import_id])
-        free = imported.lease_until <= now or imported.state is ImportState.REFUSED
-        if not (free or again):
-            return False
-        self.journal.effect("deliver", import_id)
-        self._last_resort[import_id] = best_effort
-        self._imports[import_id] = replace(
-            imported, state=ImportState.DELIVERING, lease_until=lease_until
-        )
-        return True
+    def deliver(self, imported: Import, now: float, until: float) -> str | None:
+        """Take the lease in order to write the answer."""
+        found = self._imports.get(imported.id)
+        if not found or found.state is ImportState.NOTIFIED or found.lease_until > now:
+            return None
+        if found.began_at != imported.began_at:
+            return None
+        self.journal.effect("deliver", imported.id)
+        self._imports[imported.id] = replace(found, state=ImportState.DELIVERING, lease_until=until)
+        return self._leased(imported.id)
 
-    def notified(self, import_id: str) -> bool:
+    def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent."""
-        imported = self.get(import_id)
-        if imported.state is ImportState.NOTIFIED:
+        found = self._imports.get(import_id)
+        if not found or found.state is not ImportState.DELIVERING:
+            return False
+        if self._leases[import_id] != lease:
             return False
         self.journal.effect("notified", import_id)
-        self._imports[import_id] = replace(imported, state=ImportState.NOTIFIED, lease_until=0.0)
+        self._imports[import_id] = replace(found, state=ImportState.NOTIFIED, lease_until=0.0)
         return True
 
-    def _known(self, import_id: str) -> Import:
-        if import_id not in self._imports:
-            raise LedgerConflictError(f"no import {import_id}")
-        return self._imports[import_id]
+    def _leased(self, import_id: str) -> str:
+        self._leases[import_id] = f"lease {next(self._numbers)}"
+        return self._leases[import_id]
 
-    def _received(self, import_id: str) -> Import:
-        imported = self._known(import_id)
-        if imported.state is not ImportState.RECEIVED:
-            raise LedgerConflictError(f"import {import_id} is {imported.state}")
+    def _received(self, import_id: str, lease: str) -> Import:
+        imported = self._imports.get(import_id)
+        if not imported or imported.state is not ImportState.RECEIVED:
+            raise LedgerConflictError(f"import {import_id} is not received")
+        if self._leases.get(import_id) != lease:
+            raise LedgerConflictError(f"import {import_id} is somebody else's")
         return imported
 
-    def _batch(self, import_id: str, number: int, *states: BatchState) -> Batch:
-        batch = self._batches.get(import_id, {}).get(number)
-        if batch is None or batch.state not in states:
-            raise LedgerConflictError(f"batch {number} is not {' or '.join(states)}")
-        return batch
 
-    def _put(self, import_id: str, batch: Batch) -> None:
-        self._batches[import_id][batch.number] = batch
+def _effect(seen: Batch, changed: Batch) -> str:
+    """Name a change of a batch."""
+    if changed.state is seen.state:
+        return "polled"
+    return "settle" if changed.state in FINAL else changed.state.value
 
 
 @dataclass(slots=True)
@@ -483,9 +407,15 @@ class FakeRemote:
     def carry_out(self, request_id: str, addresses: tuple[str, ...]) -> None:
         """Take a request, so that its accounts are in the list."""
         self.requests[request_id] = addresses
-        self.accounts += [
-            ListedAccount(one.lower(), one not in self.failing, self.clock()) for one in addresses
+        status = {
+            one.lower(): AccountStatus.INACTIVE if one in self.failing else AccountStatus.ACTIVE
+            for one in addresses
+        }
+        self.accounts = [
+            replace(one, status=status.pop(one.address)) if one.address in status else one
+            for one in self.accounts
         ]
+        self.accounts += [ListedAccount(*one, self.clock()) for one in status.items()]
 
     def status(self, request_id: str) -> RequestStatus:
         """Show a request."""
@@ -512,6 +442,10 @@ class FakeRemote:
         _raise_next(self.list_errors)
         newest_first = list(reversed(self.accounts))
         return newest_first[(page - 1) * self.page_size : page * self.page_size]
+
+    def key(self) -> Secret:
+        """Return the API key."""
+        return Secret(api_key("fake"))
 
     def closed_for(self) -> float:
         """Say how long no further call is allowed."""
@@ -542,16 +476,16 @@ def _raise_next(errors: deque[Exception | None]) -> None:
 
 @dataclass(slots=True)
 class FakeExecutions:
-    """The executions: of each name its import, its file and its first step."""
+    """The executions: of each name its import, its file and what comes first."""
 
     journal: Journal
-    started: dict[str, tuple[str, str, Step]] = field(default_factory=dict)
+    started: dict[str, tuple[str, str, TaskResult]] = field(default_factory=dict)
 
-    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+    def start(self, name: str, import_id: str, file: str, first: TaskResult) -> None:
         """Start an execution of an import."""
         if name not in self.started:
             self.journal.effect("start", name)
-            self.started[name] = (import_id, file, step)
+            self.started[name] = (import_id, file, first)
 
 
 @dataclass(slots=True)
@@ -604,6 +538,8 @@ class World:
             deadline=21_600.0,
             grace=600.0,
             skip_connected=False,
+            verify_connected=False,
+            settle=15.0,
             largest_file=1_000_000,
         )
 
@@ -625,6 +561,14 @@ class World:
             self.policy,
             self.clock,
         )
+
+    def receive(self, upload: Upload, time_left: Callable[[], float]) -> TaskResult | None:
+        """Do with the event of an upload what the function does."""
+        submitter = self.submitter()
+        upload = submitter.identified(upload)
+        if not submitter.start_import(upload):
+            return None
+        return submitter.submit(upload.import_id, time_left)
 
     def poller(self) -> Poller:
         """Make what checks the status."""

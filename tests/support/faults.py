@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from local.faults import Laid, Rule, lay
-from tests.e2e.conftest import LocalCloud, wait_until
+from tests.support.cloud import LocalCloud, wait_until
 
 _WORKER = re.compile(r"ministack-lambda-[^/]*-(\w+)-[^-/]+/_worker\.py$")
 

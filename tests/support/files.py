@@ -1,10 +1,12 @@
-"""Accounts files made for one test."""
+"""Accounts files made for one test, and who may read files."""
 
 import csv
 import hashlib
 import io
 from itertools import chain
+from pathlib import Path
 
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.models.account import FIELDS, Account, account_of
 
 MARK = "app-3f9c2a7e51d0b864"
@@ -34,9 +36,23 @@ def accounts_file(*rows: str | dict[str, str]) -> bytes:
     return text.getvalue().encode()
 
 
+def opened(content: bytes) -> AccountsFile:
+    """Open a file that is already in memory."""
+    return open_accounts_file(io.BytesIO(content))
+
+
 def account(address: str, /, **changed: str) -> Account:
     """Return the account of a row."""
     return account_of(list(row(address, **changed).values()))
+
+
+def open_to_others(folder: Path) -> list[str]:
+    """Name what other users may do anything with, the folder included."""
+    return [
+        str(path)
+        for path in (folder, *folder.rglob("*"))
+        if not path.is_symlink() and path.stat().st_mode & 0o077
+    ]
 
 
 def _server(address: str, port: int) -> tuple[str, ...]:

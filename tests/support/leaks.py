@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import LocalCloud
+    from tests.support.cloud import LocalCloud
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD, API_KEY = "password", "API key"
@@ -46,11 +46,6 @@ class Allowed:
 
 ALLOWED = (
     Allowed("object inbox/*", PASSWORD, "the upload itself"),
-    Allowed(
-        "object reports/originals/*",
-        PASSWORD,
-        "the service's reports as they came, where `KeepOriginalReports` is switched on",
-    ),
     Allowed("secret email-accounts/workspaces/*", API_KEY, "where the key is kept"),
     Allowed(
         "file */standin.sqlite*",

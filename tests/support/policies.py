@@ -49,16 +49,13 @@ def matches(pattern: str, resource: str) -> bool:
     return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), resource, re.DOTALL))
 
 
-def grants(
-    statements: list[dict[str, Any]], names: Names, conditions: Mapping[str, bool]
-) -> list[Grant]:
+def grants(statements: list[dict[str, Any]], names: Names) -> list[Grant]:
     """Return all that statements allow."""
     return [
-        Grant(statement["Sid"], action, resource, source_of(statement))
+        Grant(statement["Sid"], action, resolved(resource, names), source_of(statement))
         for statement in statements
         for action in listed(statement["Action"])
-        for one in listed(statement["Resource"])
-        if (resource := resolved(one, names, conditions)) is not None
+        for resource in listed(statement["Resource"])
     ]
 
 
@@ -68,19 +65,15 @@ def source_of(statement: Mapping[str, Any]) -> str:
     return str(condition.get("events:source", ""))
 
 
-def resolved(value: Any, names: Names, conditions: Mapping[str, bool]) -> str | None:  # noqa: ANN401  as YAML has it
-    """Return the text that a value of the template stands for; None for no value."""
+def resolved(value: Any, names: Names) -> str:  # noqa: ANN401  as YAML has it
+    """Return the text that a value of the template stands for."""
     match value:
         case str():
             return value
-        case {"Ref": "AWS::NoValue"}:
-            return None
         case {"Ref": name} | {"Fn::GetAtt": name}:
             return names[name]
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{([\w:.]+)\}", lambda found: names[found[1]], text)
-        case {"Fn::If": [condition, then, otherwise]}:
-            return resolved(then if conditions[condition] else otherwise, names, conditions)
     raise TypeError(f"{value} is not understood")
 
 

@@ -14,7 +14,7 @@ import pytest
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.layouts import recognized
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import NewHeader, Records, Unreadable
+from email_accounts.parsing.records import Record, Records, Unreadable
 
 Row = tuple[int, list[str]]
 
@@ -24,12 +24,12 @@ def opened(content: bytes) -> Records:
     return open_records(io.BytesIO(content), recognized)
 
 
-def everything(content: bytes) -> list[Row | NewHeader | Unreadable]:
+def everything(content: bytes) -> list[Record]:
     """Return all that a file yields, unreadable rows by number only as `Unreadable(n, "")`."""
     return list(map(_without_reason, opened(content).records))
 
 
-def _without_reason(record: Row | NewHeader | Unreadable) -> Row | NewHeader | Unreadable:
+def _without_reason(record: Record) -> Record:
     return Unreadable(record.number, "") if isinstance(record, Unreadable) else record
 
 

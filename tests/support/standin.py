@@ -16,6 +16,7 @@ import requests
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "key-of-the-stand-in"
+CONTROL_KEY = "of-its-switches"
 APP_PASSWORD = "app-3f9c2a7e51d0b864"
 
 
@@ -67,9 +68,15 @@ class Server:
 
     def control(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 -- JSON
         """Call a control endpoint and return what it shows."""
-        answer = requests.request(method, f"{self.url}/control{path}", json=body, timeout=10)
+        answer = self.try_control(method, path, body)
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    def try_control(self, method: str, path: str, body: object) -> requests.Response:
+        """Call a control endpoint, whatever it answers."""
+        sent = {"x-control-key": CONTROL_KEY}
+        url = f"{self.url}/control{path}"
+        return requests.request(method, url, json=body, headers=sent, timeout=10)
 
     def behave(self, **switches: object) -> None:
         """Set switches."""
@@ -110,11 +117,14 @@ def start(folder: Path) -> Server:
     """Start the stand-in on a free port with its files in the folder."""
     key_file = folder / "api-key"
     key_file.write_text(f"{API_KEY}\n", encoding="utf-8")
+    control_key_file = folder / "control-key"
+    control_key_file.write_text(f"{CONTROL_KEY}\n", encoding="utf-8")
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "local.standin", "--port", "0"),
             *("--database", str(folder / "standin.sqlite")),
             *("--api-key-file", str(key_file)),
+            *("--control-key-file", str(control_key_file)),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,

@@ -1,28 +1,21 @@
 """What each row is, and which accounts are sent together."""
 
 import gzip
-import io
 from pathlib import Path
 
 import pytest
 
 from email_accounts.errors import FileRefusedError, ImporterError, UploadMissingError
-from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.imports import BatchRange, Plan
 from tests.support.fakes import FakeUploads
-from tests.support.files import accounts_file, row
+from tests.support.files import accounts_file, opened, row
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "tests/samples/accounts.csv").read_bytes()
 JSON_SAMPLE = (ROOT / "tests/samples/accounts.json").read_bytes()
 DEFAULT_FILE = (ROOT / "events/accounts.csv").read_bytes()
-
-
-def opened(content: bytes) -> AccountsFile:
-    """Open a file that is already in memory."""
-    return open_accounts_file(io.BytesIO(content))
 
 
 def examined(content: bytes) -> list[RowResult]:

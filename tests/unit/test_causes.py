@@ -4,8 +4,17 @@ import re
 
 import pytest
 
-from email_accounts.delivery.causes import ROW_UNREADABLE, Cause, cause_of, rejection
+from email_accounts.delivery.causes import (
+    NOT_SENT,
+    PLAN_LIMIT,
+    REQUEST_REFUSED,
+    ROW_UNREADABLE,
+    Cause,
+    cause_of,
+    rejection,
+)
 from email_accounts.models.account import FIELDS, Problem, problem_with
+from email_accounts.models.imports import ReasonCode
 
 GOOGLE = ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ssl")
 MICROSOFT = ("o365", "smtp.office365.com", "587", "tls", "outlook.office365.com", "993", "ssl")
@@ -116,8 +125,6 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (GOOGLE, "the service refused the request: Your subscription has expired (HTTP 402)"),
         (OTHER, "Limit exceeded: you cannot add more email accounts"),
     ],
-    "request_refused": [(OTHER, "the service refused the request: 0.smtpPort: no (HTTP 400)")],
-    "not_sent": [(OTHER, "not sent: the service refused the API key: Unauthorized (HTTP 401)")],
     "unknown": [
         (OTHER, "Something went wrong"),
         (GOOGLE, "the service gave no reason"),
@@ -137,12 +144,31 @@ def test_what_was_said_is_understood(code: str, settings: tuple[str, ...], reaso
     assert cause_of(reason.upper(), settings).code == code
 
 
+def test_what_the_importer_knows_itself_is_not_read_from_a_text() -> None:
+    """A server's text that begins like one of ours is the server's."""
+    refused = "the service refused the API key: 535 5.7.8 authentication failed"
+    assert cause_of(f"not sent: {refused}", OTHER, ReasonCode.NOT_SENT) is NOT_SENT
+    assert cause_of(f"not sent: {refused}", OTHER) is not NOT_SENT
+    code = ReasonCode.REQUEST_REFUSED
+    assert cause_of("0.smtpPort: no (HTTP 400)", OTHER, code) is REQUEST_REFUSED
+    assert cause_of("Your subscription has expired (HTTP 402)", OTHER, code) is PLAN_LIMIT
+
+
 def every_cause() -> list[Cause]:
     """Return the causes of the table and of rejections."""
     found = [
         cause_of(reason, settings) for all_of_it in SAID.values() for settings, reason in all_of_it
     ]
-    return [*dict.fromkeys([*found, *(rejection(problem_with(field)) for field in FIELDS)])]
+    return [
+        *dict.fromkeys(
+            [
+                *found,
+                NOT_SENT,
+                REQUEST_REFUSED,
+                *(rejection(problem_with(field)) for field in FIELDS),
+            ]
+        )
+    ]
 
 
 @pytest.mark.parametrize("cause", every_cause(), ids=lambda cause: cause.title)

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from docs.costs import (
+from email_accounts.models.imports import BatchState
+from tools.docs.costs import (
     DAY,
     HOUR,
     MOST_EVENTS,
@@ -19,7 +20,6 @@ from docs.costs import (
     renewed,
     share,
 )
-from email_accounts.models.imports import BatchState
 
 
 def test_the_page_is_worked_out_anew() -> None:

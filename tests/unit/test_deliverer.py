@@ -23,14 +23,14 @@ from email_accounts.errors import (
     ReportUnavailableError,
     RequestRefusedError,
 )
-from email_accounts.models.imports import ImportState
+from email_accounts.models.imports import ImportState, ReasonCode
 from email_accounts.models.messages import Message
-from email_accounts.models.service import ListedAccount
-from email_accounts.models.steps import Step
+from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.tracking.poller import NO_PROGRESS
-from tests.support.fakes import World
+from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
@@ -41,16 +41,10 @@ def plenty() -> float:
     return 300.0
 
 
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
-
-
 def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
     """Submit a file of these rows, or of five accounts, which is three batches."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*(rows or ADDRESSES)))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     return upload
 
 
@@ -66,10 +60,10 @@ def follow(world: World, upload: Upload, *, polls: int = 100) -> None:
     world.clock.advance(world.policy.initial_poll_delay)
     for _ in range(polls):
         step = world.poller().poll(upload.import_id, plenty)
-        while step.next == Step.SUBMIT:
+        while step.next == NextAction.SUBMIT:
             world.clock.advance(step.wait_seconds)
-            step = world.submitter().resume(upload.import_id, plenty)
-        if step.next == Step.DELIVER:
+            step = world.submitter().submit(upload.import_id, plenty)
+        if step.next == NextAction.DELIVER:
             break
         world.clock.advance(step.wait_seconds)
 
@@ -105,7 +99,9 @@ def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
 def everything(world: World) -> Upload:
     """Let a file end with an outcome of every kind that there is."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[3], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[3], AccountStatus.ACTIVE, created_at=0.0)
+    )
     world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
     world.saleshandy.connect_errors.extend(
         [None, None, *[OutcomeUnknownError("no answer came")] * 3]
@@ -201,12 +197,13 @@ def test_reports_are_written_before_the_message(world: World) -> None:
 def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
     """Whoever takes the upload on while it is being delivered finds nothing to do."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
-    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    world.receive(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
-    assert world.ledger.deliver(upload.import_id, now, now + 300, best_effort=False)
-    assert world.submitter().take(upload, plenty) is None
-    world.submitter().resume(upload.import_id, plenty)
+    assert world.ledger.deliver(world.ledger.get(upload.import_id), now, now + 300)
+    assert world.receive(upload, plenty) is None
+    world.submitter().submit(upload.import_id, plenty)
     assert "connect" not in world.journal.names()
+    world.clock.advance(300)
     assert delivered(world, upload).subject.endswith("5 failed")
 
 
@@ -242,11 +239,16 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     upload = everything(world)
     delivered(world, upload)
     rows = {one["row"]: one for one in outcome(world, upload)}
-    columns = ["row", "address", "provider", "outcome", "reason", "what to do"]
+    columns = ["row", "address", "provider", "outcome", "evidence", "reason", "what to do"]
     assert list(rows["2"]) == columns
     assert {number: one["provider"] for number, one in rows.items()} == {
         **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
         **dict.fromkeys(("4", "7"), ""),
+    }
+    assert {number: one["evidence"] for number, one in rows.items()} == {
+        **dict.fromkeys(("2", "3", "5"), "report"),
+        "6": "account list",
+        **dict.fromkeys(("4", "7", "8"), "none"),
     }
     assert rows["2"]["what to do"] == ""
     assert "make an app password" in rows["3"]["what to do"]
@@ -314,7 +316,7 @@ def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
 def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     """The message names the file, what is wrong and the cure; there is no outcome.csv."""
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     message = delivered(world, upload)
     assert message.subject == "accounts.pdf: not imported, the file cannot be used"
     assert "It is a PDF." in message.mail
@@ -327,8 +329,11 @@ def test_a_refused_file_is_answered_without_rows(world: World) -> None:
 def test_a_refused_file_is_answered_though_its_submitter_died(world: World) -> None:
     """There is nothing that could still be sent, so nobody is waited for."""
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
-    world.submitter().take(upload, plenty)
-    assert world.ledger.get(upload.import_id).lease_until > world.clock()
+    world.submitter().start_import(upload)
+    now = world.clock()
+    lease = world.ledger.lease(upload.import_id, now, now + 300)
+    assert lease
+    world.ledger.refuse(upload.import_id, lease, ReasonCode.FILE_REFUSED, "It is a PDF.")
     assert delivered(world, upload).attributes["status"] == "refused"
 
 
@@ -336,7 +341,7 @@ def test_a_file_that_was_deleted_is_answered(world: World) -> None:
     """Though there is nothing to read, there is an answer."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     world.uploads.delete_version(upload)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert "deleted or replaced" in delivered(world, upload).mail
 
 
@@ -359,7 +364,7 @@ def test_an_import_past_its_deadline_says_what_is_known(world: World) -> None:
     """Complete batches have their outcome, the others are unconfirmed or were not sent."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     left = iter([300.0, 300.0, 300.0, SAFE_MARGIN - 1])
-    world.submitter().take(upload, lambda: next(left))
+    world.receive(upload, lambda: next(left))
     world.saleshandy.running.add("request-2")
     world.clock.advance(10)
     world.poller().poll(upload.import_id, plenty)
@@ -486,9 +491,9 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
     """Its deletion stops the import; what was not sent has failed."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     left = iter([300.0, 300.0, 0.0])
-    world.submitter().take(upload, lambda: next(left))
+    world.receive(upload, lambda: next(left))
     world.uploads.delete_version(upload)
-    world.submitter().resume(upload.import_id, plenty)
+    world.submitter().submit(upload.import_id, plenty)
     message = delivered(world, upload)
     assert message.attributes["status"] == "stopped"
     counts = json.loads(message.document)["counts"]
@@ -496,13 +501,15 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
 
 
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
-    """Without the file nobody can tell how many of a batch had been left out of it."""
+    """Without the file nobody can tell what became of a batch of which the list was asked."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = looked_at(world)
     world.uploads.delete_version(upload)
     counts = json.loads(delivered(world, upload).document)["counts"]
-    assert (counts["connected"], counts["unconfirmed"]) == (3, 2)
+    assert (counts["connected"], counts["unconfirmed"]) == (0, 5)
 
 
 @pytest.fixture
@@ -553,7 +560,7 @@ def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None
     """A stopped execution may have left one who writes it: there is one message, not two."""
     upload = looked_at(world)
     now = world.clock()
-    world.ledger.deliver(upload.import_id, now, now + LONGEST_RUN, best_effort=False)
+    world.ledger.deliver(world.ledger.get(upload.import_id), now, now + LONGEST_RUN)
     with pytest.raises(ImportLockedError):
         world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
     assert world.notifications.messages == []
@@ -574,11 +581,36 @@ def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None
 def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> None:
     """What is wrong with the file is still what its owner has to know."""
     upload = broken.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
-    broken.submitter().take(upload, plenty)
+    broken.receive(upload, plenty)
     broken.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
     (message,) = broken.notifications.messages
     assert message.attributes["status"] == "refused"
     assert "It is a PDF." in message.mail
+
+
+def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:
+    """A late or second event about it comes after the import was resumed: another runs now."""
+    upload = submitted(world)
+    first = world.ledger.get(upload.import_id).execution
+    assert world.deliverer().deliver_failed(first, "it was aborted")
+    assert world.submitter().restart(upload.import_id)
+    assert world.deliverer().deliver_failed(first, "it was aborted") is None
+    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
+    second = world.ledger.get(upload.import_id).execution
+    assert world.deliverer().deliver_failed(second, "it was aborted")
+
+
+def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Delivering does not read it either: it is answered by what is known of it."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
+    world.submitter().start_import(upload)
+    monkeypatch.setattr(type(world.uploads), "open", fail)
+    answer = world.deliverer().deliver(upload.import_id, "submit_accounts failed with MemoryError")
+    assert answer is not None
+    assert answer.status is ImportStatus.REFUSED
+    assert "nothing was sent" in world.notifications.messages[0].mail
 
 
 # The event
@@ -639,6 +671,24 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
 # Once
 
 
+def test_deliveries_that_overlap_send_one_message(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Step Functions may repeat a call whose first invocation goes on all the same."""
+    upload = looked_at(world)
+    really = type(world.events).put
+
+    def meanwhile(events: FakeEvents, message: Message) -> None:
+        with pytest.raises(ImportLockedError):
+            world.deliverer().deliver(upload.import_id)
+        really(events, message)
+
+    monkeypatch.setattr(type(world.events), "put", meanwhile)
+    assert world.deliverer().deliver(upload.import_id)
+    assert world.deliverer().deliver(upload.import_id) is None
+    assert len(world.notifications.messages) == 1
+
+
 def test_the_message_is_sent_once(world: World) -> None:
     """Delivered again, nothing is written and nothing sent."""
     upload = looked_at(world)
@@ -662,7 +712,7 @@ def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
 ) -> None:
     """When only the last write of the ledger fails, the delivery ends well all the same."""
     upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     monkeypatch.setattr(type(world.ledger), "notified", fail)
     assert world.deliverer().deliver(upload.import_id) is not None
     assert len(world.notifications.messages) == 1

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from docs.examples import DOCS, PAGES, SCHEMA, described, renewed
 from email_accounts.delivery.message import message_of
 from tests.support import answers
+from tools.docs.examples import DOCS, PAGES, SCHEMA, described, renewed
 
 KINDS = (
     answers.clean,
@@ -91,7 +91,7 @@ def test_documents_show_what_is_sent(page: Path) -> None:
 
 
 def test_pictures_are_there() -> None:
-    """Of every kind, on a desktop and on a phone, light and dark; `make pictures` renews them."""
+    """Of every kind, on a desktop and on a phone, light and dark; `make docs ALL=1` renews them."""
     taken = {picture.stem for picture in (DOCS / "images").glob("*.png")}
     assert taken == {
         f"{kind}-{size}-{scheme}"

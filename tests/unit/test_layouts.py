@@ -1,6 +1,5 @@
 """Which column of a file holds what, and who wrote it."""
 
-import io
 import json
 from collections.abc import Callable
 from itertools import combinations
@@ -8,7 +7,6 @@ from itertools import combinations
 import pytest
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.layouts import (
     ADDRESS,
     ALIASES,
@@ -21,7 +19,7 @@ from email_accounts.intake.layouts import (
 )
 from email_accounts.models.account import FIELDS
 from tests.support.files import PASSWORD as SECRET
-from tests.support.files import row
+from tests.support.files import opened, row
 
 ADDRESS_OF_ROW = "robin.stone@north.example"
 SMARTLEAD = "from_name,from_email,user_name,password,smtp_host,smtp_port,imap_host,imap_port"
@@ -144,11 +142,6 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "together": lambda name: name.replace("_", ""),
     "other signs": lambda name: f" {name.replace('_', ' - ')}: ",
 }
-
-
-def opened(content: bytes) -> AccountsFile:
-    """Open a file that is already in memory."""
-    return open_accounts_file(io.BytesIO(content))
 
 
 def refusal(content: bytes) -> str:
@@ -294,7 +287,6 @@ def test_a_key_with_a_character_that_no_text_has_is_refused() -> None:
         b"First Name;SMTP Host\nRobin;smtp.north.example\n",
         b"password\n",
         b'[{"note": "x"}]',
-        b'{"note": "x"}\n{"email": "a@b.example"}\n',
     ],
 )
 def test_without_a_column_of_addresses_the_columns_are_listed(content: bytes) -> None:

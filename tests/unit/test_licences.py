@@ -4,7 +4,7 @@ import re
 import tomllib
 from importlib.metadata import requires
 
-from docs.licences import LAYER, PAGE, ROOT, licence_of, of_the_command_line, renewed
+from tools.docs.licences import LAYER, PAGE, ROOT, licence_of, of_the_command_line, renewed
 
 TEXT = PAGE.read_text(encoding="utf-8")
 

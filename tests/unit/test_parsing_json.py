@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.parsing.records import NewHeader
+from email_accounts.parsing.records import Damage, DamagedRow, NewHeader
 from tests.support.reading import (
     Stream,
     bad,
@@ -121,8 +121,9 @@ def test_an_array_cut_off(cut: int) -> None:
         (b"[1, 2]", "no list of objects"),
         (b"[[{}]]", "no list of objects"),
         (b'{"a":', "no list of objects"),
-        (b'{\n  "accounts": [\n    {"email": "a"}\n  ]\n}', "not a whole object"),
-        (b'{"accounts": [\n{"email": "a"}\n]}', "not a whole object"),
+        (b'{"accounts": [\n{"email": "a"}\n]', "object around its list is broken"),
+        (b'{"accounts": [{"email": "a"}]}}', "object around its list is broken"),
+        (b'{"a": [{"email": "b"}], "c": [{"email": "d"}]}', "more than one list of accounts"),
         (b'{"email": "a",\n"port": 1}', "not a whole object"),
         (b"{\n", "not a whole object"),
         (b'[{"a":"1"}][{"a":"2"}]', "goes on behind the array of 1 items"),
@@ -146,7 +147,7 @@ def test_text_that_looks_like_the_end_of_an_item() -> None:
     """Brackets, commas and quotes inside of texts part nothing, at any place in the window."""
     text = '},{"a": "],[\\"'
     items = [{"a": text, "b": {"c": {"d": text}}} for _ in range(3000)]
-    nested = "\x00" + json.dumps({"c": {"d": text}})
+    nested = text
     content = json.dumps(items).encode()
     assert everything(content) == [(n, [text, nested]) for n in range(1, 3001)]
     assert everything(content[:1] + b" " * 37 + content[1:])[-1] == (3000, [text, nested])
@@ -182,4 +183,53 @@ def test_lone_surrogates() -> None:
 def test_damaged_bytes() -> None:
     """Bytes that are no UTF-8 inside a text make one item unreadable."""
     for content in both('{"a":"é"}', '{"a":"#"}', '{"a":"3"}'):
-        assert everything(content.replace(b"#", b"\xe9")) == [(1, ["é"]), bad(2), (3, ["3"])]
+        doubtful = DamagedRow(1, ["é"], {0: Damage.ENCODING})
+        assert everything(content.replace(b"#", b"\xe9")) == [doubtful, bad(2), (3, ["3"])]
+
+
+def test_a_list_inside_of_an_object() -> None:
+    """The first list of objects counts, however the objects around it are laid out."""
+    item = '{"email": "a", "password": "p"}'
+    for text in (
+        f'{{"items": [{item}], "next": null}}',
+        f'{{\n  "accounts": [\n    {item}\n  ]\n}}\n',
+        f'{{"status": "ok", "tags": ["x", "{{[{{"], "data": {{"accounts": [{item}]}}, "n": [1]}}',
+    ):
+        assert opened(text.encode()).format == "JSON"
+        assert everything(text.encode()) == [(1, ["a", "p"])]
+    account = item[:-1] + ', "aliases": [{"email": "b"}]}'
+    for lines in (account, f"{account}\n{account}"):
+        assert opened(lines.encode()).format == "JSON Lines"
+    many = f'{{"items": [{",".join([item] * 20_000)}], "next": null}}'
+    assert everything(many.encode())[-1] == (20_000, ["a", "p"])
+
+
+def test_nested_objects() -> None:
+    """Keys of nested objects are joined; what is nested too deeply is one unreadable item."""
+    nested = '{"email": "a", "smtp": {"host": "h", "auth": {"user": "u"}}, "x": {}}'
+    for content in both(nested):
+        assert opened(content).header == ("email", "smtp_host", "smtp_auth_user", "x")
+        assert everything(content) == [(1, ["a", "h", "u", "\x00{}"])]
+    deep = '{"a":' * 20 + "1" + "}" * 20
+    long = json.dumps({"k" * 200: {"a": 1}})
+    for content in both('{"email": "a"}', deep, long):
+        assert everything(content) == [(1, ["a"]), bad(2), bad(3)]
+
+
+def test_too_many_keys() -> None:
+    """An item of more than a thousand keys is unreadable."""
+    wide = json.dumps({f"k{n}": "x" for n in range(1001)})
+    for content in both('{"email": "a"}', wide):
+        assert everything(content) == [(1, ["a"]), bad(2)]
+
+
+def test_the_first_item_without_an_address() -> None:
+    """The header is that of the first item with an address."""
+    for content in both('{"note": "n"}', '{"email": "a"}'):
+        assert opened(content).header == ("email",)
+        assert everything(content) == [
+            NewHeader(("note",)),
+            (1, ["n"]),
+            NewHeader(("email",)),
+            (2, ["a"]),
+        ]

@@ -18,18 +18,19 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
-from email_accounts.models.imports import Batch, BatchState
-from email_accounts.models.service import ListedAccount
-from email_accounts.models.steps import Step
+from email_accounts.models.imports import Batch, BatchState, ReasonCode
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
+from email_accounts.saleshandy.reconciliation import read_reconciliation
 from email_accounts.tracking.poller import NO_PROGRESS
-from tests.support.fakes import World
+from tests.support.fakes import FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
+from tests.support.ledger import answer, change, lose, polled_at, refuse, send
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
-DELIVER = Step(Step.DELIVER)
+DELIVER = TaskResult(NextAction.DELIVER)
 FIRST = "request-1"
 
 
@@ -38,33 +39,27 @@ def plenty() -> float:
     return 300.0
 
 
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
-
-
 def submitted(world: World, *addresses: str) -> Upload:
     """Submit a file of these accounts, or of five, which is three batches; their look is due."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES)))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     world.clock.advance(world.policy.initial_poll_delay)
     return upload
 
 
-def poll(world: World, upload: Upload) -> Step:
+def poll(world: World, upload: Upload) -> TaskResult:
     """Look at an import as the state machine lets one look."""
     return world.poller().poll(upload.import_id, plenty)
 
 
-def followed(world: World, upload: Upload, *, polls: int = 100) -> Step:
+def followed(world: World, upload: Upload, *, polls: int = 100) -> TaskResult:
     """Do what each step says, as the state machine does, up to the delivery or so many looks."""
     for _ in range(polls):
         step = poll(world, upload)
-        while step.next == Step.SUBMIT:
+        while step.next == NextAction.SUBMIT:
             world.clock.advance(step.wait_seconds)
-            step = world.submitter().resume(upload.import_id, plenty)
-        if step.next == Step.DELIVER:
+            step = world.submitter().submit(upload.import_id, plenty)
+        if step.next == NextAction.DELIVER:
             break
         world.clock.advance(step.wait_seconds)
     return step
@@ -132,7 +127,7 @@ def test_a_copy_of_a_report_holds_no_secret(world: World) -> None:
     copy = world.reports.texts[upload.import_id, "remote/batch-000001.csv"]
     assert list(csv.reader(io.StringIO(copy))) == [
         ["Email", "Reason"],
-        [ADDRESSES[0], "refused for ***, ***"],
+        [ADDRESSES[0], "***"],
     ]
 
 
@@ -161,7 +156,7 @@ def test_a_report_that_cannot_be_read_confirms_nothing(world: World, content: by
     upload = submitted(world)
     world.saleshandy.links[FIRST] = "link"
     world.saleshandy.reports["link"] = content
-    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 15)
     assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
     assert batch(world, upload).reports_missed == 1
     assert world.reports.texts == {}
@@ -188,17 +183,16 @@ def test_a_report_that_does_not_come_is_made_up_for_by_the_list(world: World) ->
         step = poll(world, upload)
         world.clock.advance(step.wait_seconds)
     unconfirmed = batch(world, upload)
-    assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert unconfirmed.state is BatchState.REPORTED
     assert "its report is missing" in unconfirmed.reason
-    assert "HTTP 404" in unconfirmed.reason
     assert MARK not in unconfirmed.reason
     assert followed(world, upload) == DELIVER
     assert world.journal.names().count("fetch") == 3
     assert world.journal.names().count("connect") == 1
-    assert batch(world, upload).state is BatchState.RECONCILED
+    assert batch(world, upload).state is BatchState.COMPLETED
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED,
-        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+        ADDRESSES[0]: AccountStatus.ACTIVE,
+        ADDRESSES[1]: AccountStatus.INACTIVE,
     }
 
 
@@ -227,7 +221,7 @@ def test_waits_grow_with_the_time_since_sending(world: World) -> None:
         if age > 3000:
             break
         step = poll(world, upload)
-        assert step.next == Step.CHECK
+        assert step.next == NextAction.CHECK
         assert step.wait_seconds == pytest.approx(min(max(15.0, age / 6), 300.0))
         waits.append(step.wait_seconds)
         world.clock.advance(step.wait_seconds)
@@ -239,7 +233,7 @@ def test_only_what_is_due_is_looked_at(world: World) -> None:
     """A look before the time of the first batch costs no call and waits for it."""
     upload = submitted(world)
     world.clock.advance(-4)
-    assert poll(world, upload) == Step(Step.CHECK, 4)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 4)
     assert asked(world) == []
 
 
@@ -249,7 +243,7 @@ def test_batches_due_soon_are_taken_along(world: World) -> None:
     now = world.clock()
     world.clock.advance(190)
     for number, seconds in ((1, 200), (2, 210), (3, 210.1)):
-        world.ledger.polled(upload.import_id, number, now - 10 + seconds)
+        polled_at(world.ledger, upload.import_id, number, now - 10 + seconds)
     assert poll(world, upload).wait_seconds == pytest.approx(10.1)
     assert asked(world) == ["request-1", "request-2"]
 
@@ -259,8 +253,8 @@ def test_the_next_look_is_the_earliest_that_is_due(world: World) -> None:
     upload = submitted(world)
     now = world.clock()
     for number, seconds in ((1, 250.0), (2, 77.0), (3, 120.0)):
-        world.ledger.polled(upload.import_id, number, now + seconds)
-    assert poll(world, upload) == Step(Step.CHECK, 77)
+        polled_at(world.ledger, upload.import_id, number, now + seconds)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 77)
 
 
 def test_a_wait_ends_at_the_deadline(world: World) -> None:
@@ -269,8 +263,8 @@ def test_a_wait_ends_at_the_deadline(world: World) -> None:
     world.saleshandy.running.update(world.saleshandy.requests)
     deadline = world.ledger.get(upload.import_id).deadline
     world.clock.time = deadline - 20
-    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
-    assert poll(world, upload) == Step(Step.CHECK, 20)
+    change(world.ledger, upload.import_id, 3, lambda one: one.completed(world.clock()))
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 20)
     world.clock.time = deadline
     assert poll(world, upload) == DELIVER
     assert states(world, upload)[:2] == [BatchState.SUBMITTED] * 2
@@ -296,7 +290,7 @@ def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: Wor
     assert 3500 < world.clock() - began < 3600 + 300
     assert states(world, upload) == [BatchState.RECONCILED] * 3
     assert batch(world, upload).reason == NO_PROGRESS
-    assert evidence(world, upload, 2) == {ADDRESSES[2]: AccountStatus.CONNECTED}
+    assert evidence(world, upload, 2) == {ADDRESSES[2]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 3
 
 
@@ -306,13 +300,13 @@ def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> 
     world.saleshandy.running.update(world.saleshandy.requests)
     world.clock.advance(3000)
     world.saleshandy.running.discard("request-2")
-    assert poll(world, upload).next == Step.CHECK
+    assert poll(world, upload).next == NextAction.CHECK
     assert batch(world, upload, 2).state is BatchState.COMPLETED
     world.clock.advance(3599)
-    assert poll(world, upload).next == Step.CHECK
+    assert poll(world, upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(1)
-    assert poll(world, upload) == Step(Step.CHECK)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK)
     assert batch(world, upload).state is BatchState.UNCONFIRMED
 
 
@@ -320,10 +314,10 @@ def test_what_waits_to_be_sent_is_no_lack_of_progress(world: World) -> None:
     """While batches are planned, the hour is not up."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
     left = iter([300.0, SAFE_MARGIN, 0.0])
-    world.submitter().take(upload, lambda: next(left))
+    world.receive(upload, lambda: next(left))
     world.saleshandy.running.update(world.saleshandy.requests)
     world.clock.advance(4000)
-    assert poll(world, upload).next == Step.SUBMIT
+    assert poll(world, upload).next == NextAction.SUBMIT
     assert states(world, upload)[0] is BatchState.SUBMITTED
 
 
@@ -336,7 +330,7 @@ def test_a_request_not_found_at_first_is_waited_for(world: World) -> None:
     not_found = RequestNotFoundError("Email Account connect request not found")
     world.saleshandy.status_errors.extend([not_found] * 3)
     for _ in range(3):
-        assert poll(world, upload).next == Step.CHECK
+        assert poll(world, upload).next == NextAction.CHECK
         world.clock.advance(100)
     assert poll(world, upload) == DELIVER
     assert batch(world, upload).state is BatchState.COMPLETED
@@ -347,15 +341,15 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     upload = submitted(world, ADDRESSES[0])
     world.saleshandy.requests.clear()
     world.clock.advance(590)
-    assert poll(world, upload).next == Step.CHECK
+    assert poll(world, upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(300)
-    assert poll(world, upload) == Step(Step.CHECK)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "no longer knows the request" in unconfirmed.reason
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 1
 
 
@@ -365,10 +359,10 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
 def cut_off(world: World) -> Upload:
     """Let a submission die between an intent and its answer."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    world.receive(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
-    world.ledger.intend(upload.import_id, 1, now, reconciliation=False)
+    send(world.ledger, upload.import_id, 1, now)
     return upload
 
 
@@ -377,7 +371,7 @@ def test_a_batch_is_not_given_up_while_its_submitter_may_live(world: World) -> N
     upload = cut_off(world)
     world.clock.advance(299)
     step = poll(world, upload)
-    assert step.next == Step.CHECK
+    assert step.next == NextAction.CHECK
     assert 0 < step.wait_seconds <= 10
     assert batch(world, upload).state is BatchState.SENDING
 
@@ -386,7 +380,7 @@ def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
     """After the lease nobody will get the answer: what became of it is to be looked for."""
     upload = cut_off(world)
     world.clock.advance(300)
-    assert poll(world, upload) == Step(Step.CHECK, 10)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "may have received it" in unconfirmed.reason
@@ -396,11 +390,119 @@ def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
 # Batches whose answer was lost
 
 
+# Verified by the account list
+
+
+def verified(world: World, *addresses: str) -> Upload:
+    """Submit a file whose outcomes the account list has to show."""
+    world.policy = replace(world.policy, verify_connected=True)
+    return submitted(world, *addresses)
+
+
+def test_a_completed_batch_is_verified_after_the_settling_time(world: World) -> None:
+    """The list is read once for all that completed together, and not before its time."""
+    upload = verified(world)
+    before = len(listings(world))
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, world.policy.settle)
+    assert states(world, upload) == [BatchState.REPORTED] * 3
+    world.clock.advance(world.policy.settle)
+    assert poll(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.COMPLETED] * 3
+    assert listings(world)[before:] == [1]
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+def test_what_the_list_does_not_show_is_waited_for(world: World) -> None:
+    """A list may lag: what was reported as good may come until the grace period is over."""
+    upload = verified(world, *ADDRESSES[:2])
+    hidden = world.saleshandy.accounts.pop()
+    completed = world.clock()
+    for _ in range(3):
+        world.clock.advance(poll(world, upload).wait_seconds)
+    assert batch(world, upload).state is BatchState.REPORTED
+    world.saleshandy.accounts.append(hidden)
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert world.clock() < completed + world.policy.grace
+
+
+def test_what_the_list_never_shows_is_not_waited_for_any_longer(world: World) -> None:
+    """The batch is settled at the end of the grace period, and is looked for when resumed."""
+    upload = verified(world, *ADDRESSES[:2])
+    del world.saleshandy.accounts[:]
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert world.clock() == completed + world.policy.grace
+    assert len(sent(world)) == 1
+
+
+def test_what_failed_and_is_not_listed_is_not_waited_for(world: World) -> None:
+    """The report has told of it."""
+    world.saleshandy.failing.update(dict.fromkeys(ADDRESSES[:2], "535 refused"))
+    upload = verified(world, *ADDRESSES[:2])
+    del world.saleshandy.accounts[:]
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == completed + world.policy.settle
+
+
+def test_a_list_that_is_refused_is_not_waited_for(world: World) -> None:
+    """The import ends with what was reported, and that is not called verified."""
+    upload = verified(world, *ADDRESSES[:2])
+    world.saleshandy.list_errors.extend([RequestNotFoundError("HTTP 400")] * 9)
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == completed + world.policy.settle
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.UNKNOWN)
+    assert batch(world, upload).state is BatchState.RECONCILED
+
+
+def test_a_link_that_is_not_understood_is_a_missing_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for three times, then the account list is."""
+    upload = submitted(world, *ADDRESSES[:2])
+    monkeypatch.setattr(FakeRemote, "status", lambda *_: RequestStatus(True, None))  # noqa: FBT003  completed
+    assert followed(world, upload) == DELIVER
+    assert "its link is not understood" in batch(world, upload).reason
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+def test_rows_that_were_saved_before_are_not_sent_twice(world: World) -> None:
+    """Fixed rows keep their old place in the list, far behind: what became of them is found."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.page_size = 2
+    old = world.clock() - 86_400
+    world.saleshandy.accounts = [
+        *(ListedAccount(one, AccountStatus.INACTIVE, old) for one in ADDRESSES[:2]),
+        *(ListedAccount(f"n{n}@y.example", AccountStatus.ACTIVE, old + n) for n in range(9)),
+    ]
+    upload = lost(world, *ADDRESSES[:2])
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("age", [86_400, None])
+def test_an_address_that_was_saved_before_does_not_say_that_its_batch_arrived(
+    world: World, age: float | None
+) -> None:
+    """It is as it was, and the others are not there: the batch is sent again."""
+    world.policy = replace(world.policy, skip_connected=True)
+    created_at = None if age is None else world.clock() - age
+    world.saleshandy.accounts = [ListedAccount(ADDRESSES[0], AccountStatus.INACTIVE, created_at)]
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 2
+    assert states(world, upload) == [BatchState.COMPLETED]
+
+
 def lost(world: World, *addresses: str, arrived: bool = True) -> Upload:
     """Let the answer to the one request be lost, which arrived all the same, or did not."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES[:2])))
     world.saleshandy.connect_errors.append(OutcomeUnknownError("no answer came"))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     if arrived:
         world.saleshandy.carry_out("lost", addresses or ADDRESSES[:2])
     world.clock.advance(10)
@@ -417,10 +519,14 @@ def sent(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "connect"]
 
 
-def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, AccountStatus]:
-    """Return what is kept of what the list said of a batch."""
+def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, AccountStatus | None]:
+    """Return what the list showed of a batch, None where it was not asked; not who is absent."""
     text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
-    return read_reconciliation(io.StringIO(text, newline=""))
+    return {
+        address: one.after
+        for address, one in read_reconciliation(io.StringIO(text, newline="")).items()
+        if one.after is not AccountStatus.ABSENT
+    }
 
 
 def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None:
@@ -433,7 +539,7 @@ def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None
         True,
         "no answer came",
     )
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
     assert asked(world) == []
 
 
@@ -450,15 +556,15 @@ def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
     world.saleshandy.failing[ADDRESSES[1]] = "refused"
     upload = lost(world)
     sent_at = batch(world, upload).sent_at
-    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 15)
     assert batch(world, upload).state is BatchState.UNCONFIRMED
     world.clock.advance(15)
     assert followed(world, upload) == DELIVER
     assert world.clock() == sent_at + world.policy.grace
     assert batch(world, upload).state is BatchState.RECONCILED
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED,
-        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+        ADDRESSES[0]: AccountStatus.ACTIVE,
+        ADDRESSES[1]: AccountStatus.INACTIVE,
     }
     assert len(sent(world)) == 1
 
@@ -467,10 +573,10 @@ def test_a_lost_batch_is_not_sent_again_before_the_grace_is_over(world: World) -
     """What the list does not show may still be on its way."""
     upload = lost(world, arrived=False)
     sent_at = batch(world, upload).sent_at
-    while (step := poll(world, upload)).next == Step.CHECK:
+    while (step := poll(world, upload)).next == NextAction.CHECK:
         assert batch(world, upload).state is BatchState.UNCONFIRMED
         world.clock.advance(step.wait_seconds)
-    assert step == Step(Step.SUBMIT)
+    assert step == TaskResult(NextAction.SUBMIT)
     assert world.clock() == sent_at + world.policy.grace
     assert batch(world, upload).state is BatchState.PLANNED
 
@@ -489,12 +595,12 @@ def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
     upload = lost(world, arrived=False)
     followed(world, upload, polls=4)
     world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[1], connected=False, created_at=world.clock())
+        ListedAccount(ADDRESSES[1], AccountStatus.INACTIVE, created_at=world.clock())
     )
     assert followed(world, upload) == DELIVER
     assert len(sent(world)) == 1
     assert batch(world, upload).state is BatchState.RECONCILED
-    assert evidence(world, upload) == {ADDRESSES[1]: AccountStatus.NOT_WORKING}
+    assert evidence(world, upload) == {ADDRESSES[1]: AccountStatus.INACTIVE}
 
 
 def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
@@ -503,7 +609,7 @@ def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
         [*[ThrottledError(7)] * 3, OutcomeUnknownError("HTTP 502")]
     )
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert followed(world, upload) == DELIVER
     assert batch(world, upload).state is BatchState.COMPLETED
     assert len(sent(world)) == 5
@@ -524,13 +630,13 @@ def test_an_account_is_found_whatever_the_case_of_its_address(world: World) -> N
     """The list shows addresses in lower case; the file may not."""
     upload = lost(world, "Robin@Reach.example")
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == {"robin@reach.example": AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {"robin@reach.example": AccountStatus.ACTIVE}
 
 
 def test_the_evidence_names_the_accounts_of_the_batch_alone(world: World) -> None:
     """Other accounts of the workspace are nobody's business here."""
     world.saleshandy.accounts.append(
-        ListedAccount("other@reach.example", connected=True, created_at=0.0)
+        ListedAccount("other@reach.example", AccountStatus.ACTIVE, created_at=0.0)
     )
     upload = lost(world)
     poll(world, upload)
@@ -543,11 +649,11 @@ def test_the_list_is_read_back_to_before_the_sending(world: World) -> None:
     for at in range(20):
         made_at = world.clock() - 400 - 10 * (20 - at)
         world.saleshandy.accounts.append(
-            ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at)
+            ListedAccount(f"o{at}@x.example", AccountStatus.ACTIVE, created_at=made_at)
         )
     upload = lost(world)
     world.saleshandy.accounts.append(
-        ListedAccount("new@x.example", connected=True, created_at=world.clock())
+        ListedAccount("new@x.example", AccountStatus.ACTIVE, created_at=world.clock())
     )
     assert poll(world, upload) == DELIVER
     assert listings(world) == [1, 2]
@@ -559,7 +665,9 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
     upload = lost(world)
     made_at = world.clock()
     world.saleshandy.accounts += [
-        ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at - 10_000 - 100 * at)
+        ListedAccount(
+            f"o{at}@x.example", AccountStatus.ACTIVE, created_at=made_at - 10_000 - 100 * at
+        )
         for at in range(5)
     ]
     assert poll(world, upload) == DELIVER
@@ -567,14 +675,14 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
 
 
 def test_a_list_without_times_is_read_to_its_end(world: World) -> None:
-    """Where the service does not say when an account was made, all of them are read."""
+    """Where the service does not say when an account was made, it is read till all are found."""
     world.saleshandy.page_size = 2
     upload = lost(world)
     world.saleshandy.accounts += [
-        ListedAccount(f"o{at}@x.example", connected=True, created_at=None) for at in range(5)
+        ListedAccount(f"o{at}@x.example", AccountStatus.ACTIVE, created_at=None) for at in range(5)
     ]
     assert poll(world, upload) == DELIVER
-    assert listings(world) == [1, 2, 3, 4, 5]
+    assert listings(world) == [1, 2, 3, 4]
 
 
 def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
@@ -583,11 +691,11 @@ def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
     upload = lost(world)
     world.policy = replace(world.policy, calls_per_minute=2)
     step = poll(world, upload)
-    assert step.next == Step.CHECK
+    assert step.next == NextAction.CHECK
     assert 0 < step.wait_seconds <= 66
     world.clock.advance(step.wait_seconds)
     assert followed(world, upload) == DELIVER
-    assert listings(world) == [1, 2, 3]
+    assert listings(world) == [1, 2]
     assert batch(world, upload).state is BatchState.RECONCILED
 
 
@@ -597,33 +705,28 @@ def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> No
     world.clock.advance(poll(world, upload).wait_seconds)
     world.saleshandy.carry_out("late", ADDRESSES[:2])
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
 
 
-@pytest.mark.parametrize(
-    "error", [OutcomeUnknownError("HTTP 502"), RequestRefusedError("HTTP 404")]
-)
-def test_a_list_that_does_not_come_settles_nothing(
-    world: World, error: OutcomeUnknownError | RequestRefusedError
-) -> None:
+def test_a_list_that_does_not_come_settles_nothing(world: World) -> None:
     """Without a list nothing is known, and nothing is sent again; it is asked for later."""
     upload = lost(world, arrived=False)
     world.clock.advance(700)
-    world.saleshandy.list_errors.extend([error] * 3)
+    world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * 3)
     for _ in range(3):
-        assert poll(world, upload) == Step(Step.CHECK, 10)
+        assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
         assert batch(world, upload).state is BatchState.UNCONFIRMED
     assert len(listings(world)) == 3
     assert len(sent(world)) == 1
 
 
 def test_a_service_without_a_list_leaves_lost_batches_unconfirmed(world: World) -> None:
-    """At the deadline they are answered as they are, never sent again."""
+    """After the grace period they are answered as they are, never sent again."""
     upload = lost(world, arrived=False)
     world.saleshandy.list_errors.extend([RequestRefusedError("HTTP 404")] * 10_000)
     assert followed(world, upload, polls=10_000) == DELIVER
-    assert world.clock() >= world.ledger.get(upload.import_id).deadline
-    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert world.clock() == batch(world, upload).sent_at + world.policy.grace
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.UNKNOWN)
     assert len(sent(world)) == 1
 
 
@@ -633,7 +736,7 @@ def many_lost(world: World, many: int) -> Upload:
     upload = submitted(world, *(f"m{number}@reach.example" for number in range(many)))
     now = world.clock()
     for number in range(1, many + 1):
-        world.ledger.unconfirmed(upload.import_id, number, "the report is missing", now, now)
+        lose(world.ledger, upload.import_id, number, now, now)
     return upload
 
 
@@ -648,7 +751,7 @@ def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) ->
     """What is due a little after the look that settles another is settled in its time."""
     upload = many_lost(world, 2)
     world.clock.advance(200)
-    world.ledger.polled(upload.import_id, 2, world.clock() + 5)
+    polled_at(world.ledger, upload.import_id, 2, world.clock() + 5)
     assert followed(world, upload) == DELIVER
     assert states(world, upload) == [BatchState.RECONCILED] * 2
 
@@ -657,8 +760,8 @@ def test_the_list_is_not_read_before_its_time(world: World) -> None:
     """A look at another request takes no unconfirmed batch along: its list is read when due."""
     upload = many_lost(world, 1)
     world.clock.advance(200)
-    world.ledger.polled(upload.import_id, 1, world.clock() + 5)
-    assert poll(world, upload) == Step(Step.CHECK, 5)
+    polled_at(world.ledger, upload.import_id, 1, world.clock() + 5)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 5)
     assert listings(world) == []
     world.clock.advance(5)
     assert poll(world, upload) == DELIVER
@@ -668,7 +771,7 @@ def test_an_unconfirmed_batch_due_while_a_walk_went_on_is_not_forgotten(world: W
     """A list whose reading began before a batch was due does not settle it; a later one does."""
     world.saleshandy.page_size = 1
     upload = many_lost(world, 2)
-    world.ledger.polled(upload.import_id, 2, world.clock() + 30)
+    polled_at(world.ledger, upload.import_id, 2, world.clock() + 30)
     world.policy = replace(world.policy, calls_per_minute=2)
     assert followed(world, upload) == DELIVER
     assert states(world, upload) == [BatchState.RECONCILED] * 2
@@ -680,47 +783,51 @@ def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: Wo
     world.saleshandy.page_size = 5
     addresses = [f"m{number}@reach.example" for number in range(11)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    world.submitter().take(upload, lambda: 0.0)
-    world.ledger.intend(upload.import_id, 11, world.clock(), reconciliation=False)
+    world.receive(upload, lambda: 0.0)
+    send(world.ledger, upload.import_id, 11, world.clock())
     world.saleshandy.carry_out("lost", (addresses[10],))
     for _ in range(20):
         world.clock.advance(50)
         world.saleshandy.carry_out("another's", ("other@x.example",))
     for number in range(1, 11):
-        world.ledger.intend(upload.import_id, number, world.clock(), reconciliation=False)
+        send(world.ledger, upload.import_id, number, world.clock())
     for number in range(1, 12):
         now = world.clock()
-        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 600)
+        lose(world.ledger, upload.import_id, number, now, now + 600)
     world.clock.advance(700)
     for _ in range(3):
         step = poll(world, upload)
         world.clock.advance(step.wait_seconds)
     assert states(world, upload)[10] is BatchState.RECONCILED
-    assert evidence(world, upload, 11) == {addresses[10]: AccountStatus.CONNECTED}
+    assert evidence(world, upload, 11) == {addresses[10]: AccountStatus.ACTIVE}
 
 
 def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(world: World) -> None:
     """An address connected before stands in the list anyway: the rest is sent again."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = lost(world, *ADDRESSES[:2], arrived=False)
     assert sent(world) == [ADDRESSES[1:2]]
     assert followed(world, upload) == DELIVER
     assert sent(world) == [ADDRESSES[1:2]] * 2
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE}
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2])
     assert batch(world, upload).state is BatchState.COMPLETED
 
 
 def test_the_evidence_keeps_what_was_left_out(world: World) -> None:
     """What the list says later is added to it."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = lost(world, *ADDRESSES[:2], arrived=False)
     world.saleshandy.carry_out("lost", ADDRESSES[1:2])
     assert poll(world, upload) == DELIVER
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE,
-        ADDRESSES[1]: AccountStatus.CONNECTED,
+        ADDRESSES[0]: None,
+        ADDRESSES[1]: AccountStatus.ACTIVE,
     }
 
 
@@ -738,10 +845,10 @@ def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
     followed(world, upload)
     reopened(world, upload)
     world.saleshandy.accounts[:] = [
-        replace(one, connected=True) for one in world.saleshandy.accounts
+        replace(one, status=AccountStatus.ACTIVE) for one in world.saleshandy.accounts
     ]
     assert followed(world, upload) == DELIVER
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
     assert len(sent(world)) == 1
 
 
@@ -750,11 +857,11 @@ def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -
     upload = lost(world, arrived=False)
     world.saleshandy.carry_out("a part of it", ADDRESSES[:1])
     followed(world, upload)
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     reopened(world, upload)
     assert followed(world, upload) == DELIVER
     assert len(sent(world)) == 1
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
 
 
 def test_a_reopened_request_is_asked_for_again(world: World) -> None:
@@ -777,21 +884,21 @@ def test_a_reopened_request_is_asked_for_again(world: World) -> None:
 def test_batches_left_are_submitted_next(world: World) -> None:
     """When nobody is submitting and batches are planned, submitting is next."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
-    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
-    assert poll(world, upload) == Step(Step.SUBMIT)
+    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    assert poll(world, upload) == TaskResult(NextAction.SUBMIT)
 
 
 def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
     """While somebody submits, one goes on looking, and goes on itself when that has ended."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
-    world.submitter().take(upload, lambda: SAFE_MARGIN - 1)
+    world.receive(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
     step = poll(world, upload)
-    assert step.next == Step.CHECK
+    assert step.next == NextAction.CHECK
     assert 0 < step.wait_seconds <= 300
     world.clock.advance(300)
-    assert poll(world, upload) == Step(Step.SUBMIT)
+    assert poll(world, upload) == TaskResult(NextAction.SUBMIT)
 
 
 @pytest.mark.parametrize("stopped", ["", "the service refused the API key"])
@@ -803,10 +910,10 @@ def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 25)
     if stopped:
-        world.ledger.stop(upload.import_id, stopped)
-    assert poll(world, upload) == Step(Step.CHECK, 10)
+        world.ledger.stop(world.ledger.get(upload.import_id), ReasonCode.API_KEY_REFUSED, stopped)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
     world.clock.advance(20)
-    assert poll(world, upload) == Step(Step.CHECK, 5)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 5)
     world.clock.advance(5)
     assert poll(world, upload) == DELIVER
 
@@ -816,22 +923,22 @@ def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) ->
     world.policy = replace(world.policy, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(12)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    world.submitter().take(upload, lambda: 0.0)
+    world.receive(upload, lambda: 0.0)
     now = world.clock()
     for number in range(1, 11):
-        world.ledger.intend(upload.import_id, number, now, reconciliation=False)
-        world.ledger.unconfirmed(upload.import_id, number, "no answer", now, now + 10)
-    assert poll(world, upload) == Step(Step.CHECK, 10)
+        send(world.ledger, upload.import_id, number, now)
+        lose(world.ledger, upload.import_id, number, now, now + 10)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
     world.clock.advance(10)
     world.saleshandy.carry_out("lost", (addresses[3],))
-    assert poll(world, upload) == Step(Step.SUBMIT)
+    assert poll(world, upload) == TaskResult(NextAction.SUBMIT)
     assert states(world, upload)[3] is BatchState.RECONCILED
 
 
 def test_a_file_without_accounts_is_delivered(world: World) -> None:
     """Where every row was rejected there is nothing to wait for."""
     upload = world.uploads.put("uploads/a.csv", accounts_file("no address"))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert poll(world, upload) == DELIVER
 
 
@@ -842,7 +949,7 @@ def test_a_status_that_is_refused_is_asked_for_again(world: World) -> None:
     """One status that is refused keeps no other batch from its look, and is asked for later."""
     upload = submitted(world)
     world.saleshandy.status_errors.append(RequestRefusedError("HTTP 404"))
-    assert poll(world, upload) == Step(Step.CHECK, 15)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 15)
     assert states(world, upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
     world.clock.advance(15)
     assert poll(world, upload) == DELIVER
@@ -861,7 +968,7 @@ def test_a_service_that_fails_ends_the_look(
     """It is left alone for a while, and asked for the rest after it."""
     upload = submitted(world)
     world.saleshandy.status_errors.append(error)
-    assert poll(world, upload) == Step(Step.CHECK, 10)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
     assert asked(world) == [FIRST]
     assert states(world, upload) == [BatchState.SUBMITTED] * 3
     world.clock.advance(10)
@@ -882,16 +989,16 @@ def test_rests_grow_with_the_age_of_an_import(world: World) -> None:
     """A service out of order for hours is looked at ever more rarely: every 300th of the age."""
     upload = submitted(world)
     world.clock.advance(5990)
-    world.ledger.settle(upload.import_id, 3, BatchState.COMPLETED, world.clock())
+    change(world.ledger, upload.import_id, 3, lambda one: one.completed(world.clock()))
     world.saleshandy.status_errors.append(NotSentError("the service cannot be reached"))
-    assert poll(world, upload) == Step(Step.CHECK, 20)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 20)
 
 
 def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
     """A look the service throttles is broken off and goes on with the batch it did not get."""
     upload = submitted(world)
     world.saleshandy.status_errors.extend([None, ThrottledError(42.5)])
-    assert poll(world, upload) == Step(Step.CHECK, 42.5)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 42.5)
     assert states(world, upload)[0] is BatchState.COMPLETED
     world.clock.advance(42.5)
     assert poll(world, upload) == DELIVER
@@ -904,7 +1011,7 @@ def test_a_throttled_look_stops_all_of_its_workspace(world: World) -> None:
     world.saleshandy.status_errors.append(ThrottledError(42.5))
     poll(world, upload)
     other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
-    step = world.submitter().take(other, plenty)
+    step = world.receive(other, plenty)
     assert step is not None
     assert step.wait_seconds >= 42.5
     assert len(sent(world)) == 3
@@ -914,7 +1021,7 @@ def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> No
     """An answer that ends the remote's own limit closes the budget before the next call."""
     upload = submitted(world)
     world.saleshandy.closed = 33.0
-    assert poll(world, upload) == Step(Step.CHECK, 33)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 33)
     assert asked(world) == [FIRST]
 
 
@@ -935,17 +1042,18 @@ def test_a_refused_key_ends_the_tracking(
 
 def refused(world: World, upload: Upload) -> None:
     """Refuse the file as a whole."""
-    world.ledger.refuse(upload.import_id, "It is empty.")
+    refuse(world.ledger, upload.import_id, "It is empty.")
 
 
 def stopped(world: World, upload: Upload) -> None:
     """Stop the import."""
-    world.ledger.stop(upload.import_id, "why")
+    world.submitter().submit(upload.import_id, lambda: 0.0)
+    world.ledger.stop(world.ledger.get(upload.import_id), ReasonCode.API_KEY_REFUSED, "why")
 
 
 def notified(world: World, upload: Upload) -> None:
     """Answer the import."""
-    world.ledger.notified(upload.import_id)
+    answer(world.ledger, upload.import_id)
 
 
 @pytest.mark.parametrize("end", [refused, stopped, notified])
@@ -955,7 +1063,7 @@ def test_an_import_that_has_ended_is_not_looked_at(
     """A refused, stopped or answered import costs no call."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(ADDRESSES[0]))
     now = world.clock()
-    world.ledger.claim(upload, now, now + 9999, now)
+    world.ledger.claim(upload, now, now + 9999)
     end(world, upload)
     assert poll(world, upload) == DELIVER
     assert asked(world) == []
@@ -969,7 +1077,7 @@ def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
     upload = submitted(world)
     world.clock.advance(100)
     world.policy = replace(world.policy, calls_per_minute=2)
-    assert poll(world, upload) == Step(Step.CHECK, 66)
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, 66)
     assert asked(world) == ["request-1", "request-2"]
     world.clock.advance(66)
     assert poll(world, upload) == DELIVER
@@ -981,12 +1089,12 @@ def test_looking_and_submitting_take_turns(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=1, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(6)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    step = world.submitter().take(upload, plenty)
+    step = world.receive(upload, plenty)
     assert step is not None
-    while step.next != Step.DELIVER:
+    while step.next != NextAction.DELIVER:
         world.clock.advance(step.wait_seconds)
-        if step.next == Step.SUBMIT:
-            step = world.submitter().resume(upload.import_id, plenty)
+        if step.next == NextAction.SUBMIT:
+            step = world.submitter().submit(upload.import_id, plenty)
         else:
             step = poll(world, upload)
     assert states(world, upload) == [BatchState.COMPLETED] * 6
@@ -1011,7 +1119,7 @@ def test_a_look_stops_before_its_time_is_up(world: World) -> None:
     upload = submitted(world)
     left = iter([300.0, SAFE_MARGIN, SAFE_MARGIN - 0.1])
     step = world.poller().poll(upload.import_id, lambda: next(left))
-    assert step == Step(Step.CHECK, 0)
+    assert step == TaskResult(NextAction.CHECK, 0)
     assert asked(world) == ["request-1", "request-2"]
     assert poll(world, upload) == DELIVER
     assert asked(world) == ["request-1", "request-2", "request-3"]
@@ -1033,7 +1141,7 @@ def test_reports_of_batches_due_in_another_order_are_read_in_one_look(world: Wor
     upload = submitted(world)
     now = world.clock()
     for number, seconds in ((1, 30), (2, 10), (3, 20)):
-        world.ledger.polled(upload.import_id, number, now + seconds)
+        polled_at(world.ledger, upload.import_id, number, now + seconds)
     world.clock.advance(30)
     assert poll(world, upload) == DELIVER
     assert [one.report for one in world.ledger.batches(upload.import_id)] == [True] * 3

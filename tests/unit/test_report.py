@@ -67,19 +67,31 @@ def test_a_password_is_hidden_wherever_it_stands() -> None:
     report = f'Email,Echo,"Why {MARK}?"\na@b.example, {MARK} ,"for {MARK}, 535"\n'
     copy = copied(report.encode())
     assert MARK not in copy
-    assert cells(copy) == [["Email", "Echo", "Why ***?"], ["a@b.example", "***", "for ***, 535"]]
+    assert cells(copy) == [["Email", "Echo", "***"], ["a@b.example", "***", "***"]]
+
+
+def test_a_password_that_is_parted_between_cells_is_hidden() -> None:
+    """Where a writer forgot the quotes, no cell alone holds it."""
+    copy = copied(b"Email,Echo,Reason\na@b.example,hunter,22 is wrong\n", "hunter,22")
+    assert cells(copy)[1] == ["a@b.example", "***", "***"]
+
+
+def test_a_reason_that_is_hidden_is_a_reason() -> None:
+    """What was said was not nothing: the account is not connected."""
+    report = f"Email,Error,Note\na@b.example,535 for {MARK},Connected\nc@d.example,,new\n"
+    assert judged(report)["a@b.example"] == Verdict(connected=False, reason="***")
 
 
 def test_an_address_stays_though_a_password_is_part_of_it() -> None:
     """The verdict must find its row."""
     copy = copied(b"Email,Reason\na@b.example,b.example is down\n", "b.example")
-    assert cells(copy)[1] == ["a@b.example", "*** is down"]
+    assert cells(copy)[1] == ["a@b.example", "***"]
 
 
 def test_a_password_beside_an_address_is_hidden() -> None:
     """The address alone is spared, though it stands in a cell with more."""
     copy = copied(b"Who,Reason\nhunter22 <a@b.example>,535\n", "hunter22", "b.example")
-    assert cells(copy)[1] == ["*** <a@b.example>", "535"]
+    assert cells(copy)[1] == ["a@b.example", "535"]
 
 
 def test_a_password_that_looks_like_an_address_is_hidden() -> None:
@@ -93,7 +105,7 @@ def test_a_secret_in_a_split_chunk_is_found() -> None:
     report = f"\ufeffEmail,Reason\r\na@b.example,é {MARK} €\r\n".encode()
     single = [report[at : at + 1] for at in range(len(report))]
     assert copied(single) == copied(report)
-    assert cells(copied(single)) == [["Email", "Reason"], ["a@b.example", "é *** €"]]
+    assert cells(copied(single)) == [["Email", "Reason"], ["a@b.example", "***"]]
 
 
 def test_line_breaks_inside_cells_stay_inside_them() -> None:
@@ -122,8 +134,9 @@ def test_blank_lines_say_nothing() -> None:
 
 
 def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
-    """Where its header says that it is about addresses."""
+    """Where its only line names columns for addresses and for what became of them."""
     assert judged("Email,Reason\n") == {}
+    assert judged("Sr No,Email,SMTP Host,Status\n") == {}
 
 
 @pytest.mark.parametrize(
@@ -136,6 +149,12 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
         b'{"error":"expired"}',
         b"<html><body>Not found</body></html>",
         b"<html>\n<body>\na@x.example\n",
+        b"<html>\n<body>\nAccount\n",
+        b"Email\n",
+        b"Account,Owner\n",
+        b"Sender,Reason,Type\nrobin at x,535 wrong password,Mailbox\n",
+        b"Account,Reason\nRobin Stone,535\n",
+        b"Email,Reason\nEmail,Reason\n",
         b"Email,Reason\nstranger@b.example,535\n",
         b"Email,Password,Reason\na@b.example,half,half,535\n",
         b'Email,Reason\na@b.example,"password half"half"\n',
@@ -188,12 +207,33 @@ def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
         ),
         (
             "Email,SMTP status,IMAP status\na@b.example,success,failed\n",
-            Verdict(connected=False, reason="success; failed"),
+            Verdict(connected=False, reason="failed"),
         ),
         (
             "Email,SMTP status,IMAP status\na@b.example,success,success\n",
             Verdict(connected=True, reason="success; success"),
         ),
+        ("Email,SMTP Connection,IMAP Connection\na@b.example,535 refused,Connected\n", REFUSED),
+        ("Email,SMTP Connection,IMAP Connection\na@b.example,Connected,535 refused\n", REFUSED),
+        ("Email,SMTP,IMAP,Status\na@b.example,Connected,535 refused,Connected\n", REFUSED),
+        (
+            "Email,SMTP,IMAP,Status\na@b.example,smtp.b.example,993,Connected\n",
+            Verdict(connected=True, reason="Connected"),
+        ),
+        ("Email,Warmup Status,Error\na@b.example,Active,535 refused\n", REFUSED),
+        ("Email,Warmup Status,Message\na@b.example,Active,535 refused\n", REFUSED),
+        ("Email,Import Status,Error\na@b.example,Done,535 refused\n", REFUSED),
+        ("Email,Status,Message\na@b.example,Connected,535 refused\n", REFUSED),
+        ("Email,Status,Remark,Error\na@b.example,ok,-,535 refused\n", REFUSED),
+        (
+            "Email,Status,Reason\na@b.example,Connected,Connected successfully\n",
+            Verdict(connected=True, reason="Connected successfully"),
+        ),
+        (
+            "Email,SMTP OK,Connected\na@b.example,true,false\n",
+            Verdict(connected=False, reason="false"),
+        ),
+        ("Email,Status\na@b.example,Inactive\n", Verdict(connected=False, reason="Inactive")),
     ],
 )
 def test_a_report_of_unknown_columns_is_understood(report: str, verdict: Verdict) -> None:
@@ -205,13 +245,13 @@ LAYOUTS = {
     "the row that was sent, echoed": (
         "emailServiceProvider,smtpEmailAddress,smtpPassword,imapEmailAddress,imapPassword,status,"
         "errorMessage\n"
-        "gsuite,a@b.example,{0},a@b.example,{0},Failed,535 refused for {0}\n"
+        "gsuite,a@b.example,{0},a@b.example,{0},Failed,535 refused\n"
         "other,c@d.example,{0},c@d.example,{0},Success,\n"
         "zoho,+e@f.example,{0},+e@f.example,{0},Failed,IMAP is off\n"
     ),
     "semicolons, foreign words, Windows-1252": (
         "Nr;Konto;Kennwort;Fehlergrund\n"
-        "1;A@b.example;{0};535 refused für {0}\n"
+        "1;A@b.example;{0};535 refused\n"
         "2;c@d.example;{0};ok\n"
         "3;+e@f.example;{0};IMAP is off\n"
     ),
@@ -231,8 +271,8 @@ LAYOUTS = {
     "an answer of the API in a cell": (
         "sep=|\n"
         "who|credentials|message\n"
-        'a@b.example|{0}|"{{""status"":0,""error"":""535 refused""}}"\n'
-        'c@d.example|{0}|"{{""status"":1,""message"":""Connected""}}"\n'
+        'a@b.example|{0}|"{{""status"":0,""sent"":[""{0}""],""error"":""535 refused""}}"\n'
+        'c@d.example|{0}|"{{""status"":1,""message"":""Connected"",""sent"":""{0}""}}"\n'
         '+e@f.example|{0}|"{{""status"":0,""error"":""IMAP is off""}}"\n'
     ),
 }

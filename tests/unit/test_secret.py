@@ -11,6 +11,7 @@ from dataclasses import asdict
 import pytest
 
 from email_accounts.text.secret import HIDDEN, Redactor, Secret
+from tests.support.echoes import ECHOES, PASSWORDS
 from tests.support.files import MARK, PASSWORD, account
 
 SECRET = Secret(PASSWORD)
@@ -94,20 +95,21 @@ def test_secrets_are_equal_when_their_texts_are() -> None:
     [
         ("hunter22", "***"),
         ("  hunter22\t", "***"),
-        ("535 refused hunter22.", "535 refused ***."),
-        ("hunter22hunter22", "******"),
+        ("535 refused hunter22.", "***"),
+        ("hunter22hunter22", "***"),
         ("abc", "***"),
         ("abcd is not abc", "abcd is not abc"),
         ("a.c*", "***"),
-        ("axcx stays, a.c* goes", "axcx stays, *** goes"),
+        ("axcx stays", "axcx stays"),
+        ("hidden whole, a.c* and all", "***"),
         ("hunter22 and more", "***"),
-        ("535 refused: hunter22 and more.", "535 refused: ***."),
+        ("535 refused: hunt er22.", "***"),
         ("nothing here", "nothing here"),
         ("", ""),
     ],
 )
-def test_a_redactor_removes_secrets_from_texts(text: str, cleaned: str) -> None:
-    """Whole or inside, literally; the longest first; short ones only where they stand alone."""
+def test_a_redactor_hides_texts_with_secrets(text: str, cleaned: str) -> None:
+    """Whole texts that hold one, literally; short ones only where they stand alone."""
     secrets = ("hunter22", "hunter22 and more", "abc", "a.c*", "")
     assert Redactor(map(Secret, secrets)).clean(text) == cleaned
 
@@ -132,9 +134,21 @@ def test_a_redactor_knows_a_secret_however_it_is_quoted(quoted: str) -> None:
     """For JSON, a URL, a form, HTML, CSV or Python, whole or inside of other text."""
     redactor = Redactor([SECRET])
     assert redactor.clean(quoted) == HIDDEN
-    assert redactor.clean(f"refused: {quoted}!") == f"refused: {HIDDEN}!"
+    assert redactor.clean(f"refused: {quoted}!") == HIDDEN
 
 
 def test_a_redactor_without_secrets_changes_nothing() -> None:
     """No secret, no star."""
     assert Redactor([Secret("")]).clean("any text") == "any text"
+
+
+@pytest.mark.parametrize("way", ECHOES)
+def test_a_redactor_knows_a_secret_however_it_is_written_twice(way: str) -> None:
+    """Each way of writing it, alone and within each other: all that services do."""
+    for password in PASSWORDS:
+        redactor, once = Redactor([Secret(password)]), ECHOES[way](password)
+        others = {"as it is"} if way == "JSON twice" else ECHOES.keys() - {"JSON twice"}
+        if way in ("Latin-1", "Windows-1252"):
+            others -= {"NFKC", "NFKD"}  # which take a ² there for a 2, for good
+        for again in others:
+            assert redactor.finds_in(f"sign-in with {ECHOES[again](once)} failed")

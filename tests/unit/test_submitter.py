@@ -1,7 +1,6 @@
 """Submitting, on fakes: what is sent, in which order, and what comes next."""
 
 import io
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,38 +9,32 @@ import pytest
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
-    ImportLockedError,
     NotSentError,
     OutcomeUnknownError,
+    RequestNotFoundError,
     RequestRefusedError,
     ThrottledError,
 )
-from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState
-from email_accounts.models.service import ListedAccount
-from email_accounts.models.steps import Step
+from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
+from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
-from email_accounts.submission.submitter import Submitter
+from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
 from tests.support.fakes import INBOX, World
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import answer, change, send
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 BATCHES = [ADDRESSES[:2], ADDRESSES[2:4], ADDRESSES[4:]]
-CHECK = Step(Step.CHECK, 10.0)
-DELIVER = Step(Step.DELIVER)
+CHECK = TaskResult(NextAction.CHECK, 10.0)
+DELIVER = TaskResult(NextAction.DELIVER)
 KEY_REFUSED = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
 
 
 def plenty() -> float:
     """Return the seconds of an invocation that has just begun."""
     return 300.0
-
-
-@pytest.fixture
-def world() -> World:
-    """Give a world in which nothing has happened; a batch has two accounts."""
-    return World()
 
 
 def five(world: World) -> Upload:
@@ -70,7 +63,7 @@ def states(world: World, upload: Upload) -> list[BatchState]:
 def test_every_account_is_sent_once_in_batches(world: World) -> None:
     """Five accounts go out as two, two and one; each batch has its request id."""
     upload = five(world)
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert sent(world) == BATCHES
     made = batches(world, upload)
     assert [batch.request_id for batch in made] == ["request-1", "request-2", "request-3"]
@@ -81,11 +74,11 @@ def test_every_account_is_sent_once_in_batches(world: World) -> None:
 
 
 def test_the_order_of_effects(world: World) -> None:
-    """Claim, plan, execution, and only then each request between its intent and its request id."""
-    world.submitter().take(five(world), plenty)
-    per_batch = ["take call", "intend", "connect", "submitted"]
+    """Claim, execution, plan, and only then each request between its intent and its request id."""
+    world.receive(five(world), plenty)
+    per_batch = ["take call", "sending", "connect", "submitted"]
     assert world.journal.names() == [
-        *("claim", "plan batches", "plan", "start"),
+        *("claim", "start", "lease", "plan batches", "plan"),
         *(per_batch * 3),
         "release",
     ]
@@ -94,7 +87,7 @@ def test_the_order_of_effects(world: World) -> None:
 def test_the_execution_begins_with_a_look(world: World) -> None:
     """The execution is named by the import, knows the file, and waits for the first look."""
     upload = five(world)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", CHECK)}
 
 
@@ -102,7 +95,7 @@ def test_the_deadline_runs_from_the_claim(world: World) -> None:
     """An import ends at the latest so long after it was taken on as the owner set."""
     upload = five(world)
     began = world.clock()
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert world.ledger.get(upload.import_id).deadline == began + world.policy.deadline
 
 
@@ -110,10 +103,10 @@ def test_rejected_and_duplicate_rows_are_not_sent(world: World) -> None:
     """Only accounts are sent; a file without any sends nothing and is looked at all the same."""
     bad = row("bad@reach.example", smtpPort="0")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", bad, "A@x.example"))
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert sent(world) == [("a@x.example",)]
     upload = world.uploads.put("uploads/b.csv", accounts_file(bad))
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert len(sent(world)) == 1
     assert states(world, upload) == []
 
@@ -123,7 +116,7 @@ def test_columns_nobody_knows_are_remembered(world: World) -> None:
     extra = row("a@x.example") | {"Notes": "x"}
     content = accounts_file(extra)
     upload = world.uploads.put("uploads/a.csv", content)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert world.ledger.get(upload.import_id).unknown_columns == ("Notes",)
 
 
@@ -134,76 +127,29 @@ def test_five_deliveries_are_one_import(world: World) -> None:
     """An event delivered five times starts one execution and sends each batch once."""
     upload = five(world)
     for _ in range(5):
-        world.submitter().take(upload, plenty)
+        world.receive(upload, plenty)
     assert sent(world) == BATCHES
     assert world.journal.names().count("start") == 1
     assert world.journal.names().count("plan") == 1
 
 
-def test_an_upload_somebody_holds_is_left_alone(world: World) -> None:
-    """While its first taker may still run, a second delivery has no effect, and comes again.
-
-    Once it is gone nobody but the first taker would answer the upload, and he may die.
-    """
-    upload = five(world)
-    now = world.clock()
-    world.ledger.claim(upload, now, now + 9999, now + 300)
-    before = world.journal.names()
-    for attempt in (world.submitter().take, world.submitter().give_up):
-        with pytest.raises(ImportLockedError):
-            attempt(upload, plenty)
-    assert world.journal.names() == before
-
-
-@pytest.mark.parametrize(
-    ("content", "step"), [(accounts_file("a@x.example"), CHECK), (b"%PDF-1.7", DELIVER)]
-)
-@pytest.mark.parametrize("attempt", [Submitter.take, Submitter.give_up])
-def test_an_upload_somebody_holds_goes_on_without_him(
-    world: World,
-    monkeypatch: pytest.MonkeyPatch,
-    content: bytes,
-    step: Step,
-    attempt: Callable[..., Step | None],
-) -> None:
-    """A second delivery is the last when the first taker dies between plan and execution."""
-    upload = world.uploads.put("uploads/accounts.csv", content)
-    with monkeypatch.context() as patched:
-        patched.setattr(type(world.executions), "start", crash)
-        with pytest.raises(ZeroDivisionError):
-            world.submitter().take(upload, plenty)
-    assert attempt(world.submitter(), upload, plenty) is None
-    assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", step)}
-    assert sent(world) == []
-
-
 def test_an_import_that_was_answered_is_left_alone(world: World) -> None:
     """A delivery after the message has no effect at all."""
     upload = five(world)
-    world.submitter().take(upload, plenty)
-    world.ledger.notified(upload.import_id)
+    world.receive(upload, plenty)
+    answer(world.ledger, upload.import_id)
     before = world.journal.names()
     world.clock.advance(99_999)
-    assert world.submitter().take(upload, plenty) is None
+    assert world.receive(upload, plenty) is None
     assert world.journal.names() == before
-
-
-def test_an_upload_whose_taker_died_is_taken_over(world: World) -> None:
-    """After a claim that led to nothing the next delivery does the whole work."""
-    upload = five(world)
-    now = world.clock()
-    world.ledger.claim(upload, now, now + 9999, now + 300)
-    world.clock.advance(300)
-    assert world.submitter().take(upload, plenty) == CHECK
-    assert sent(world) == BATCHES
 
 
 def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
     """Whoever takes over does not send what was being sent, but looks for it later."""
     upload = five(world)
-    assert world.submitter().take(upload, lambda: SAFE_MARGIN - 1) == Step(Step.SUBMIT)
-    world.ledger.intend(upload.import_id, 2, world.clock(), reconciliation=False)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.receive(upload, lambda: SAFE_MARGIN - 1) == TaskResult(NextAction.SUBMIT)
+    send(world.ledger, upload.import_id, 2, world.clock())
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == [BATCHES[0], BATCHES[2]]
     lost = batches(world, upload)[1]
     assert (lost.state, lost.next_poll_at) == (BatchState.UNCONFIRMED, world.clock() + 10)
@@ -215,7 +161,7 @@ def test_two_versions_of_a_file_are_two_imports(world: World) -> None:
     first = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
     second = world.uploads.put("uploads/a.csv", accounts_file("two@x.example"))
     for upload in (second, first):
-        world.submitter().take(upload, plenty)
+        world.receive(upload, plenty)
     assert sent(world) == [("two@x.example",), ("one@x.example",)]
     assert len(world.executions.started) == 2
 
@@ -223,8 +169,7 @@ def test_two_versions_of_a_file_are_two_imports(world: World) -> None:
 def test_an_event_without_a_version_means_the_newest(world: World) -> None:
     """Where the event does not name a version, the inbox does; the import is that version's."""
     upload = five(world)
-    submitter = world.submitter()
-    submitter.take(submitter.identified(replace(upload, version="")), plenty)
+    world.receive(replace(upload, version=""), plenty)
     assert world.ledger.get(upload.import_id).upload == upload
     assert sent(world) == BATCHES
 
@@ -239,7 +184,11 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
         ("other/a.csv", accounts_file("a@x.example"), "Drop it again as uploads/a.csv"),
         ("uploads/a.xlsx", b"PK\x03\x04...", "It is a damaged workbook"),
         ("uploads/a.csv", b"\xff\xfea", "It ends inside a character"),
-        ("uploads/a.csv", b"caf\xe9\x81\r\n" + accounts_file("a@x.example"), "neither text"),
+        (
+            "uploads/a.csv",
+            b"caf\xe9\x81\r\n" + accounts_file("a@x.example"),
+            "cannot be recognized",
+        ),
         ("uploads/a.csv", b"name,phone\nx,y\n", "smtpEmailAddress"),
         ("uploads/a.csv", accounts_file(), "no rows"),
         ("uploads/a.json", b'[{"smtpEmailAddress": "a@x.example"}, {', "Item 2 of its JSON array"),
@@ -248,20 +197,21 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
 def test_a_file_that_cannot_be_used_sends_nothing(
     world: World, key: str, content: bytes, said: str
 ) -> None:
-    """A refused file says why, sends nothing, and its execution goes straight to the answer."""
+    """A refused file says why, sends nothing, and is answered at the first poll."""
     upload = world.uploads.put(key, content)
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     imported = world.ledger.get(upload.import_id)
     assert imported.state is ImportState.REFUSED
     assert said in imported.refusal
     assert sent(world) == []
-    assert world.executions.started == {upload.import_id: (upload.import_id, upload.name, DELIVER)}
+    assert world.executions.started == {upload.import_id: (upload.import_id, upload.name, CHECK)}
+    assert world.poller().poll(upload.import_id, plenty) == DELIVER
 
 
 def test_a_file_too_large_is_not_opened(world: World) -> None:
     """The size in the event is enough to refuse a file."""
     upload = Upload(INBOX, "uploads/a.csv", "v1", 1_000_001)
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     assert "limit" in world.ledger.get(upload.import_id).refusal
 
 
@@ -271,7 +221,7 @@ def test_a_file_deleted_before_it_was_read_is_answered(world: World, version: st
     upload = five(world)
     world.uploads.delete_version(upload)
     upload = replace(upload, version=version)
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     assert "Drop it again" in world.ledger.get(upload.import_id).refusal
     assert list(world.executions.started) == [upload.import_id]
 
@@ -280,7 +230,7 @@ def test_a_refused_file_delivered_again_changes_nothing(world: World) -> None:
     """The second delivery of a refused file finds everything done."""
     upload = world.uploads.put("uploads/a.csv", b"%PDF-1.7")
     for _ in range(2):
-        world.submitter().take(upload, plenty)
+        world.receive(upload, plenty)
         world.clock.advance(300)
     assert world.journal.names().count("refuse") == 1
     assert world.journal.names().count("start") == 1
@@ -290,7 +240,7 @@ def test_a_refusal_quotes_no_password(world: World) -> None:
     """A file whose first line is an account is refused without a word of it."""
     content = accounts_file("a@x.example").split(b"\r\n")[1]
     upload = world.uploads.put("uploads/a.csv", content)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert MARK not in repr(world.ledger.get(upload.import_id))
 
 
@@ -304,7 +254,7 @@ def test_a_refused_key_stops_after_one_call(
     """Nothing more is sent, the reason is remembered, the batch is known not to have arrived."""
     upload = five(world)
     world.saleshandy.connect_errors.append(error)
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     assert len(sent(world)) == 1
     assert world.ledger.get(upload.import_id).stopped == str(error)
     assert states(world, upload) == [BatchState.PLANNED] * 3
@@ -314,8 +264,9 @@ def test_a_refused_key_stays_refused_for_every_delivery(world: World) -> None:
     """Five deliveries with a wrong key are one call: a stopped import sends nothing more."""
     upload = five(world)
     world.saleshandy.connect_errors.extend([KEY_REFUSED] * 5)
-    assert [world.submitter().take(upload, plenty) for _ in range(5)] == [DELIVER] * 5
-    assert world.submitter().resume(upload.import_id, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
+    assert [world.receive(upload, plenty) for _ in range(4)] == [None] * 4
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
     assert len(sent(world)) == 1
 
 
@@ -323,28 +274,28 @@ def test_a_throttled_batch_waits_as_long_as_told(world: World) -> None:
     """The batch is planned again and the step waits; resumed, all are sent, none twice."""
     upload = five(world)
     world.saleshandy.connect_errors.append(ThrottledError(42.5))
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 42.5)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 42.5)
     assert states(world, upload) == [BatchState.PLANNED] * 3
     world.clock.advance(42.5)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert list(world.saleshandy.requests.values()) == BATCHES
 
 
 def test_a_short_throttle_is_a_rest_at_least(world: World) -> None:
     """A service that says 'in a second' each time is not asked each second."""
     world.saleshandy.connect_errors.append(ThrottledError(1))
-    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 10)
+    assert world.receive(five(world), plenty) == TaskResult(NextAction.SUBMIT, 10)
 
 
 def test_a_throttled_import_stops_all_of_its_workspace(world: World) -> None:
     """What the service says of its own limits holds for every import of the API key."""
     world.saleshandy.connect_errors.append(ThrottledError(42.5))
-    world.submitter().take(five(world), plenty)
+    world.receive(five(world), plenty)
     calls = len(sent(world))
     other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
-    step = world.submitter().take(other, plenty)
+    step = world.receive(other, plenty)
     assert step is not None
-    assert (step.next, len(sent(world))) == (Step.SUBMIT, calls)
+    assert (step.next, len(sent(world))) == (NextAction.SUBMIT, calls)
     assert step.wait_seconds >= 42.5
 
 
@@ -352,7 +303,7 @@ def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> No
     """An answer that ends the remote's own limit closes the budget before the next call."""
     world.saleshandy.closed = 33.0
     upload = five(world)
-    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 33)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 33)
     assert sent(world) == BATCHES[:1]
     assert states(world, upload)[0] is BatchState.SUBMITTED
 
@@ -361,9 +312,9 @@ def test_a_service_that_cannot_be_reached_is_tried_later(world: World) -> None:
     """What never left is planned again, and tried after a while."""
     upload = five(world)
     world.saleshandy.connect_errors.append(NotSentError("the service cannot be reached"))
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 10)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 10)
     assert states(world, upload) == [BatchState.PLANNED] * 3
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert list(world.saleshandy.requests.values()) == BATCHES
 
 
@@ -371,7 +322,7 @@ def test_a_refused_request_ends_its_batch_alone(world: World) -> None:
     """The service's own words are kept; the other batches go out."""
     upload = five(world)
     world.saleshandy.connect_errors.extend([None, RequestRefusedError("3.smtpPort: no (HTTP 400)")])
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert states(world, upload) == [
         BatchState.SUBMITTED,
         BatchState.REFUSED,
@@ -387,7 +338,7 @@ def test_an_unanswered_request_ends_the_submission(world: World) -> None:
     world.saleshandy.connect_errors.append(
         OutcomeUnknownError("the service did not answer (ReadTimeout)")
     )
-    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 10)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 10)
     assert sent(world) == BATCHES[:1]
     lost = batches(world, upload)[0]
     assert (lost.state, lost.sent, lost.request_id) == (BatchState.UNCONFIRMED, 1, "")
@@ -401,27 +352,27 @@ def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
     world.saleshandy.connect_errors.append(
         OutcomeUnknownError("the service did not answer (ReadTimeout)")
     )
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     for _ in range(2):
-        assert world.submitter().resume(upload.import_id, plenty) == CHECK
-    world.submitter().take(upload, plenty)
+        assert world.submitter().submit(upload.import_id, plenty) == CHECK
+    world.receive(upload, plenty)
     assert sent(world) == BATCHES
     assert states(world, upload)[0] is BatchState.UNCONFIRMED
 
 
 @pytest.mark.parametrize(
     ("error", "following"),
-    [(NotSentError("x"), Step.SUBMIT), (OutcomeUnknownError("x"), Step.CHECK)],
+    [(NotSentError("x"), NextAction.SUBMIT), (OutcomeUnknownError("x"), NextAction.CHECK)],
 )
 def test_rests_grow_with_the_age_of_an_import(
-    world: World, error: NotSentError | OutcomeUnknownError, following: str
+    world: World, error: NotSentError | OutcomeUnknownError, following: NextAction
 ) -> None:
     """A service out of order for hours is tried ever more rarely: every 300th of the age."""
     upload = five(world)
-    world.submitter().take(upload, lambda: 0.0)
+    world.receive(upload, lambda: 0.0)
     world.clock.advance(6000)
     world.saleshandy.connect_errors.append(error)
-    assert world.submitter().resume(upload.import_id, plenty) == Step(following, 20)
+    assert world.submitter().submit(upload.import_id, plenty) == TaskResult(following, 20)
 
 
 def test_a_service_that_answers_nothing_is_not_sent_everything(world: World) -> None:
@@ -429,15 +380,13 @@ def test_a_service_that_answers_nothing_is_not_sent_everything(world: World) -> 
     addresses = [f"m{number}@reach.example" for number in range(24)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
     world.saleshandy.connect_errors.extend([OutcomeUnknownError("no answer")] * 12)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     for _ in range(15):
-        step = world.submitter().resume(upload.import_id, plenty)
+        step = world.submitter().submit(upload.import_id, plenty)
     assert step == CHECK
     assert len(sent(world)) == 10
-    world.ledger.settle(
-        upload.import_id, 1, BatchState.RECONCILED, world.clock(), reconciliation=True
-    )
-    world.submitter().resume(upload.import_id, plenty)
+    change(world.ledger, upload.import_id, 1, lambda one: one.reconciled(world.clock()))
+    world.submitter().submit(upload.import_id, plenty)
     assert len(sent(world)) == 11
 
 
@@ -449,26 +398,26 @@ def test_a_spent_budget_waits_for_its_turn(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     upload = five(world)
     world.clock.advance(5)
-    assert world.submitter().take(upload, plenty) == Step(Step.CHECK, 66)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 66)
     assert sent(world) == BATCHES[:2]
     assert states(world, upload)[2] is BatchState.PLANNED
     world.clock.advance(66)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
 
 
 def test_a_spent_budget_submits_on_where_there_is_nothing_to_look_at(world: World) -> None:
     """Looking comes first only where something has been submitted that is due by then."""
     world.policy = replace(world.policy, calls_per_minute=1, initial_poll_delay=100.0)
-    assert world.submitter().take(five(world), plenty) == Step(Step.SUBMIT, 66)
+    assert world.receive(five(world), plenty) == TaskResult(NextAction.SUBMIT, 66)
 
 
 def test_one_budget_for_all_imports(world: World) -> None:
     """What one import has spent is missing to the next."""
     world.policy = replace(world.policy, calls_per_minute=3)
-    world.submitter().take(five(world), plenty)
+    world.receive(five(world), plenty)
     other = world.uploads.put("uploads/other.csv", accounts_file("b@x.example"))
-    assert world.submitter().take(other, plenty) == Step(Step.SUBMIT, 66)
+    assert world.receive(other, plenty) == TaskResult(NextAction.SUBMIT, 66)
     assert sent(world) == BATCHES
 
 
@@ -476,18 +425,18 @@ def test_an_invocation_stops_before_its_time_is_up(world: World) -> None:
     """No request is begun that could be cut off; the rest is resumed at once."""
     upload = five(world)
     left = iter([300.0, 300.0, SAFE_MARGIN, SAFE_MARGIN - 0.1])
-    assert world.submitter().take(upload, lambda: next(left)) == Step(Step.SUBMIT)
+    assert world.receive(upload, lambda: next(left)) == TaskResult(NextAction.SUBMIT)
     assert sent(world) == BATCHES[:2]
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
 
 
 def test_nothing_is_sent_after_the_deadline(world: World) -> None:
     """An import past its deadline goes to its answer."""
     upload = five(world)
-    assert world.submitter().take(upload, lambda: 0.0) == Step(Step.SUBMIT)
+    assert world.receive(upload, lambda: 0.0) == TaskResult(NextAction.SUBMIT)
     world.clock.advance(world.policy.deadline)
-    assert world.submitter().resume(upload.import_id, plenty) == DELIVER
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
     assert sent(world) == []
 
 
@@ -495,8 +444,9 @@ def test_a_resumption_while_somebody_submits_looks_instead(world: World) -> None
     """Two never submit one import at a time: the second goes on looking."""
     upload = five(world)
     now = world.clock()
-    world.ledger.claim(upload, now, now + 9999, now + 300)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    world.ledger.claim(upload, now, now + 9999)
+    assert world.ledger.lease(upload.import_id, now, now + 300)
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == []
 
 
@@ -508,14 +458,14 @@ def test_whoever_stops_submitting_lets_go(world: World, error: Exception | None)
     upload = five(world)
     world.saleshandy.connect_errors.append(error)
     with suppress(ValueError):
-        world.submitter().take(upload, plenty)
+        world.receive(upload, plenty)
     now = world.clock()
     assert world.ledger.lease(upload.import_id, now, now + 300)
 
 
 def test_a_call_that_is_taken_is_of_the_one_workspace(world: World) -> None:
     """Every call is counted against the budget of the API key that makes it."""
-    world.submitter().take(five(world), plenty)
+    world.receive(five(world), plenty)
     taken = [about for name, about in world.journal.entries if name == "take call"]
     assert taken == ["default"] * 3
 
@@ -523,7 +473,7 @@ def test_a_call_that_is_taken_is_of_the_one_workspace(world: World) -> None:
 def test_an_unknown_workspace_is_refused(world: World) -> None:
     """A file in a folder that is no workspace is refused with what to do about it."""
     upload = world.uploads.put("uploads/sales/a.csv", accounts_file("a@x.example"))
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     refusal = world.ledger.get(upload.import_id).refusal
     assert "There is no workspace 'sales'." in refusal
     assert refusal.endswith("add the workspace first: email-accounts workspace add sales")
@@ -534,7 +484,7 @@ def test_an_unknown_workspace_is_refused(world: World) -> None:
 def test_a_folder_that_can_be_no_workspace_is_not_to_be_added(world: World, folder: str) -> None:
     """Where adding a workspace of this name would fail, the refusal proposes what does not."""
     upload = world.uploads.put(f"uploads/{folder}/a.csv", accounts_file("a@x.example"))
-    assert world.submitter().take(upload, plenty) == DELIVER
+    assert world.receive(upload, plenty) == DELIVER
     refusal = world.ledger.get(upload.import_id).refusal
     assert f"There is no workspace '{folder}'." in refusal
     assert "or directly under uploads/. A workspace cannot have this name: it may have" in refusal
@@ -544,7 +494,7 @@ def test_a_folder_that_can_be_no_workspace_is_not_to_be_added(world: World, fold
 def test_the_folder_of_the_default_workspace_is_one(world: World) -> None:
     """Directly under uploads/ or in the folder of its name is the same workspace."""
     upload = world.uploads.put("uploads/default/deeper/a.csv", accounts_file("a@x.example"))
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert sent(world) == [("a@x.example",)]
 
 
@@ -556,10 +506,10 @@ def skipping(world: World) -> None:
     world.policy = replace(world.policy, skip_connected=True)
 
 
-def have(world: World, *addresses: str, connected: bool = True) -> None:
+def have(world: World, *addresses: str, status: AccountStatus = AccountStatus.ACTIVE) -> None:
     """Have accounts at the service from before."""
     world.saleshandy.accounts += [
-        ListedAccount(one, connected, world.clock() - 9999) for one in addresses
+        ListedAccount(one, status, world.clock() - 9999) for one in addresses
     ]
 
 
@@ -568,8 +518,8 @@ def listings(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "list"]
 
 
-def evidence(world: World, upload: Upload, number: int) -> dict[str, AccountStatus]:
-    """Return what is kept of what the list said of a batch."""
+def observed(world: World, upload: Upload, number: int) -> dict[str, Observation]:
+    """Return what is kept of what the list showed of a batch."""
     text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
     return read_reconciliation(io.StringIO(text, newline=""))
 
@@ -579,12 +529,15 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
     skipping(world)
     have(world, "b@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "B@x.example"))
-    assert world.submitter().take(upload, plenty) == CHECK
+    assert world.receive(upload, plenty) == CHECK
     assert sent(world) == [("a@x.example",)]
     assert batches(world, upload)[0].reconciliation
-    assert evidence(world, upload, 1) == {"b@x.example": AccountStatus.CONNECTED_BEFORE}
+    assert observed(world, upload, 1) == {
+        "a@x.example": Observation(AccountStatus.ABSENT),
+        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False),
+    }
     names = world.journal.names()
-    assert names.index("report", names.index("walked")) < names.index("intend")
+    assert names.index("report", names.index("walked")) < names.index("sending")
 
 
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
@@ -592,29 +545,66 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     skipping(world)
     have(world, *ADDRESSES[:2])
     upload = five(world)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert sent(world) == BATCHES[1:]
     first = batches(world, upload)[0]
     assert (first.state, first.sent, first.reconciliation) == (BatchState.COMPLETED, 0, True)
-    assert evidence(world, upload, 1) == dict.fromkeys(
-        ADDRESSES[:2], AccountStatus.CONNECTED_BEFORE
+    assert observed(world, upload, 1) == dict.fromkeys(
+        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False)
     )
 
 
 def test_what_does_not_work_is_sent_again(world: World) -> None:
     """An account that the service has saved but cannot use is what somebody wants to mend."""
     skipping(world)
-    have(world, ADDRESSES[0], connected=False)
+    have(world, ADDRESSES[0], status=AccountStatus.INACTIVE)
     upload = five(world)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
+    assert sent(world) == BATCHES
+    assert observed(world, upload, 1) == {
+        ADDRESSES[0]: Observation(AccountStatus.INACTIVE),
+        ADDRESSES[1]: Observation(AccountStatus.ABSENT),
+    }
+
+
+def test_what_is_connected_is_sent_where_nothing_is_skipped(world: World) -> None:
+    """What it was before is kept, so that its outcome can be told from a new connection."""
+    world.policy = replace(world.policy, verify_connected=True)
+    have(world, ADDRESSES[0])
+    upload = five(world)
+    world.receive(upload, plenty)
+    assert sent(world) == BATCHES
+    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(AccountStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("refused", [RequestRefusedError, RequestNotFoundError])
+def test_a_list_that_is_refused_leaves_what_was_before_unknown(
+    world: World, refused: type[RequestRefusedError]
+) -> None:
+    """An empty workspace may be told so: everything is sent."""
+    skipping(world)
+    world.saleshandy.list_errors.append(refused("Email accounts not found"))
+    upload = five(world)
+    assert world.receive(upload, plenty) == CHECK
     assert sent(world) == BATCHES
     assert not any(batch.reconciliation for batch in batches(world, upload))
+
+
+def test_a_connect_that_is_refused_as_not_found_is_not_sent_again(world: World) -> None:
+    """Its rows failed, with the service's words; the other batches go on."""
+    world.saleshandy.connect_errors.append(RequestNotFoundError("provider not found"))
+    upload = five(world)
+    assert world.receive(upload, plenty) == CHECK
+    assert sent(world) == BATCHES
+    first, *others = batches(world, upload)
+    assert (first.state, first.reason) == (BatchState.REFUSED, "provider not found")
+    assert {one.state for one in others} == {BatchState.SUBMITTED}
 
 
 def test_the_list_is_not_read_where_nothing_is_to_be_left_out(world: World) -> None:
     """Without the setting the list costs no call, and everything is sent."""
     have(world, *ADDRESSES)
-    world.submitter().take(five(world), plenty)
+    world.receive(five(world), plenty)
     assert listings(world) == []
     assert sent(world) == BATCHES
 
@@ -626,11 +616,11 @@ def test_files_dropped_together_share_one_reading_of_the_list(world: World) -> N
     for name, seconds in (("a", 0.0), ("b", 30.0)):
         world.clock.advance(seconds)
         upload = world.uploads.put(f"uploads/{name}.csv", accounts_file(f"{name}@x.example"))
-        world.submitter().take(upload, plenty)
+        world.receive(upload, plenty)
     assert listings(world) == [1, 2]
     world.clock.advance(0.1)
     upload = world.uploads.put("uploads/c.csv", accounts_file("c@x.example", "a@x.example"))
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert listings(world) == [1, 2, 1, 2]
     assert sent(world)[-1] == ("c@x.example",)
 
@@ -640,10 +630,10 @@ def test_what_waited_in_the_queue_uses_a_list_read_after_it_was_dropped(world: W
     skipping(world)
     other = world.uploads.put("uploads/a.csv", accounts_file("a@x.example"))
     dropped_at = world.clock()
-    world.submitter().take(other, plenty)
+    world.receive(other, plenty)
     world.clock.advance(900)
     upload = replace(five(world), uploaded_at=dropped_at)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert listings(world) == [1]
 
 
@@ -654,12 +644,12 @@ def test_reading_the_list_is_within_the_budget(world: World) -> None:
     world.policy = replace(world.policy, calls_per_minute=2)
     have(world, "b@x.example", "a@x.example", "c@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "d@x.example"))
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 66)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 66)
     assert sent(world) == []
     world.clock.advance(66)
-    assert world.submitter().resume(upload.import_id, plenty) == Step(Step.SUBMIT, 66)
+    assert world.submitter().submit(upload.import_id, plenty) == TaskResult(NextAction.SUBMIT, 66)
     world.clock.advance(66)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert listings(world) == [1, 2, 3, 4]
     assert sent(world) == [("d@x.example",)]
 
@@ -672,9 +662,9 @@ def test_two_imports_do_not_read_the_list_at_once(world: World) -> None:
     scan = AccountScan(now, 0)
     assert world.ledger.lease_scan("default", None, scan, now, now + 300)
     upload = five(world)
-    step = world.submitter().take(upload, plenty)
+    step = world.receive(upload, plenty)
     assert step is not None
-    assert step.next == Step.SUBMIT
+    assert step.next == NextAction.SUBMIT
     assert 0 < step.wait_seconds <= 10
     assert (listings(world), sent(world)) == ([], [])
 
@@ -684,7 +674,7 @@ def test_a_list_that_is_refused_keeps_nobody_from_sending(world: World) -> None:
     skipping(world)
     have(world, *ADDRESSES)
     world.saleshandy.list_errors.append(RequestRefusedError("HTTP 404"))
-    assert world.submitter().take(five(world), plenty) == CHECK
+    assert world.receive(five(world), plenty) == CHECK
     assert sent(world) == BATCHES
 
 
@@ -694,38 +684,14 @@ def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: W
     have(world, *ADDRESSES)
     upload = five(world)
     world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * 2)
-    assert world.submitter().take(upload, plenty) == Step(Step.SUBMIT, 10)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 10)
     assert sent(world) == []
     world.clock.advance(601)
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
 
 
-# Giving up, and taking up again
-
-
-def test_an_upload_given_up_is_answered(world: World) -> None:
-    """What several attempts could not take on is refused without another attempt."""
-    upload = five(world)
-    assert world.submitter().give_up(upload, plenty) == DELIVER
-    imported = world.ledger.get(upload.import_id)
-    assert imported.state is ImportState.REFUSED
-    assert "Every attempt to read it broke off" in imported.refusal
-    assert "Nothing was sent. Drop it again." in imported.refusal
-    assert sent(world) == []
-    assert world.executions.started == {
-        upload.import_id: (upload.import_id, "accounts.csv", DELIVER)
-    }
-
-
-def test_giving_up_does_not_open_the_file(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that ends every process that reads it does not end this one."""
-    upload = five(world)
-    monkeypatch.setattr(type(world.uploads), "open", crash)
-    with pytest.raises(ZeroDivisionError):
-        world.submitter().take(upload, plenty)
-    world.clock.advance(1800)
-    assert world.submitter().give_up(upload, plenty) == DELIVER
+# What an attempt leaves undone
 
 
 def crash(*_: object) -> None:
@@ -733,36 +699,157 @@ def crash(*_: object) -> None:
     raise ZeroDivisionError
 
 
-def test_a_planned_import_is_not_given_up(world: World) -> None:
-    """When the attempts broke off after the plan, the execution sends what is left."""
+class Killed(BaseException):
+    """Ends an invocation so that not even its own clearing up runs."""
+
+
+def kill(*_: object) -> None:
+    """End an invocation."""
+    raise Killed
+
+
+def test_the_execution_is_started_before_the_file_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the file does to its reader, the import has its driver."""
     upload = five(world)
-    world.submitter().take(upload, lambda: 0.0)
-    world.executions.started.clear()
-    world.submitter().give_up(upload, plenty)
-    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
-    assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", CHECK)}
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    monkeypatch.setattr(type(world.uploads), "open", kill)
+    with pytest.raises(Killed):
+        world.receive(upload, plenty)
+    assert world.journal.names() == ["claim", "start", "lease"]
+
+
+def test_without_the_first_task_the_execution_does_the_same(world: World) -> None:
+    """Where the triggered invocation only claims and starts, the first poll has it all done."""
+    upload = five(world)
+    assert world.submitter().start_import(upload)
+    assert sent(world) == []
+    world.clock.advance(10)
+    assert world.poller().poll(upload.import_id, plenty) == TaskResult(NextAction.SUBMIT)
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert sent(world) == BATCHES
 
 
-def test_what_somebody_holds_is_not_given_up(world: World) -> None:
-    """A last delivery while an attempt still runs, or after the answer, has no effect."""
+def test_redelivery_repeats_claim_and_start_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first delivery died before the start, the second starts the execution."""
     upload = five(world)
-    now = world.clock()
-    world.ledger.claim(upload, now, now + 9999, now + 300)
-    with pytest.raises(ImportLockedError):
-        world.submitter().give_up(upload, plenty)
-    world.ledger.notified(upload.import_id)
-    world.clock.advance(300)
-    assert world.submitter().give_up(upload, plenty) is None
-    assert world.ledger.get(upload.import_id).refusal == ""
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.executions), "start", crash)
+        with pytest.raises(ZeroDivisionError):
+            world.receive(upload, plenty)
+    for _ in range(3):
+        assert world.receive(upload, plenty) is None
+    assert world.journal.names() == ["claim", "start"]
+
+
+@pytest.mark.parametrize("planned", [False, True])
+def test_the_third_attempt_ends_what_killed_two(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    planned: bool,  # noqa: FBT001  a pair of cases
+) -> None:
+    """A file that ends every process that reads it is not opened a third time."""
+    upload = five(world)
+    world.submitter().start_import(upload)
+    if planned:
+        world.submitter().submit(upload.import_id, lambda: 0.0)
+    monkeypatch.setattr(type(world.uploads), "open", kill)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            world.submitter().submit(upload.import_id, plenty)
+        assert world.submitter().submit(upload.import_id, plenty) == CHECK
+        world.clock.advance(330)
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
+    imported = world.ledger.get(upload.import_id)
+    if planned:
+        assert (imported.stopped != "", imported.reason_code) == (
+            True,
+            ReasonCode.SUBMISSION_FAILED,
+        )
+    else:
+        assert imported.state is ImportState.REFUSED
+        assert imported.reason_code is ReasonCode.FILE_NOT_READ
+        assert "Every attempt to read it failed" in imported.refusal
+    assert sent(world) == []
+
+
+def test_an_attempt_that_raises_is_not_counted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine counts those: a minute without S3 is no fault of the file."""
+    upload = five(world)
+    world.submitter().start_import(upload)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.uploads), "open", crash)
+        for _ in range(5):
+            with pytest.raises(ZeroDivisionError):
+                world.submitter().submit(upload.import_id, plenty)
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
+    assert world.ledger.get(upload.import_id).attempts == 0
+
+
+def test_kills_add_up_across_attempts_that_raise(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that raises in turn with killing ends as well."""
+    upload = five(world)
+    world.submitter().start_import(upload)
+    for fault, error in ((kill, Killed), (crash, ZeroDivisionError), (kill, Killed)):
+        monkeypatch.setattr(type(world.uploads), "open", fault)
+        with pytest.raises(error):
+            world.submitter().submit(upload.import_id, plenty)
+        world.clock.advance(330)
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
+
+
+def test_the_lease_outlasts_the_invocation(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else begins before the platform has ended the one who holds it."""
+    upload = five(world)
+    world.submitter().start_import(upload)
+    monkeypatch.setattr(type(world.uploads), "open", kill)
+    with pytest.raises(Killed):
+        world.submitter().submit(upload.import_id, plenty)
+    assert world.ledger.get(upload.import_id).lease_until > world.clock() + plenty()
+
+
+def test_a_batch_keeps_its_request_id_before_anything_else(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the budget cannot be closed after the answer, the id is remembered."""
+    world.saleshandy.closed = 20.0
+    upload = five(world)
+    monkeypatch.setattr(type(world.ledger), "close_budget", crash)
+    with pytest.raises(ZeroDivisionError):
+        world.receive(upload, plenty)
+    assert batches(world, upload)[0].request_id == "request-1"
+
+
+def test_no_wait_passes_the_deadline(world: World) -> None:
+    """A throttle may say an hour; the answer comes at the deadline all the same."""
+    world.policy = replace(world.policy, deadline=120.0)
+    world.saleshandy.connect_errors.append(ThrottledError(3600.0))
+    assert world.receive(five(world), plenty) == TaskResult(NextAction.SUBMIT, 120.0)
+
+
+def test_an_event_from_the_future_is_of_now(world: World) -> None:
+    """The announcer's clock may be wrong; the list is not scanned for ever because of it."""
+    skipping(world)
+    upload = replace(five(world), uploaded_at=world.clock() + 20_000)
+    assert world.receive(upload, plenty) == CHECK
+    assert world.ledger.get(upload.import_id).dropped_at == world.clock()
+    assert listings(world) == [1]
+
+
+# Taking up again
 
 
 def answered(world: World) -> Upload:
     """Bring an import to its answer with one batch submitted and two never sent."""
     upload = five(world)
     world.saleshandy.connect_errors.extend([None, KEY_REFUSED])
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     world.deliverer().deliver(upload.import_id)
     return upload
 
@@ -776,8 +863,12 @@ def test_an_answered_import_is_taken_up_again(world: World) -> None:
     assert (imported.state, imported.stopped) == (ImportState.PLANNED, "")
     assert imported.deadline == world.clock() + world.policy.deadline
     name = f"{upload.import_id}-2"
-    assert world.executions.started[name] == (upload.import_id, "accounts.csv", Step(Step.CHECK))
-    assert world.submitter().resume(upload.import_id, plenty) == CHECK
+    assert world.executions.started[name] == (
+        upload.import_id,
+        "accounts.csv",
+        TaskResult(NextAction.CHECK),
+    )
+    assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert list(world.saleshandy.requests.values()) == BATCHES
 
 
@@ -794,7 +885,7 @@ def test_each_resumption_has_an_execution_of_its_own(world: World) -> None:
 def test_an_import_without_an_answer_is_not_taken_up_again(world: World) -> None:
     """It is under way, and once it is reopened it is so again."""
     upload = five(world)
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     assert not world.submitter().restart(upload.import_id)
     world.deliverer().deliver(upload.import_id)
     assert [world.submitter().restart(upload.import_id) for _ in range(2)] == [True, False]
@@ -817,7 +908,7 @@ def test_an_import_taken_up_by_one_who_died_is_begun_by_the_next(
 def test_a_refused_import_is_not_taken_up_again(world: World) -> None:
     """There is nothing to go on with: the file is to be dropped again."""
     upload = world.uploads.put("uploads/a.csv", b"%PDF-1.7")
-    world.submitter().take(upload, plenty)
+    world.receive(upload, plenty)
     world.deliverer().deliver(upload.import_id)
     assert not world.submitter().restart(upload.import_id)
     assert world.ledger.get(upload.import_id).state is ImportState.NOTIFIED
@@ -826,9 +917,9 @@ def test_a_refused_import_is_not_taken_up_again(world: World) -> None:
 def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
     """What was sent stays known; nothing more can be."""
     upload = five(world)
-    world.submitter().take(upload, lambda: 0.0)
+    world.receive(upload, lambda: 0.0)
     world.uploads.delete_version(upload)
-    assert world.submitter().resume(upload.import_id, plenty) == DELIVER
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
     assert world.ledger.get(upload.import_id).stopped == (
         "the file was deleted while it was being imported"
     )

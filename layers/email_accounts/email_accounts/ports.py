@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.models.account import Account
-from email_accounts.models.imports import AccountScan, Batch, BatchState, Import, Plan
+from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.service import ListedAccount, RequestStatus
-from email_accounts.models.steps import Step
+from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.text.secret import Secret
 
@@ -50,13 +50,6 @@ class Reports(Protocol):
         """Open a report for reading."""
 
 
-class Originals(Protocol):
-    """Where reports are kept as they came, passwords included."""
-
-    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Keep a report to its last byte, then hand its chunks on."""
-
-
 class Saleshandy(Protocol):
     """The remote API. Its errors are those of `errors.RemoteError`."""
 
@@ -71,6 +64,9 @@ class Saleshandy(Protocol):
 
     def listed(self, page: int) -> Sequence[ListedAccount]:
         """Return one page of the account list, from 1, the newest first; empty after the end."""
+
+    def key(self) -> Secret:
+        """Return the API key, to keep it out of what is written; ApiKeyMissingError for none."""
 
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
@@ -93,7 +89,7 @@ class ApiKey(Protocol):
 class Executions(Protocol):
     """The state machine."""
 
-    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+    def start(self, name: str, import_id: str, file: str, first: TaskResult) -> None:
         """Start an execution of an import; a no-op when one of this name has been started."""
 
 
@@ -118,75 +114,35 @@ class Ledger(Protocol):
     `LedgerConflictError`, unless it answers with False.
     """
 
-    def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
-        """Take an upload on, or take it over when the lease of its last holder has ended.
+    def claim(self, upload: Upload, now: float, deadline: float) -> tuple[Import, bool]:
+        """Make an upload an import; return the import, and whether this call made it."""
 
-        False when somebody holds it, or when it has been answered.
+    def lease(self, import_id: str, now: float, until: float) -> str | None:
+        """Take the lease of an import, and count the attempt; return the lease's token.
+
+        None while somebody else has it, and once the answer is being written.
         """
 
-    def lease(self, import_id: str, now: float, lease_until: float) -> bool:
-        """Become the one who submits an import; False while somebody else is.
-
-        Nobody does from the moment on when its answer is written.
-        """
-
-    def release(self, import_id: str) -> None:
-        """Let the next submitter begin at once."""
+    def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
+        """Give the lease back, with so many attempts; a no-op where it is another's."""
 
     def get(self, import_id: str) -> Import:
         """Return the import."""
 
-    def refuse(self, import_id: str, refusal: str) -> None:
-        """Remember that the file as a whole is refused."""
+    def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
+        """Refuse the file as a whole, which gives the lease back."""
 
-    def plan(self, import_id: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
         """Remember the batches, then that the import is planned."""
 
-    def stop(self, import_id: str, reason: str) -> None:
-        """Remember that nothing more is to be sent, and why."""
+    def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
+        """Remember that nothing more is sent, and why; `imported` tells which of its runs."""
 
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
 
-    def intend(self, import_id: str, number: int, now: float, *, reconciliation: bool) -> bool:
-        """Remember, before a request, that it is being sent; False unless it was planned."""
-
-    def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request was not carried out: it is planned again.
-
-        One that was being sent is no longer counted as sent: its answer said so at once.
-        """
-
-    def submitted(
-        self, import_id: str, number: int, request_id: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember the request id of a request being sent, and when to look at it."""
-
-    def unconfirmed(
-        self, import_id: str, number: int, reason: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember that it is not known what became of a batch, and when to look for it."""
-
-    def polled(
-        self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
-    ) -> None:
-        """Remember when to look at a batch again."""
-
-    def settle(  # noqa: PLR0913  what is not named stays as it is usual
-        self,
-        import_id: str,
-        number: int,
-        state: BatchState,
-        now: float,
-        *,
-        reason: str = "",
-        report: bool = False,
-        reconciliation: bool | None = None,
-    ) -> None:
-        """Remember how a batch ended, wherever it stood before its end.
-
-        A `listing` of None leaves it as it was.
-        """
+    def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
+        """Replace a batch, unless it is no longer the one seen; return it as it is now."""
 
     def take_call(
         self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
@@ -218,15 +174,14 @@ class Ledger(Protocol):
     def save_scan(self, owner: str, scan: AccountScan) -> None:
         """Remember how far a walk has come, and let the next one go on."""
 
-    def deliver(self, import_id: str, now: float, lease_until: float, *, best_effort: bool) -> bool:
-        """Have nothing more sent, because the answer is written now; again where that broke off.
+    def deliver(self, imported: Import, now: float, until: float) -> str | None:
+        """Take the lease in order to write the answer; no batch can be submitted afterwards.
 
-        False while somebody may still be submitting or writing the answer, and after it. An
-        execution does one thing at a time, so that only the last resort waits for what it does.
+        None while somebody else has it, after the answer, and once this run has been restarted.
         """
 
-    def notified(self, import_id: str) -> bool:
-        """Remember that the message was sent; False when it already had been."""
+    def notified(self, import_id: str, lease: str) -> bool:
+        """Remember that the message was sent; False for anyone but its deliverer."""
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
         """Take an import up again that was answered; False for any other.

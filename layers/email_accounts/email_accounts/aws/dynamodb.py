@@ -11,14 +11,17 @@ The index imports-by-day holds the imports alone, by the day on which they were 
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from email_accounts.errors import ImporterError, LedgerConflictError
 from email_accounts.models.imports import (
-    FINAL,
     AccountScan,
     Batch,
     BatchRange,
@@ -26,6 +29,7 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     Plan,
+    ReasonCode,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
@@ -33,127 +37,45 @@ from email_accounts.saleshandy.budget import Budget
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
 
+_INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
+_EXECUTION_NAMES_KEPT = 91 * 86_400
+"""Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
+that an import claimed anew before could not be started.
+Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+"""
 _BATCHES_AT_ONCE = 250
 """Batches in one answer: the megabyte that DynamoDB would send takes thirty to take apart."""
 _TRIES = 20
 _PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
 _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
 
-class DynamoLedger:
-    """The ledger; an entry expires `retention` seconds after it was made."""
+class LedgerReader:
+    """What the ledger holds of imports and batches, for functions, command line and demo."""
 
-    def __init__(self, client: "DynamoDBClient", table: str, retention: float) -> None:
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
         """Use a table; nothing is called yet."""
         self._client = client
         self._table = table
-        self._retention = retention
 
-    def claim(self, upload: Upload, now: float, deadline: float, lease_until: float) -> bool:
-        """Take an upload on, or take it over; see `Ledger`."""
-        item = {
-            "bucket": upload.bucket,
-            "key": upload.key,
-            "version": upload.version,
-            "size": upload.size,
-            "uploaded_at": upload.uploaded_at,
-            "state": ImportState.RECEIVED,
-            "day": datetime.fromtimestamp(now, UTC).date().isoformat(),
-            "received_at": now,
-            "began_at": now,
-            "deadline": deadline,
-            "lease_until": lease_until,
-            "expires_at": self._expiry(),
-        }
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=_import_key(upload.import_id) | _marshalled(item),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return self.lease(upload.import_id, now, lease_until)
-        return True
-
-    def lease(self, import_id: str, now: float, lease_until: float) -> bool:
-        """Become the one who submits; see `Ledger`."""
-        return self._changed(
-            _import_key(import_id),
-            {"lease_until": lease_until},
-            "lease_until <= :now AND NOT #state IN (:delivering, :notified)",
-            {
-                "now": now,
-                "delivering": ImportState.DELIVERING,
-                "notified": ImportState.NOTIFIED,
-            },
-        )
-
-    def release(self, import_id: str) -> None:
-        """Let the next submitter begin at once."""
-        self._change(_import_key(import_id), {"lease_until": 0})
-
-    def get(self, import_id: str) -> Import:
-        """Return the import."""
+    def find(self, import_id: str) -> Import | None:
+        """Return the import, or None where the ledger does not know it."""
         found = self._client.get_item(
             TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
         )
-        if "Item" not in found:
+        return _import_of(_unmarshalled(found["Item"])) if "Item" in found else None
+
+    def get(self, import_id: str) -> Import:
+        """Return the import; ImporterError where the ledger does not know it."""
+        imported = self.find(import_id)
+        if imported is None:
             raise ImporterError(f"no import {import_id}")
-        item = _unmarshalled(found["Item"])
-        return Import(
-            id=import_id,
-            upload=Upload(
-                item["bucket"],
-                item["key"],
-                item["version"],
-                int(item["size"]),
-                item["uploaded_at"],
-            ),
-            state=ImportState(item["state"]),
-            received_at=item["received_at"],
-            began_at=item["began_at"],
-            deadline=item["deadline"],
-            lease_until=item["lease_until"],
-            resumed=int(item.get("resumed", 0)),
-            refusal=item.get("refusal", ""),
-            stopped=item.get("stopped", ""),
-            batches=int(item.get("batches", 0)),
-            rejected=int(item.get("rejected", 0)),
-            duplicates=int(item.get("duplicates", 0)),
-            unknown_columns=tuple(item.get("unknown_columns", ())),
-        )
-
-    def refuse(self, import_id: str, refusal: str) -> None:
-        """Remember that the file as a whole is refused."""
-        change = {"state": ImportState.REFUSED, "refusal": refusal}
-        self._change(_import_key(import_id), change, from_states=[ImportState.RECEIVED])
-
-    def plan(self, import_id: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
-        """Remember the batches, then that the import is planned."""
-        if self.get(import_id).state is not ImportState.RECEIVED:
-            raise LedgerConflictError(f"import {import_id} has been planned before")
-        expires_at = self._expiry()
-        self._write(_batch_item(import_id, batch, expires_at) for batch in plan.batches)
-        change = {
-            "state": ImportState.PLANNED,
-            "rows": plan.rows,
-            "accepted": plan.accepted,
-            "rejected": plan.rejected,
-            "duplicates": plan.duplicates,
-            "batches": len(plan.batches),
-            "unknown_columns": [
-                column[:_LONGEST_COLUMN] for column in unknown_columns[:_COLUMNS_KEPT]
-            ],
-        }
-        self._change(_import_key(import_id), change, from_states=[ImportState.RECEIVED])
-
-    def stop(self, import_id: str, reason: str) -> None:
-        """Remember that nothing more is to be sent, and why."""
-        self._change(_import_key(import_id), {"stopped": reason})
+        return imported
 
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
@@ -170,86 +92,161 @@ class DynamoLedger:
         for page in pages:
             yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
 
-    def intend(self, import_id: str, number: int, now: float, *, reconciliation: bool) -> bool:
-        """Remember, before a request, that it is being sent; see `Ledger`."""
-        return self._changed(
-            _batch_key(import_id, number),
+    def by_day(self, since: float, before: float) -> Iterator[Import]:
+        """Yield the imports received from `since` on and before `before`, newest first."""
+        day = datetime.fromtimestamp(before, UTC).date()
+        first = datetime.fromtimestamp(since, UTC).date()
+        while day >= first:
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName=_INDEX,
+                KeyConditionExpression="#day = :day AND received_at < :before",
+                ExpressionAttributeNames={"#day": "day"},
+                ExpressionAttributeValues=_marshalled({":day": day.isoformat(), ":before": before}),
+                ScanIndexForward=False,
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    imported = _import_of(_unmarshalled(item))
+                    if imported.received_at < since:
+                        return
+                    yield imported
+            day -= timedelta(days=1)
+
+
+class DynamoLedger(LedgerReader):
+    """The ledger; an entry expires `retention` seconds after it was made."""
+
+    def __init__(self, client: "DynamoDBClient", table: str, retention: float) -> None:
+        """Use a table; nothing is called yet."""
+        super().__init__(client, table)
+        self._retention = retention
+
+    def claim(self, upload: Upload, now: float, deadline: float) -> tuple[Import, bool]:
+        """Make an upload an import; see `Ledger`."""
+        revision = uuid.uuid4().hex
+        item = _import_key(upload.import_id) | _marshalled(
             {
-                "state": BatchState.SENDING,
-                "sent_at": now,
-                "changed_at": now,
-                "reason": "",
-                "reconciliation": reconciliation,
-            },
-            "#state = :planned",
-            {"planned": BatchState.PLANNED},
-            add={"sent": 1},
+                "bucket": upload.bucket,
+                "key": upload.key,
+                "version": upload.version,
+                "size": upload.size,
+                "uploaded_at": upload.uploaded_at,
+                "state": ImportState.RECEIVED,
+                "day": datetime.fromtimestamp(now, UTC).date().isoformat(),
+                "received_at": now,
+                "began_at": now,
+                "deadline": deadline,
+                "lease_until": 0.0,
+                "expires_at": self._import_expiry(),
+                "revision": revision,
+            }
         )
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression="attribute_not_exists(pk)",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            found = _unmarshalled(_refused_by(error))
+            return _import_of(found), found.get("revision") == revision
+        return _import_of(_unmarshalled(item)), True
 
-    def withdraw(self, import_id: str, number: int) -> None:
-        """Remember that a request was not carried out: it is planned again; see `Ledger`."""
-        key, change = _batch_key(import_id, number), {"state": BatchState.PLANNED}
-        sending = {"sending": BatchState.SENDING}
-        if not self._changed(key, change, "#state = :sending", sending, add={"sent": -1}):
-            self._change(key, change, from_states=[BatchState.UNCONFIRMED])
+    def lease(self, import_id: str, now: float, until: float) -> str | None:
+        """Take the lease of an import; see `Ledger`."""
+        token = uuid.uuid4().hex
+        taken = self._changed(
+            _import_key(import_id),
+            {"lease_until": until, "lease_token": token},
+            "lease_until <= :now AND #state IN (:received, :planned)",
+            {"now": now, "received": ImportState.RECEIVED, "planned": ImportState.PLANNED},
+            add={"attempts": 1},
+        )
+        return token if taken else None
 
-    def submitted(
-        self, import_id: str, number: int, request_id: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember the request id of a request being sent, and when to look at it."""
-        self._change(
-            _batch_key(import_id, number),
+    def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
+        """Give the lease back; see `Ledger`."""
+        change = {"lease_until": 0, "attempts": attempts}
+        self._changed(_import_key(import_id), change, "lease_token = :lease", {"lease": lease})
+
+    def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
+        """Refuse the file as a whole; see `Ledger`."""
+        self._change_received(
+            import_id,
+            lease,
             {
-                "state": BatchState.SUBMITTED,
-                "request_id": request_id,
-                "changed_at": now,
-                "next_poll_at": next_poll_at,
+                "state": ImportState.REFUSED,
+                "refusal": refusal,
+                "reason_code": code,
+                "lease_until": 0,
             },
-            from_states=[BatchState.SENDING],
         )
 
-    def unconfirmed(
-        self, import_id: str, number: int, reason: str, now: float, next_poll_at: float
-    ) -> None:
-        """Remember that it is not known what became of a batch, and when to look for it."""
-        self._change(
-            _batch_key(import_id, number),
+    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+        """Remember the batches, then that the import is planned; see `Ledger`.
+
+        What a plan that broke off left behind is deleted: its batches may have been smaller.
+        """
+        if self.get(import_id).state is not ImportState.RECEIVED:
+            raise LedgerConflictError(f"import {import_id} has been planned before")
+        left = [one.number for one in self.batches(import_id) if one.number > len(plan.batches)]
+        self._write({"DeleteRequest": {"Key": _batch_key(import_id, number)}} for number in left)
+        expires_at = self._import_expiry()
+        self._write(
+            {"PutRequest": {"Item": _batch_item(import_id, batch, expires_at)}}
+            for batch in plan.batches
+        )
+        self._change_received(
+            import_id,
+            lease,
             {
-                "state": BatchState.UNCONFIRMED,
-                "reason": reason,
-                "changed_at": now,
-                "next_poll_at": next_poll_at,
+                "state": ImportState.PLANNED,
+                "rows": plan.rows,
+                "accepted": plan.accepted,
+                "rejected": plan.rejected,
+                "duplicates": plan.duplicates,
+                "batches": len(plan.batches),
+                "unknown_columns": [
+                    column[:_LONGEST_COLUMN] for column in unknown_columns[:_COLUMNS_KEPT]
+                ],
             },
-            from_states=[BatchState.SENDING, BatchState.SUBMITTED],
         )
 
-    def polled(
-        self, import_id: str, number: int, next_poll_at: float, *, reports_missed: int = 0
-    ) -> None:
-        """Remember when to look at a batch again."""
+    def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
+        """Remember that nothing more is sent; see `Ledger`."""
         self._change(
-            _batch_key(import_id, number),
-            {"next_poll_at": next_poll_at, "reports_missed": reports_missed},
-            from_states=[BatchState.SUBMITTED, BatchState.UNCONFIRMED],
+            _import_key(imported.id),
+            {"stopped": reason, "reason_code": code},
+            "#state = :planned AND began_at = :seen",
+            {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
 
-    def settle(  # noqa: PLR0913  what is not named stays as it is usual
-        self,
-        import_id: str,
-        number: int,
-        state: BatchState,
-        now: float,
-        *,
-        reason: str = "",
-        report: bool = False,
-        reconciliation: bool | None = None,
-    ) -> None:
-        """Remember how a batch ended, wherever it stood before its end."""
-        change = {"state": state, "reason": reason, "report": report, "changed_at": now}
-        if reconciliation is not None:
-            change["reconciliation"] = reconciliation
-        open_states = [one for one in BatchState if one not in FINAL]
-        self._change(_batch_key(import_id, number), change, from_states=open_states)
+    def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
+        """Replace a batch; see `Ledger`."""
+        revision = uuid.uuid4().hex
+        self._change(
+            _batch_key(import_id, seen.number),
+            {
+                "state": changed.state,
+                "request_id": changed.request_id,
+                "sent": changed.sent,
+                "sent_at": changed.sent_at,
+                "next_poll_at": changed.next_poll_at,
+                "changed_at": changed.changed_at,
+                "reason": changed.reason,
+                "reason_code": changed.reason_code or "",
+                "reports_missed": changed.reports_missed,
+                "report": changed.report,
+                "reconciliation": changed.reconciliation,
+            },
+            "#state = :seen AND "
+            + ("#revision = :revision" if seen.revision else "attribute_not_exists(#revision)"),
+            {"seen": seen.state} | ({"revision": seen.revision} if seen.revision else {}),
+            revision=revision,
+        )
+        return replace(changed, revision=revision)
 
     def take_call(
         self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
@@ -293,44 +290,40 @@ class DynamoLedger:
 
     def save_scan(self, owner: str, scan: AccountScan) -> None:
         """Remember how far a walk has come, and let the next one go on."""
-        self._change(_scan_key(owner), _scan_change(scan) | {"lease_until": 0})
+        change = _scan_change(scan) | {"lease_until": 0}
+        self._change(_scan_key(owner), change, "attribute_exists(pk)", {})
 
-    def deliver(self, import_id: str, now: float, lease_until: float, *, best_effort: bool) -> bool:
-        """Have nothing more sent, because the answer is written now; see `Ledger`."""
-        may = "#state = :refused OR (lease_until <= :now AND #state <> :notified)"
-        known = {"now": now, "refused": ImportState.REFUSED, "notified": ImportState.NOTIFIED}
-        if not best_effort:
-            may += " OR (#state = :delivering AND last_resort = :no)"
-            known |= {"delivering": ImportState.DELIVERING, "no": False}
-        change = {
-            "state": ImportState.DELIVERING,
-            "lease_until": lease_until,
-            "last_resort": best_effort,
-        }
-        return self._changed(_import_key(import_id), change, may, known)
+    def deliver(self, imported: Import, now: float, until: float) -> str | None:
+        """Take the lease in order to write the answer; see `Ledger`."""
+        token = uuid.uuid4().hex
+        taken = self._changed(
+            _import_key(imported.id),
+            {"state": ImportState.DELIVERING, "lease_until": until, "lease_token": token},
+            "lease_until <= :now AND #state <> :notified AND began_at = :seen",
+            {"now": now, "notified": ImportState.NOTIFIED, "seen": imported.began_at},
+        )
+        return token if taken else None
 
-    def notified(self, import_id: str) -> bool:
+    def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent; see `Ledger`."""
         return self._changed(
             _import_key(import_id),
             {"state": ImportState.NOTIFIED, "lease_until": 0},
-            "#state <> :notified",
-            {"notified": ImportState.NOTIFIED},
+            "#state = :delivering AND lease_token = :lease",
+            {"delivering": ImportState.DELIVERING, "lease": lease},
         )
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
         """Take an import up again that was answered; see `Ledger`.
 
-        Its batches come first: a crash between leaves an import that can be reopened.
+        Its batches come first: a crash between leaves an import that can be restarted.
         """
         imported = self.get(import_id)
         if imported.state is not ImportState.NOTIFIED:
             return False
         for batch in self.batches(import_id):
-            if batch.state in (BatchState.RECONCILED, BatchState.UNCONFIRMED):
-                state = BatchState.SUBMITTED if batch.request_id else BatchState.UNCONFIRMED
-                change = {"state": state, "next_poll_at": now, "reports_missed": 0}
-                self._change(_batch_key(import_id, batch.number), change)
+            if (reopened := batch.reopened(now)) != batch:
+                self.save(import_id, batch, reopened)
         return self._changed(
             _import_key(import_id),
             {
@@ -338,8 +331,11 @@ class DynamoLedger:
                 "began_at": now,
                 "deadline": deadline,
                 "lease_until": 0,
+                "attempts": 0,
                 "resumed": imported.resumed + 1,
                 "stopped": "",
+                "reason_code": "",
+                "expires_at": self._import_expiry(),
             },
             "#state = :notified AND began_at = :seen",
             {"notified": ImportState.NOTIFIED, "seen": imported.began_at},
@@ -370,26 +366,39 @@ class DynamoLedger:
     def _expiry(self) -> int:
         return int(time.time() + self._retention)
 
-    def _write(self, items: Iterator[dict[str, Any]]) -> None:
-        while chunk := list(islice(items, _BATCH_WRITE)):
-            left: Any = {self._table: [{"PutRequest": {"Item": item}} for item in chunk]}
-            while left:
-                left = self._client.batch_write_item(RequestItems=left)["UnprocessedItems"]
+    def _import_expiry(self) -> int:
+        return int(time.time() + max(self._retention, _EXECUTION_NAMES_KEPT))
+
+    def _write(self, requests: Iterator[dict[str, Any]]) -> None:
+        while chunk := list(islice(requests, _BATCH_WRITE)):
+            left: Any = {self._table: chunk}
+            pause = _PAUSE
+            while left := self._client.batch_write_item(RequestItems=left)["UnprocessedItems"]:
+                time.sleep(random.uniform(0, pause))  # noqa: S311  spreads writers, hides nothing
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _change_received(self, import_id: str, lease: str, change: Mapping[str, object]) -> None:
+        """Change an import that has not been read yet, under the lease of whoever reads it."""
+        self._change(
+            _import_key(import_id),
+            change,
+            "#state = :received AND lease_token = :lease",
+            {"received": ImportState.RECEIVED, "lease": lease},
+        )
 
     def _change(
-        self, key: dict[str, Any], change: Mapping[str, object], *, from_states: Sequence[str] = ()
+        self,
+        key: dict[str, Any],
+        change: Mapping[str, object],
+        condition: str,
+        values: Mapping[str, object],
+        *,
+        revision: str = "",
     ) -> None:
-        """Change an item that exists, in one of the states where any are given."""
-        names = [f"from{at}" for at in range(len(from_states))]
-        condition = "attribute_exists(pk)"
-        if names:
-            condition += f" AND #state IN ({', '.join(f':{name}' for name in names)})"
-        values = dict(zip(names, from_states, strict=True))
-        if not self._changed(key, change, condition, values):
-            wanted = " or ".join(from_states) or "there"
-            raise LedgerConflictError(f"{key['pk']['S']} {key['sk']['S']} is not {wanted}")
+        if not self._changed(key, change, condition, values, revision=revision):
+            raise LedgerConflictError(f"{key['pk']['S']} {key['sk']['S']} has changed meanwhile")
 
-    def _changed(
+    def _changed(  # noqa: PLR0913  the parts of one request
         self,
         key: dict[str, Any],
         change: Mapping[str, object],
@@ -397,7 +406,14 @@ class DynamoLedger:
         values: Mapping[str, object],
         *,
         add: Mapping[str, object] | None = None,
+        revision: str = "",
     ) -> bool:
+        """Change an item under a condition; False where it does not hold.
+
+        Each write leaves its revision. A write whose answer was lost is repeated and finds its
+        own: that is no conflict.
+        """
+        change = {**change, "revision": revision or uuid.uuid4().hex}
         names = {f"#{name}": name for name in change}
         added = "".join(f" ADD {name} :add_{name}" for name in add or {})
         if "#state" in condition:
@@ -416,10 +432,18 @@ class DynamoLedger:
                     | {f":{name}": value for name, value in values.items()}
                     | {f":add_{name}": value for name, value in (add or {}).items()}
                 ),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            found = _unmarshalled(_refused_by(error))
+            return bool(found.get("revision") == change["revision"])
         return True
+
+
+def _refused_by(error: ClientError) -> Mapping[str, Any]:
+    """Return the item that a condition did not hold for; empty where there is none."""
+    response: Mapping[str, Any] = error.response
+    return dict(response.get("Item", {}))
 
 
 def _import_key(import_id: str) -> dict[str, Any]:
@@ -457,7 +481,38 @@ def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str,
     )
 
 
+def _import_of(item: Mapping[str, Any]) -> Import:
+    return Import(
+        id=item["pk"].removeprefix("IMPORT#"),
+        upload=Upload(
+            item["bucket"], item["key"], item["version"], int(item["size"]), item["uploaded_at"]
+        ),
+        state=ImportState(item["state"]),
+        received_at=item["received_at"],
+        began_at=item["began_at"],
+        deadline=item["deadline"],
+        lease_until=item["lease_until"],
+        resumed=int(item.get("resumed", 0)),
+        refusal=item.get("refusal", ""),
+        stopped=item.get("stopped", ""),
+        reason_code=_reason_code(item),
+        attempts=int(item.get("attempts", 0)),
+        batches=int(item.get("batches", 0)),
+        rows=int(item.get("rows", 0)),
+        accepted=int(item.get("accepted", 0)),
+        rejected=int(item.get("rejected", 0)),
+        duplicates=int(item.get("duplicates", 0)),
+        unknown_columns=tuple(item.get("unknown_columns", ())),
+    )
+
+
+def _reason_code(item: Mapping[str, Any]) -> ReasonCode | None:
+    """Read a code; none where the item has none, or one of a later version."""
+    return next((code for code in ReasonCode if code == item.get("reason_code")), None)
+
+
 def _batch_of(item: Mapping[str, Any]) -> Batch:
+    """Read a batch; `look_at` and `listing` are the names that 0.1 gave attributes."""
     return Batch(
         range=BatchRange(
             int(item["number"]),
@@ -469,12 +524,14 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         request_id=item.get("request_id", ""),
         sent=int(item.get("sent", 0)),
         sent_at=item.get("sent_at", 0.0),
-        next_poll_at=item.get("next_poll_at", 0.0),
+        next_poll_at=item.get("next_poll_at", item.get("look_at", 0.0)),
         changed_at=item.get("changed_at", 0.0),
         reason=item.get("reason", ""),
+        reason_code=_reason_code(item),
         reports_missed=int(item.get("reports_missed", 0)),
         report=item.get("report", False),
-        reconciliation=item.get("reconciliation", False),
+        reconciliation=item.get("reconciliation", item.get("listing", False)),
+        revision=item.get("revision", ""),
     )
 
 

@@ -2,12 +2,13 @@
 
 import io
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from urllib.parse import quote
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from email_accounts.errors import UploadMissingError
@@ -22,8 +23,18 @@ _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "
 _IMPOSSIBLE = frozenset({"400", "InvalidArgument"})
 
 
-_CONSOLES = {"aws-cn": "console.amazonaws.cn", "aws-us-gov": "console.amazonaws-us-gov.com"}
+_CONSOLES = {"aws-us-gov": "console.amazonaws-us-gov.com"}
 _CONSOLE = "console.aws.amazon.com"
+
+LINKS = Config(
+    signature_version="s3v4",
+    s3={"addressing_style": "virtual", "us_east_1_regional_endpoint": "regional"},
+)
+"""What a client needs to sign links: S3 opens what a KMS key encrypts by Signature Version 4 alone.
+
+By default boto3 signs links of most regions with version 2 and sends them to a global address.
+Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+"""
 
 
 class InboxBucket:
@@ -174,30 +185,6 @@ class ReportsBucket:
 
     def _key(self, import_id: str, name: str) -> str:
         return f"{self._folder}/{import_id}/{name}"
-
-
-class OriginalsPrefix:
-    """Keeps reports as they came under `originals/<import id>/`."""
-
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        """Use a bucket; nothing is called yet."""
-        self._client = client
-        self._bucket = bucket
-
-    def keep(self, import_id: str, name: str, chunks: Iterator[bytes]) -> Generator[bytes]:
-        """Keep a report to its last byte, then hand its chunks on."""
-        with tempfile.TemporaryFile() as file:
-            file.writelines(chunks)
-            file.seek(0)
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=f"originals/{import_id}/{name}",
-                Body=file,
-                ContentType="application/octet-stream",
-            )
-            file.seek(0)
-            while chunk := file.read(_BUFFER):
-                yield chunk
 
 
 def _named(bucket: str, key: str, version: str) -> Any:  # noqa: ANN401  arguments of several calls

@@ -4,15 +4,15 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from email_accounts.models.steps import Step
+from email_accounts.models.steps import TaskResult
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.client import SFNClient
 
 
-def step_document(step: Step) -> dict[str, object]:
-    """Return a step as the state machine reads it; it waits whole seconds, rounded up."""
-    return {"next": step.next, "waitSeconds": math.ceil(step.wait_seconds)}
+def result_document(result: TaskResult) -> dict[str, object]:
+    """Return a result as the state machine reads it; it waits whole seconds, rounded up."""
+    return {"next": result.next, "waitSeconds": math.ceil(result.wait_seconds)}
 
 
 class TrackImport:
@@ -23,9 +23,9 @@ class TrackImport:
         self._client = client
         self._state_machine = state_machine
 
-    def start(self, name: str, import_id: str, file: str, step: Step) -> None:
+    def start(self, name: str, import_id: str, file: str, first: TaskResult) -> None:
         """Start an execution of an import; a no-op when one of this name has been started."""
-        document = {"importId": import_id, "file": file, **step_document(step)}
+        document = {"importId": import_id, "file": file, **result_document(first)}
         try:
             self._client.start_execution(
                 stateMachineArn=self._state_machine, name=name, input=json.dumps(document)

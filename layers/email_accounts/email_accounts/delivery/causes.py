@@ -11,6 +11,7 @@ from functools import lru_cache
 
 from email_accounts.intake.settings import SSL_PORTS, TLS_PORTS
 from email_accounts.models.account import Problem
+from email_accounts.models.imports import ReasonCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,24 @@ UNCONFIRMED = Cause(
     "They were sent, but no answer says what became of them.",
     "Look for the addresses in Saleshandy; send only those again that are not there.",
 )
+NOT_WORKING = Cause(
+    "not_working",
+    "Saved in Saleshandy, but not connected",
+    "The account is in the account list as inactive, and no report says why.",
+    "Reconnect one of these by hand in Saleshandy, and fix what its page names.",
+)
+SUSPENDED = Cause(
+    "suspended",
+    "Suspended in Saleshandy",
+    "The account list shows the account as suspended.",
+    "Look in Saleshandy why it is suspended, and lift the suspension there.",
+)
+OTHER_WORKSPACE = Cause(
+    "other_workspace",
+    "Connected in another Saleshandy account",
+    "Saleshandy says that the address exists, and this account's list does not show it.",
+    "Disconnect it in the other Saleshandy account, or use it there.",
+)
 ROW_UNREADABLE = Cause(
     "row_unreadable",
     "The row cannot be read",
@@ -211,16 +230,15 @@ _MISMATCHED = (
 )
 """What is a matter of encryption and port only where these do not match in the row."""
 
+_PLAN_LIMIT = _sign(
+    PLAN_LIMIT,
+    r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
+    | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
+    | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
+    | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
+)
 _SIGNS = (
-    _sign(NOT_SENT, r"\A not\ sent:"),
-    _sign(
-        PLAN_LIMIT,
-        r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
-        | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
-        | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
-        | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
-    ),
-    _sign(REQUEST_REFUSED, r"\A the\ service\ refused\ the\ request:"),
+    _PLAN_LIMIT,
     _sign(
         MICROSOFT_SIGN_IN,
         r"""\b5\.7\.(?:139|30)\b | smtpclientauth | smtp_auth_disabled | basicauthblocked
@@ -303,12 +321,17 @@ _FAMILY_OF_HOST = re.compile(
 
 
 @lru_cache(maxsize=1024)
-def cause_of(reason: str, settings: tuple[str, ...]) -> Cause:
+def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = None) -> Cause:
     """Understand why an account failed.
 
-    `reason` is the remote's own text, or ours about a request; `settings` are the account's, as
-    account.SETTINGS lists them, or empty where they are not known.
+    `reason` is Saleshandy's own text, or a mail server's; `settings` are the account's, as
+    account.SETTINGS lists them, or empty where they are not known. `code` is what the importer
+    itself knows of it, which no text outdoes.
     """
+    if code is ReasonCode.NOT_SENT:
+        return NOT_SENT
+    if code is ReasonCode.REQUEST_REFUSED:
+        return PLAN_LIMIT if _PLAN_LIMIT.words.search(reason) else REQUEST_REFUSED
     family = _family(settings)
     signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
     for sign in signs:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TextIO
 
 from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
@@ -13,15 +13,18 @@ from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.delivery.page import page
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
-from email_accounts.intake.batches import validate_upload
-from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState
+from email_accounts.intake.batches import UploadReader, validate_upload
+from email_accounts.models.account import secrets_of
+from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
+from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
 from email_accounts.tracking.poller import NO_PROGRESS
 
@@ -38,11 +41,12 @@ _REPORTS_FAILED = (
     "email-accounts resume"
 )
 LONGEST_RUN = 300.0
-"""Seconds that writing an answer may take: as long as the function may run."""
-_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+"""Seconds that the function may run."""
+_COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
+_SAID_BY_THE_SERVICE = frozenset({Outcome.FAILED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED})
 _PAST_DEADLINE = (
     "the deadline passed before everything was known; the service may still be working on it"
 )
@@ -64,31 +68,67 @@ class Deliverer:
     link_seconds: float = 0
 
     def deliver(
-        self, import_id: str, failure: str = "", *, best_effort: bool = False
+        self,
+        import_id: str,
+        failure: str = "",
+        *,
+        best_effort: bool = False,
+        time_left: float = LONGEST_RUN,
     ) -> ImportResult | None:
         """Write the reports, put the event, send the message; None when that was done before.
 
-        `failure` says what broke the tracking off, where something did. As a last resort the
-        message is sent even where the reports cannot be written or the event bus takes no event.
+        `failure` says what broke the tracking off, where something did; `time_left` is how many
+        seconds this invocation may still run. At best effort the message
+        is sent even where the reports cannot be written or the event bus takes no event.
 
         Raises:
-            HeldError: batches may still be sent, by a submitter that outlived its execution, so
-                that what the answer said of them would not be true; or the answer is being
-                written, which the last resort would send once more.
+            ImportLockedError: somebody else has the import's lease, and submits it or writes its
+                answer. The lease ends soon after its holder's invocation.
         """
         imported = self.ledger.get(import_id)
+        return self._deliver(imported, failure, time_left, best_effort=best_effort)
+
+    def deliver_failed(
+        self, execution: str, failure: str, time_left: float = LONGEST_RUN
+    ) -> ImportResult | None:
+        """Deliver, at best effort, the import of an execution that ended without success.
+
+        None where the import has its answer, or has been restarted since, under another execution.
+        """
+        imported = self.ledger.get(execution.partition("-")[0])
+        if imported.execution != execution:
+            return None
+        return self._deliver(imported, failure, time_left, best_effort=True)
+
+    def _deliver(
+        self, imported: Import, failure: str, time_left: float, *, best_effort: bool
+    ) -> ImportResult | None:
         if imported.state is ImportState.NOTIFIED:
             return None
         now = self.now()
-        if not self.ledger.deliver(import_id, now, now + LONGEST_RUN, best_effort=best_effort):
-            raise ImportLockedError(import_id)
+        until = now + time_left + LEASE_MARGIN
+        if imported.state is ImportState.RECEIVED:
+            imported = self._refuse_unread(imported, now, until)
+        lease = self.ledger.deliver(imported, now, until)
+        if not lease:
+            raise ImportLockedError(imported.id)
         try:
-            return self._delivered(imported, failure, best_effort=best_effort)
+            return self._delivered(imported, lease, failure, best_effort=best_effort)
         except Exception:
-            self.ledger.release(import_id)
+            self.ledger.release(imported.id, lease)
             raise
 
-    def _delivered(self, imported: Import, failure: str, *, best_effort: bool) -> ImportResult:
+    def _refuse_unread(self, imported: Import, now: float, until: float) -> Import:
+        """Refuse a file that nobody could read to its end: its rows are not known."""
+        lease = self.ledger.lease(imported.id, now, until)
+        if not lease:
+            raise ImportLockedError(imported.id)
+        self.ledger.refuse(imported.id, lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
+        return self.ledger.get(imported.id)
+
+    def _delivered(
+        self, imported: Import, lease: str, failure: str, *, best_effort: bool
+    ) -> ImportResult:
         batches = list(self.ledger.batches(imported.id))
         failure_reason = imported.refusal or imported.stopped or self._cut_off(batches, failure)
         try:
@@ -111,7 +151,7 @@ class Deliverer:
             _log.exception("the event cannot be put")
         self.notifications.publish(message)
         try:
-            self.ledger.notified(imported.id)
+            self.ledger.notified(imported.id, lease)
         except Exception:  # noqa: BLE001  failing now would send the answer again
             _log.exception("the answer is sent, but the ledger does not know")
         return answer
@@ -128,7 +168,7 @@ class Deliverer:
             answer = self._answer(imported, Summary(), failure_reason)
         else:
             summary = self._write_outcomes(imported, batches, failure_reason)
-            stuck = any(batch.reason == NO_PROGRESS for batch in batches)
+            stuck = any(batch.reason_code is ReasonCode.NO_PROGRESS for batch in batches)
             if stuck and summary.outcomes[Outcome.UNCONFIRMED]:
                 failure_reason = failure_reason or NO_PROGRESS
             answer = self._answer(imported, summary, failure_reason, outcome=OUTCOME_NAME)
@@ -166,13 +206,15 @@ class Deliverer:
             report.write(_BYTE_ORDER_MARK)
             writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
-            for row in outcomes(
+            rows = outcomes(
                 examined,
                 iter(batches),
                 lambda batch: self._verdicts(imported.id, batch),
-                lambda batch: self._account_statuses(imported.id, batch),
+                lambda batch: self._observations(imported.id, batch),
                 failure_reason,
-            ):
+            )
+            accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
+            for row in _cleaned(rows, iter(batches), accounts):
                 summary.add(row)
                 writer.writerow(_line(row))
         return summary
@@ -181,7 +223,7 @@ class Deliverer:
         with self.reports.open(import_id, report_name(batch.number)) as report:
             return verdicts(report)
 
-    def _account_statuses(self, import_id: str, batch: Batch) -> dict[str, AccountStatus]:
+    def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
 
@@ -225,11 +267,28 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
     return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
-    address, outcome = safe_cell(row.address), row.outcome.value
-    if not row.reason:
-        return row.row, address, row.provider, outcome, "", ""
-    return row.row, address, row.provider, outcome, safe_cell(row.reason), row.what_to_do
+def _cleaned(
+    rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
+) -> Iterator[RowOutcome]:
+    """Hide what the service said of a row where it holds a secret of its batch.
+
+    The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
+    """
+    batch: Batch | None = None
+    redactor: Redactor | None = None
+    for row in rows:
+        if row.outcome not in _SAID_BY_THE_SERVICE or not row.reason:
+            yield row
+            continue
+        while batch is None or row.row > batch.range.last_row:
+            batch, redactor = next(batches), None
+        redactor = redactor or Redactor(secrets_of(accounts.accounts_of(batch.range)))
+        yield replace(row, reason=redactor.clean(row.reason))
+
+
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:
+    known = (row.row, safe_cell(row.address), row.provider, row.outcome.value, row.evidence.value)
+    return *known, safe_cell(row.reason) if row.reason else "", row.what_to_do
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

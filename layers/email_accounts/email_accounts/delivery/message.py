@@ -132,7 +132,7 @@ class ImportResult:
             "workspace": upload.workspace,
             "status": self.status.value,
             "headline": self.headline,
-            "trouble": self.failure_reason,
+            "failureReason": self.failure_reason,
             "file": {
                 "name": upload.name,
                 "bucket": upload.bucket,
@@ -148,7 +148,7 @@ class ImportResult:
                     "rows": group.rows,
                     "title": group.cause.title,
                     "explanation": group.cause.explanation,
-                    "cure": group.cause.fix,
+                    "fix": group.cause.fix,
                     "reason": group.reason[:_LONGEST_REASON],
                     "firstRows": group.first_rows,
                 }

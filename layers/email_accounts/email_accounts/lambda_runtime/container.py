@@ -3,14 +3,14 @@
 import os
 import time
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import boto3
 from botocore.config import Config
-from botocore.session import Session
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.aws.messaging import EventBus, NotificationTopic
-from email_accounts.aws.s3 import InboxBucket, OriginalsPrefix, ReportsBucket
+from email_accounts.aws.s3 import LINKS, InboxBucket, ReportsBucket
 from email_accounts.aws.secrets_manager import workspace_key
 from email_accounts.aws.step_functions import TrackImport
 from email_accounts.ports import ClientFactory
@@ -35,17 +35,15 @@ class Container:
     def __init__(self, settings: Settings) -> None:
         """Remember the settings; nothing is called yet."""
         self._settings = settings
-        # boto3 would add a seventh to a cold start, and nothing that is used here.
-        self._session = Session()
+        self._session = boto3.Session()
         self._config = Config(
             connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
         )
-        s3 = self._client("s3")
+        s3 = self._session.client("s3", config=self._config.merge(LINKS))
         self._uploads = InboxBucket(s3)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
-        self._originals = OriginalsPrefix(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
-            self._client("dynamodb"),
+            self._session.client("dynamodb", config=self._config),
             settings.ledger_table,
             settings.retention,
         )
@@ -57,7 +55,7 @@ class Container:
         """Make what submits accounts."""
         from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
 
-        states = self._client("stepfunctions")
+        states = self._session.client("stepfunctions", config=self._config)
         return Submitter(
             self._ledger,
             self._uploads,
@@ -81,31 +79,29 @@ class Container:
             self._client_factory(),
             self._settings.policy,
             time.time,
-            self._originals if self._settings.keep_original_reports else None,
         )
 
     def deliverer(self) -> "Deliverer":
         """Make what delivers the report."""
         from email_accounts.delivery.deliverer import Deliverer  # noqa: PLC0415  see above
 
-        topic = NotificationTopic(self._client("sns"), self._settings.notification_topic)
+        topic = NotificationTopic(
+            self._session.client("sns", config=self._config), self._settings.notification_topic
+        )
         return Deliverer(
             self._ledger,
             self._uploads,
             self._reports,
-            EventBus(self._client("events"), self._settings.event_bus),
+            EventBus(self._session.client("events", config=self._config), self._settings.event_bus),
             topic,
             time.time,
             self._settings.report_link,
         )
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401  one of botocore's many clients
-        return self._session.create_client(service, config=self._config)
-
     def _client_factory(self) -> ClientFactory:
         from email_accounts.saleshandy.client import SaleshandyClient  # noqa: PLC0415  see above
 
-        secrets = self._client("secretsmanager")
+        secrets = self._session.client("secretsmanager", config=self._config)
         settings = self._settings
 
         @cache

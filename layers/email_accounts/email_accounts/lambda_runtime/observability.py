@@ -24,7 +24,7 @@ def instrumented(handle: _Handler) -> _Handler:
     What the domain logs gets the same keys, the import's id among them, and does not come a second
     time from the root logger, whose lines have none.
     """
-    domain = logging.getLogger(__package__)
+    domain = logging.getLogger("email_accounts")
     domain.handlers, domain.propagate = logger.handlers, False
     domain.setLevel(logger.log_level)
 

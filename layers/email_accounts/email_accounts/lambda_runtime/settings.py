@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from email_accounts.models.policy import Policy
 
 _HOUR = 3600.0
 _DAY = 86400.0
 _MEGABYTE = 1_000_000
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,6 @@ class Settings:
     trusted_report_hosts: frozenset[str]
     retention: float
     report_link: float
-    keep_original_reports: bool
     policy: Policy
 
     @classmethod
@@ -39,7 +40,7 @@ class Settings:
 
         hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
         return cls(
-            api_base_url=environment["API_BASE_URL"],
+            api_base_url=_address(environment["API_BASE_URL"]),
             workspaces=environment["WORKSPACES"],
             ledger_table=environment["LEDGER_TABLE"],
             event_bus=environment["EVENT_BUS"],
@@ -49,15 +50,25 @@ class Settings:
             trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
             retention=number("RETENTION_DAYS") * _DAY,
             report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
-            keep_original_reports=environment["KEEP_ORIGINAL_REPORTS"] == "true",
             policy=Policy(
                 batch_size=int(number("BATCH_SIZE")),
                 calls_per_minute=int(number("CALLS_PER_MINUTE")),
-                initial_poll_delay=number("FIRST_LOOK_SECONDS"),
-                max_poll_interval=number("LONGEST_WAIT_SECONDS"),
+                initial_poll_delay=number("INITIAL_POLL_DELAY_SECONDS"),
+                max_poll_interval=number("MAX_POLL_INTERVAL_SECONDS"),
                 deadline=number("DEADLINE_HOURS") * _HOUR,
                 grace=number("GRACE_SECONDS"),
                 skip_connected=environment["SKIP_CONNECTED"] == "true",
+                verify_connected=environment["VERIFY_CONNECTED"] == "true",
+                settle=number("SETTLE_SECONDS"),
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
             ),
         )
+
+
+def _address(value: str) -> str:
+    """Return an address that passwords may be sent to; ValueError for another one."""
+    parts = urlsplit(value)
+    encrypted = parts.scheme == "https" and parts.hostname
+    if encrypted or (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        return value
+    raise ValueError("API_BASE_URL must be https; http is for this computer alone")

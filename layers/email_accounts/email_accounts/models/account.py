@@ -1,7 +1,7 @@
 """One account: its fields, the rules they obey, and the account made of valid values."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from email_accounts.models.providers import provider_codes
@@ -89,6 +89,12 @@ class Rule:
     holds: Callable[[str], object]
     code: str
     hint: str
+
+
+def secrets_of(accounts: Iterable[Account]) -> Iterator[Secret]:
+    """Yield the passwords of accounts."""
+    for account in accounts:
+        yield from account.secrets
 
 
 def is_address(text: str) -> bool:

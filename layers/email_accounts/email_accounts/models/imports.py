@@ -1,9 +1,15 @@
 """What is remembered of an import and its batches, and the budget: never a password."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from email_accounts.errors import LedgerConflictError
 from email_accounts.models.upload import Upload
+
+MOST_UNCONFIRMED = 10
+"""Batches of one import that may be unconfirmed before no more are sent."""
+ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
+UPLOAD_DELETED = "the file was deleted while it was being imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +50,40 @@ class ImportState(StrEnum):
 class BatchState(StrEnum):
     """The stations of a batch. The last three are final.
 
-    What became of an unconfirmed one is looked for in the account list; when all that can be
-    found there has been found, it is listed.
+    A reported one is finished at the service, and waits for the account list to verify it. What
+    became of an unconfirmed one is looked for there; one is reconciled that the list did not tell
+    everything of.
     """
 
     PLANNED = "planned"
     SENDING = "sending"
     SUBMITTED = "submitted"
+    REPORTED = "reported"
     UNCONFIRMED = "unconfirmed"
     COMPLETED = "completed"
     REFUSED = "refused"
     RECONCILED = "listed"
 
 
+class ReasonCode(StrEnum):
+    """Why an import, a batch or a row is in its state; the text beside it is for people."""
+
+    FILE_REFUSED = "file_refused"
+    UPLOAD_DELETED = "upload_deleted"
+    FILE_NOT_READ = "file_not_read"
+    API_KEY_REFUSED = "api_key_refused"
+    API_KEY_MISSING = "api_key_missing"
+    SUBMISSION_FAILED = "submission_failed"
+    REQUEST_REFUSED = "request_refused"
+    ANSWER_LOST = "answer_lost"
+    REQUEST_FORGOTTEN = "request_forgotten"
+    REPORT_MISSING = "report_missing"
+    NO_PROGRESS = "no_progress"
+    NOT_SENT = "not_sent"
+
+
 FINAL = frozenset({BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED})
+_OPEN = tuple(state for state in BatchState if state not in FINAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +91,10 @@ class Import:
     """One upload's life. Times are seconds since the epoch.
 
     `began_at` is when it was taken on or last resumed, `resumed` how often that was. `refusal`
-    says why the file as a whole was refused, `stopped` why nothing more is sent. `batches`
-    counts them, `rejected` and `duplicates` count rows.
+    says why the file as a whole was refused, `stopped` why nothing more is sent; `reason_code`
+    is the code of either. `attempts` counts the invocations that have taken the lease since one
+    last gave it back. `batches` counts them; `rows`, `accepted`, `rejected` and `duplicates` count
+    rows.
     """
 
     id: str
@@ -79,7 +107,11 @@ class Import:
     resumed: int = 0
     refusal: str = ""
     stopped: str = ""
+    reason_code: ReasonCode | None = None
+    attempts: int = 0
     batches: int = 0
+    rows: int = 0
+    accepted: int = 0
     rejected: int = 0
     duplicates: int = 0
     unknown_columns: tuple[str, ...] = ()
@@ -90,20 +122,33 @@ class Import:
         return self.began_at if self.resumed else self.upload.uploaded_at or self.began_at
 
     @property
+    def is_answered(self) -> bool:
+        """Whether its answer was sent, and nothing more is done about it."""
+        return self.state is ImportState.NOTIFIED
+
+    @property
+    def executions(self) -> list[str]:
+        """The names of its executions, oldest first: each time it is resumed it has a new one."""
+        return [self.id, *(f"{self.id}-{number}" for number in range(2, self.resumed + 2))]
+
+    @property
     def execution(self) -> str:
-        """The name of its execution: each time it is resumed it has a new one."""
-        return f"{self.id}-{self.resumed + 1}" if self.resumed else self.id
+        """The name of its last execution."""
+        return self.executions[-1]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """The accounts of one request and what became of it. Times are seconds since the epoch.
 
-    `sent` counts how often it was sent and may have arrived; `look_at` is when it is to be looked
-    at next, `changed_at` when its state last changed. `reason` is the remote's refusal, or why its
-    answer or report is missing; `reports_missed` counts the times a report could not be had.
-    `report` says that a cleaned copy of the remote's report lies in the reports bucket, `listing`
-    that what the account list says of its accounts lies there.
+    `sent` counts the sendings that may have arrived; `next_poll_at` is when it is polled next,
+    `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
+    or report is missing; `reports_missed` counts the times a report could not be had. `report`
+    says that a cleaned copy of its report is in the reports bucket, `reconciliation` that the
+    reconciliation record is there. `revision` names the ledger's last write of it.
+
+    The methods return the batch in its next state. They raise LedgerConflictError where that
+    state does not follow; `Ledger.save` remembers the result.
     """
 
     range: BatchRange
@@ -114,14 +159,134 @@ class Batch:
     next_poll_at: float = 0.0
     changed_at: float = 0.0
     reason: str = ""
+    reason_code: ReasonCode | None = None
     reports_missed: int = 0
     report: bool = False
     reconciliation: bool = False
+    revision: str = field(default="", compare=False)
 
     @property
     def number(self) -> int:
         """The batch's place in its import, from 1."""
         return self.range.number
+
+    def sending(self, now: float, *, reconciliation: bool) -> "Batch":
+        """Return it as it is just before its request."""
+        self._must_be(BatchState.PLANNED)
+        return replace(
+            self,
+            state=BatchState.SENDING,
+            sent=self.sent + 1,
+            sent_at=now,
+            changed_at=now,
+            reason="",
+            reason_code=None,
+            reconciliation=reconciliation,
+        )
+
+    def withdrawn(self) -> "Batch":
+        """Return it as planned: its request was not carried out.
+
+        One that was being sent no longer counts as sent: its answer said so at once.
+        """
+        self._must_be(BatchState.SENDING, BatchState.UNCONFIRMED)
+        sent = self.sent - (self.state is BatchState.SENDING)
+        return replace(self, state=BatchState.PLANNED, sent=sent)
+
+    def submitted(self, request_id: str, now: float, next_poll_at: float) -> "Batch":
+        """Return it with its request id."""
+        self._must_be(BatchState.SENDING)
+        return replace(
+            self,
+            state=BatchState.SUBMITTED,
+            request_id=request_id,
+            changed_at=now,
+            next_poll_at=next_poll_at,
+        )
+
+    def unconfirmed(
+        self, code: ReasonCode, reason: str, now: float, next_poll_at: float
+    ) -> "Batch":
+        """Return it as one whose outcome is not known, to be reconciled at a time."""
+        self._must_be(BatchState.SENDING, BatchState.SUBMITTED)
+        return replace(
+            self,
+            state=BatchState.UNCONFIRMED,
+            reason=reason,
+            reason_code=code,
+            changed_at=now,
+            next_poll_at=next_poll_at,
+        )
+
+    def polled(self, next_poll_at: float, *, reports_missed: int = 0) -> "Batch":
+        """Return it with the time of its next poll."""
+        self._must_be(BatchState.SUBMITTED, BatchState.REPORTED, BatchState.UNCONFIRMED)
+        return replace(self, next_poll_at=next_poll_at, reports_missed=reports_missed)
+
+    def reported(
+        self, now: float, next_poll_at: float, *, report: bool, missing: str = ""
+    ) -> "Batch":
+        """Return it as Saleshandy finished it, to be verified at a time.
+
+        `missing` says why its report could not be had, where there should be one.
+        """
+        self._must_be(BatchState.SUBMITTED)
+        return replace(
+            self,
+            state=BatchState.REPORTED,
+            reason=missing,
+            reason_code=ReasonCode.REPORT_MISSING if missing else None,
+            report=report,
+            changed_at=now,
+            next_poll_at=next_poll_at,
+        )
+
+    def verified(self, now: float) -> "Batch":
+        """Return it as the account list showed it, with nothing left to be found."""
+        self._must_be(BatchState.REPORTED)
+        return replace(self, state=BatchState.COMPLETED, changed_at=now, reconciliation=True)
+
+    def completed(
+        self, now: float, *, report: bool = False, reconciliation: bool | None = None
+    ) -> "Batch":
+        """Return it as Saleshandy completed it; a `reconciliation` of None leaves that as it is."""
+        self._must_be(*_OPEN)
+        return replace(
+            self,
+            state=BatchState.COMPLETED,
+            changed_at=now,
+            reason="",
+            reason_code=None,
+            report=report,
+            reconciliation=self.reconciliation if reconciliation is None else reconciliation,
+        )
+
+    def refused(self, reason: str, now: float) -> "Batch":
+        """Return it as Saleshandy refused it."""
+        self._must_be(BatchState.SENDING)
+        return replace(
+            self,
+            state=BatchState.REFUSED,
+            changed_at=now,
+            reason=reason,
+            reason_code=ReasonCode.REQUEST_REFUSED,
+        )
+
+    def reconciled(self, now: float) -> "Batch":
+        """Return it as the account list decided it; why it was unconfirmed stays."""
+        self._must_be(BatchState.REPORTED, BatchState.UNCONFIRMED)
+        return replace(self, state=BatchState.RECONCILED, changed_at=now, reconciliation=True)
+
+    def reopened(self, now: float) -> "Batch":
+        """Return it as it is polled again where its import is restarted: if its end is not sure."""
+        if self.state not in (BatchState.RECONCILED, BatchState.UNCONFIRMED):
+            return self
+        state = BatchState.SUBMITTED if self.request_id else BatchState.UNCONFIRMED
+        return replace(self, state=state, next_poll_at=now, reports_missed=0)
+
+    def _must_be(self, *states: BatchState) -> None:
+        if self.state not in states:
+            raise LedgerConflictError(f"batch {self.number} is {self.state}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,24 @@
-"""What the state machine does next."""
+"""What a task of the state machine answers."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What the state machine is to do next, and after how many seconds."""
-
-    next: str
-    wait_seconds: float = 0
+class NextAction(StrEnum):
+    """The tasks of the state machine, each by its function."""
 
     CHECK = "check_status"
     SUBMIT = "submit_accounts"
     DELIVER = "deliver_report"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """Which task runs next, and after how many seconds."""
+
+    next: NextAction
+    wait_seconds: float = 0
+
+    def before(self, seconds: float) -> "TaskResult":
+        """Return it with a wait of so many seconds at most, such as those to a deadline."""
+        return TaskResult(self.next, max(min(self.wait_seconds, seconds), 0.0))

@@ -1,128 +1,175 @@
-"""Tables of delimited text: CSV with comma, semicolon or tab."""
+"""Tables of delimited text: CSV with comma, semicolon, tab or pipe."""
 
 import csv
 import io
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.parsing import bounds
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
 from email_accounts.parsing.records import (
     KNOWN_FORMATS,
-    LONGEST_CELL,
     NOT_TEXT,
+    DamagedRow,
+    Recognizes,
     Record,
     Unreadable,
-    are_names,
     is_blank,
     is_text,
-    not_text,
+    not_ascii,
 )
 from email_accounts.parsing.source import WINDOW
+from email_accounts.parsing.table import (
+    Table,
+    check_header,
+    find_table,
+    fit,
+    header_among,
+    sample_of,
+)
 
-_DELIMITERS = "\t;,"
-"""The likeliest first: a comma may well stand in the names of columns parted by another."""
+_DELIMITERS = "\t;,|"
+"""The likeliest first: a comma may well be in the names of columns separated by another."""
 
 _NAMED_DELIMITER = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
-_MOST_COLUMNS = 16_384
-_LONGEST_ROW = 12 << 20
 _MOST_CELLS = 1 << 20
 _NEVER_CLOSED = "a quote that opens in it is never closed"
-_MEND_QUOTES = "Close it there, or double each quote that is part of a quoted cell."
+_CLOSE_QUOTES = "Close it there, or double each quote that is part of a quoted cell."
 
 _LINE_ENDS = io.IncrementalNewlineDecoder(None, translate=True)
 
-csv.field_size_limit(LONGEST_CELL)
+csv.field_size_limit(bounds.CELL)
 
 
-def open_table(text: Text) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """Return the names of the columns, and the rows below them.
+def open_table(
+    text: Text, recognizes: Recognizes, meter: bounds.Meter
+) -> tuple[Table, Iterator[list[Record]]]:
+    """Return the table with its first rows, and the rows below these.
 
-    The first row that is not blank names the columns. A line like `sep=;` above it, which
-    spreadsheets follow and do not show, is no row.
+    A line like `sep=;` above it, which spreadsheets follow and do not show, is no row.
     """
-    chunks = text.chunks()
-    start = next(chunks, "")
+    start, chunks = _sample(text.chunks())
     if named := _NAMED_DELIMITER.match(start):
         delimiter, start = named[1], start[named.end() :]
     else:
-        delimiter = _delimiter(start)
-    table = _Table(text, chain([start], chunks), delimiter)
-    return table.header, table.rows
+        delimiter = _delimiter(start, recognizes)
+    rows = _Rows(text, chain([start], chunks), delimiter, meter)
+    batches = meter.timed(rows.batches)
+    sample = sample_of(batches)
+    table = find_table(sample, recognizes)
+    if table is None:
+        if sample:
+            raise FileRefusedError("None of its first rows can be read.", KNOWN_FORMATS)
+        raise FileRefusedError("It has no rows.", "The first line names the columns.")
+    check_header(table.header)
+    rows.width = len(table.header)
+    rows.longest = max(rows.width, table.blank_tail)
+    table.below[:] = [fit(record, rows.width, rows.longest) for record in table.below]
+    return table, batches
 
 
-def _delimiter(start: str) -> str:
+def _sample(chunks: Iterator[str]) -> tuple[str, Iterator[str]]:
+    """Return the first lines, as many as are looked at, and all other text."""
+    start = ""
+    for chunk in chunks:
+        start += chunk
+        if len(start) > bounds.CELL or len(lines_in(start)) > bounds.SAMPLE:
+            break
+    return start, chunks
+
+
+def _delimiter(start: str, recognizes: Recognizes) -> str:
+    """Return the delimiter by which the header has the most known names, and then cells."""
+    lines = lines_in(start[: bounds.CELL])[: bounds.SAMPLE]
+    best, most = "", (0, 0)
+    for delimiter in filter(start.__contains__, _DELIMITERS):
+        rows = _rows(lines, delimiter)
+        at, is_known = header_among(rows, recognizes) if any(rows) else (0, False)
+        found = (recognizes(rows[at]), len(rows[at])) if is_known else (0, 0)
+        if found > most and len(rows[at]) > 1:
+            best, most = delimiter, found
+    return best or _most_frequent(start)
+
+
+def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows.extend(csv.reader(lines, delimiter=delimiter))
+    return rows
+
+
+def _most_frequent(start: str) -> str:
     names = re.split(r"[\r\n]", _QUOTED.sub("", start).lstrip("\r\n"), maxsplit=1)[0]
     return max(_DELIMITERS, key=names.count) if set(_DELIMITERS) & set(names) else ","
 
 
-class _Table:
-    """A table whose rows csv.reader reads wherever it takes more than parting lines and cells.
+class _Rows:
+    """Rows that csv.reader reads wherever it takes more than splitting lines and cells.
 
-    It is watched for rows that do not end.
+    They are watched for those that do not end. `width` is that of the header, and up to the
+    cell `longest` a row may go on with blanks; both are set when the header is known.
     """
 
-    def __init__(self, text: Text, chunks: Iterator[str], delimiter: str) -> None:
-        """Read the names of the columns."""
+    def __init__(
+        self, text: Text, chunks: Iterator[str], delimiter: str, meter: bounds.Meter
+    ) -> None:
+        """Prepare for reading; nothing is read yet."""
+        self.width = self.longest = _MOST_CELLS
         self._text = text
         self._delimiter = delimiter
+        self._meter = meter
         self._number = self._waited = 0
         self._lines: list[str] = []
         self._lines_before = self._lines_done = 0
         self._windows = self._watched(chunks)
-        self._width = _MOST_COLUMNS
-        self.rows: Iterator[Record] = chain.from_iterable(map(self._read, self._windows))
-        self.header = self._header()
-        self._width = len(self.header)
-
-    def _header(self) -> tuple[str, ...]:
-        match next(self.rows, None):
-            case (_, list(cells)) if are_names(cells):
-                return tuple(cells)
-            case None:
-                raise FileRefusedError("It has no rows.", "The first line names the columns.")
-            case (_, _):
-                raise not_text()
-            case _:
-                raise FileRefusedError(
-                    "Its first line cannot be read as the names of columns.", KNOWN_FORMATS
-                )
+        self.batches = map(self._read, self._windows)
 
     def _watched(self, chunks: Iterator[str]) -> Iterator[str]:
         """Yield whole lines as long as rows end in them."""
         for lines in whole_lines(chunks):
             self._waited += 1
-            if self._waited * WINDOW > _LONGEST_ROW:
+            if self._waited * WINDOW > bounds.ROW:
                 raise self._endless(_NEVER_CLOSED)
+            cells = lines.count(self._delimiter)
             # Its cells would take more memory than the text itself.
-            if self._waited * WINDOW > LONGEST_CELL and lines.count(self._delimiter) > _MOST_CELLS:
+            if self._waited * WINDOW > bounds.CELL and cells > _MOST_CELLS:
                 raise self._endless(f"it has more than {_MOST_CELLS:,} cells")
+            self._meter.add(0, cells)
             if lines:
                 yield lines
 
     def _endless(self, how: str) -> FileRefusedError:
-        return FileRefusedError(f"Row {self._number + 1} does not end: {how}.", _MEND_QUOTES)
+        return FileRefusedError(f"Row {self._number + 1} does not end: {how}.", _CLOSE_QUOTES)
 
-    def _read(self, lines: str) -> Iterator[Record]:
+    def _read(self, lines: str) -> list[Record]:
         """Read the rows that begin in these lines."""
         self._waited = 0
-        if '"' in lines or len(lines) > LONGEST_CELL or self._text.damaged:
-            return self._parsed(lines)
-        return self._parted(lines)
+        before = self._number
+        doubtful = (self._text.unsure or self._text.damaged) and not lines.isascii()
+        if doubtful or '"' in lines or len(lines) > bounds.CELL:
+            records = [*self._parsed(lines)]
+        else:
+            records = self._split(lines)
+        self._meter.add(self._number - before, self._number - before)
+        return records
 
-    def _parted(self, lines: str) -> Iterator[Record]:
+    def _split(self, lines: str) -> list[Record]:
         """Read lines without quotes: many times faster than csv.reader does, to the same end."""
-        delimiter = self._delimiter
-        parted = _LINE_ENDS.decode(lines, final=True).removesuffix("\n").split("\n")
-        first, self._number = self._number + 1, self._number + len(parted)
-        for number, line in enumerate(parted, first):
+        delimiter, width = self._delimiter, self.width
+        split = _LINE_ENDS.decode(lines, final=True).removesuffix("\n").split("\n")
+        first, self._number = self._number + 1, self._number + len(split)
+        records: list[Record] = []
+        for number, line in enumerate(split, first):
             cells = line.split(delimiter)
-            if len(cells) > self._width or not cells[0].strip():
-                yield from self._judged(number, cells)
+            if len(cells) > width or not cells[0].strip():
+                records += self._checked(number, cells)
             else:
-                yield number, cells
+                records.append((number, cells))
+        return records
 
     def _parsed(self, lines: str) -> Iterator[Record]:
         self._lines, self._lines_before, self._lines_done = lines_in(lines), 0, 0
@@ -137,10 +184,11 @@ class _Table:
                     if (
                         not cells
                         or not cells[0].strip()
-                        or len(cells) > self._width
+                        or len(cells) > self.width
+                        or self._text.unsure
                         or self._text.damaged
                     ):
-                        yield from self._judged(number, cells)
+                        yield from self._checked(number, cells)
                     else:
                         yield number, cells
             except csv.Error as error:
@@ -162,16 +210,15 @@ class _Table:
             self._lines = lines_in(lines)
             yield self._lines
 
-    def _judged(self, number: int, cells: list[str]) -> Iterator[Record]:
+    def _checked(self, number: int, cells: list[str]) -> Iterator[Record]:
         if is_blank(cells):
             return
-        if not is_blank(cells[self._width :]):
-            reason = f"it has more cells than the {self._width} columns of the first line"
-            yield Unreadable(number, reason)
-        elif self._text.damaged and not is_text(cells):
+        if self._text.damaged and not is_text(cells):
             yield Unreadable(number, NOT_TEXT)
+        elif self._text.unsure and (damage := not_ascii(cells)):
+            yield fit(DamagedRow(number, cells, damage), self.width, self.longest)
         else:
-            yield number, cells[: self._width]
+            yield fit((number, cells), self.width, self.longest)
 
     def _broken(self, number: int, error: csv.Error) -> Unreadable:
         """Say what is wrong with a row; the next one begins with the next line."""
@@ -180,11 +227,11 @@ class _Table:
         self._lines_done = self._reader.line_num
         if "field limit" not in str(error):
             over = f" and goes on over {lines:,} lines" if lines > 1 else ""
-            return Unreadable(number, f"a quote stands inside a quoted cell{over}")
+            return Unreadable(number, f"a quote is inside a quoted cell{over}")
         if lines > 1 or line.count('"') % 2:
             raise FileRefusedError(
-                f"A cell in row {number} has more than {LONGEST_CELL:,} characters, as if a quote "
+                f"A cell in row {number} has more than {bounds.CELL:,} characters, as if a quote "
                 "that opens there were never closed.",
-                _MEND_QUOTES,
+                _CLOSE_QUOTES,
             )
-        return Unreadable(number, f"a cell has more than {LONGEST_CELL:,} characters")
+        return Unreadable(number, f"a cell has more than {bounds.CELL:,} characters")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.parsing.records import EXPORT_AGAIN, not_text
+from email_accounts.parsing.records import EXPORT_AGAIN, SAVE_AS_UTF_8, not_text
 
 UTF_8 = "UTF-8"
 UTF_8_WITH_MARK = "UTF-8 with byte-order mark"
@@ -20,6 +20,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: (UTF_16, "utf-16-be"),
 }
 _HEADER_BYTES = 128
+_MARK_OF_LINE = re.compile(r"(?:(?<=[\r\n])|\A)\ufeff+")
 _LINE_END = re.compile(r"\r\n?|\n")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 
@@ -28,18 +29,19 @@ class Text:
     """The characters of a file, decoded as they are asked for.
 
     Bytes that are no text do not end it: they stand in it as lone surrogates, and `damaged`
-    tells that from here on there are some.
+    tells that from here on there are some. `unsure` tells that from here on characters that are
+    not ASCII may be others than were written: the file is neither UTF-8 nor UTF-16.
     """
 
     def __init__(self, head: bytes, rest: Iterator[bytes]) -> None:
         """Recognise the encoding by the first bytes; `start` is what they say."""
         mark = next(filter(head.startswith, _MARKS), b"")
         self.encoding, codec = _MARKS[mark] if mark else _without_mark(head)
-        self.damaged = False
+        self.damaged = self.unsure = False
         self._decoder = codecs.getincrementaldecoder(codec)()
         self._is_ascii = self.encoding == UTF_8
         self._rest = rest
-        self.start = self._decoded(head[len(mark) :])
+        self.start = self._decoded(head[len(mark) :]).lstrip("\ufeff")
 
     def chunks(self) -> Iterator[str]:
         """Yield the text piece by piece, to be asked for once; no piece ends inside a line end."""
@@ -64,18 +66,22 @@ class Text:
 
     def _begin_windows_1252(self, data: bytes) -> str:
         """Go over to Windows-1252, which has been the same up to here."""
+        if _CONTROL.search(data):
+            raise not_text()
         decoder = codecs.getincrementaldecoder("cp1252")()
         try:
             decoded = decoder.decode(data)
         except UnicodeDecodeError:
-            raise not_text() from None
-        if _CONTROL.search(data):
-            raise not_text()
+            raise FileRefusedError(
+                "It is text in an encoding that cannot be recognized.", SAVE_AS_UTF_8
+            ) from None
         self.encoding, self._decoder, self._is_ascii = WINDOWS_1252, decoder, False
+        self.unsure = True
         return decoded
 
     def _decoded_with_damage(self, data: bytes, *, final: bool) -> str:
         self.damaged = True
+        self.unsure = self.encoding != UTF_16
         self._decoder.errors = "surrogatepass" if self.encoding == UTF_16 else "surrogateescape"
         try:
             return self._decoder.decode(data, final)
@@ -96,18 +102,25 @@ def _without_mark(head: bytes) -> tuple[str, str]:
 
 
 def whole_lines(chunks: Iterator[str]) -> Iterator[str]:
-    """Yield for each piece of text the lines that end in it, as one text: perhaps none."""
+    """Yield for each piece of text the lines that end in it, as one text: perhaps none.
+
+    A byte-order mark at the beginning of a line is no part of it: files are put together.
+    """
     begun: list[str] = []
     for chunk in chunks:
         end = max(chunk.rfind("\n"), chunk.rfind("\r")) + 1
         if end:
-            yield "".join([*begun, chunk[:end]])
+            yield _without_marks("".join([*begun, chunk[:end]]))
             begun.clear()
         else:
             yield ""
         begun.append(chunk[end:])
     if last := "".join(begun):
-        yield last
+        yield _without_marks(last)
+
+
+def _without_marks(lines: str) -> str:
+    return _MARK_OF_LINE.sub("", lines) if "\ufeff" in lines else lines
 
 
 def lines_in(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""JSON: an array of objects, or JSON Lines, which is one object per line."""
+"""JSON: an array of objects, perhaps inside of an object, or JSON Lines: one object per line."""
 
 import json
 import re
@@ -7,24 +7,28 @@ from contextlib import suppress
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH, ROW, Meter
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
 from email_accounts.parsing.records import (
-    LONGEST_CELL,
     NOT_TEXT,
+    DamagedRow,
     NewHeader,
+    Recognizes,
     Record,
     Unreadable,
     are_names,
     is_text,
+    not_ascii,
 )
 from email_accounts.parsing.source import WINDOW
+from email_accounts.parsing.table import sample_of
 
-_LONGEST_ITEM = LONGEST_CELL
-_LONGEST_LINE = 12 << 20
 _BLANKS = " \t\r\n"
-_LOOKED_AT = 100
 _ONE_ARRAY = "Put the accounts into one array, [{…}, {…}], or each on a line of its own."
+_LONGEST_OUTER_KEY = 100
 _GOES_ON = ("{", "[", ",")
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
+_OBJECT = re.compile(r"[ \t\r\n]*\{")
 _AFTER_ITEM = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
 
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -37,91 +41,163 @@ class _Broken(str):
     __slots__ = ()
 
 
-def open_array(text: Text) -> tuple[tuple[str, ...], Iterator[Record]]:
+class _NoObjectError(ValueError):
+    """An item is no object; why."""
+
+
+def open_array(
+    text: Text, recognizes: Recognizes, meter: Meter
+) -> tuple[tuple[str, ...], Iterator[list[Record]]]:
     """Return the keys of the first object of an array, and its items."""
-    return _opened(_records(chain.from_iterable(_items(text)), text))
+    return _opened(_items(text), text, recognizes, meter)
 
 
-def open_lines(text: Text) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """Return the keys of the first object of JSON Lines, and the objects of all lines."""
-    return _opened(_records(_objects(text), text))
+def open_object(
+    text: Text, recognizes: Recognizes, meter: Meter
+) -> tuple[str, tuple[str, ...], Iterator[list[Record]]]:
+    """Return the format, the keys of the first object, and all objects.
+
+    They are lines, or the first list of objects that is inside of one object.
+    """
+    start = text.start.lstrip(_BLANKS)
+    at = _list_in(start)
+    if at and not _begins_lines(start, recognizes):
+        items = _items(text, start[:at], recognizes)
+        return "JSON", *_opened(items, text, recognizes, meter)
+    return "JSON Lines", *_opened(_objects(text), text, recognizes, meter)
 
 
-def _opened(records: Iterator[Record]) -> tuple[tuple[str, ...], Iterator[Record]]:
-    """Look for the first object: the items before it may be unreadable."""
-    before: list[Record] = []
-    for record in records:
-        if isinstance(record, NewHeader):
-            return record.header, chain(before, records)
-        before.append(record)
-        if len(before) == _LOOKED_AT:
+def _list_in(start: str) -> int:
+    """Return where a list of objects begins, with nothing around it but objects; 0 for none."""
+    objects = lists = 0
+    for token in _TOKEN.finditer(start):
+        sign = token[0]
+        if sign == "{":
+            objects += 1
+        elif sign == "}":
+            objects -= 1
+        elif sign == "[":
+            lists += 1
+            if lists == 1 and _OBJECT.match(start, token.end()):
+                return token.start()
+        elif sign == "]":
+            lists -= 1
+        if not lists and (not objects or objects > DEPTH):
             break
-    if not before:
+    return 0
+
+
+def _begins_lines(start: str, recognizes: Recognizes) -> bool:
+    """Tell whether the first line is a whole object, and one account or one of several."""
+    first, _, others = start.partition("\n")
+    try:
+        keys = [key for key, _ in _flat(_decoder.decode(first))]
+    except (ValueError, RecursionError):
+        return False
+    return bool(others.strip(_BLANKS)) or recognizes(keys) > 0
+
+
+def _opened(
+    lists: Iterator[list[object]], text: Text, recognizes: Recognizes, meter: Meter
+) -> tuple[tuple[str, ...], Iterator[list[Record]]]:
+    """Return the keys of the first object with an address, else of the first one."""
+    batches = meter.timed(_batches(lists, text, meter))
+    sample = sample_of(batches)
+    headers = [record.header for record in sample if isinstance(record, NewHeader)]
+    if not headers:
+        if sample:
+            raise FileRefusedError("It begins like JSON, but has no list of objects.", _ONE_ARRAY)
         raise FileRefusedError("It is JSON without any account.", _ONE_ARRAY)
-    raise FileRefusedError("It begins like JSON, but has no list of objects.", _ONE_ARRAY)
+    header = next(filter(recognizes, headers), headers[0])
+    if header == headers[0]:
+        sample.remove(NewHeader(header))
+    return header, chain([sample], batches)
 
 
-def _records(items: Iterator[object], text: Text) -> Iterator[Record]:
+def _batches(lists: Iterator[list[object]], text: Text, meter: Meter) -> Iterator[list[Record]]:
     header: tuple[str, ...] = ()
-    for number, item in enumerate(items, 1):
-        if not isinstance(item, dict):
-            reason = str(item) if isinstance(item, _Broken) else "it is not an object"
-            yield Unreadable(number, reason)
-            continue
-        cells = list(item.values())
-        try:
-            joined = "".join(cells)
-        except TypeError:
+    number = 0
+    for items in lists:
+        records: list[Record] = []
+        count = 0
+        for item in items:
+            number += 1
             try:
-                cells = list(map(_cell, cells))
-            except RecursionError:
-                yield Unreadable(number, "it is nested too deeply")
+                keys, cells, joined = _cells(item)
+            except (_NoObjectError, RecursionError) as error:
+                records.append(Unreadable(number, str(error) or "it is nested too deeply"))
                 continue
-            joined = "".join(cells)
-        if not joined or joined.isspace():
-            continue
-        if text.damaged and not is_text(cells):
-            yield Unreadable(number, NOT_TEXT)
-            continue
-        keys = tuple(item)
-        if keys != header:
-            if not are_names(keys):
-                yield Unreadable(number, NOT_TEXT)
+            count += len(cells)
+            if not joined or joined.isspace():
                 continue
-            yield NewHeader(keys)
-        header = keys  # also where they are equal: the very same strings compare faster
-        yield number, cells
+            if len(cells) > COLUMNS:
+                records.append(Unreadable(number, f"it has more than {COLUMNS:,} keys"))
+                continue
+            if not (keys == header or are_names(keys)) or (text.damaged and not is_text(cells)):
+                records.append(Unreadable(number, NOT_TEXT))
+                continue
+            if keys != header:
+                records.append(NewHeader(keys))
+            header = keys  # also where they are equal: the very same strings compare faster
+            damage = not_ascii(cells) if text.unsure else None
+            records.append(DamagedRow(number, cells, damage) if damage else (number, cells))
+        meter.add(len(items), count)
+        yield records
 
 
-_NESTED = "\x00"
+def _cells(item: object) -> tuple[tuple[str, ...], list[str], str]:
+    """Return the keys of an item, its cells, and these as one text."""
+    if not isinstance(item, dict):
+        raise _NoObjectError(str(item) if isinstance(item, _Broken) else "it is not an object")
+    cells = [*item.values()]
+    try:
+        return tuple(item), cells, "".join(cells)
+    except TypeError:
+        pairs = [(key, _cell(value)) for key, value in _flat(item)]
+    cells = [cell for _, cell in pairs]
+    return tuple(key for key, _ in pairs), cells, "".join(cells)
+
+
+def _flat(
+    item: dict[str, object], within: str = "", depth: int = 0
+) -> Iterator[tuple[str, object]]:
+    """Yield keys and values; `{"smtp": {"host": …}}` becomes `smtp_host`."""
+    for key, value in item.items():
+        if not (value and isinstance(value, dict)):
+            yield within + key, value
+        elif depth == DEPTH or len(within) + len(key) > _LONGEST_OUTER_KEY:
+            raise RecursionError
+        else:
+            yield from _flat(value, f"{within}{key}_", depth + 1)
+
+
+_LIST = "\x00"
 
 
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict | list):
+    if isinstance(value, list | dict):
         # Harmless in a column of no use, and no rule takes it in one that is used.
-        return _NESTED + json.dumps(value)
+        return _LIST + json.dumps(value)
     return "" if value is None else json.dumps(value)
 
 
-def _objects(text: Text) -> Iterator[object]:
+def _objects(text: Text) -> Iterator[list[object]]:
     first, line_end, _ = text.start.lstrip(_BLANKS).partition("\n")
     if line_end and first.rstrip(_BLANKS).endswith(_GOES_ON):
         raise FileRefusedError("It is JSON, but its first line is not a whole object.", _ONE_ARRAY)
     waited = 0
     for lines in whole_lines(text.chunks()):
         waited = 0 if lines else waited + 1
-        if waited * WINDOW > _LONGEST_LINE:
+        if waited * WINDOW > ROW:
             raise FileRefusedError("It is JSON without line breaks.", _ONE_ARRAY)
-        for line in lines_in(lines):
-            if not line.isspace():
-                yield _object(line, text)
+        yield [_object(line, text) for line in lines_in(lines) if not line.isspace()]
 
 
 def _object(line: str, text: Text) -> object:
-    if len(line) > _LONGEST_ITEM:
-        return _Broken(f"it has more than {_LONGEST_ITEM:,} characters")
+    if len(line) > CELL:
+        return _Broken(f"it has more than {CELL:,} characters")
     text.damaged = text.damaged or _escapes_surrogates(line)
     try:
         return _decoder.decode(line)
@@ -129,10 +205,16 @@ def _object(line: str, text: Text) -> object:
         return _Broken("it is not an object in JSON")
 
 
-def _items(text: Text) -> Iterator[list[object]]:
-    """Yield the items of an array, some at a time; only a window of the text is in memory."""
+def _items(
+    text: Text, before: str = "", recognizes: Recognizes | None = None
+) -> Iterator[list[object]]:
+    """Yield the items of an array, some at a time; only a window of the text is in memory.
+
+    `before` is the text of the object around it.
+    """
     chunks = text.chunks()
-    rest = _wider("", chunks, text).lstrip(_BLANKS).removeprefix("[").lstrip(_BLANKS)
+    rest = _wider("", chunks, text).lstrip(_BLANKS)[len(before) :]
+    rest = rest.removeprefix("[").lstrip(_BLANKS)
     count = 0
     closed = False
     while not closed:
@@ -141,11 +223,33 @@ def _items(text: Text) -> Iterator[list[object]]:
         count += len(items)
         if not closed:
             window = _wider(rest, chunks, text)
-            if len(window) == len(rest) or len(rest) > _LONGEST_ITEM:
+            if len(window) == len(rest) or len(rest) > CELL:
                 raise _broken(count + 1)
             rest = window.lstrip(_BLANKS)
-    if rest.strip(_BLANKS) or any(chunk.strip(_BLANKS) for chunk in chunks):
+    if before and recognizes:
+        _check_rest(before, rest, chunks, recognizes)
+    elif rest.strip(_BLANKS) or any(chunk.strip(_BLANKS) for chunk in chunks):
         raise FileRefusedError(f"Its JSON goes on behind the array of {count:,} items.", _ONE_ARRAY)
+
+
+def _check_rest(before: str, rest: str, chunks: Iterator[str], recognizes: Recognizes) -> None:
+    """Refuse an object that is cut off behind its list, or has another list of accounts."""
+    while len(rest) <= CELL and (chunk := next(chunks, "")):
+        rest += chunk
+    try:
+        around = _decoder.decode(f"{before}[]{rest}")
+    except (ValueError, RecursionError):
+        raise FileRefusedError(
+            "The JSON object around its list is broken, cut off or too long.", _ONE_ARRAY
+        ) from None
+    for _, value in _flat(around):
+        if (
+            isinstance(value, list)
+            and value
+            and isinstance(value[0], dict)
+            and recognizes([*value[0]])
+        ):
+            raise FileRefusedError("Its JSON has more than one list of accounts.", _ONE_ARRAY)
 
 
 def _whole_items(window: str, *, first: bool) -> tuple[list[object], str, bool]:
@@ -200,6 +304,6 @@ def _escapes_surrogates(text: str) -> bool:
 def _broken(number: int) -> FileRefusedError:
     return FileRefusedError(
         f"Item {number:,} of its JSON array cannot be read: it is broken, cut off or has more "
-        f"than {_LONGEST_ITEM:,} characters.",
+        f"than {CELL:,} characters.",
         "Mend it there, or export it again.",
     )

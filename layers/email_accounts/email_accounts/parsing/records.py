@@ -7,9 +7,6 @@ from enum import StrEnum
 
 from email_accounts.errors import FileRefusedError
 
-LONGEST_CELL = 1 << 20
-"""Characters. Longer ones are no setting of an account, but would have to be kept in memory."""
-
 SHEET_ROWS = 1 << 20
 """The most rows that a sheet has."""
 
@@ -18,11 +15,12 @@ EXPORT_AGAIN = (
     "Export it again and drop the new file: perhaps it was cut off or changed on its way."
 )
 
-NOT_TEXT = "it holds bytes or characters that are no text"
+SAVE_AS_UTF_8 = "Save it as 'CSV UTF-8' and upload it again."
+
+NOT_TEXT = "it holds bytes or characters that are no text: save the file as 'CSV UTF-8'"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-
 
 Recognizes = Callable[[Sequence[str]], int]
 """Counts the cells of a row that are known names of columns; 0 without one for the address.
@@ -68,7 +66,7 @@ class DamagedRow:
 
     number: int
     cells: list[str] = field(repr=False)
-    damage: dict[int, Damage]
+    damage: dict[int, Damage] = field(repr=False)
 
 
 Record = tuple[int, list[str]] | NewHeader | Unreadable | DamagedRow
@@ -132,6 +130,11 @@ def is_blank(cells: list[str]) -> bool:
 def is_text(cells: list[str]) -> bool:
     """Tell whether the cells are text: lone surrogates stand for what could not be decoded."""
     return not _SURROGATE.search("".join(cells))
+
+
+def not_ascii(cells: list[str]) -> dict[int, Damage]:
+    """Return which cells may be other text than was written, where the encoding is not sure."""
+    return {at: Damage.ENCODING for at, cell in enumerate(cells) if not cell.isascii()}
 
 
 def are_names(cells: Sequence[str]) -> bool:

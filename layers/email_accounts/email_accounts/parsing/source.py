@@ -4,9 +4,10 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import BinaryIO
+from typing import Protocol
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.parsing.bounds import BYTES, SPLIT
 from email_accounts.parsing.records import EXPORT_AGAIN, KNOWN_FORMATS
 
 WINDOW = 1 << 16
@@ -14,11 +15,10 @@ WINDOW = 1 << 16
 
 ZIP = b"PK\x03\x04"
 _GZIP = b"\x1f\x8b"
-_LARGEST_INFLATED = 2_000_000_000
 _LARGEST_RATIO = 200
 _FREE_OF_RATIO = 10_000_000
 _MOST_MEMBERS = 100_000
-_UNPACKED = "Unpack it and drop what is inside."
+UNPACK = "Unpack it and drop what is inside."
 _REFUSED = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": (
         "It is an old Excel workbook (.xls) or one that is protected by a password.",
@@ -27,12 +27,20 @@ _REFUSED = {
     b"PK\x05\x06": ("It is an empty zip archive.", KNOWN_FORMATS),
     b"%PDF": ("It is a PDF.", KNOWN_FORMATS),
     b"{\\rtf": ("It is a rich text document.", KNOWN_FORMATS),
-    b"BZh": ("It is a bzip2 archive.", _UNPACKED),
-    b"\xfd7zXZ": ("It is an xz archive.", _UNPACKED),
-    b"\x28\xb5\x2f\xfd": ("It is a Zstandard archive.", _UNPACKED),
-    b"7z\xbc\xaf\x27\x1c": ("It is a 7-Zip archive.", _UNPACKED),
-    b"Rar!": ("It is a RAR archive.", _UNPACKED),
+    b"BZh": ("It is a bzip2 archive.", UNPACK),
+    b"\xfd7zXZ": ("It is an xz archive.", UNPACK),
+    b"\x28\xb5\x2f\xfd": ("It is a Zstandard archive.", UNPACK),
+    b"7z\xbc\xaf\x27\x1c": ("It is a 7-Zip archive.", UNPACK),
+    b"Rar!": ("It is a RAR archive.", UNPACK),
 }
+
+
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to so many bytes, none at the end."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class Source:
     gzipped: bool
 
 
-def open_source(stream: BinaryIO) -> Source:
+def open_source(stream: Readable) -> Source:
     """Undo gzip and look at the first bytes.
 
     Raises:
@@ -55,7 +63,7 @@ def open_source(stream: BinaryIO) -> Source:
     if source.head.startswith(_GZIP):
         source = _first_window(_inflated(chain([source.head], source.rest)), gzipped=True)
         if source.head.startswith(_GZIP):
-            raise FileRefusedError("It is a gzip archive inside a gzip archive.", _UNPACKED)
+            raise FileRefusedError("It is a gzip archive inside a gzip archive.", UNPACK)
     if not source.head:
         raise FileRefusedError("It is empty.", "The first line names the columns.")
     for magic, refusal in _REFUSED.items():
@@ -73,11 +81,15 @@ def _first_window(chunks: Iterator[bytes], *, gzipped: bool) -> Source:
     return Source(head, chunks, gzipped)
 
 
-def _windows(stream: BinaryIO) -> Iterator[bytes]:
+def _windows(stream: Readable) -> Iterator[bytes]:
     """Yield windows that are full but for the last, however little the stream gives at once."""
+    size = 0
     while window := stream.read(WINDOW):
         while len(window) < WINDOW and (more := stream.read(WINDOW - len(window))):
             window += more
+        size += len(window)
+        if size > BYTES:
+            raise FileRefusedError(f"It has more than {BYTES / 1e9:g} GB.", SPLIT)
         yield window
 
 
@@ -111,9 +123,9 @@ def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _refuse_bomb(deflated: int, inflated: int, members: int) -> None:
     suspicious = inflated > _FREE_OF_RATIO and inflated > _LARGEST_RATIO * deflated
-    if suspicious or inflated > _LARGEST_INFLATED or members > _MOST_MEMBERS:
+    if suspicious or inflated > BYTES or members > _MOST_MEMBERS:
         raise FileRefusedError(
             f"Its gzip data unpacks to more than {_LARGEST_RATIO} times its size or "
-            f"{_LARGEST_INFLATED / 1e9:g} GB.",
-            "Drop it unpacked, or split it.",
+            f"{BYTES / 1e9:g} GB.",
+            "Upload it unpacked, or split it.",
         )

@@ -2,38 +2,40 @@
 
 import re
 from array import array
+from dataclasses import dataclass
+from typing import NamedTuple
 from xml.parsers import expat
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.parsing.records import EXPORT_AGAIN, LONGEST_CELL, is_blank
+from email_accounts.parsing.archive import damaged
+from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH
+from email_accounts.parsing.number_formats import NumberFormats, code_of
+from email_accounts.parsing.records import (
+    EXPORT_AGAIN,
+    SHEET_ROWS,
+    Damage,
+    DamagedRow,
+    Record,
+    Unreadable,
+    is_blank,
+)
 from email_accounts.parsing.source import WINDOW
+from email_accounts.parsing.table import more_cells
 
-_MOST_COLUMNS = 16_384
-_MOST_ROWS = 1_048_576
-_MOST_CELLS = 20_000_000
+_LAST_COLUMN = 16_384
+_MOST_LETTERS = 3
 _LARGEST_SHARED = 50_000_000
 _ENTRY = 8
-_LONGEST_TAG = 1 << 20
-_SIGNIFICANT = ".15g"
+_LONGEST_TAG = 1 << 17
+_MOST_NAMES = 1_000
+_MOST_STYLES = 100_000
+_MOST_MERGED = 100_000
+_SHORT_NUMBER = 11
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
-_DATA = b"<sheetData>"
-_ROW_BEGIN, _ROW_END = "<row ", "</row>"
-_TWICE = r"[^>]* ([\w:]+)=[^>]* \1="
-_NAME = r"[A-Za-z]\w*(?::[A-Za-z]\w*)?"
-_PLAIN_ROW = re.compile(
-    rf'<row(?!{_TWICE}) r="(?P<number>[0-9]{{1,7}})"(?: {_NAME}="[\w .:-]*")*>', re.ASCII
-)
-_PLAIN_CELL = re.compile(
-    r'<c r="([A-Z]{1,3})[0-9]{1,7}"(?: s="[0-9]+")?(?: t="([a-z]+)")?'
-    r"(?:/>|>(?:<v>([0-9A-Za-z.+-]*)</v>)?</c>)"
-)
-_GROUPS = _PLAIN_CELL.groups + 1
-_BOOLEANS = {"0": "false", "1": "true"}
-
-
-def damaged(what: str) -> FileRefusedError:
-    """Return the error for a workbook of which a part is not as it has to be."""
-    return FileRefusedError(f"It is a damaged workbook: {what}.", EXPORT_AGAIN)
+_BOOLEANS = {"0": "FALSE", "1": "TRUE"}
+_DAMAGED_KINDS = {"e": Damage.ERROR, "d": Damage.DATE}
+_TEXTS = ("str", "inlineStr")
+_RANGE = re.compile("([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})", re.ASCII)
 
 
 class XmlPart:
@@ -42,10 +44,11 @@ class XmlPart:
     def __init__(self, root: str) -> None:
         """Prepare for a part with this root element; no entity is ever followed."""
         self._root = root
-        self._fed = 0
+        self._fed = self._depth = 0
         self._pieces: list[str] = []
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
+        self._parser.buffer_size = WINDOW
         self._parser.StartDoctypeDeclHandler = _refuse_doctype
         self._parser.StartElementHandler = self._begin
         self._parser.CharacterDataHandler = self._pieces.append
@@ -55,8 +58,10 @@ class XmlPart:
         self._parser.Parse(data, not data)
         self._fed += len(data)
         if self._fed - self._parser.CurrentByteIndex > _LONGEST_TAG:
-            raise damaged("a tag does not end")
-        if sum(map(len, self._pieces)) > LONGEST_CELL:
+            raise damaged(f"a tag has more than {_LONGEST_TAG:,} bytes")
+        if len(self._parser.intern) > _MOST_NAMES:  # expat keeps them all
+            raise damaged(f"it has more than {_MOST_NAMES:,} names of tags and attributes")
+        if sum(map(len, self._pieces)) > CELL:
             raise self._too_long()
 
     def _begin(self, name: str, _attributes: dict[str, str]) -> None:
@@ -75,13 +80,36 @@ class XmlPart:
     def _end(self, name: str) -> None:
         raise NotImplementedError
 
+    def _descend(self) -> None:
+        self._depth += 1
+        if self._depth > DEPTH:
+            raise damaged(f"its tags are nested more than {DEPTH} deep")
+
     def _too_long(self) -> FileRefusedError:
         return FileRefusedError(
-            f"Its {self._root} holds a text of more than {LONGEST_CELL:,} characters.", EXPORT_AGAIN
+            f"Its {self._root} holds a text of more than {CELL:,} characters.", EXPORT_AGAIN
         )
 
 
-class Elements(XmlPart):
+class _Tags(XmlPart):
+    """A part of which attributes count, not texts."""
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        self._descend()
+        self._take(name.rpartition(":")[2], attributes)
+
+    def _end(self, name: str) -> None:  # noqa: ARG002  expat's
+        self._pieces.clear()
+        self._depth -= 1
+
+    def _name_elements(self, prefix: str) -> None:
+        pass
+
+    def _take(self, name: str, attributes: dict[str, str]) -> None:
+        raise NotImplementedError
+
+
+class Elements(_Tags):
     """The attributes of all elements of one name."""
 
     def __init__(self, root: str, element: str) -> None:
@@ -90,15 +118,64 @@ class Elements(XmlPart):
         self._element = element
         self.found: list[dict[str, str]] = []
 
-    def _name_elements(self, prefix: str) -> None:
-        self._element = prefix + self._element
-
-    def _start(self, name: str, attributes: dict[str, str]) -> None:
+    def _take(self, name: str, attributes: dict[str, str]) -> None:
         if name == self._element:
             self.found.append(attributes)
 
-    def _end(self, name: str) -> None:  # noqa: ARG002  expat's
-        self._pieces.clear()
+
+class Styles(_Tags):
+    """The formats of numbers, which cells refer to by the number of their style."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__("styleSheet")
+        self._custom: dict[int, str] = {}
+        self._numbers: list[int] = []
+        self._in_cells = False
+
+    def codes(self) -> list[str]:
+        """Return the code of the format for each style."""
+        return [code_of(number, self._custom) for number in self._numbers]
+
+    def _take(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "numFmt":
+            self._custom[int(attributes["numFmtId"])] = attributes["formatCode"]
+        elif name == "xf" and self._in_cells:
+            self._numbers.append(int(attributes.get("numFmtId", "0")))
+        elif name in ("cellStyleXfs", "cellXfs", "cellStyles"):
+            self._in_cells = name == "cellXfs"
+        if len(self._numbers) + len(self._custom) > _MOST_STYLES:
+            raise damaged(f"it has more than {_MOST_STYLES:,} styles")
+
+
+class Merged(NamedTuple):
+    """Cells of one column that show what the first of them holds."""
+
+    first_row: int
+    last_row: int
+    column: int
+
+
+class MergedCells(_Tags):
+    """The merged cells of a sheet."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        super().__init__("worksheet")
+        self._columns = _Columns()
+        self._found: list[Merged] = []
+
+    def last_first(self) -> list[Merged]:
+        """Return those of more than one row, the last one first."""
+        return sorted(self._found, reverse=True)
+
+    def _take(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "mergeCell" and (given := _RANGE.fullmatch(attributes.get("ref", ""))):
+            merged = Merged(int(given[2]), int(given[3]), self._columns[given[1]])
+            if merged.last_row > merged.first_row:
+                self._found.append(merged)
+            if len(self._found) > _MOST_MERGED:
+                raise damaged(f"it has more than {_MOST_MERGED:,} merged cells")
 
 
 class SharedStrings(XmlPart):
@@ -126,16 +203,18 @@ class SharedStrings(XmlPart):
         self._item, self._text, self._phonetic = prefix + "si", prefix + "t", prefix + "rPh"
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:  # noqa: ARG002  expat's
+        self._descend()
         if name == self._text:
             self._pieces.clear()
         elif name == self._phonetic:
             self._in_phonetic = True
 
     def _end(self, name: str) -> None:
+        self._depth -= 1
         if name == self._text:
             if not self._in_phonetic:
                 self._bytes += unescaped("".join(self._pieces)).encode()
-                if len(self._bytes) - self._starts[-1] > LONGEST_CELL:
+                if len(self._bytes) - self._starts[-1] > CELL:
                     raise self._too_long()
         elif name == self._item:
             self._pieces.clear()
@@ -156,178 +235,204 @@ class _Columns(dict[str, int]):
     """The positions of columns by their letters: A is 0, AA is 26."""
 
     def __missing__(self, letters: str) -> int:
+        if not (len(letters) <= _MOST_LETTERS and letters.isascii() and letters.isupper()):
+            raise damaged("a cell is in no column")
         position = 0
         for letter in letters:
             position = position * 26 + ord(letter) - ord("A") + 1
-        if not (letters.isascii() and letters.isupper() and 0 < position <= _MOST_COLUMNS):
+        if not 0 < position <= _LAST_COLUMN:
             raise damaged("a cell is in no column")
         self[letters] = position - 1
         return position - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rows of a sheet count: those below a row, in so many columns; what is added to them."""
+
+    above: int = 0
+    width: int = COLUMNS + 1
+    offset: int = 0
+
+
 class Worksheet(XmlPart):
-    """The rows of a sheet, collected in `rows` until the caller takes them.
+    """The rows of a sheet, collected until the caller takes them."""
 
-    A row is its number, its cells, and whether it has more of them than the header, which is
-    the first row that is not blank.
-
-    Rows like those that Excel writes are read without the parser, which does not know that they
-    are there: it calls back five times for each cell. From the first row on that has anything
-    unusual it reads the rest.
-    """
-
-    def __init__(self, texts: SharedStrings) -> None:
+    def __init__(
+        self, texts: SharedStrings, formats: NumberFormats, merged: MergedCells, scope: Scope
+    ) -> None:
         """Begin above the first row."""
         super().__init__("worksheet")
-        self.rows: list[tuple[int, list[str], bool]] = []
         self.ended = False
         self._texts = texts
+        self._formats = formats
+        self._general = formats.general
+        self._merged = merged.last_first()
+        self._scope = scope
+        self._width = scope.width
         self._columns = _Columns()
-        self._c = self._v = self._t = self._row = self._data = self._phonetic = ""
-        self._number = self._count = 0
-        self._cells: list[str] = []
+        self._c = self._v = self._t = self._f = self._row = self._data = self._phonetic = ""
+        self._records: list[Record] = []
+        self._number = self._count = self._rows = 0
+        self._cells: list[str] | None = None
+        self._damage: dict[int, Damage] = {}
+        self._covered: dict[int, tuple[int, str, Damage | None]] = {}
         self._column = -1
-        self._type = "n"
+        self._kind = ""
+        self._style = ""
         self._value = ""
-        self._in_phonetic = self._surplus = False
-        self._width = 0
-        self._in_data = self._plain = False
-        self._held = b""
+        self._in_phonetic = self._surplus = self._computed = False
 
-    def feed(self, data: bytes) -> None:
-        """Read the next bytes."""
-        if not self._fed:
-            before, begin, data = data.partition(_DATA)
-            super().feed(before + begin)
-            self._plain = self._in_data
-        if self._plain:
-            data = self._without_plain_rows(self._held + data)
-        if data:
-            super().feed(data)
+    def taken(self) -> list[Record]:
+        """Return the rows that have been read since this was asked last."""
+        records, self._records = self._records, []
+        return records
 
-    def _without_plain_rows(self, data: bytes) -> bytes:
-        """Take plain rows up to the first other one; return what is left to be parsed."""
-        if not data.isascii():
-            self._plain = False
-            return data
-        *rows, rest = data.decode().split(_ROW_END)
-        taken = next((at for at, row in enumerate(rows) if not self._take(row)), len(rows))
-        left = _ROW_END.join([*rows[taken:], rest]).encode()
-        goes_on = _ROW_BEGIN.startswith(rest[: len(_ROW_BEGIN)]) and len(rest) <= WINDOW
-        self._plain = taken == len(rows) and goes_on
-        if not self._plain:
-            return left
-        self._held = left
-        return b""
-
-    def _take(self, row: str) -> bool:
-        """Take a row that is plain; otherwise do nothing and say so."""
-        begin = _PLAIN_ROW.match(row)
-        if not begin:
-            return False
-        parts = _PLAIN_CELL.split(row[begin.end() :])
-        if any(parts[::_GROUPS]):
-            return False
-        self._begin_row(begin["number"])
-        self._count += len(parts) // _GROUPS
-        for letters, kind, value in zip(
-            parts[1::_GROUPS], parts[2::_GROUPS], parts[3::_GROUPS], strict=True
-        ):
-            if value:
-                self._column = self._columns[letters]
-                self._type = kind or "n"
-                self._place(value)
-        self._end_row()
-        return True
+    def counted(self) -> tuple[int, int]:
+        """Return how many rows and cells have been read since this was asked last."""
+        rows, cells, self._rows, self._count = self._rows, self._count, 0, 0
+        return rows, cells
 
     def _name_elements(self, prefix: str) -> None:
         self._c, self._v, self._t = prefix + "c", prefix + "v", prefix + "t"
         self._row, self._data, self._phonetic = prefix + "row", prefix + "sheetData", prefix + "rPh"
+        self._f = prefix + "f"
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if name == self._c:
-            self._count += 1
+            if self._kind or self._cells is None:
+                raise damaged("a cell is not in a row")
             if reference := attributes.get("r"):
                 self._column = self._columns[reference.rstrip("0123456789")]
             else:
                 self._column += 1
-            self._type = attributes.get("t", "n")
-        elif name == self._v or name == self._t:  # noqa: PLR1714  a tuple would be built each time
+            self._kind = attributes.get("t") or "n"
+            self._style = attributes.get("s", "0")
+            self._count += 1
+            return
+        self._descend()
+        if name == self._v or name == self._t:  # noqa: PLR1714  a tuple would be built each time
             self._pieces.clear()
         elif name == self._row:
             self._begin_row(attributes.get("r"))
+        elif name == self._f:
+            self._computed = True
         elif name == self._phonetic:
             self._in_phonetic = True
-        elif name == self._data:
-            self._in_data = True
 
     def _begin_row(self, given: str | None) -> None:
         number = int(given) if given else self._number + 1
-        if not self._number < number <= _MOST_ROWS:
+        if not self._number < number <= SHEET_ROWS or self._cells is not None:
             raise damaged(f"the row behind row {self._number} is out of order")
         self._number = number
+        self._rows += 1
         self._cells = []
         self._column = -1
-        self._surplus = False
 
     def _end(self, name: str) -> None:
+        if name == self._c:
+            self._end_cell()
+            return
+        self._depth -= 1
         if name == self._v:
             self._value = "".join(self._pieces)
-        elif name == self._c:
-            if self._value:
-                self._place(self._value)
-                self._value = ""
         elif name == self._t:
             if not self._in_phonetic:
                 self._value += "".join(self._pieces)
-                if len(self._value) > LONGEST_CELL:
+                if len(self._value) > CELL:
                     raise self._too_long()
         elif name == self._row:
             self._pieces.clear()
             self._end_row()
+        elif name == self._f:
+            self._pieces.clear()
         elif name == self._phonetic:
             self._in_phonetic = False
         elif name == self._data:
             self.ended = True
 
-    def _end_row(self) -> None:
-        if self._count > _MOST_CELLS:
-            raise FileRefusedError(
-                f"Its first sheet has more than {_MOST_CELLS:,} cells.",
-                "Delete the rows and columns that hold nothing, or split it.",
-            )
-        if not self._width and not is_blank(self._cells):
-            self._width = len(self._cells)
-        if self._cells or self._surplus:
-            self.rows.append((self._number, self._cells, self._surplus))
+    def _end_cell(self) -> None:
+        if self._cells is not None and (self._value or self._computed):
+            self._place(self._cells)
+            self._value = ""
+            self._computed = False
+        self._kind = ""
 
-    def _place(self, text: str) -> None:
-        kind = self._type
+    def _place(self, cells: list[str]) -> None:
+        """Put the value of a cell where it belongs."""
+        text, damage = self._shown(self._value, self._kind)
+        column = self._column
+        if not self._scope.above:  # a header that is too wide has to be seen as such
+            column = min(column, COLUMNS)
+        missing = column - len(cells)
+        if column >= self._width:
+            self._surplus = self._surplus or bool(damage or text.strip())
+        elif missing < 0:
+            cells[column] = text
+        else:
+            if missing:
+                self._count += missing
+                cells += [""] * missing
+            cells.append(text)
+        if damage and not self._surplus:
+            self._damage[column] = damage
+
+    def _shown(self, value: str, kind: str) -> tuple[str, Damage | None]:
+        """Return the text of a value, and what makes it another than was typed."""
+        if not value:
+            return "", None if kind in _TEXTS else Damage.FORMULA
         if kind == "s":
-            text = self._texts[int(text)]
-        elif kind == "n":
-            text = _number(text)
-        elif kind == "b":
-            text = _BOOLEANS.get(text, text)
-        else:
-            text = unescaped(text)
-        cells = self._cells
-        missing = self._column - len(cells)
-        if 0 < self._width <= self._column:
-            self._surplus = self._surplus or bool(text.strip())
-        elif missing > 0:
-            self._count += missing
-            cells += [""] * missing
-            cells.append(text)
-        elif missing == 0:
-            cells.append(text)
-        else:
-            cells[self._column] = text
+            return self._texts[int(value)], None
+        if kind == "n":
+            if value.isdecimal() and len(value) <= _SHORT_NUMBER and self._style in self._general:
+                return value, None
+            return self._formats.shown(value, self._style)
+        if kind == "b":
+            return _BOOLEANS.get(value, value), Damage.BOOLEAN
+        return unescaped(value), _DAMAGED_KINDS.get(kind)
+
+    def _end_row(self) -> None:
+        cells, damage, surplus = self._cells or [], self._damage, self._surplus
+        self._cells = None
+        self._damage = {}
+        self._surplus = False
+        if self._number <= self._scope.above:
+            return
+        if (self._merged or self._covered) and cells:
+            self._spread(cells, damage)
+        number = self._number + self._scope.offset
+        if surplus:
+            self._records.append(Unreadable(number, more_cells(self._width)))
+        elif damage:
+            self._records.append(DamagedRow(number, cells, damage))
+        elif cells and (cells[0].strip() or not is_blank(cells)):
+            self._records.append((number, cells))
+
+    def _spread(self, cells: list[str], damage: dict[int, Damage]) -> None:
+        """Let merged cells that cover this row count in it, unless it is blank."""
+        while self._merged and self._merged[-1].first_row <= self._number:
+            merged = self._merged.pop()
+            if merged.first_row == self._number and merged.column < len(cells):
+                column = merged.column
+                self._covered[column] = merged.last_row, cells[column], damage.get(column)
+        if is_blank(cells) and not damage:
+            return
+        self._count += len(self._covered)
+        for column, (last_row, text, what) in [*self._covered.items()]:
+            if self._number > last_row:
+                del self._covered[column]
+                continue
+            if column >= len(cells):
+                cells += [""] * (column - len(cells) + 1)
+            if not cells[column] and column not in damage:
+                cells[column] = text
+                if what:
+                    damage[column] = what
 
     def _too_long(self) -> FileRefusedError:
         return FileRefusedError(
-            f"A cell in row {self._number} has more than {LONGEST_CELL:,} characters.",
-            "Shorten it and drop the workbook again.",
+            f"A cell in row {self._number} has more than {CELL:,} characters.",
+            "Shorten it and upload the workbook again.",
         )
 
 
@@ -339,16 +444,6 @@ def unescaped(text: str) -> str:
 def _character(escaped: re.Match[str]) -> str:
     character = chr(int(escaped[1], 16))
     return escaped[0] if "\ud800" <= character <= "\udfff" else character
-
-
-def _number(text: str) -> str:
-    """Write a number as a person sees it: 465 for 4.65E2, 0.3 for 0.30000000000000004."""
-    if text.isdecimal():
-        return text
-    try:
-        return format(float(text), _SIGNIFICANT)
-    except ValueError:
-        return text
 
 
 def _refuse_doctype(*_: object) -> None:

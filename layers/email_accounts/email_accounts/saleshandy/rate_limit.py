@@ -46,34 +46,44 @@ class RateLimitedClient:
             raise RetryAfterError(wait)
 
     def connect(self, accounts: Sequence[Account]) -> str:
-        """Send accounts once and return the request id; the turn has been taken before."""
-        with self._answering():
+        """Send accounts once and return the request id; the turn has been taken before.
+
+        The caller keeps the request id first, then calls `respect_limit`.
+        """
+        with self._throttling():
             return self.saleshandy.connect(accounts)
 
     def status(self, request_id: str) -> RequestStatus:
         """Look at a request; the turn has been taken before."""
-        with self._answering():
-            return self.saleshandy.status(request_id)
+        with self._throttling():
+            status = self.saleshandy.status(request_id)
+        self.respect_limit()
+        return status
 
     def listed(self, page: int) -> Sequence[ListedAccount]:
         """Return a page of the account list; the turn has been taken before."""
-        with self._answering():
-            return self.saleshandy.listed(page)
+        with self._throttling():
+            accounts = self.saleshandy.listed(page)
+        self.respect_limit()
+        return accounts
+
+    def respect_limit(self) -> None:
+        """Close the budget for as long as the last answer allows no further call."""
+        closed_for = self.saleshandy.closed_for()
+        if closed_for:
+            now = self.now()
+            self.ledger.close_budget(self.imported.upload.workspace, now, now + closed_for)
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
-        """Pass on to everyone what an answer says of the remote's own limits."""
+    def _throttling(self) -> Iterator[None]:
+        """Close the budget for all imports of the API key where the service wants fewer calls."""
         now = self.now()
-        workspace = self.imported.upload.workspace
         try:
             yield
         except ThrottledError as error:
             wait = max(error.retry_after_seconds, backoff(self.imported, now))
-            self.ledger.close_budget(workspace, now, now + wait)
+            self.ledger.close_budget(self.imported.upload.workspace, now, now + wait)
             raise RetryAfterError(self._take(1) or wait) from None
-        closed_for = self.saleshandy.closed_for()
-        if closed_for:
-            self.ledger.close_budget(workspace, now, now + closed_for)
 
     def _take(self, wanted: int) -> float:
         return self.ledger.take_call(

@@ -1,20 +1,19 @@
 """Submitting: from an upload to the request ids of its batches.
 
-The order of effects makes every crash survivable: the claim, the plan, the execution that will
-go on where this invocation leaves off, and only then the requests, each between the intent and
-its request id.
+The order of effects makes every crash survivable: the claim, the execution that goes on where any
+invocation leaves off, the plan, and only then the requests, each between its intent and its
+request id.
 """
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
-    ImportLockedError,
     NotSentError,
     OutcomeUnknownError,
     RequestRefusedError,
@@ -25,37 +24,48 @@ from email_accounts.errors import (
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, Import, ImportState
+from email_accounts.models.imports import (
+    ANSWER_LOST,
+    MOST_UNCONFIRMED,
+    UPLOAD_DELETED,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+)
 from email_accounts.models.policy import Policy
-from email_accounts.models.steps import Step
+from email_accounts.models.service import AccountStatus
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     reconciliation_name,
     write_reconciliation,
 )
-
-MOST_UNCONFIRMED = 10
-"""Batches of one import that may be unconfirmed before no more are sent."""
-ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
-UPLOAD_DELETED = "the file was deleted while it was being imported"
 
 _LIST_GOOD_FOR = 30.0
 """Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
 file and drop it again, and enough for files dropped together to share one walk."""
 _MEGABYTE = 1_000_000
-_NOT_TAKEN_IN = (
-    "Every attempt to read it broke off: something failed in the importer or in AWS, which the "
-    "log of submit_accounts tells. Nothing was sent. Drop it again."
+_UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
+_MOST_ATTEMPTS = 2
+"""Invocations that may die with an import in hand; the next one ends it."""
+LEASE_MARGIN = 30.0
+"""Seconds by which a lease outlasts the invocation that has it."""
+FILE_NOT_READ = (
+    "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
+    "Split the file, or save it as CSV, and upload it again."
 )
+_SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Takes uploads on and submits their batches."""
+    """Starts imports and submits their batches."""
 
     ledger: Ledger
     uploads: Uploads
@@ -75,46 +85,34 @@ class Submitter:
         except UploadMissingError:
             return upload  # taken on all the same, so that planning it refuses it
 
-    def take(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
-        """Take an upload on and submit what time and budget allow.
+    def start_import(self, upload: Upload) -> bool:
+        """Claim an upload and start its execution; return whether this call claimed it.
 
-        `time_left` gives the seconds this invocation may still run. None when the upload is
-        somebody else's or already answered.
-
-        Raises:
-            HeldError: somebody else has it, and may die before its execution begins.
-
+        Both are idempotent. From here on the execution drives the import, whatever becomes of
+        the caller.
         """
-        if not self._claim(upload, time_left):
-            self._begin_for_another(upload.import_id)
-            return None
-        if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
-            self._plan(upload)
-        step = self._begin(upload.import_id)
-        return step if step.next == Step.DELIVER else self._submit(upload.import_id, time_left)
-
-    def give_up(self, upload: Upload, time_left: Callable[[], float]) -> Step | None:
-        """Answer an upload that several attempts could not take on; no attempt is made here.
-
-        What crashes an attempt cannot crash this one. An upload that had come as far as being
-        planned goes on.
-        """
-        if not self._claim(upload, time_left):
-            self._begin_for_another(upload.import_id)
-            return None
-        if self.ledger.get(upload.import_id).state is ImportState.RECEIVED:
-            self.ledger.refuse(upload.import_id, _NOT_TAKEN_IN)
-        step = self._begin(upload.import_id)
-        if step.next != Step.DELIVER:
-            self.ledger.release(upload.import_id)
-        return step
-
-    def resume(self, import_id: str, time_left: Callable[[], float]) -> Step:
-        """Submit what is left of an import; the step says what comes next."""
         now = self.now()
-        if not self.ledger.lease(import_id, now, now + time_left()):
-            return Step(Step.CHECK, self.policy.initial_poll_delay)
-        return self._submit(import_id, time_left)
+        upload = replace(upload, uploaded_at=min(upload.uploaded_at, now))
+        imported, is_new = self.ledger.claim(upload, now, now + self.policy.deadline)
+        if imported.state is not ImportState.NOTIFIED:
+            self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
+        return is_new
+
+    def submit(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
+        """Read and plan an import unless that is done, and submit what time and budget allow.
+
+        `time_left` gives the seconds this invocation may still run.
+        """
+        now = self.now()
+        lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
+        imported = self.ledger.get(import_id)
+        if lease:
+            result = self._submitted(imported, lease, time_left)
+        elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
+            result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
+        else:
+            result = TaskResult(NextAction.DELIVER)
+        return result.before(imported.deadline - self.now())
 
     def restart(self, import_id: str) -> bool:
         """Take an import up again after its answer; False for one that has none, or was refused.
@@ -128,38 +126,54 @@ class Submitter:
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
-            self._start(imported, Step(Step.CHECK))
+            self._start(imported, TaskResult(NextAction.CHECK))
         return reopened
 
-    def _claim(self, upload: Upload, time_left: Callable[[], float]) -> bool:
-        now = self.now()
-        return self.ledger.claim(upload, now, now + self.policy.deadline, now + time_left())
+    def _start(self, imported: Import, first: TaskResult) -> None:
+        self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
-    def _begin(self, import_id: str) -> Step:
-        """Start the execution; return its first step."""
-        imported = self.ledger.get(import_id)
-        refused = imported.state is ImportState.REFUSED
-        step = Step(Step.DELIVER) if refused else Step(Step.CHECK, self.policy.initial_poll_delay)
-        self._start(imported, step)
-        return step
+    def _submitted(
+        self, imported: Import, lease: str, time_left: Callable[[], float]
+    ) -> TaskResult:
+        """Submit under a lease and give it back.
 
-    def _begin_for_another(self, import_id: str) -> None:
-        """Start the execution of an upload that is somebody else's, who may die before he does.
-
-        Raises:
-            HeldError: he has not planned it yet, so that there is nothing to start.
-
+        An attempt that raises does not count: the state machine counts those. One that is killed
+        runs nothing here, so it stays counted.
         """
-        state = self.ledger.get(import_id).state
-        if state is ImportState.RECEIVED:
-            raise ImportLockedError(import_id)
-        if state in (ImportState.PLANNED, ImportState.REFUSED):
-            self._begin(import_id)
+        try:
+            result = self._planned_and_submitted(imported, lease, time_left)
+        except Exception:
+            self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
+            raise
+        self.ledger.release(imported.id, lease)
+        return result
 
-    def _start(self, imported: Import, step: Step) -> None:
-        self.executions.start(imported.execution, imported.id, imported.upload.name, step)
+    def _planned_and_submitted(
+        self, imported: Import, lease: str, time_left: Callable[[], float]
+    ) -> TaskResult:
+        if imported.attempts > _MOST_ATTEMPTS:
+            if imported.state is ImportState.RECEIVED:
+                self.ledger.refuse(imported.id, lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
+            else:
+                self.ledger.stop(imported, ReasonCode.SUBMISSION_FAILED, _SUBMISSION_FAILED)
+            return TaskResult(NextAction.DELIVER)
+        if imported.state is ImportState.RECEIVED:
+            self._plan(imported, lease)
+            imported = self.ledger.get(imported.id)
+        if imported.state is ImportState.REFUSED or imported.stopped:
+            return TaskResult(NextAction.DELIVER)
+        try:
+            return self._submit_batches(imported, time_left)
+        except ApiKeyRefusedError as error:
+            self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
+        except ApiKeyMissingError as error:
+            self.ledger.stop(imported, ReasonCode.API_KEY_MISSING, str(error))
+        except UploadMissingError:
+            self.ledger.stop(imported, ReasonCode.UPLOAD_DELETED, UPLOAD_DELETED)
+        return TaskResult(NextAction.DELIVER)
 
-    def _plan(self, upload: Upload) -> None:
+    def _plan(self, imported: Import, lease: str) -> None:
+        upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
             with self.uploads.open(upload) as stream:
@@ -167,11 +181,11 @@ class Submitter:
                 planned = plan(file, self.policy.batch_size)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read. Drop it again."
-            self.ledger.refuse(upload.import_id, refusal)
+            self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
         except FileRefusedError as error:
-            self.ledger.refuse(upload.import_id, str(error))
+            self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
-            self.ledger.plan(upload.import_id, planned, file.unknown_columns)
+            self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
         if not upload.key.startswith(PREFIX):
@@ -198,35 +212,21 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit(self, import_id: str, time_left: Callable[[], float]) -> Step:
-        imported = self.ledger.get(import_id)
-        try:
-            return self._submit_batches(imported, time_left)
-        except (ApiKeyRefusedError, ApiKeyMissingError) as error:
-            self.ledger.stop(import_id, str(error))
-            return Step(Step.DELIVER)
-        except UploadMissingError:
-            self.ledger.stop(import_id, UPLOAD_DELETED)
-            return Step(Step.DELIVER)
-        finally:
-            self.ledger.release(import_id)
-
-    def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> Step:
-        if imported.stopped:
-            return Step(Step.DELIVER)
+    def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
                 self._send_planned(imported, time_left)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
-            return Step(Step.CHECK if polls_first else Step.SUBMIT, later.wait_seconds)
+            following = NextAction.CHECK if polls_first else NextAction.SUBMIT
+            return TaskResult(following, later.wait_seconds)
         except NotSentError:
-            return Step(Step.SUBMIT, backoff(imported, self.now()))
+            return TaskResult(NextAction.SUBMIT, backoff(imported, self.now()))
         except OutcomeUnknownError:
-            return Step(Step.CHECK, backoff(imported, self.now()))
+            return TaskResult(NextAction.CHECK, backoff(imported, self.now()))
         if self.now() >= imported.deadline:
-            return Step(Step.DELIVER)
-        return Step(Step.CHECK, self.policy.initial_poll_delay)
+            return TaskResult(NextAction.DELIVER)
+        return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
 
     def _unconfirmed_batches(self, imported: Import) -> int:
         """Count them, those included whose submitter died while it was sending them."""
@@ -249,7 +249,7 @@ class Submitter:
         saleshandy = RateLimitedClient(
             self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
         )
-        connected_before: AbstractSet[str] | None = None
+        before: Mapping[str, AccountStatus] | None = None
         with closing(validate_upload(self.uploads, imported.upload)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
@@ -259,17 +259,20 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                if connected_before is None:
-                    connected_before = self._connected_before(imported, saleshandy, time_left)
+                if before is None:
+                    before = self._before(imported, saleshandy, time_left)
                 accounts = reader.accounts_of(batch.range)
-                self._submit_batch(imported, batch, accounts, connected_before, saleshandy)
+                self._submit_batch(imported, batch, accounts, before, saleshandy)
 
-    def _connected_before(
+    def _before(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
-    ) -> AbstractSet[str]:
-        """Return the addresses the service had connected when the import began, in lower case."""
-        if not self.policy.skip_connected:
-            return frozenset()
+    ) -> Mapping[str, AccountStatus]:
+        """Return the status of each address, in lower case, when the import began.
+
+        What is not in the list is absent. Where there is no list to be had, all are unknown.
+        """
+        if not (self.policy.skip_connected or self.policy.verify_connected):
+            return _UNKNOWN
         workspace = imported.upload.workspace
         fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
@@ -277,65 +280,66 @@ class Submitter:
                 workspace, saleshandy, fresh=fresh, since=0, time_left=time_left
             )
         except RequestRefusedError:
-            return frozenset()
+            return _UNKNOWN
         except OutcomeUnknownError as error:
             if self.now() > imported.began_at + self.policy.grace:
-                return frozenset()
+                return _UNKNOWN
             raise NotSentError(str(error)) from None
         accounts = self.account_list.accounts(workspace, scan)
-        return {address for address, connected in accounts if connected}
+        return defaultdict(
+            lambda: AccountStatus.ABSENT, {one.address: one.status for one in accounts}
+        )
 
     def _submit_batch(
         self,
         imported: Import,
         batch: Batch,
         accounts: tuple[Account, ...],
-        connected_before: AbstractSet[str],
+        before: Mapping[str, AccountStatus],
         saleshandy: RateLimitedClient,
     ) -> None:
-        addresses = {account.smtp.address.lower() for account in accounts}
-        if left_out := addresses & connected_before:
-            evidence = self.reports.writer(
+        observed = {
+            address: self._observed(before[address])
+            for address in (account.smtp.address.lower() for account in accounts)
+        }
+        is_known = before is not _UNKNOWN
+        if is_known:
+            with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
-            )
-            with evidence as text:
-                write_reconciliation(
-                    text, dict.fromkeys(sorted(left_out), AccountStatus.CONNECTED_BEFORE)
-                )
-        if left_out == addresses:
-            self.ledger.settle(
-                imported.id, batch.number, BatchState.COMPLETED, self.now(), reconciliation=True
-            )
+            ) as text:
+                write_reconciliation(text, observed)
+        if not any(one.sent for one in observed.values()):
+            completed = batch.completed(self.now(), reconciliation=True)
+            self.ledger.save(imported.id, batch, completed)
             return
         saleshandy.turn(imported.batches - batch.number + 1)
-        now = self.now()
-        if not self.ledger.intend(imported.id, batch.number, now, reconciliation=bool(left_out)):
-            return
+        batch = self.ledger.save(
+            imported.id, batch, batch.sending(self.now(), reconciliation=is_known)
+        )
         try:
             request_id = saleshandy.connect(
-                [one for one in accounts if one.smtp.address.lower() not in left_out]
+                [one for one in accounts if observed[one.smtp.address.lower()].sent]
             )
         except (ApiKeyRefusedError, ApiKeyMissingError, RetryAfterError, NotSentError):
-            self.ledger.withdraw(imported.id, batch.number)
+            self.ledger.save(imported.id, batch, batch.withdrawn())
             raise
         except OutcomeUnknownError as error:
             self._unconfirmed(imported, batch, str(error))
             raise
         except RequestRefusedError as error:
-            self.ledger.settle(
-                imported.id,
-                batch.number,
-                BatchState.REFUSED,
-                self.now(),
-                reason=str(error),
-            )
+            self.ledger.save(imported.id, batch, batch.refused(str(error), self.now()))
             return
         now = self.now()
-        self.ledger.submitted(
-            imported.id, batch.number, request_id, now, now + self.policy.initial_poll_delay
-        )
+        next_poll_at = now + self.policy.initial_poll_delay
+        self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
+        saleshandy.respect_limit()
+
+    def _observed(self, before: AccountStatus) -> Observation:
+        skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
+        return Observation(before, sent=not skipped)
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()
         next_poll_at = now + self.policy.initial_poll_delay
-        self.ledger.unconfirmed(imported.id, batch.number, reason, now, next_poll_at)
+        unconfirmed = batch.unconfirmed(ReasonCode.ANSWER_LOST, reason, now, next_poll_at)
+        self.ledger.save(imported.id, batch, unconfirmed)

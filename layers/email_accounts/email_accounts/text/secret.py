@@ -1,14 +1,19 @@
 """Values that must not be seen: passwords and the API key."""
 
-import html
-import json
-import re
+import unicodedata
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
-from urllib.parse import quote, quote_plus
+
+from email_accounts.text.decoding import decodings
 
 HIDDEN = "***"
-_SHORTEST_FOUND_INSIDE = 4
+SHORTEST_FOUND_INSIDE = 4
+"""From so many characters on, blanks not counted, a secret is found inside of a longer text."""
+
+_START = SHORTEST_FOUND_INSIDE
+_LONGEST_READ = 10_000
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 class Secret:
@@ -46,44 +51,66 @@ class Secret:
 
 
 class Redactor:
-    """Removes the given secrets from texts that come from outside.
+    """Hides texts that hold one of the given secrets, however it is written.
 
-    A cell that is a secret is hidden whatever its length; inside a longer text only
-    secrets of four or more characters are looked for, because a shorter one would blot
-    out the text around it. Each is looked for as it is and as services quote it.
+    A text is hidden whole, because what is left of it would tell how long the secret is, or show
+    the end of one that is only partly known. It is decoded in each way of `decodings`; Unicode's
+    forms and blanks make no difference. A secret of fewer than four characters hides a text that
+    is nothing else: inside of others it would hide everything. So does a text that is too long to
+    be looked at.
+
+    What is cleaned can be decoded once more without a secret coming to light.
     """
 
     def __init__(self, secrets: Iterable[Secret]) -> None:
-        """Prepare to remove these secrets."""
-        self._whole = {text for secret in secrets for text in _writings(secret.reveal())} - {""}
-        inside = sorted(
-            (text for text in self._whole if len(text) >= _SHORTEST_FOUND_INSIDE),
-            key=len,
-            reverse=True,
-        )
-        self._inside = re.compile("|".join(map(re.escape, inside))) if inside else None
+        """Prepare to hide these secrets."""
+        texts = {secret.reveal() for secret in secrets}
+        self._whole = {_folded(text) for text in texts} - {""}
+        long = {text for text in texts if len(_folded(text)) >= SHORTEST_FOUND_INSIDE}
+        self._inside = {part for text in long for part in (_folded(text), *_in_base64(text))}
+        self._starts = {part[:_START] for part in self._inside}
+
+    @property
+    def has_short_ones(self) -> bool:
+        """Whether some secret is found only where it is the whole text."""
+        return any(len(text) < SHORTEST_FOUND_INSIDE for text in self._whole)
 
     def may_be_parted_by(self, character: str) -> bool:
         """Say whether a secret holds a character at which a text was parted."""
         return any(character in text for text in self._whole)
 
     def clean(self, text: str) -> str:
-        """Return the text with every secret in it replaced by `***`."""
-        if text.strip() in self._whole:
-            return HIDDEN
-        return self._inside.sub(HIDDEN, text) if self._inside else text
+        """Return the text, or `***` where it holds a secret."""
+        return HIDDEN if self.finds_in(text) else text
+
+    def finds_in(self, text: str) -> bool:
+        """Say whether a text holds a secret, or is too long to tell."""
+        if len(text) > _LONGEST_READ:
+            return bool(self._whole)
+        return any(map(self._is_in, map(_folded, decodings(text))))
+
+    def _is_in(self, folded: str) -> bool:
+        if folded in self._whole:
+            return True
+        for text in {folded, folded.translate(_URL_SAFE)}:
+            # Most texts hold the start of none: that is one look-up for each of their characters.
+            starts = map("".join, zip(*(text[at:] for at in range(_START)), strict=False))
+            if not self._starts.isdisjoint(starts) and any(map(text.__contains__, self._inside)):
+                return True
+        return False
 
 
-def _writings(text: str) -> Iterator[str]:
-    """Yield a text as it is, and as JSON, URLs, HTML, CSV and Python quote it."""
-    yield text
-    if text.isalnum() and text.isascii():
-        return  # all of them leave it as it is
-    for quoted in (json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        yield from (quoted, quoted.replace("/", r"\/"))
-    yield from (quote(text), quote(text, safe=""), quote_plus(text))
-    in_html = html.escape(text)
-    by_number = in_html.replace("&#x27;", "&#39;")
-    yield from (in_html, by_number, by_number.replace("&quot;", "&#34;"))
-    yield html.escape(text, quote=False)
-    yield from (text.replace('"', '""'), repr(text)[1:-1])
+def _folded(text: str) -> str:
+    """Return a text without blanks and NULs, its characters in their simplest form."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text)
+    return "".join(text.replace("\0", "").split())
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    """Yield what base64 makes of a text for certain, wherever in a longer one it begins."""
+    data = text.encode("utf-8", "surrogatepass")
+    for before in range(3):
+        encoded = b64encode(bytes(before) + data).decode()
+        first, last = -(-before * 8 // 6), (before + len(data)) * 8 // 6
+        yield encoded[first:last]

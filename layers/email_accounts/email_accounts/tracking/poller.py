@@ -1,4 +1,4 @@
-"""Tracking: looks at the batches that are due, and what to do after it."""
+"""Tracking: polls the batches that are due, and decides what comes next."""
 
 import logging
 import math
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
+    LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
     ReportUnavailableError,
@@ -18,25 +19,25 @@ from email_accounts.errors import (
     UploadMissingError,
 )
 from email_accounts.intake.batches import UploadReader
-from email_accounts.models.imports import Batch, BatchState, Import, ImportState
-from email_accounts.models.policy import Policy
-from email_accounts.models.steps import Step
-from email_accounts.ports import ClientFactory, Clock, Ledger, Originals, Reports, Uploads
-from email_accounts.saleshandy.account_list import AccountList
-from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
-from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
-    read_reconciliation,
-    reconciliation_name,
-    write_reconciliation,
-)
-from email_accounts.saleshandy.report import copy_without_secrets, report_name
-from email_accounts.submission.submitter import (
+from email_accounts.models.account import secrets_of
+from email_accounts.models.imports import (
     ANSWER_LOST,
     MOST_UNCONFIRMED,
     UPLOAD_DELETED,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
 )
+from email_accounts.models.policy import Policy
+from email_accounts.models.steps import NextAction, TaskResult
+from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
+from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
+from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
+from email_accounts.tracking.reconciler import Reconciler, Resolution
 
 NO_PROGRESS = "the service took the request, but made no progress for an hour"
 
@@ -47,18 +48,101 @@ _GROWTH = 1 / 6
 _SHORTEST_WAIT = 1.5
 """In first looks: the second look comes so much later."""
 _REPORTS_MISSED = 3
-_MOST_SENT = 3
-_TAKEN_ALONG = 20
-_CLOCKS_APART = 300.0
-"""Seconds by which the remote's clock may differ."""
+_POLLED_EARLY = 20
+_GATHERING = 300.0
+"""Seconds for which reported batches wait for others that run, to be verified together."""
+_MOST_VERIFIED = 200
+"""Batches that are verified by one scan."""
 
 _REQUEST_FORGOTTEN = "the service no longer knows the request"
 _log = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class PollRound:
+    """One poll of an import, and what it finds.
+
+    `running` are the batches that Saleshandy works on, by number; `moved_at` is when one last
+    changed its state, `next_poll` when the import is polled again.
+    """
+
+    imported: Import
+    client: RateLimitedClient
+    reader: UploadReader
+    time_left: Callable[[], float]
+    submitting: bool
+    running: dict[int, Batch] = field(default_factory=dict)
+    reported: list[Batch] = field(default_factory=list)
+    moved_at: float = 0.0
+    planned: int = 0
+    unconfirmed: int = 0
+    due: list[Batch] = field(default_factory=list)
+    next_poll: float = math.inf
+
+    def add(self, batch: Batch, now: float) -> None:
+        """Take a batch that is not settled into this round, or into a later one.
+
+        Requests whose time comes soon are polled early, so that many of them make few rounds. An
+        unconfirmed batch is not: a list that was read before its time would be read again.
+        """
+        early = 0.0
+        if batch.state is BatchState.SUBMITTED:
+            early = (now - batch.sent_at) / _POLLED_EARLY
+        if batch.next_poll_at <= now + early:
+            self.due.append(batch)
+        else:
+            self.poll_again_at(batch.next_poll_at)
+
+    def verify(self, now: float, settle: float) -> None:
+        """Take the reported batches: into this round those whose time has come.
+
+        They are verified together by one scan of the list, as far as that delays none for long.
+        """
+        if not self.reported:
+            return
+        first = min(batch.next_poll_at for batch in self.reported)
+        together = max(
+            batch.next_poll_at for batch in self.reported if batch.next_poll_at <= first + settle
+        )
+        if self.running or self.planned:
+            together = max(together, first + _GATHERING)
+        for batch in self.reported[:_MOST_VERIFIED]:
+            if together <= now and batch.next_poll_at <= now:
+                self.due.append(batch)
+            else:
+                self.poll_again_at(max(together, batch.next_poll_at))
+
+    def mark_settled(self, batch: Batch, now: float) -> None:
+        """Take a batch out that was settled."""
+        del self.running[batch.number]
+        self.moved_at = now
+
+    def poll_again_at(self, moment: float) -> None:
+        """Have the import polled again at a moment, or before it."""
+        self.next_poll = min(self.next_poll, moment)
+
+    @property
+    def may_submit(self) -> bool:
+        """Whether batches are waiting that nobody is sending, and that may be sent."""
+        return self.planned > 0 and not self.submitting and self.unconfirmed < MOST_UNCONFIRMED
+
+    def interrupted(self, wait: float) -> TaskResult:
+        """Return what comes after a round that was broken off; submitting gets its turn, too."""
+        return TaskResult(NextAction.SUBMIT if self.may_submit else NextAction.CHECK, wait)
+
+    def result(self, now: float, policy: Policy) -> TaskResult:
+        """Return what comes after a round."""
+        if self.may_submit:
+            return TaskResult(NextAction.SUBMIT)
+        if self.next_poll == math.inf and not self.planned:
+            return TaskResult(NextAction.DELIVER)
+        wait = min(self.next_poll - now, policy.max_poll_interval)
+        return TaskResult(NextAction.CHECK, max(wait, 0.0))
+
+
 @dataclass(frozen=True, slots=True)
 class Poller:
-    """Looks at the batches of an import; `originals` keeps reports as they came, if wanted."""
+    """Polls the batches of an import."""
 
     ledger: Ledger
     uploads: Uploads
@@ -67,338 +151,234 @@ class Poller:
     client_for: ClientFactory
     policy: Policy
     now: Clock
-    originals: Originals | None = None
 
-    def poll(self, import_id: str, time_left: Callable[[], float]) -> Step:
-        """Look at every batch that is due, fetch the reports that are ready, and decide.
+    def poll(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
+        """Poll every batch that is due, fetch the reports that are ready, and decide.
 
-        A report is fetched in the look that finds it, because nobody knows how long its link
+        A report is fetched in the poll that finds it, because nobody knows how long its link
         lives; the link itself is remembered nowhere, because it may lead to passwords.
-        An import that somebody may still be submitting is not delivered: that one may have died,
-        and is waited for as long as the import is held.
+        An import whose lease somebody has is not delivered: that one may have died, and is
+        waited for until the lease ends.
         """
-        step = self._polled(import_id, time_left)
-        if step.next == Step.DELIVER:
-            held_for = self.ledger.get(import_id).lease_until - self.now()
-            if held_for > 0:
-                return Step(Step.CHECK, min(held_for, self.policy.initial_poll_delay))
-        return step
-
-    def _polled(self, import_id: str, time_left: Callable[[], float]) -> Step:
+        # In this order: whoever sends a batch has the lease before, so that a batch being sent
+        # under no lease is one whose submitter has died.
+        batches = list(self.ledger.batches(import_id))
         imported = self.ledger.get(import_id)
-        now = self.now()
-        finished = imported.state is not ImportState.PLANNED or imported.stopped
-        if finished or now >= imported.deadline:
-            return Step(Step.DELIVER)
-        round_ = _PollRound(submitting=imported.lease_until > now)
-        self._take_stock(imported, round_)
-        try:
-            self._poll_due(imported, round_, time_left)
-            self._give_up_waiting(imported, round_)
-        except RetryAfterError as later:
-            return round_.interrupted(imported, now, later.wait_seconds)
-        except (NotSentError, OutcomeUnknownError) as error:
-            _log.warning("the look is broken off: %s", error)
-            return round_.interrupted(imported, now, backoff(imported, now))
-        except (ApiKeyRefusedError, ApiKeyMissingError) as error:
-            self.ledger.stop(import_id, str(error))
-            return Step(Step.DELIVER)
-        except UploadMissingError:
-            self.ledger.stop(import_id, UPLOAD_DELETED)
-            return Step(Step.DELIVER)
-        return round_.next_step(imported, self.now(), self.policy)
+        result = self._polled(imported, batches, time_left)
+        if result.next is NextAction.DELIVER:
+            leased_for = self.ledger.get(import_id).lease_until - self.now()
+            if leased_for > 0:
+                return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay).before(
+                    leased_for
+                )
+        return result.before(imported.deadline - self.now())
 
-    def _take_stock(self, imported: Import, round_: "_PollRound") -> None:
+    def _polled(
+        self, imported: Import, batches: Sequence[Batch], time_left: Callable[[], float]
+    ) -> TaskResult:
+        now = self.now()
+        leased = imported.lease_until > now
+        if imported.stopped or now >= imported.deadline:
+            return TaskResult(NextAction.DELIVER)
+        if imported.state is ImportState.RECEIVED:
+            return (
+                TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
+                if leased
+                else TaskResult(NextAction.SUBMIT)
+            )
+        if imported.state is not ImportState.PLANNED:
+            return TaskResult(NextAction.DELIVER)
+        try:
+            with closing(UploadReader(self.uploads, imported.upload)) as reader:
+                client = self._client(imported)
+                return self._round(
+                    PollRound(imported, client, reader, time_left, submitting=leased), batches
+                )
+        except ApiKeyRefusedError as error:
+            self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
+        except ApiKeyMissingError as error:
+            self.ledger.stop(imported, ReasonCode.API_KEY_MISSING, str(error))
+        except UploadMissingError:
+            self.ledger.stop(imported, ReasonCode.UPLOAD_DELETED, UPLOAD_DELETED)
+        except LedgerConflictError as error:
+            _log.warning("the poll is broken off: %s", error)
+            return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
+        return TaskResult(NextAction.DELIVER)
+
+    def _client(self, imported: Import) -> RateLimitedClient:
+        client = self.client_for(imported.upload.workspace)
+        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
+
+    def _round(self, round_: PollRound, batches: Sequence[Batch]) -> TaskResult:
+        self._take_stock(round_, batches)
+        try:
+            self._poll_due(round_)
+            self._give_up_waiting(round_)
+        except RetryAfterError as later:
+            return round_.interrupted(later.wait_seconds)
+        except (NotSentError, OutcomeUnknownError) as error:
+            _log.warning("the poll is broken off: %s", error)
+            return round_.interrupted(backoff(round_.imported, self.now()))
+        return round_.result(self.now(), self.policy)
+
+    def _take_stock(self, round_: PollRound, batches: Sequence[Batch]) -> None:
         """See how all batches stand."""
         now = self.now()
-        round_.moved_at = imported.began_at
-        for batch in self.ledger.batches(imported.id):
+        soon = now + self.policy.initial_poll_delay
+        round_.moved_at = round_.imported.began_at
+        for batch in batches:
             round_.moved_at = max(round_.moved_at, batch.changed_at)
             match batch.state:
                 case BatchState.PLANNED:
                     round_.planned += 1
                     if round_.submitting:
-                        round_.poll_again_at(now + self.policy.initial_poll_delay)
-                case BatchState.SENDING if round_.submitting:
-                    round_.poll_again_at(now + self.policy.initial_poll_delay)
+                        round_.poll_again_at(soon)
                 case BatchState.SENDING:
-                    next_poll_at = now + self.policy.initial_poll_delay
-                    self.ledger.unconfirmed(
-                        imported.id, batch.number, ANSWER_LOST, now, next_poll_at
-                    )
-                    round_.unconfirmed += 1
-                    round_.poll_again_at(next_poll_at)
+                    round_.poll_again_at(soon)
+                    if not round_.submitting:
+                        lost = batch.unconfirmed(ReasonCode.ANSWER_LOST, ANSWER_LOST, now, soon)
+                        self.ledger.save(round_.imported.id, batch, lost)
+                        round_.unconfirmed += 1
                 case BatchState.UNCONFIRMED:
                     round_.unconfirmed += 1
                     round_.add(batch, now)
                 case BatchState.SUBMITTED:
                     round_.running[batch.number] = batch
                     round_.add(batch, now)
+                case BatchState.REPORTED:
+                    round_.reported.append(batch)
+        round_.verify(now, self.policy.settle)
 
-    def _give_up_waiting(self, imported: Import, round_: "_PollRound") -> None:
+    def _give_up_waiting(self, round_: PollRound) -> None:
         """Leave requests that have made no progress for an hour to the account list."""
         now = self.now()
         if round_.planned or round_.unconfirmed or now - round_.moved_at < _HOUR:
             return
         for batch in round_.running.values():
-            self._unconfirmed(imported, batch, NO_PROGRESS, round_)
+            self._unconfirmed(round_, batch, ReasonCode.NO_PROGRESS, NO_PROGRESS)
 
-    def _poll_due(
-        self, imported: Import, round_: "_PollRound", time_left: Callable[[], float]
-    ) -> None:
-        saleshandy = RateLimitedClient(
-            self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
-        )
+    def _poll_due(self, round_: PollRound) -> None:
         submitted = [batch for batch in round_.due if batch.state is BatchState.SUBMITTED]
         submitted.sort(key=lambda batch: batch.next_poll_at)
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
-            for at, batch in enumerate(submitted):
-                if time_left() < SAFE_MARGIN:
-                    raise RetryAfterError(0)
-                saleshandy.turn(len(submitted) - at)
-                self._poll_batch(imported, batch, round_, saleshandy, reader)
-        unconfirmed = [batch for batch in round_.due if batch.state is BatchState.UNCONFIRMED]
-        if unconfirmed:
-            unconfirmed.sort(key=lambda batch: batch.next_poll_at)
-            reconciled = unconfirmed[:MOST_UNCONFIRMED]
-            judged = self._reconcile(imported, reconciled, round_, saleshandy, time_left)
-            for batch in unconfirmed[judged:]:
-                round_.poll_again_at(batch.next_poll_at)
+        for at, batch in enumerate(submitted):
+            if round_.time_left() < SAFE_MARGIN:
+                raise RetryAfterError(0)
+            round_.client.turn(len(submitted) - at)
+            self._poll_batch(round_, batch)
+        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
+        if others:
+            self._reconcile(round_, others)
 
-    def _poll_batch(
-        self,
-        imported: Import,
-        batch: Batch,
-        round_: "_PollRound",
-        saleshandy: RateLimitedClient,
-        reader: UploadReader,
-    ) -> None:
+    def _poll_batch(self, round_: PollRound, batch: Batch) -> None:
         now = self.now()
         try:
-            status = saleshandy.status(batch.request_id)
+            status = round_.client.status(batch.request_id)
         except RequestNotFoundError:
             if now - batch.sent_at > _UNKNOWN_REQUEST_GRACE:
-                self._unconfirmed(imported, batch, _REQUEST_FORGOTTEN, round_)
+                code = ReasonCode.REQUEST_FORGOTTEN
+                self._unconfirmed(round_, batch, code, _REQUEST_FORGOTTEN)
             else:
-                self._poll_again(imported, batch, round_)
+                self._poll_again(round_, batch)
         except RequestRefusedError as error:
             _log.warning("batch %d: no status this time: %s", batch.number, error)
-            self._poll_again(imported, batch, round_)
+            self._poll_again(round_, batch)
         except OutcomeUnknownError:
-            self._poll_again(imported, batch, round_)
+            self._poll_again(round_, batch)
             raise
         else:
             if not status.completed:
-                self._poll_again(imported, batch, round_)
+                self._poll_again(round_, batch)
+            elif status.report_link is None:
+                self._report_missed(round_, batch, "its link is not understood")
             elif status.report_link:
-                self._fetch_report(imported, batch, status.report_link, round_, reader)
+                self._fetch_report(round_, batch, status.report_link)
             else:
-                self.ledger.settle(imported.id, batch.number, BatchState.COMPLETED, now)
-                round_.mark_settled(batch, now)
+                self._completed(round_, batch, report=False)
 
     def _poll_again(
-        self,
-        imported: Import,
-        batch: Batch,
-        round_: "_PollRound",
-        *,
-        reports_missed: int | None = None,
+        self, round_: PollRound, batch: Batch, *, reports_missed: int | None = None
     ) -> None:
         now = self.now()
         wait = max(_SHORTEST_WAIT * self.policy.initial_poll_delay, _GROWTH * (now - batch.sent_at))
         next_poll_at = now + min(wait, self.policy.max_poll_interval)
         grace_ends = batch.sent_at + self.policy.grace
-        if batch.state is BatchState.UNCONFIRMED and now < grace_ends:
+        if batch.state is BatchState.REPORTED:
+            grace_ends = batch.changed_at + self.policy.grace
+        if batch.state is not BatchState.SUBMITTED and now < grace_ends:
             next_poll_at = min(next_poll_at, grace_ends)
         missed = batch.reports_missed if reports_missed is None else reports_missed
-        self.ledger.polled(imported.id, batch.number, next_poll_at, reports_missed=missed)
+        polled = batch.polled(next_poll_at, reports_missed=missed)
+        polled = self.ledger.save(round_.imported.id, batch, polled)
+        if batch.number in round_.running:
+            round_.running[batch.number] = polled
         round_.poll_again_at(next_poll_at)
 
-    def _unconfirmed(
-        self, imported: Import, batch: Batch, reason: str, round_: "_PollRound"
-    ) -> None:
+    def _unconfirmed(self, round_: PollRound, batch: Batch, code: ReasonCode, reason: str) -> None:
         now = self.now()
-        self.ledger.unconfirmed(imported.id, batch.number, reason, now, now)
+        self.ledger.save(
+            round_.imported.id, batch, batch.unconfirmed(code, reason, now, next_poll_at=now)
+        )
         round_.poll_again_at(now)
         round_.moved_at = now
 
-    def _fetch_report(
-        self, imported: Import, batch: Batch, link: str, round_: "_PollRound", reader: UploadReader
-    ) -> None:
-        accounts = reader.accounts_of(batch.range)
-        redactor = Redactor(secret for account in accounts for secret in account.secrets)
+    def _fetch_report(self, round_: PollRound, batch: Batch, link: str) -> None:
+        imported = round_.imported
+        accounts = round_.reader.accounts_of(batch.range)
+        saleshandy = self.client_for(imported.upload.workspace)
+        redactor = Redactor([saleshandy.key(), *secrets_of(accounts)])
         addresses = {account.smtp.address.lower() for account in accounts}
         name = report_name(batch.number)
         try:
             with (
-                self.client_for(imported.upload.workspace).report(link) as chunks,
+                saleshandy.report(link) as chunks,
                 self.reports.writer(imported.id, name, "text/csv") as copy,
             ):
-                if self.originals:
-                    chunks = self.originals.keep(imported.id, name, chunks)  # noqa: PLW2901  the same ones
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
-            missed = batch.reports_missed + 1
-            if missed < _REPORTS_MISSED:
-                self._poll_again(imported, batch, round_, reports_missed=missed)
-                return
-            reason = f"the service finished, but its report is missing: {error}"
-            self._unconfirmed(imported, batch, redactor.clean(reason), round_)
+            self._report_missed(round_, batch, redactor.clean(str(error)))
         else:
-            self.ledger.settle(
-                imported.id, batch.number, BatchState.COMPLETED, self.now(), report=True
-            )
-            round_.mark_settled(batch, self.now())
+            self._completed(round_, batch, report=True)
 
-    def _reconcile(
-        self,
-        imported: Import,
-        batches: Sequence[Batch],
-        round_: "_PollRound",
-        saleshandy: RateLimitedClient,
-        time_left: Callable[[], float],
-    ) -> int:
-        """Look in the account list for what became of unconfirmed batches.
+    def _report_missed(self, round_: PollRound, batch: Batch, why: str) -> None:
+        """Try again, or leave a request whose report is not to be had to the account list."""
+        missed = batch.reports_missed + 1
+        if missed < _REPORTS_MISSED:
+            self._poll_again(round_, batch, reports_missed=missed)
+            return
+        reason = f"the service finished, but its report is missing: {why}"
+        self._verify(round_, batch, report=False, missing=reason)
 
-        They come in the order of their `look_at`. Returns how many of them were judged: those
-        whose time had come when the walk through the list began.
-        """
-        try:
-            scan = self.account_list.scan(
-                imported.id,
-                saleshandy,
-                fresh=batches[0].next_poll_at,
-                since=min(batch.sent_at for batch in batches) - _CLOCKS_APART,
-                time_left=time_left,
-            )
-        except RequestRefusedError as error:
-            raise OutcomeUnknownError(str(error)) from None
-        sent = self._addresses(
-            imported, [one for one in batches if one.next_poll_at <= scan.began_at]
+    def _completed(self, round_: PollRound, batch: Batch, *, report: bool) -> None:
+        if self.policy.verify_connected:
+            self._verify(round_, batch, report=report)
+            return
+        now = self.now()
+        self.ledger.save(round_.imported.id, batch, batch.completed(now, report=report))
+        round_.mark_settled(batch, now)
+
+    def _verify(self, round_: PollRound, batch: Batch, *, report: bool, missing: str = "") -> None:
+        """Have a request that is finished verified by the account list."""
+        now = self.now()
+        next_poll_at = now + self.policy.settle
+        reported = batch.reported(now, next_poll_at, report=report, missing=missing)
+        self.ledger.save(round_.imported.id, batch, reported)
+        round_.mark_settled(batch, now)
+        round_.poll_again_at(next_poll_at)
+
+    def _reconcile(self, round_: PollRound, due: Sequence[Batch]) -> None:
+        """Look in the account list for what became of batches that are due."""
+        reconciler = Reconciler(
+            self.ledger, self.uploads, self.reports, self.account_list, self.policy, self.now
         )
-        wanted = {address for addresses in sent.values() for address in addresses}
-        statuses = {
-            address: AccountStatus.CONNECTED if connected else AccountStatus.NOT_WORKING
-            for address, connected in self.account_list.accounts(imported.id, scan)
-            if address in wanted
-        }
-        for batch, addresses in sent.items():
-            found = {one: statuses[one] for one in addresses if one in statuses}
-            self._resolve(imported, batch, addresses, found, round_)
-        return len(sent)
-
-    def _addresses(self, imported: Import, batches: Sequence[Batch]) -> dict[Batch, set[str]]:
-        """Return the addresses, in lower case, that were sent with each batch."""
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
-            return {
-                batch: {account.smtp.address.lower() for account in reader.accounts_of(batch.range)}
-                - self._connected_before(imported, batch).keys()
-                for batch in batches
-            }
-
-    def _connected_before(self, imported: Import, batch: Batch) -> dict[str, AccountStatus]:
-        """Return the addresses of a batch that were left out."""
-        if not batch.reconciliation:
-            return {}
-        with self.reports.open(imported.id, reconciliation_name(batch.number)) as evidence:
-            return {
-                address: account_status
-                for address, account_status in read_reconciliation(evidence).items()
-                if account_status is AccountStatus.CONNECTED_BEFORE
-            }
-
-    def _resolve(
-        self,
-        imported: Import,
-        batch: Batch,
-        addresses: set[str],
-        found: dict[str, AccountStatus],
-        round_: "_PollRound",
-    ) -> None:
-        """Decide on a batch by what the list shows of it.
-
-        It is sent again only where its answer was lost and, after the grace period, the list
-        shows none of its addresses.
-        """
-        all_connected = list(found.values()) == [AccountStatus.CONNECTED] * len(addresses)
-        grace_over = batch.next_poll_at >= batch.sent_at + self.policy.grace
-        may_be_sent_again = not (found or batch.request_id or batch.sent >= _MOST_SENT)
-        if grace_over and may_be_sent_again:
-            self.ledger.withdraw(imported.id, batch.number)
-            round_.planned += 1
-            round_.unconfirmed -= 1
-        elif grace_over or all_connected:
-            statuses = self._connected_before(imported, batch) | found
-            name = reconciliation_name(batch.number)
-            with self.reports.writer(imported.id, name, "text/csv") as evidence:
-                write_reconciliation(evidence, statuses)
-            self.ledger.settle(
-                imported.id,
-                batch.number,
-                BatchState.RECONCILED,
-                self.now(),
-                reason=batch.reason,
-                reconciliation=True,
-            )
-            round_.unconfirmed -= 1
-        else:
-            self._poll_again(imported, batch, round_)
-
-
-@dataclass(slots=True)
-class _PollRound:
-    """What there is to do for an import.
-
-    `running` are the batches with the remote, by number; `moved_at` is when one last changed its
-    state, `next_look` when the import is to be looked at again.
-    """
-
-    submitting: bool
-    running: dict[int, Batch] = field(default_factory=dict)
-    moved_at: float = 0.0
-    planned: int = 0
-    unconfirmed: int = 0
-    due: list[Batch] = field(default_factory=list)
-    next_poll: float = math.inf
-
-    def add(self, batch: Batch, now: float) -> None:
-        """Take a batch that is not settled: into this look, or into a later one.
-
-        Requests whose time comes soon are taken along, so that many of them make few looks. An
-        unconfirmed batch is not: a list that was read before its time would be read again.
-        """
-        early = 0.0
-        if batch.state is BatchState.SUBMITTED:
-            early = (now - batch.sent_at) / _TAKEN_ALONG
-        if batch.next_poll_at <= now + early:
-            self.due.append(batch)
-        else:
-            self.poll_again_at(batch.next_poll_at)
-
-    def mark_settled(self, batch: Batch, now: float) -> None:
-        """Take a batch out that was settled."""
-        del self.running[batch.number]
-        self.moved_at = now
-
-    def poll_again_at(self, moment: float) -> None:
-        """Have one more look at a moment, or before it."""
-        self.next_poll = min(self.next_poll, moment)
-
-    @property
-    def may_submit(self) -> bool:
-        """Whether batches are waiting that nobody is sending, and that may be sent."""
-        return self.planned > 0 and not self.submitting and self.unconfirmed < MOST_UNCONFIRMED
-
-    def interrupted(self, imported: Import, now: float, wait: float) -> Step:
-        """Return the step after a look that was broken off; submitting gets its turn, too."""
-        step = Step.SUBMIT if self.may_submit else Step.CHECK
-        return Step(step, min(wait, imported.deadline - now))
-
-    def next_step(self, imported: Import, now: float, policy: Policy) -> Step:
-        """Return the step after a look."""
-        if self.may_submit:
-            return Step(Step.SUBMIT)
-        if self.next_poll == math.inf and not self.planned:
-            return Step(Step.DELIVER)
-        wait = min(self.next_poll - now, policy.max_poll_interval, imported.deadline - now)
-        return Step(Step.CHECK, max(wait, 0.0))
+        left = set(due)
+        for batch, resolution in reconciler.reconcile(
+            round_.imported, due, round_.client, round_.time_left
+        ):
+            left.remove(batch)
+            if resolution is Resolution.WAITING:
+                self._poll_again(round_, batch)
+                continue
+            round_.unconfirmed -= batch.state is BatchState.UNCONFIRMED
+            round_.planned += resolution is Resolution.WITHDRAWN
+        for batch in left:
+            round_.poll_again_at(batch.next_poll_at)

@@ -1,0 +1,110 @@
+"""`drop`: checked files go into the inbox, all of them or none."""
+
+import os
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+from email_accounts.models.upload import import_id
+from email_accounts_cli.drop import drop
+from email_accounts_cli.main import commands
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import CommandError
+from tests.support.deployment import Captured, deployed, documents, stored
+from tests.support.files import accounts_file
+
+
+@pytest.mark.parametrize(
+    ("workspace", "key"),
+    [("default", "uploads/a+b é.csv"), ("north", "uploads/north/a+b é.csv")],
+)
+def test_a_file_goes_into_the_share_of_its_workspace(
+    stack: Stack, tmp_path: Path, capsys: Captured, workspace: str, key: str
+) -> None:
+    """The upload is under the workspace's prefix, and the id is that of the import it becomes."""
+    if workspace != "default":
+        boto3.client("secretsmanager").create_secret(Name=f"{stack.name}/workspaces/{workspace}")
+    file = tmp_path / "a+b é.csv"
+    file.write_bytes(accounts_file("a@n.example"))
+    assert drop(stack, [file], workspace, anyway=False, follow=False, as_json=True) == 0
+    [document] = documents(capsys.readouterr().out)
+    [(found, version, size)] = stored(stack)
+    assert (found, size) == (key, len(file.read_bytes()))
+    assert document["importId"] == import_id(stack.output("InboxBucketName"), key, version)
+    assert document["workspace"] == workspace
+
+
+def test_a_large_file_goes_up_in_parts(stack: Stack, tmp_path: Path, capsys: Captured) -> None:
+    """The import of an upload in parts is known by the version that its last answer names."""
+    file = tmp_path / "large.csv"
+    file.write_bytes(os.urandom(9 << 20))
+    drop(stack, [file], "default", anyway=True, follow=False, as_json=True)
+    [(key, version, size)] = stored(stack)
+    head = boto3.client("s3").head_object(Bucket=stack.output("InboxBucketName"), Key=key)
+    assert head["ETag"].endswith('-2"')
+    assert size == 9 << 20
+    [document] = documents(capsys.readouterr().out)
+    assert document["version"] == version
+
+
+def test_one_file_that_is_refused_stops_all(stack: Stack, tmp_path: Path, capsys: Captured) -> None:
+    """Nothing is uploaded where a file is refused as a whole, but what is wanted anyway."""
+    good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
+    good.write_bytes(accounts_file("a@n.example"))
+    bad.write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(CommandError, match="Nothing is uploaded"):
+        drop(stack, [good, bad], "default", anyway=False, follow=False, as_json=False)
+    assert "bad.csv: None of its columns" in capsys.readouterr().err
+    assert stored(stack) == []
+    drop(stack, [good, bad], "default", anyway=True, follow=False, as_json=False)
+    assert len(stored(stack)) == 2
+
+
+def test_a_file_over_the_limit_of_the_stack_is_refused(
+    stack: Stack, tmp_path: Path, capsys: Captured
+) -> None:
+    """What the deployment would refuse for its size is not uploaded."""
+    file = tmp_path / "large.csv"
+    file.write_bytes(accounts_file("a@n.example"))
+    small = Stack(
+        stack.name,
+        stack.status,
+        stack.outputs,
+        {**stack.parameters, "MaxFileMegabytes": "0.0001"},
+        stack.session,
+    )
+    with pytest.raises(CommandError):
+        drop(small, [file], "default", anyway=False, follow=False, as_json=False)
+    assert "the limit of the stack is" in capsys.readouterr().err
+
+
+def test_a_file_without_content_is_never_uploaded(stack: Stack, tmp_path: Path) -> None:
+    """It would start no import, so that its dropper would wait for ever."""
+    file = tmp_path / "empty.csv"
+    file.touch()
+    with pytest.raises(CommandError, match=r"there is nothing in .*empty\.csv: no import"):
+        drop(stack, [file], "default", anyway=True, follow=True, as_json=False)
+    assert stored(stack) == []
+
+
+def test_an_unknown_workspace_is_refused(stack: Stack, tmp_path: Path) -> None:
+    """A file for a workspace that has no secret is not uploaded."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(accounts_file("a@n.example"))
+    with pytest.raises(CommandError, match="email-accounts workspace add south"):
+        drop(stack, [file], "south", anyway=False, follow=False, as_json=False)
+    assert stored(stack) == []
+
+
+def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path) -> None:
+    """Where the output has no such characters, others stand in their place."""
+    file = tmp_path / "größe.csv"
+    file.write_bytes(accounts_file("a@n.example"))
+    with deployed(stack):
+        done = CliRunner(charset="latin-1").invoke(
+            commands, ["drop", str(file), "--stack", stack.name]
+        )
+    assert done.exit_code == 0
+    assert "größe.csv ? s3://" in done.stdout

@@ -1,0 +1,184 @@
+"""`failed`: the rows that failed become a file to drop again."""
+
+import csv
+import io
+import json
+import stat
+from pathlib import Path
+
+import boto3
+import openpyxl
+import pytest
+
+from email_accounts.aws.s3 import ReportsBucket
+from email_accounts.errors import ImporterError
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.rows import Accepted, Rejected
+from email_accounts_cli.failed import failed
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import CommandError
+from tests.support.deployment import (
+    NOW,
+    Captured,
+    documents,
+    imported,
+    ledger,
+    received,
+    stored,
+)
+from tests.support.files import MARK, accounts_file, row
+
+
+def again(stack: Stack, identity: str, file: Path) -> dict[str, str]:
+    """Write the failed rows of an import; return what the file's rows are, by their address."""
+    failed(stack, identity, file, as_json=False)
+    with file.open("rb") as stream:
+        read = open_accounts_file(stream)
+        assert not read.unknown_columns
+        rows = list(read.rows)
+    kinds = {Accepted: "accepted", Rejected: "rejected"}
+    return {one.address: kinds[type(one)] for one in rows}
+
+
+def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Path) -> None:
+    """The file has the failed and the rejected row as they came, and what was wrong."""
+    content = (
+        "Notes;Email;App Password;Notes;SMTP;IMAP\r\n"
+        f"=1+1;a@n.example;{MARK};x;smtp.gmail.com;imap.gmail.com\r\n"
+        f'"=a;b";b@n.example;=secret{MARK};y;smtp.gmail.com;imap.gmail.com\r\n'
+        f"c;c@n.example;;z\r\n"
+        f"d;b@n.example;{MARK};d\r\n"
+    ).encode("cp1252")
+    content = content.replace(b"=a;b", "=ä;b".encode("cp1252"))
+    identity = imported(stack, "a.csv", content, refused="b@n.example")
+    file = tmp_path / "again.csv"
+    failed(stack, identity, file, as_json=False)
+    rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig")), delimiter=";"))
+    assert rows[0] == ["Notes", "Email", "App Password", "Notes", "SMTP", "IMAP", "problem"]
+    found = {cells[1]: cells for cells in rows[1:]}
+    assert [*found] == ["b@n.example", "c@n.example"]
+    assert found["b@n.example"][:4] == ["=ä;b", "b@n.example", f"=secret{MARK}", "y"]
+    assert found["b@n.example"][-1] == "'=wrong password"
+    assert found["c@n.example"][-1].startswith("smtpPassword: ")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("start", "delimiter", "kept"),
+    [("", "\t", "\t"), ("\n", ";", ";"), ("sep=;\r\n", ";", ";"), ("sep=|\r\n", "|", ",")],
+)
+def test_a_delimiter_is_kept_where_it_is_recognised_again(
+    stack: Stack, tmp_path: Path, start: str, delimiter: str, kept: str
+) -> None:
+    """One that only a line above the header makes known becomes a comma."""
+    lines = (("email", "password"), ("a@gmail.com", "abcdabcdabcdabcd"))
+    content = start + "".join(delimiter.join(line) + "\r\n" for line in lines)
+    identity = imported(stack, "a.csv", content.encode(), refused="a@gmail.com")
+    assert again(stack, identity, tmp_path / "again.csv") == {"a@gmail.com": "accepted"}
+    header = (tmp_path / "again.csv").read_text("utf-8-sig").splitlines()[0]
+    assert header == kept.join(("email", "password", "problem"))
+
+
+def workbook(rows: list[dict[str, str]]) -> bytes:
+    """Return a workbook of rows."""
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    sheet.append([*rows[0]])
+    for one in rows:
+        sheet.append([*one.values()])
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
+FAILED_FORMATS = {
+    "csv": lambda rows: accounts_file(*rows),
+    "json": lambda rows: json.dumps(rows).encode(),
+    "jsonl": lambda rows: "\n".join(map(json.dumps, rows)).encode(),
+    "xlsx": workbook,
+}
+
+
+@pytest.mark.parametrize("kind", FAILED_FORMATS)
+def test_dropped_again_only_the_failed_rows_are_imported(
+    stack: Stack, tmp_path: Path, kind: str
+) -> None:
+    """Whatever the format, the file holds the failed and rejected rows and no others."""
+    rows = [
+        row("a@n.example"),
+        row("b@n.example"),
+        row("c@n.example", smtpPort="x"),
+        row("a@n.example"),
+    ]
+    if kind.startswith("json"):
+        rows[1] = dict(reversed(rows[1].items())) | {"bcc": "x"}
+    identity = imported(stack, f"a.{kind}", FAILED_FORMATS[kind](rows), refused="b@n.example")
+    assert again(stack, identity, tmp_path / "1.csv") == {
+        "b@n.example": "accepted",
+        "c@n.example": "rejected",
+    }
+    # Its column of problems is not carried on, and is ignored.
+    second = (tmp_path / "1.csv").read_bytes()
+    identity = imported(stack, "again.csv", second, refused="b@n.example")
+    again(stack, identity, tmp_path / "2.csv")
+    header = (tmp_path / "2.csv").read_text("utf-8-sig").splitlines()[0]
+    assert header.split(",").count("problem") == 1
+
+
+def test_unconfirmed_and_unreadable_rows_are_left_out(
+    stack: Stack, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are told; where nothing is left there is no file."""
+    monkeypatch.chdir(tmp_path)
+    content = accounts_file("a@n.example") + b'"x"y,\r\n'
+    identity = imported(stack, "a.csv", content, unconfirmed=True)
+    failed(stack, identity, None, as_json=True)
+    [document] = documents(capsys.readouterr().out)
+    assert (document["file"], document["rows"]) == ("", 0)
+    assert (document["unconfirmed"], document["unreadable"]) == (1, [3])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failed_rows_overwrite_nothing(stack: Stack, tmp_path: Path) -> None:
+    """A file that is there may be mended already."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
+    file = tmp_path / "mended.csv"
+    file.write_text("mended", encoding="utf-8")
+    with pytest.raises(CommandError, match="exists"):
+        failed(stack, identity, file, as_json=False)
+    assert file.read_text("utf-8") == "mended"
+
+
+def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:
+    """Where the version is deleted the rows are the owner's own; before the answer, wait."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
+    [(key, version, _)] = stored(stack)
+    boto3.client("s3").delete_object(
+        Bucket=stack.output("InboxBucketName"), Key=key, VersionId=version
+    )
+    with pytest.raises(CommandError, match="Take them from your own copy"):
+        failed(stack, identity, tmp_path / "x.csv", as_json=False)
+    with pytest.raises(CommandError, match="no answer yet"):
+        failed(stack, received(stack, "uploads/b.csv"), tmp_path / "x.csv", as_json=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_resumed_import_are_not_written_before_its_answer(
+    stack: Stack, tmp_path: Path
+) -> None:
+    """What failed in the answer before may be on its way again, and nothing is sent twice."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
+    assert ledger(stack).restart(identity, NOW, NOW + 3600)
+    with pytest.raises(CommandError, match="no answer yet"):
+        failed(stack, identity, tmp_path / "x.csv", as_json=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upload_that_reads_differently_is_an_error(stack: Stack, tmp_path: Path) -> None:
+    """Rows are never taken for others: the numbers of both files have to agree."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
+    reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
+    with reports.writer(identity, "outcome.csv", "text/csv") as file:
+        file.write("row,address,outcome,reason\r\n3,a@n.example,failed,x\r\n")
+    with pytest.raises(ImporterError, match=r"row 2 of the upload is not in outcome\.csv"):
+        failed(stack, identity, tmp_path / "x.csv", as_json=False)

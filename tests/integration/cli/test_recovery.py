@@ -1,0 +1,164 @@
+"""`resume` and `redrive`: what stopped goes on."""
+
+import json
+
+import boto3
+import pytest
+
+from email_accounts_cli.history import History
+from email_accounts_cli.recovery import redrive, resume
+from email_accounts_cli.show import show
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import CommandError
+from tests.support.deployment import (
+    NOW,
+    Captured,
+    documents,
+    imported,
+    ledger,
+    received,
+    served,
+)
+from tests.support.files import accounts_file
+from tests.support.ledger import answer, refuse
+
+
+def with_a_new_session(stack: Stack) -> Stack:
+    """Give the stack a session that has not read the environment yet."""
+    return Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "said"),
+    [
+        ({"resumed": True}, 0, "a.csv goes on. Follow: email-accounts watch "),
+        ({"resumed": False}, 1, "a.csv is not resumed: it has no answer yet. Follow: "),
+    ],
+)
+def test_resume_asks_the_function(
+    stack: Stack, capsys: Captured, answer: object, code: int, said: str
+) -> None:
+    """The function gets the whole id, and its answer is told with what to do next."""
+    identity = received(stack, "uploads/a.csv")
+    with served("LAMBDA", 200, json.dumps(answer).encode()) as calls:
+        assert resume(with_a_new_session(stack), identity[:8], as_json=False) == code
+    assert calls == [
+        (
+            f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations",
+            json.dumps({"resume": identity}).encode(),
+        )
+    ]
+    assert said in capsys.readouterr().out
+
+
+def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
+    """Where nothing was taken in there is nothing to go on with, and the reason says so."""
+    identity = received(stack, "uploads/a.csv")
+    refuse(ledger(stack), identity, "It is a PDF.")
+    with served("LAMBDA", 200, b'{"resumed": false}'):
+        assert resume(with_a_new_session(stack), identity, as_json=True) == 1
+    [document] = documents(capsys.readouterr().out)
+    assert not document["resumed"]
+    assert document["reason"].startswith("the file was refused")
+
+
+@pytest.mark.parametrize(
+    ("refused", "reason"),
+    [
+        ("", "all of it was sent and found out."),
+        ("a@n.example", "all of it was sent and found out. What failed is for email-accounts "),
+    ],
+)
+def test_what_is_all_known_is_not_resumed(
+    stack: Stack, capsys: Captured, refused: str, reason: str
+) -> None:
+    """Nobody gets a second message that says the same, and the function is not asked."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused=refused)
+    with served("LAMBDA", 200, b'{"resumed": true}') as calls:
+        assert resume(with_a_new_session(stack), identity, as_json=False) == 1
+    assert calls == []
+    assert f"a.csv is not resumed: {reason}" in capsys.readouterr().out
+
+
+def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
+    """It may be found out yet."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), unconfirmed=True)
+    with served("LAMBDA", 200, b'{"resumed": true}') as calls:
+        assert resume(with_a_new_session(stack), identity, as_json=False) == 0
+    assert len(calls) == 1
+    assert "a.csv goes on" in capsys.readouterr().out
+
+
+def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:
+    """It runs, whatever became of its first execution, and however long ago it was received."""
+    book, machines = ledger(stack), boto3.client("stepfunctions")
+    machine = stack.output("TrackImportStateMachineArn")
+    identity = received(stack, "uploads/a.csv", NOW - 8 * 86_400)
+    first = machines.start_execution(stateMachineArn=machine, name=identity)["executionArn"]
+    machines.stop_execution(executionArn=first)
+    answer(book, identity)
+    history = History(stack)
+    assert history.running() == []
+    assert book.restart(identity, NOW, NOW + 3600)
+    second = f"{identity}-2"
+    machines.start_execution(stateMachineArn=machine, name=second)
+
+    [running] = history.running()
+    assert (running.id, running.executions) == (identity, [identity, second])
+    show(stack, identity, as_json=True)
+    [document] = documents(capsys.readouterr().out)
+    assert (document["status"], document["messageSent"]) == ("running", False)
+    assert document["execution"]["arn"].endswith(f":{second}")
+    assert document["execution"]["status"] == "running"
+    happened = [one["what"] for one in document["timeLine"]]
+    assert happened.count("tracking began") == happened.count("resumed") == 1
+
+
+@pytest.mark.parametrize("error", [True, False])
+def test_a_function_that_fails_is_told(stack: Stack, *, error: bool) -> None:
+    """A fault of the function, or an answer that is none, ends with where to look."""
+    identity = received(stack, "uploads/a.csv")
+    body = json.dumps({"resumed": True} if error else None).encode()
+    headers = {"X-Amz-Function-Error": "Unhandled"} if error else {}
+    with (
+        served("LAMBDA", 200, body, headers),
+        pytest.raises(CommandError, match="aws logs tail"),
+    ):
+        resume(with_a_new_session(stack), identity, as_json=False)
+
+
+def test_redrive_puts_a_failure_back_where_failures_go(stack: Stack, capsys: Captured) -> None:
+    """An event of a broken execution is for deliver_report, not for submit_accounts."""
+    queues = boto3.client("sqs")
+    body = json.dumps({"source": "aws.states", "detail": {"name": "x", "status": "FAILED"}})
+    queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody=body)
+    assert redrive(stack, as_json=False) == 0
+    assert "the failure of an import: back in the queue" in capsys.readouterr().out
+    moved = queues.receive_message(QueueUrl=stack.output("FailureQueueUrl"))["Messages"]
+    assert [letter["Body"] for letter in moved] == [body]
+    assert "Messages" not in queues.receive_message(QueueUrl=stack.output("UploadQueueUrl"))
+
+
+def test_redrive_moves_every_dead_letter(stack: Stack, capsys: Captured) -> None:
+    """All letters are in the queue as they were, whatever they hold, and none is left behind."""
+    queues = boto3.client("sqs")
+    event = {"detail": {"bucket": {"name": "b"}, "object": {"key": "uploads/a.csv", "size": 1}}}
+    bodies = [json.dumps(event), *map(str, range(11)), "[]"]
+    for body in bodies:
+        queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody=body)
+    assert redrive(stack, as_json=False) == 0
+    printed = capsys.readouterr().out
+    assert "uploads/a.csv: back in the queue" in printed
+    assert "13 dead letters moved." in printed
+    moved = []
+    while letters := queues.receive_message(
+        QueueUrl=stack.output("UploadQueueUrl"), MaxNumberOfMessages=10
+    ).get("Messages"):
+        moved += [letter["Body"] for letter in letters]
+    assert sorted(moved) == sorted(bodies)
+    left = queues.get_queue_attributes(
+        QueueUrl=stack.output("DeadLetterQueueUrl"), AttributeNames=["All"]
+    )["Attributes"]
+    assert left["ApproximateNumberOfMessagesNotVisible"] == "0"
+    redrive(stack, as_json=True)
+    assert documents(capsys.readouterr().out) == [{"moved": 0}]

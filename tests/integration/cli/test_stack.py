@@ -1,0 +1,122 @@
+"""Which stack a command works on, and what it says where AWS refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from email_accounts_cli.main import commands
+from email_accounts_cli.stack import Stack, Where, find_stack
+from email_accounts_cli.terminal import CommandError
+from tests.support.aws import (
+    REGION,
+)
+from tests.support.deployment import (
+    NO_STACK,
+    STACK,
+    served,
+)
+
+
+def member(name: str, *outputs: str) -> str:
+    """Return what CloudFormation says of a stack."""
+    told = "".join(f"<member><OutputKey>{one}</OutputKey></member>" for one in outputs)
+    return f"<member><StackName>{name}</StackName><Outputs>{told}</Outputs></member>"
+
+
+def test_no_stack_is_taken_without_its_name() -> None:
+    """Not even the only one: it might be production's. Those there are stand in the question."""
+    others = member("others", "InboxBucketName")
+    ours = member("ours", "InboxBucketName", "TrackImportStateMachineArn")
+    listing = (
+        "<DescribeStacksResponse><DescribeStacksResult><Stacks>{}</Stacks>"
+        "</DescribeStacksResult></DescribeStacksResponse>"
+    )
+    for status, body, said in (
+        (200, listing.format(others + ours), " In us-east-1 there are: ours."),
+        (200, listing.format(others), " In us-east-1 there are: none."),
+        (403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", ""),
+    ):
+        with (
+            served("CLOUDFORMATION", status, body.encode()),
+            pytest.raises(CommandError) as caught,
+        ):
+            find_stack(Where("", "", ""))
+        question = "Which stack? Name it with --stack or in STACK_NAME."
+        assert caught.value.message == question + said
+
+
+def test_a_stack_or_a_region_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is given counts; what nothing says is asked for."""
+    with (
+        served("CLOUDFORMATION", 400, NO_STACK),
+        pytest.raises(CommandError, match="no stack other in us-west-1"),
+    ):
+        find_stack(Where("other", "", "us-west-1"))
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.delenv("AWS_REGION", raising=False)
+    with pytest.raises(CommandError, match=r"--region or in AWS_REGION"):
+        find_stack(Where("mine", "", ""))
+
+
+def test_a_stack_is_its_outputs_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CloudFormation says of a stack is what there is, in the region of the environment."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    with served("CLOUDFORMATION", 200, STACK):
+        found = find_stack(Where("mine", "", ""))
+    assert (found.name, found.status) == ("mine", "CREATE_COMPLETE")
+    assert (found.output("A"), found.parameter("B")) == ("a", "b")
+    assert found.session.region_name == "us-west-2"
+
+
+def test_a_profile_that_is_not_there_is_named() -> None:
+    """A profile that nothing configures is an error, with the way to the others."""
+    with pytest.raises(CommandError, match=r"\(nobody\).*list-profiles"):
+        find_stack(Where("mine", "nobody", ""))
+
+
+def test_an_older_deployment_is_named(stack: Stack) -> None:
+    """An output that is not there is an error that tells to deploy again."""
+    with pytest.raises(CommandError, match=r"has no output Nothing.*make deploy"):
+        stack.output("Nothing")
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"AWS_EC2_METADATA_DISABLED": "true"}, "AWS does not know you: sign in"),
+        (
+            {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
+            "AWS cannot be reached: Could not connect",
+        ),
+    ],
+)
+def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str) -> None:
+    """Without credentials or without an answer a command ends with 2 and one line."""
+    plain = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": REGION}
+    plain |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    command = Path(sys.executable).with_name("email-accounts")
+    done = subprocess.run(
+        [command, "list", "--stack", "mine"],
+        env=plain | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"Error: {said}")
+
+
+def test_what_aws_refuses_is_one_line() -> None:
+    """A missing permission is told with the operation it is missing for."""
+    refused = b"""<ErrorResponse><Error><Code>AccessDenied</Code>
+<Message>you may not</Message></Error></ErrorResponse>"""
+    with served("CLOUDFORMATION", 403, refused):
+        ended = CliRunner().invoke(commands, ["list", "--stack", "mine"])
+    assert ended.exit_code == 2
+    assert ended.stderr == "Error: AWS refuses DescribeStacks: you may not\n"

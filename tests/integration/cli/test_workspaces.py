@@ -1,0 +1,123 @@
+"""`workspace`: API keys are put in, tried and removed."""
+
+import io
+from pathlib import Path
+
+import boto3
+import pytest
+from click.testing import CliRunner
+
+from email_accounts_cli.main import commands
+from email_accounts_cli.stack import Stack
+from email_accounts_cli.terminal import CommandError
+from email_accounts_cli.workspaces import add, listed, remove, try_workspace
+from tests.support.deployment import (
+    Captured,
+    deployed,
+    documents,
+)
+from tests.support.standin import API_KEY, Server
+
+
+def key_of(stack: Stack, workspace: str) -> str:
+    """Read the secret of a workspace."""
+    store = boto3.client("secretsmanager")
+    return store.get_secret_value(SecretId=f"{stack.name}/workspaces/{workspace}")["SecretString"]
+
+
+def key_file(tmp_path: Path, key: str) -> Path:
+    """Write a key into a file."""
+    file = tmp_path / "key"
+    file.write_text(f" {key}\n", encoding="utf-8")
+    return file
+
+
+def test_a_workspace_gets_and_changes_its_key(
+    stack: Stack, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key comes from a file or from stdin, is replaced only if that is meant, never shown."""
+    add(stack, "north", key_file(tmp_path, "first-key"), replace=False, as_json=False)
+    assert key_of(stack, "north") == "first-key"
+    made = boto3.client("secretsmanager").describe_secret(SecretId=f"{stack.name}/workspaces/north")
+    assert made["KmsKeyId"] == f"alias/{stack.name}"
+    monkeypatch.setattr("sys.stdin", io.StringIO("second-key\n"))
+    with pytest.raises(CommandError, match="--replace"):
+        add(stack, "north", None, replace=False, as_json=False)
+    add(stack, "north", None, replace=True, as_json=False)
+    assert key_of(stack, "north") == "second-key"
+    listed(stack, as_json=True)
+    printed = capsys.readouterr()
+    assert "-key" not in printed.out + printed.err
+    assert documents("\n".join(printed.out.splitlines()[-2:])) == [
+        {"workspace": "default", "hasKey": True},
+        {"workspace": "north", "hasKey": True},
+    ]
+
+
+@pytest.mark.parametrize("key", ["", "two lines\nof text", "schlüssel"])
+def test_what_is_no_key_is_refused(stack: Stack, tmp_path: Path, key: str) -> None:
+    """A text that no header can hold is not put into the secret, and not quoted."""
+    with pytest.raises(CommandError, match="That is no API key") as error:
+        add(stack, "north", key_file(tmp_path, key), replace=False, as_json=False)
+    assert not key or key not in error.value.message
+
+
+@pytest.mark.parametrize("name", ["North", "a/b", "", "-a", "a" * 64, "../x"])
+def test_what_is_no_name_is_refused(stack: Stack, tmp_path: Path, name: str) -> None:
+    """A workspace is part of paths."""
+    with pytest.raises(CommandError, match="no name for a workspace"):
+        add(stack, name, key_file(tmp_path, "key"), replace=False, as_json=False)
+
+
+def test_a_workspace_is_removed_and_comes_back(
+    stack: Stack, tmp_path: Path, capsys: Captured
+) -> None:
+    """A removed workspace takes no files; added anew, it has the new key; default stays."""
+    add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
+    remove(stack, "north", sure=True, as_json=False)
+    assert "restore-secret" in capsys.readouterr().out
+    with pytest.raises(CommandError, match="There is no workspace north"):
+        try_workspace(stack, "north", as_json=False)
+    add(stack, "north", key_file(tmp_path, "second"), replace=False, as_json=False)
+    assert key_of(stack, "north") == "second"
+    with pytest.raises(CommandError, match="stays"):
+        remove(stack, "default", sure=True, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("typed", "code", "said"), [("n\n", 2, "Nothing is removed."), ("", 130, ""), ("y\n", 0, "")]
+)
+def test_a_workspace_is_removed_only_if_that_is_meant(
+    stack: Stack, tmp_path: Path, typed: str, code: int, said: str
+) -> None:
+    """Who says no, or breaks off, keeps it; of one that is not there nothing is asked."""
+    add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
+    with deployed(stack):
+        asked, unasked = (
+            CliRunner().invoke(commands, [*words, "--stack", stack.name], input=typed)
+            for words in (("workspace", "remove", "north"), ("workspace", "remove", "south"))
+        )
+    assert asked.exit_code == code
+    assert "Remove the workspace north and its key?" in asked.stderr
+    assert said in asked.stderr
+    known = boto3.client("secretsmanager").describe_secret(
+        SecretId=f"{stack.name}/workspaces/north"
+    )
+    assert ("DeletedDate" in known) == (code == 0)
+    assert unasked.exit_code == 2
+    assert "Remove" not in unasked.stderr
+
+
+def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: Server) -> None:
+    """One call to the list says whether a key works; neither key is shown."""
+    add(stack, "north", key_file(tmp_path, "refused-key"), replace=False, as_json=False)
+    server.control("DELETE", "/calls")
+    assert try_workspace(stack, "default", as_json=False) == 0
+    assert try_workspace(stack, "north", as_json=False) == 1
+    calls = server.control("GET", "/calls")
+    assert [(one["method"], one["path"]) for one in calls] == [("POST", "/v1/email-accounts")] * 2
+    printed = capsys.readouterr().out
+    assert "The key of the workspace default works." in printed
+    assert "north does not work: the service refused the API key" in printed
+    assert API_KEY not in printed
+    assert "refused-key" not in printed

@@ -1,0 +1,228 @@
+"""A deployment for the command line, on AWS in this process and without functions."""
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+import pytest
+
+from email_accounts.aws.dynamodb import DynamoLedger
+from email_accounts.aws.messaging import EventBus, NotificationTopic
+from email_accounts.aws.s3 import InboxBucket, ReportsBucket
+from email_accounts.delivery.deliverer import Deliverer
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.batches import plan
+from email_accounts.models.imports import BatchState
+from email_accounts.models.upload import Upload
+from email_accounts.saleshandy.reconciliation import reconciliation_name, write_reconciliation
+from email_accounts.saleshandy.report import report_name
+from email_accounts_cli.stack import Stack
+from tests.support.aws import (
+    new_bucket,
+    new_name,
+    new_state_machine,
+    new_table,
+    new_topic,
+)
+from tests.support.ledger import planned, send, settle, submit
+from tests.support.standin import API_KEY
+from tests.support.template import of_type
+
+NOW = time.time()
+RETENTION = 30 * 86_400.0
+REPORT = "Email,Status,Reason\r\n{},failed,=wrong password\r\n"
+
+
+def new_stack(api_url: str) -> Stack:
+    """Make a deployment without functions, with a key that works at the stand-in."""
+    queues = boto3.client("sqs")
+    name = new_name("stack")
+    boto3.client("secretsmanager").create_secret(
+        Name=f"{name}/workspaces/default", SecretString=API_KEY
+    )
+    return Stack(
+        name=name,
+        status="UPDATE_COMPLETE",
+        outputs={
+            "InboxBucketName": new_bucket(),
+            "ReportsBucketName": new_bucket(),
+            "NotificationTopicArn": new_topic()[0],
+            "TrackImportStateMachineArn": new_state_machine(f"{name}-track_import"),
+            "LedgerTableName": new_table(),
+            "UploadQueueUrl": queues.create_queue(QueueName=new_name("queue"))["QueueUrl"],
+            "FailureQueueUrl": queues.create_queue(QueueName=new_name("failure"))["QueueUrl"],
+            "DeadLetterQueueUrl": queues.create_queue(QueueName=new_name("dead"))["QueueUrl"],
+        },
+        parameters={
+            "ApiBaseUrl": f"{api_url}/v1",
+            "MaxFileMegabytes": "500",
+            "ReportRetentionDays": "90",
+            "UploadRetentionDays": "7",
+            "Runtime": "python3.13",
+        },
+        session=boto3.Session(),
+    )
+
+
+def ledger(stack: Stack) -> DynamoLedger:
+    """Open the ledger of a stack."""
+    return DynamoLedger(boto3.client("dynamodb"), stack.output("LedgerTableName"), RETENTION)
+
+
+def received(stack: Stack, key: str, at: float = NOW) -> str:
+    """Have the ledger know an import; return its id."""
+    upload = Upload(stack.output("InboxBucketName"), key, "v1", 1)
+    assert ledger(stack).claim(upload, at, at + 3600)
+    return upload.import_id
+
+
+def imported(
+    stack: Stack, name: str, content: bytes, *, refused: str = "", unconfirmed: bool = False
+) -> str:
+    """Take a file the whole way, as if the remote had refused one address; return the id."""
+    bucket = stack.output("InboxBucketName")
+    s3 = boto3.client("s3")
+    key = f"uploads/{name}"
+    version = s3.put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+    upload = Upload(bucket, key, version, len(content))
+    uploads = InboxBucket(s3)
+    reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
+    book = ledger(stack)
+    assert book.claim(upload, NOW, NOW + 3600)
+    with uploads.open(upload) as stream:
+        batches = plan(open_accounts_file(stream), 100)
+    planned(book, upload.import_id, batches, NOW)
+    for batch in batches.batches:
+        send(book, upload.import_id, batch.number, NOW + 1)
+        if unconfirmed:
+            state, is_report = BatchState.RECONCILED, False
+            name_of_list = reconciliation_name(batch.number)
+            with reports.writer(upload.import_id, name_of_list, "text/csv") as text:
+                write_reconciliation(text, {})
+        else:
+            state, is_report = BatchState.COMPLETED, bool(refused)
+            submit(book, upload.import_id, batch.number, NOW + 1)
+        if is_report:
+            name_of_report = report_name(batch.number)
+            with reports.writer(upload.import_id, name_of_report, "text/csv") as copy:
+                copy.write(REPORT.format(refused))
+        settle(book, upload.import_id, batch.number, state, NOW + 2, report=is_report)
+    deliverer(stack).deliver(upload.import_id)
+    return upload.import_id
+
+
+def stored(stack: Stack) -> list[tuple[str, str, int]]:
+    """List the versions in the inbox: key, version, size."""
+    found = boto3.client("s3").list_object_versions(Bucket=stack.output("InboxBucketName"))
+    return [(one["Key"], one["VersionId"], one["Size"]) for one in found.get("Versions", [])]
+
+
+def deliverer(stack: Stack) -> Deliverer:
+    """Make what answers imports."""
+    s3 = boto3.client("s3")
+    return Deliverer(
+        ledger(stack),
+        InboxBucket(s3),
+        ReportsBucket(s3, stack.output("ReportsBucketName")),
+        EventBus(boto3.client("events"), "default"),
+        NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn")),
+        lambda: NOW + 999,
+    )
+
+
+def documents(printed: str) -> list[dict[str, Any]]:
+    """Read what a command printed for programs."""
+    return [json.loads(line) for line in printed.splitlines()]
+
+
+Captured = pytest.CaptureFixture[str]
+
+
+@contextmanager
+def served(
+    service: str, status: int, body: bytes, headers: dict[str, str] | None = None
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Serve one answer in the place of an AWS service; give what it was called with."""
+    calls: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            calls.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        variables = {
+            f"AWS_ENDPOINT_URL_{service}": f"http://127.0.0.1:{http.server_port}",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        }
+        with patch.dict(os.environ, variables):
+            yield calls
+        http.shutdown()
+
+
+NO_STACK = b"""<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>
+<Message>Stack with id mine does not exist</Message></Error></ErrorResponse>"""
+STACK = b"""<DescribeStacksResponse><DescribeStacksResult><Stacks><member>
+<StackName>mine</StackName><StackStatus>CREATE_COMPLETE</StackStatus>
+<Outputs><member><OutputKey>A</OutputKey><OutputValue>a</OutputValue></member></Outputs>
+<Parameters><member><ParameterKey>B</ParameterKey><ParameterValue>b</ParameterValue></member>
+</Parameters></member></Stacks></DescribeStacksResult></DescribeStacksResponse>"""
+
+
+@contextmanager
+def deployed(stack: Stack) -> Iterator[None]:
+    """Have CloudFormation describe a stack to commands that are run as from a shell."""
+    with served("CLOUDFORMATION", 200, description(stack)):
+        yield
+
+
+def description(stack: Stack) -> bytes:
+    """Describe a stack as CloudFormation does."""
+    outputs, parameters = (
+        "".join(
+            f"<member><{kind}Key>{name}</{kind}Key><{kind}Value>{value}</{kind}Value></member>"
+            for name, value in values.items()
+        )
+        for kind, values in (("Output", stack.outputs), ("Parameter", stack.parameters))
+    )
+    described = STACK.decode().partition("<Outputs>")[0].replace("mine", stack.name)
+    described += f"<Outputs>{outputs}</Outputs><Parameters>{parameters}</Parameters>"
+    described += "</member></Stacks></DescribeStacksResult></DescribeStacksResponse>"
+    return described.encode()
+
+
+def complete(stack: Stack) -> str:
+    """Give the stack its alarms and its key; return the name of one alarm."""
+    keys = boto3.client("kms")
+    key = keys.create_key()["KeyMetadata"]["KeyId"]
+    keys.create_alias(AliasName=f"alias/{stack.name}", TargetKeyId=key)
+    names = [f"{stack.name}-{alarm}" for alarm in of_type("AWS::CloudWatch::Alarm")]
+    names.append(f"{stack.name}-dev-ApiKeyAlarm")  # another stack's
+    for name in names:
+        boto3.client("cloudwatch").put_metric_alarm(
+            AlarmName=name,
+            AlarmDescription="See the runbook.",
+            Namespace="AWS/SQS",
+            MetricName="ApproximateNumberOfMessagesVisible",
+            Statistic="Maximum",
+            Period=60,
+            EvaluationPeriods=1,
+            Threshold=0,
+            ComparisonOperator="GreaterThanThreshold",
+        )
+    return names[0]

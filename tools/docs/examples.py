@@ -1,0 +1,123 @@
+"""Renews what answers.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from email_accounts.delivery import causes
+from email_accounts.delivery.page import page
+from tests.support import answers
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = tuple(DOCS / name for name in ("answers.md", "events.md"))
+SCHEMA = DOCS / "message.schema.json"
+_PICTURES = DOCS / "images"
+_PLACE = re.compile(r"(<!-- (?:text|table): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SIZES = {"desktop": (960, 600), "phone": (360, 640)}
+
+
+def renewed(text: str) -> str:
+    """Return a document with its texts and tables as the code has them."""
+    return _PLACE.sub(lambda found: found[1] + _TEXTS[found[2]]() + found[3], text)
+
+
+def _mail(kind: answers.Kind) -> str:
+    message = answers.told(kind).message
+    return f"```text\nSubject: {message.subject}\n\n{message.mail}```\n"
+
+
+def _message() -> str:
+    document = json.loads(answers.told(answers.sample).message.document)
+    document["causes"] = document["causes"][:1]
+    shown = json.dumps(document, indent=2)
+    return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
+
+
+def _file_ready() -> str:
+    sample = json.loads((DOCS.parent / "events" / "file_ready.json").read_text(encoding="utf-8"))
+    event = json.loads(sample["Records"][0]["body"])
+    entry = {
+        "Source": event["source"],
+        "DetailType": event["detail-type"],
+        "EventBusName": "default",
+        "Detail": json.dumps(event["detail"]),
+    }
+    return f"```json\n{json.dumps([entry], indent=2)}\n```\n"
+
+
+def _fields() -> str:
+    lines = ["| field | what it is |\n", "|---|---|\n"]
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    lines += (f"| `{name}` | {what} |\n" for name, what in described(schema, schema["$defs"]))
+    return "".join(lines)
+
+
+def described(
+    schema: dict[str, Any], shared: dict[str, Any], above: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the meaning of each field."""
+    for name, field in schema.get("properties", {}).items():
+        yield f"{above}{name}", field["description"]
+        shape = shared[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        yield from described(shape, shared, f"{above}{name}.")
+        yield from described(shape.get("items", {}), shared, f"{above}{name}[].")
+
+
+def _causes() -> str:
+    known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
+    return _table(
+        ("code", "what it is", "why", "what to do"),
+        ((f"`{one.code}`", one.title, one.explanation, one.fix) for one in known),
+    )
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    header = tuple(header)
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+_TEXTS: dict[str, Callable[[], str]] = {
+    "clean": lambda: _mail(answers.clean),
+    "sample": lambda: _mail(answers.sample),
+    "refused": lambda: _mail(answers.refused),
+    "stuck": lambda: _mail(answers.stuck),
+    "message": _message,
+    "file_ready": _file_ready,
+    "fields": _fields,
+    "causes": _causes,
+}
+
+
+def take_pictures() -> None:
+    """Open pages in the browser of this computer and keep what is seen of them at first."""
+    from tests.support import chromium  # noqa: PLC0415  texts are renewed without a browser
+
+    shown = {
+        "clean": answers.told(answers.clean).page,
+        "sample": answers.told(answers.sample).page,
+        "refused": answers.told(answers.refused).page,
+        "large": page(answers.large(100_000)),
+    }
+    _PICTURES.mkdir(exist_ok=True)
+    with chromium.browser(chromium.find_browser()) as browser:
+        for name, html in shown.items():
+            for size, (width, height) in _SIZES.items():
+                opened = browser.new_page(viewport={"width": width, "height": height})
+                opened.set_content(html)
+                opened.emulate_media(color_scheme="light")
+                opened.screenshot(path=_PICTURES / f"{name}-{size}-light.png")
+                opened.emulate_media(color_scheme="dark")
+                opened.screenshot(path=_PICTURES / f"{name}-{size}-dark.png")
+                opened.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["pictures"]:
+        take_pictures()
+    else:
+        for document in PAGES:
+            document.write_text(renewed(document.read_text(encoding="utf-8")), encoding="utf-8")
