@@ -16,6 +16,7 @@ from tools.docs.picture import SHAPES, senders
 from tools.docs.picture import renewed as drawn_anew
 
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
@@ -32,7 +33,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def test_parameters() -> None:
     """The table names every parameter, in the order of the template, with its default."""
     parameters = template()["Parameters"]
-    documented = {name: default for name, default, _ in rows(README, "### Parameters")}
+    documented = {name: default for name, default, _ in rows(DEPLOYMENT, "## Parameters")}
     assert documented == {
         name: str(parameter["Default"]) or "empty" for name, parameter in parameters.items()
     }
@@ -41,8 +42,8 @@ def test_parameters() -> None:
 def test_commands() -> None:
     """The table of commands names every target that `make help` shows, and no other."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    (table,) = re.findall(r"\n## Commands\n(.*?)\n## ", README, re.DOTALL)
-    assert set(re.findall(r"`make (\w+)", table)) == set(
+    section = CONTRIBUTING.partition("## Commands\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`make (\w+)", section)) == set(
         re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
     )
 
@@ -132,7 +133,7 @@ def test_roles() -> None:
 
 def test_policies_for_people() -> None:
     """The table names every policy that is attached by hand, and each command that needs one."""
-    table = rows(DEPLOYMENT, "## For people and programs")
+    table = rows(DEPLOYMENT, "## Policies for people and programs")
     assert [name for name, *_ in table] == list(of_type("AWS::IAM::ManagedPolicy"))
     named = set(
         re.findall(r"`(?:email-accounts |workspace )?(\w+)`", str([may for _, may, _ in table]))
@@ -156,9 +157,7 @@ def test_what_the_checks_leave_out() -> None:
     assert (
         list(reasons) == yaml.safe_load((ROOT / ".checkov.yaml").read_text("utf-8"))["skip-check"]
     )
-    documented = rows(
-        (ROOT / "docs/threat-model.md").read_text("utf-8"), "## What the checks leave out"
-    )
+    documented = rows((ROOT / "docs/threat-model.md").read_text("utf-8"), "## Skipped checks")
     assert {name: why for name, _, why in documented} == reasons
     for resource in template()["Resources"].values():
         assert resource.get("Metadata", {}).keys() <= {"BuildMethod"}

@@ -99,5 +99,5 @@ def test_pictures_are_there() -> None:
         for size in ("desktop", "phone")
         for scheme in ("light", "dark")
     }
-    shown = (DOCS / "answers.md").read_text(encoding="utf-8")
+    shown = (DOCS / "results.md").read_text(encoding="utf-8")
     assert shown.count("](images/") == sum(f"](images/{name}.png)" in shown for name in taken)

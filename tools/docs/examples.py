@@ -1,4 +1,4 @@
-"""Renews what answers.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
+"""Renews what results.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from email_accounts.delivery.page import page
 from tests.support import answers
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = tuple(DOCS / name for name in ("answers.md", "events.md"))
+PAGES = tuple(DOCS / name for name in ("results.md", "events.md"))
 SCHEMA = DOCS / "message.schema.json"
 _PICTURES = DOCS / "images"
 _PLACE = re.compile(r"(<!-- (?:text|table): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
