@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from deployment.guarded import MINUTES, WATCHED
+from email_accounts_cli.main import commands
 from tests.support.template import ROOT, of_type, state_machine, template
 from tools.docs.commands import every_command, options_of
 from tools.docs.picture import PAGE as ARCHITECTURE
@@ -19,6 +21,27 @@ README = (ROOT / "README.md").read_text("utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+WRITTEN = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "local/standin/README.md",
+)
+"""The pages for readers. Decisions and the changelog keep the words of their day."""
+MOST_WORDS = 15_000
+PRIVATE_WORDS = re.compile(
+    r"""(?ix) \b (?:
+        mend(?:s|ed|ing)? | cures? | judg(?:e[sd]?|ing) | care | stand-in | tally | egress
+        | the\ remote | remote\ API | looked\ at | looks?\ (?:at\ it|them\ over|it\ over)
+        | left\ out | stands\ in | nobody\ knows | known\ besides | besides
+        | taken\ in | take(?:s|n)?\ \w+(?:\ \w+)?\ up\ again | took\ .*\ up\ again
+        | the\ whole\ way | found\ out | known\ holes | typed\ unseen | kept\ free
+        | rings?\b | says?\ so | said\ so | (?:is|are|was|were)\ told | lies\ in | lie\ in
+        | somebody\ else | in\ hands | all\ the\ same | by\ itself\ alone | wants\ (?:to|an?)
+        | does\ not\ know\ you | take\ themselves\ back | takes\ nobody
+        | larger\ plan | sees\ to | at\ work | a\ matter\ of
+    ) \b"""
+)
+"""What earlier texts said in a vocabulary of their own."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -63,6 +86,51 @@ def test_links(page: Path) -> None:
 
 def _anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def prose(page: Path) -> str:
+    """Return a page without code and without what is generated."""
+    text = re.sub(r"<!-- \w+: .*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
+    return re.sub(r"`[^`\n]*`", "", without_code(text))
+
+
+def without_code(text: str) -> str:
+    """Return a text without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.parent.name + "/" + page.name)
+def test_documents_use_plain_words(page: Path) -> None:
+    """None has a word or a phrase that only this project would use."""
+    assert PRIVATE_WORDS.findall(prose(page)) == []
+
+
+@pytest.mark.parametrize("text", ["7 need care", "How to mend it", "left out", "it rings"])
+def test_private_words_are_found(text: str) -> None:
+    """The search finds what it looks for."""
+    assert PRIVATE_WORDS.search(text)
+
+
+def test_documents_are_short() -> None:
+    """All pages together can be read in an afternoon."""
+    texts = (without_code(page.read_text("utf-8")) for page in WRITTEN)
+    words = [word for text in texts for word in text.split() if re.search(r"\w", word)]
+    assert len(words) <= MOST_WORDS
+
+
+def test_the_file_of_the_readme_is_accepted(tmp_path: Path) -> None:
+    """A newcomer can copy it and have every row accepted."""
+    (shown,) = re.findall(r"```csv\n(.+?)```", README, re.DOTALL)
+    file = tmp_path / "accounts.csv"
+    file.write_text(shown, encoding="utf-8")
+    assert CliRunner().invoke(commands, ["check", str(file)]).exit_code == 0
+
+
+def test_the_readme_has_the_costs_of_the_costs() -> None:
+    """It names what an idle deployment costs, as the page works it out."""
+    page = (ROOT / "docs/costs.md").read_text("utf-8")
+    (idle,) = re.findall(r"idle, with one workspace.+?\*\*(\$[\d.]+)\*\*", page)
+    assert f"costs {idle} a month" in README
 
 
 def pictures() -> list[str]:
