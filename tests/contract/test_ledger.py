@@ -28,7 +28,7 @@ from email_accounts.models.upload import Upload
 from email_accounts.ports import Ledger
 from tests.support.aws import new_table
 from tests.support.fakes import FakeLedger, Journal
-from tests.support.ledger import answer, leased, lose, send
+from tests.support.ledger import answer, downgrade, leased, lose, send
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -722,15 +722,7 @@ def test_items_of_the_first_release_are_read() -> None:
     planned(ledger)
     seen = ledger.save(ID, batch(ledger), batch(ledger).sending(NOW, reconciliation=True))
     seen = ledger.save(ID, seen, seen.submitted("request-1", NOW + 1, NOW + 11))
-    old = {"revision", "lease_token", "attempts", "reason_code"}
-    client, table = boto3.client("dynamodb"), ledger._table  # noqa: SLF001
-    for item in client.scan(TableName=table)["Items"]:
-        changed = {
-            {"next_poll_at": "look_at", "reconciliation": "listing"}.get(name, name): value
-            for name, value in item.items()
-            if name not in old
-        }
-        client.put_item(TableName=table, Item=changed)
+    downgrade(ledger._table)  # noqa: SLF001
     assert batch(ledger) == seen
     polled = ledger.save(ID, batch(ledger), batch(ledger).polled(NOW + 99))
     assert batch(ledger) == polled
