@@ -65,9 +65,11 @@ SETTINGS = {
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
+    "SETTLE_SECONDS": "15",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
     "TRUSTED_REPORT_HOSTS": "",
+    "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
 }
 NUMBERS = (
@@ -80,6 +82,7 @@ NUMBERS = (
     "MAX_FILE_MEGABYTES",
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
+    "SETTLE_SECONDS",
 )
 
 
@@ -212,6 +215,7 @@ def stack(
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
+            "VERIFY_CONNECTED": "false",
         }
         for variable, value in (SETTINGS | made).items():
             monkeypatch.setenv(variable, value)

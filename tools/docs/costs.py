@@ -100,6 +100,8 @@ def policy() -> Policy:
         deadline=default["DeadlineHours"] * HOUR,
         grace=float(default["GraceSeconds"]),
         skip_connected=default["SkipConnected"] == "true",
+        verify_connected=default["VerifyConnected"] == "true",
+        settle=float(default["SettleSeconds"]),
         largest_file=default["MaxFileMegabytes"] * 1_000_000,
     )
 
@@ -345,7 +347,7 @@ _LOGGED = 1.5e-6
 _CALLS = ("connect", "status", "list")
 _WRITES = {"claim", "lease", "release", "plan", "refuse", "stop", "notified"}
 """Of the import, which is in the index too, so each counts twice."""
-_BATCH_WRITES = {"planned", "sending", "submitted", "unconfirmed", "polled", "settle"}
+_BATCH_WRITES = {"planned", "sending", "submitted", "unconfirmed", "reported", "polled", "settle"}
 _BUDGET_WRITES = {"take call", "wait", "close budget"}
 """Of the budget, which may have two kilobytes."""
 
