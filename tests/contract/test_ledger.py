@@ -343,6 +343,16 @@ def test_many_batches_come_in_their_order(ledger: Ledger) -> None:
     assert [one.range for one in ledger.batches(ID)] == list(ranges)
 
 
+def test_batches_of_seven_digits_come_after_those_of_six() -> None:
+    """Batches of one account of a file of more than a million rows keep their order."""
+    ledger = dynamo_ledger()
+    ledger.claim(UPLOAD, NOW, NOW + 3600)
+    numbers = (1, 999_999, 1_000_000, 1_000_001)
+    ranges = tuple(BatchRange(number, number, number, 1) for number in numbers)
+    ledger.plan(ID, leased(ledger, ID, NOW), Plan(ranges, 4, 0, 0), ())
+    assert [one.number for one in ledger.batches(ID)] == list(numbers)
+
+
 def test_a_plan_may_have_no_batches(ledger: Ledger) -> None:
     """An import of no batches is planned as well: every row may be wrong."""
     ledger.plan(ID, claimed(ledger), Plan((), 3, 3, 0), ())

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+import pytest
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -47,6 +48,8 @@ TRIES = 3
 INVOCATION = 300.0
 SERVICE_TAKES = 400.0
 MINUTE = 60.0
+MEANWHILE = 4.0
+"""Seconds that others take in the middle of an invocation: a call may reach Saleshandy so late."""
 ROWS = ("good", "good", "good", "failing", "rejected", "duplicate")
 FILES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=7)
 
@@ -235,6 +238,23 @@ class Task:
     delivers: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What runs in the middle of an invocation: so many tasks, the newest that are due."""
+
+    first: str = "due"
+    tasks: int = 1
+    connect: tuple[str, ...] = ()
+
+
+OTHERS = st.builds(
+    Others,
+    st.sampled_from(["due", "failure", "same"]),
+    st.integers(1, 4),
+    st.sampled_from([(), ("lost after",)]),
+)
+
+
 class ImporterUnderFaults(RuleBasedStateMachine):
     """Queue, state machine and failure queue around the use-cases."""
 
@@ -287,6 +307,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             skip_connected=skip_connected,
             verify_connected=verify_connected,
             deadline=86_400.0,
+            initial_poll_delay=3.0,
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
@@ -387,6 +408,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         fails=st.booleans(),
         result_lost=st.sampled_from([False, False, False, True]),
         pause=st.none() | st.integers(0, 15),
+        others=OTHERS,
         late=st.sampled_from([0.0, 1.0, 100.0, 4000.0]),
     )
     def run_with_faults(  # noqa: PLR0913, PLR0917  one for each kind of fault
@@ -399,6 +421,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         lives: int | None,
         late: float,
         pause: int | None,
+        others: Others,
         *,
         fails: bool,
         result_lost: bool,
@@ -416,11 +439,30 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         }
         self.world.clock.time = max(self.world.clock.time, task.at) + late
         if pause is not None:
-            self.journal.pause = (pause, lambda: self._meanwhile(data))
+            self.interrupt(pause, others)
         self.journal.fails = fails
         self._run(task, lives, result_lost=result_lost)
         self.journal.pause = None
         self.journal.fails = False
+
+    @precondition(lambda self: self.tasks)
+    @rule(
+        data=st.data(),
+        connect=st.lists(st.sampled_from(["ok", "lost before", "lost after"]), max_size=2),
+        pause=st.integers(0, 15),
+        others=OTHERS,
+        late=st.sampled_from([0.0, 1.0, 1000.0]),
+    )
+    def run_beside_others(
+        self, data: st.DataObject, connect: list[str], pause: int, others: Others, late: float
+    ) -> None:
+        """Run what is waiting, and others in its middle."""
+        task = data.draw(st.sampled_from(self.tasks))
+        self.saleshandy.faults = {"connect": deque(connect)}
+        self.world.clock.time = max(self.world.clock.time, task.at) + late
+        self.interrupt(pause, others)
+        self._run(task)
+        self.journal.pause = None
 
     @precondition(lambda self: self.tasks)
     @rule()
@@ -444,29 +486,34 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     # The platform
 
-    def _meanwhile(self, data: st.DataObject) -> None:
-        """Run something else that is due in the middle of an invocation, all of it, faultlessly.
+    def interrupt(self, calls: int, others: Others) -> None:
+        """Have others run in the middle of the next invocation, after so many of its calls."""
+        self.journal.pause = (calls, lambda: self._meanwhile(others))
+
+    def _meanwhile(self, others: Others) -> None:
+        """Run what else is due in the middle of an invocation, each from its beginning to its end.
 
         It may be the failure of the very execution that called it and was stopped by hand, or the
-        same task once more: the execution was told of an error while the invocation goes on.
+        same task once more: the execution was told of an error while the invocation goes on. What
+        comes of that may be due as well.
         """
-        due = [task for task in self.tasks if task.at <= self.world.clock()]
-        running = self.running
+        self._follow()
+        self.world.clock.advance(MEANWHILE)
+        running, faults, lives = self.running, self.saleshandy.faults, self.journal.lives
+        self.journal.lives = None
         if running and running.kind == "step" and not running.aborted:
-            match data.draw(st.sampled_from(["repeated", "aborted", "other"])):
-                case "aborted":
-                    running.aborted = True
-                    self._failed(running.execution)
-                    due = self.tasks[-1:]
-                case "repeated":
-                    due = [replace(running)]
-                    running.aborted = True
-                    self.tasks += due
-        if due:
-            faults, lives = self.saleshandy.faults, self.journal.lives
-            self.saleshandy.faults, self.journal.lives = {}, None
-            self._run(data.draw(st.sampled_from(due)))
-            self.saleshandy.faults, self.journal.lives = faults, lives
+            if others.first == "failure":
+                running.aborted = True
+                self._failed(running.execution)
+            elif others.first == "same":
+                self.tasks.append(replace(running))
+                running.aborted = True
+        for _ in range(others.tasks):
+            due = [task for task in self.tasks if task.at <= self.world.clock()]
+            if due:
+                self.saleshandy.faults = {"connect": deque(others.connect)}
+                self._run(due[-1])
+        self.saleshandy.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload, message: int) -> None:
         def run() -> None:
@@ -628,3 +675,35 @@ ImporterUnderFaults.TestCase.settings = settings(
     settings(), max_examples=EXAMPLES, stateful_step_count=40, deadline=None
 )
 TestImporterUnderFaults = ImporterUnderFaults.TestCase
+
+
+@pytest.mark.parametrize("first", ["due", "failure", "same"])
+@pytest.mark.parametrize("connect", ["ok", "lost after"])
+@pytest.mark.parametrize("nth", range(4))
+def test_wherever_two_meet(first: str, connect: str, nth: int) -> None:
+    """Every place of every invocation of one import is one where others may run."""
+    for calls in count():
+        machine = ImporterUnderFaults()
+        machine.begin(
+            1000,
+            0.0,
+            ["good", "failing", "good"],
+            skip_connected=False,
+            verify_connected=False,
+            page_size=1,
+            list_kind="newest first",
+        )
+        machine.saleshandy.faults = {"connect": deque([connect])}
+        for number in range(nth + 1):
+            if not machine.tasks:
+                return
+            task = min(machine.tasks, key=lambda task: task.at)
+            machine.world.clock.time = max(machine.world.clock.time, task.at)
+            if number == nth:
+                machine.interrupt(calls, Others(first, 2, ("lost after",)))
+            machine._run(task)  # noqa: SLF001  as the machine's own rules do
+        is_over = machine.journal.pause is not None
+        machine.journal.pause = None
+        machine.teardown()
+        if is_over:
+            return
