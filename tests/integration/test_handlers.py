@@ -880,12 +880,14 @@ def unanswered(*_: object) -> None:
 # Permissions
 
 
-def test_a_function_needs_all_it_may(stack: Stack) -> None:
+def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over all ways through the functions each right is used; that none is missing, all tests show.
 
     The account list that was walked for one import serves those dropped just after it, so it is
     taken away where connected accounts are to be found.
     """
+    monkeypatch.setenv("VERIFY_CONNECTED", "true")
+    monkeypatch.setenv("SETTLE_SECONDS", "0")
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -896,6 +898,7 @@ def test_a_function_needs_all_it_may(stack: Stack) -> None:
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))
     stack.poll(upload)
+    stack.poll(upload)  # of what is complete by now the list and the report are read
     stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     partly = stack.upload("uploads/accounts.csv")
