@@ -678,16 +678,16 @@ TestImporterUnderFaults = ImporterUnderFaults.TestCase
 
 
 @pytest.mark.parametrize("first", ["due", "failure", "same"])
-@pytest.mark.parametrize("connect", ["ok", "lost after"])
+@pytest.mark.parametrize(("connect", "calls"), [("ok", 1000), ("lost after", 1000), ("ok", 2)])
 @pytest.mark.parametrize("nth", range(4))
-def test_wherever_two_meet(first: str, connect: str, nth: int) -> None:
+def test_wherever_two_meet(first: str, connect: str, calls: int, nth: int) -> None:
     """Every place of every invocation of one import is one where others may run."""
-    for calls in count():
+    for place in count():
         machine = ImporterUnderFaults()
         machine.begin(
-            1000,
+            calls,
             0.0,
-            ["good", "failing", "good"],
+            ["good", "failing", "good", "good", "good"],
             skip_connected=False,
             verify_connected=False,
             page_size=1,
@@ -700,7 +700,7 @@ def test_wherever_two_meet(first: str, connect: str, nth: int) -> None:
             task = min(machine.tasks, key=lambda task: task.at)
             machine.world.clock.time = max(machine.world.clock.time, task.at)
             if number == nth:
-                machine.interrupt(calls, Others(first, 2, ("lost after",)))
+                machine.interrupt(place, Others(first, 2, ("lost after",)))
             machine._run(task)  # noqa: SLF001  as the machine's own rules do
         is_over = machine.journal.pause is not None
         machine.journal.pause = None
