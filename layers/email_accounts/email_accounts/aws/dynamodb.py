@@ -2,7 +2,7 @@
 
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
-  IMPORT#<import id> / BATCH#<number>    one batch, the number with six digits
+  IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
@@ -41,6 +41,7 @@ _INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
 _BATCH_WRITE = 25
+_SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
 """Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
 that an import claimed anew before could not be started.
@@ -451,7 +452,9 @@ def _import_key(import_id: str) -> dict[str, Any]:
 
 
 def _batch_key(import_id: str, number: int) -> dict[str, Any]:
-    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{number:06d}"}}
+    """Return the key of a batch; keys sort as numbers do, those of seven digits included."""
+    digits = f"{number:06d}" if number < _SEVEN_DIGITS else f"~{number}"
+    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{digits}"}}
 
 
 def _scan_key(owner: str) -> dict[str, Any]:

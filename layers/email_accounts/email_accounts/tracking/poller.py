@@ -34,7 +34,12 @@ from email_accounts.models.policy import Policy
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
-from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
+from email_accounts.saleshandy.rate_limit import (
+    SAFE_MARGIN,
+    RateLimitedClient,
+    backoff,
+    shortest_wait,
+)
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.reconciler import Reconciler, Resolution
@@ -153,7 +158,8 @@ class PollRound:
             return TaskResult(NextAction.SUBMIT)
         if self.next_poll == math.inf and not self.planned:
             return TaskResult(NextAction.DELIVER)
-        wait = min(self.next_poll - now, policy.max_poll_interval)
+        longest = max(policy.max_poll_interval, shortest_wait(self.imported, now))
+        wait = min(self.next_poll - now, longest)
         return TaskResult(NextAction.CHECK, max(wait, 0.0))
 
 
@@ -317,7 +323,8 @@ class Poller:
     ) -> None:
         now = self.now()
         wait = max(_SHORTEST_WAIT * self.policy.initial_poll_delay, _GROWTH * (now - batch.sent_at))
-        next_poll_at = now + min(wait, self.policy.max_poll_interval)
+        longest = max(self.policy.max_poll_interval, shortest_wait(round_.imported, now))
+        next_poll_at = now + min(wait, longest)
         grace_ends = batch.sent_at + self.policy.grace
         if batch.state is BatchState.REPORTED:
             grace_ends = batch.changed_at + self.policy.grace
