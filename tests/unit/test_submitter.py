@@ -1,6 +1,7 @@
 """Submitting, on fakes: what is sent, in which order, and what comes next."""
 
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
+from email_accounts.models.account import Account
 from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
 from email_accounts.models.service import ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
@@ -879,3 +881,40 @@ def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
         "the file was deleted while it was being imported"
     )
     assert sent(world) == []
+
+
+# Stopping
+
+
+def test_an_operator_stops_an_import(world: World) -> None:
+    """Nothing more is sent, from the next batch on, and the next task leads to the report."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    connect = world.saleshandy.connect
+
+    def stop_after_the_first(accounts: Sequence[Account]) -> str:
+        assert submitter.stop(upload.import_id)
+        return connect(accounts)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(world.saleshandy, "connect", stop_after_the_first)
+        submitter.submit(upload.import_id, plenty)
+    assert sent(world) == BATCHES[:1]
+    imported = world.ledger.get(upload.import_id)
+    assert imported.reason_code is ReasonCode.STOPPED_BY_OPERATOR
+    assert submitter.submit(upload.import_id, plenty) == DELIVER
+    assert sent(world) == BATCHES[:1]
+
+
+def test_only_a_running_import_is_stopped(world: World) -> None:
+    """Not before it is planned, not twice, and not once its report is being written."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    assert not submitter.stop(upload.import_id)
+    submitter.submit(upload.import_id, plenty)
+    assert submitter.stop(upload.import_id)
+    assert not submitter.stop(upload.import_id)
+    answer(world.ledger, upload.import_id)
+    assert not submitter.stop(upload.import_id)
