@@ -22,7 +22,7 @@ from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
-from tests.support.fakes import INBOX, World
+from tests.support.fakes import INBOX, FakeRemote, World
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import answer, change, send
 
@@ -891,14 +891,14 @@ def test_an_operator_stops_an_import(world: World) -> None:
     upload = five(world)
     submitter = world.submitter()
     submitter.start_import(upload)
-    connect = world.saleshandy.connect
+    connect = FakeRemote.connect
 
-    def stop_after_the_first(accounts: Sequence[Account]) -> str:
+    def stopped_meanwhile(remote: FakeRemote, accounts: Sequence[Account]) -> str:
         assert submitter.stop(upload.import_id)
-        return connect(accounts)
+        return connect(remote, accounts)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(world.saleshandy, "connect", stop_after_the_first)
+        patched.setattr(FakeRemote, "connect", stopped_meanwhile)
         submitter.submit(upload.import_id, plenty)
     assert sent(world) == BATCHES[:1]
     imported = world.ledger.get(upload.import_id)
