@@ -62,9 +62,11 @@ SETTINGS = {
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
+    "SETTLE_SECONDS": "15",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
     "TRUSTED_REPORT_HOSTS": "",
+    "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
 }
 NUMBERS = (
@@ -77,6 +79,7 @@ NUMBERS = (
     "MAX_FILE_MEGABYTES",
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
+    "SETTLE_SECONDS",
 )
 
 
@@ -209,6 +212,7 @@ def stack(
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
+            "VERIFY_CONNECTED": "false",
         }
         for variable, value in (SETTINGS | made).items():
             monkeypatch.setenv(variable, value)
@@ -825,12 +829,14 @@ def unanswered(*_: object) -> None:
 # Permissions
 
 
-def test_a_function_needs_all_it_may(stack: Stack) -> None:
+def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over all ways through the functions each right is used; that none is missing, all tests show.
 
     The account list that was walked for one import serves those dropped just after it, so it is
     taken away where connected accounts are to be found.
     """
+    monkeypatch.setenv("VERIFY_CONNECTED", "true")
+    monkeypatch.setenv("SETTLE_SECONDS", "0")
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -841,6 +847,7 @@ def test_a_function_needs_all_it_may(stack: Stack) -> None:
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))
     stack.poll(upload)
+    stack.poll(upload)  # of what is complete by now the list and the report are read
     stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     partly = stack.upload("uploads/accounts.csv")

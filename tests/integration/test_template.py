@@ -13,8 +13,8 @@ from email_accounts.aws.messaging import EVENT_SOURCE
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, PREFIX
+from email_accounts.saleshandy import client
 from email_accounts.saleshandy import safe_fetch as egress
-from email_accounts.saleshandy.client import CONNECT_TIMEOUT, READ_TIMEOUT
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from tests.support.template import (
     ROOT,
@@ -467,7 +467,7 @@ def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
     """A call < what a function keeps back for it < function < task."""
     timeout = template()["Globals"]["Function"]["Timeout"]
     tasks = {task["TimeoutSeconds"] for task in LAMBDA_TASKS.values()}
-    call = max(CONNECT_TIMEOUT + READ_TIMEOUT, egress.SECONDS)
+    call = max(client.SECONDS, egress.SECONDS)
     assert call < SAFE_MARGIN < timeout < min(tasks)
     assert timeout == LONGEST_RUN
     for queue in of_type("AWS::SQS::Queue").values():

@@ -18,7 +18,7 @@ from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     reconciliation_name,
 )
@@ -42,7 +42,7 @@ _REPORTS_FAILED = (
 )
 LONGEST_RUN = 300.0
 """Seconds that the function may run."""
-_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+_COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
@@ -210,7 +210,7 @@ class Deliverer:
                 examined,
                 iter(batches),
                 lambda batch: self._verdicts(imported.id, batch),
-                lambda batch: self._account_statuses(imported.id, batch),
+                lambda batch: self._observations(imported.id, batch),
                 failure_reason,
             )
             accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
@@ -223,7 +223,7 @@ class Deliverer:
         with self.reports.open(import_id, report_name(batch.number)) as report:
             return verdicts(report)
 
-    def _account_statuses(self, import_id: str, batch: Batch) -> dict[str, AccountStatus]:
+    def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
 
@@ -286,11 +286,9 @@ def _cleaned(
         yield replace(row, reason=redactor.clean(row.reason))
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
-    address, outcome = safe_cell(row.address), row.outcome.value
-    if not row.reason:
-        return row.row, address, row.provider, outcome, "", ""
-    return row.row, address, row.provider, outcome, safe_cell(row.reason), row.what_to_do
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:
+    known = (row.row, safe_cell(row.address), row.provider, row.outcome.value, row.evidence.value)
+    return *known, safe_cell(row.reason) if row.reason else "", row.what_to_do
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:
