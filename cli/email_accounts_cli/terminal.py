@@ -93,6 +93,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
     )
     for row in rows:
         laid_out.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
+    for column in laid_out.columns:
+        column.overflow = "fold"  # what is copied, such as an address, stays whole
     return laid_out
 
 

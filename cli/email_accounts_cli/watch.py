@@ -535,9 +535,9 @@ def _table(progresses: Iterable[Progress]) -> "RenderableType":
 
 def _block(one: Progress) -> list[str]:
     lines = (
-        (short(one.import_id), one.file),
+        (short(one.import_id), one.time_left(), one.file),
         (one.station, one.coming()),
-        (one.time_left(), one.counts()),
+        (one.counts(),),
     )
     name, *rest = (tuple(filter(None, parts)) for parts in lines)
     return ["  ".join(name), *("  " + ", ".join(parts) for parts in rest if parts)]
