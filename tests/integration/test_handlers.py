@@ -834,6 +834,22 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
 
 
+def test_an_operator_stops_a_running_import(stack: Stack) -> None:
+    """The next poll leads to the report, which is told as stopped, with what was sent before."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stop = {"stop": upload.import_id}
+    assert stack.call("submit_accounts", stop) == {"stopped": True}
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
+    assert stack.poll(upload)["next"] == "deliver_report"
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "stopped"
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert document["counts"]["unconfirmed"] == 2
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
+
+
 # Lines of the log
 
 

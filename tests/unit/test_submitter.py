@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,13 +18,14 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
+from email_accounts.models.account import Account
 from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
-from tests.support.fakes import INBOX, World
+from tests.support.fakes import INBOX, FakeRemote, World
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import answer, change, send
 
@@ -994,3 +996,40 @@ def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
         "the file was deleted while it was being imported"
     )
     assert sent(world) == []
+
+
+# Stopping
+
+
+def test_an_operator_stops_an_import(world: World) -> None:
+    """Nothing more is sent, from the next batch on, and the next task leads to the report."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    connect = FakeRemote.connect
+
+    def stopped_meanwhile(remote: FakeRemote, accounts: Sequence[Account]) -> str:
+        assert submitter.stop(upload.import_id)
+        return connect(remote, accounts)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FakeRemote, "connect", stopped_meanwhile)
+        submitter.submit(upload.import_id, plenty)
+    assert sent(world) == BATCHES[:1]
+    imported = world.ledger.get(upload.import_id)
+    assert imported.reason_code is ReasonCode.STOPPED_BY_OPERATOR
+    assert submitter.submit(upload.import_id, plenty) == DELIVER
+    assert sent(world) == BATCHES[:1]
+
+
+def test_only_a_running_import_is_stopped(world: World) -> None:
+    """Not before it is planned, not twice, and not once its report is being written."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    assert not submitter.stop(upload.import_id)
+    submitter.submit(upload.import_id, plenty)
+    assert submitter.stop(upload.import_id)
+    assert not submitter.stop(upload.import_id)
+    answer(world.ledger, upload.import_id)
+    assert not submitter.stop(upload.import_id)
