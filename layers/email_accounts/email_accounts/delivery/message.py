@@ -12,6 +12,7 @@ from email_accounts.delivery.outcomes import Outcome
 from email_accounts.delivery.summary import Group, Summary
 from email_accounts.models.imports import Import
 from email_accounts.models.messages import Message
+from email_accounts.models.upload import WORKSPACE_NAME
 from email_accounts.text.display import one_line
 
 SCHEMA = 1
@@ -162,15 +163,17 @@ class ImportResult:
 
 def message_of(answer: ImportResult) -> Message:
     """Write the one notification."""
+    workspace = answer.imported.upload.workspace
     return Message(
         subject=subject(answer.imported.upload.name, answer.headline),
         mail=_mail(answer),
         document=json.dumps(answer.document()),
         attributes={
             "status": answer.status.value,
-            "workspace": answer.imported.upload.workspace,
             "failed": answer.summary.outcomes[Outcome.FAILED],
-        },
+        }
+        # SNS refuses an empty attribute, and more than its filters can name.
+        | ({"workspace": workspace} if WORKSPACE_NAME.fullmatch(workspace) else {}),
     )
 
 
