@@ -32,35 +32,42 @@ _BYTE_OF_CP1252 = {
     if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)  # these mean nothing there
 }
 
+_UNPRINTABLE = bytes([*range(0x20), 0x7F])
+
 Decoder = Callable[[str], Iterator[str]]
 
 
-def decodings(text: str) -> Iterator[str]:
+def decoded_once(text: str) -> tuple[str, ...]:
+    """Return what a text becomes when it is decoded in each way."""
+    return tuple(decoded for decoder in _DECODERS for decoded in decoder(text))
+
+
+def decodings(text: str, once: Callable[[str], tuple[str, ...]] = decoded_once) -> Iterator[str]:
     """Yield a text, then what it becomes when it is decoded up to three times, in whatever ways.
 
     These are the escapes of JSON, JavaScript, Python and C, percent-encoding and forms, HTML
     entities, quoted-printable, base64 of both alphabets at any place, doubled quotes, UTF-8 taken
-    for Latin-1 or Windows-1252, and Unicode's composed form.
+    for Latin-1 or Windows-1252, and Unicode's composed form. `once` may remember what it returned.
     """
     yield text
     seen, layer = {text}, [text]
-    for _ in range(_DEPTH):
+    for depth in range(_DEPTH):
         deeper = []
-        for one in layer:
-            for decoder in _DECODERS:
-                for decoded in decoder(one):
-                    if decoded not in seen:
-                        seen.add(decoded)
-                        yield decoded
-                        deeper.append(decoded)
-        layer = [one for one in deeper if _is_readable(one)]
+        for one in filter(_is_readable, layer) if depth else layer:
+            for decoded in once(one):
+                if decoded not in seen:
+                    seen.add(decoded)
+                    yield decoded
+                    deeper.append(decoded)
+        layer = deeper
 
 
 def _is_readable(text: str) -> bool:
     """Say whether this may be a text: base64 that begins elsewhere decodes to anything."""
-    if text.isprintable() or sum(" " <= char <= "~" for char in text) * 2 >= len(text):
+    if text.isprintable():
         return True
-    return _NOT_ASCII.sub(_as_utf_8, text) != text
+    printable = text.encode("ascii", "ignore").translate(None, _UNPRINTABLE)
+    return len(printable) * 2 >= len(text) or _NOT_ASCII.sub(_as_utf_8, text) != text
 
 
 def _escapes(text: str) -> Iterator[str]:
