@@ -508,7 +508,14 @@ def test_a_key_of_any_form_is_answered(stack: Stack, server: Server, key: str, s
     "name",
     [
         *(" ", ".csv", "a+b %41%2F é.csv", "Größe 表 🙂", "accounts.csv.exe", "a?b#c&d=e.csv"),
-        *("a\nb\t.csv", "\u202egnp.csv", "'\"`$(x)\\.csv", f"{'é' * 500}.csv", "2026//a.csv", "..."),
+        *(
+            "a\nb\t.csv",
+            "\u202egnp.csv",
+            "'\"`$(x)\\.csv",
+            f"{'é' * 500}.csv",
+            "2026//a.csv",
+            "...",
+        ),
     ],
 )
 def test_a_name_of_any_form_is_imported(stack: Stack, name: str) -> None:
@@ -558,48 +565,41 @@ def test_an_event_of_any_time_is_imported(stack: Stack, server: Server, time: ob
     assert calls == [None, 2, None, None]
 
 
+THEIRS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:x:1:key/theirs"}
+OURS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": SETTINGS["DATA_KEY"]}
+OF_THE_UPLOADER = "The object was stored using a form of Server Side Encryption."
+OF_THE_KEY = "not authorized to perform: kms:Decrypt"
+
+
 @pytest.mark.parametrize(
-    ("stored", "code", "message", "said"),
+    ("stored", "refusal", "said"),
     [
-        ({"StorageClass": "GLACIER"}, "", "", "in an archive"),
-        ({"StorageClass": "DEEP_ARCHIVE"}, "", "", "in an archive"),
-        (
-            {},
-            "InvalidRequest",
-            "The object was stored using a form of Server Side Encryption. The correct parameters "
-            "must be provided to retrieve the object.",
-            "its uploader's own key",
-        ),
-        *(
-            (
-                {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:x:1:key/theirs"},
-                code,
-                "not authorized to perform: kms:Decrypt",
-                "another KMS key than the inbox's",
-            )
-            for code in ("AccessDenied", "KMS.DisabledException", "KMS.NotFoundException")
-        ),
+        ({"StorageClass": "GLACIER"}, None, "in an archive"),
+        ({"StorageClass": "DEEP_ARCHIVE"}, None, "in an archive"),
+        ({}, ("InvalidRequest", OF_THE_UPLOADER), "its uploader's own key"),
+        (THEIRS, ("AccessDenied", OF_THE_KEY), "another KMS key than the inbox's"),
+        (THEIRS, ("KMS.DisabledException", ""), "another KMS key than the inbox's"),
+        (THEIRS, ("KMS.NotFoundException", ""), "another KMS key than the inbox's"),
     ],
 )
 def test_an_object_that_cannot_be_read_is_answered(
     stack: Stack,
     monkeypatch: pytest.MonkeyPatch,
     stored: dict[str, str],
-    code: str,
-    message: str,
+    refusal: tuple[str, str] | None,
     said: str,
 ) -> None:
     """With how it was stored, and to upload it again without that."""
-    upload = stack.upload("uploads/accounts.csv", **stored)
-    if code:
-        refuse(monkeypatch, "GetObject", code, message)
+    upload = stack.upload("uploads/accounts.csv", CONTENT, **stored)
+    if refusal:
+        refuse(monkeypatch, "GetObject", *refusal)
     document = answered(stack, event("put_object", upload), upload)
     assert document["status"] == "refused"
     assert said in document["failureReason"]
     assert "Upload it again without choosing" in document["failureReason"]
 
 
-@pytest.mark.parametrize("stored", [{}, {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "ours"}])
+@pytest.mark.parametrize("stored", [{}, OURS])
 @pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])
 def test_a_fault_of_the_stack_is_not_told_as_one_of_the_file(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, stored: dict[str, str], code: str
@@ -608,8 +608,7 @@ def test_a_fault_of_the_stack_is_not_told_as_one_of_the_file(
 
     When the machine has given up, the answer says that it is not read, and where to look.
     """
-    key = {"SSEKMSKeyId": SETTINGS["DATA_KEY"]} if stored else {}
-    upload = stack.upload("uploads/accounts.csv", **stored | key)
+    upload = stack.upload("uploads/accounts.csv", CONTENT, **stored)
     refuse(monkeypatch, "GetObject", code, "not authorized")
     with pytest.raises(ClientError, match=code):
         stack.call("submit_accounts", event("put_object", upload))

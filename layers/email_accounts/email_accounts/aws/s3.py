@@ -225,7 +225,7 @@ class _Upload(io.RawIOBase):
 
     def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
         self._client = client
-        self._object = {"Bucket": bucket, "Key": key}
+        self._object: Any = {"Bucket": bucket, "Key": key}
         self._content_type = content_type
         self._waiting = bytearray()
         self._upload: Any = {}
@@ -271,13 +271,13 @@ class _Upload(io.RawIOBase):
             )
             self._upload = self._object | {"UploadId": begun["UploadId"]}
         number = len(self._parts) + 1
-        sent = self._client.upload_part(
+        sent: Any = self._client.upload_part(
             **self._upload,
             PartNumber=number,
             Body=bytes(self._waiting),
             ChecksumAlgorithm="CRC32",
         )
-        checked = {name: sent[name] for name in ("ETag", "ChecksumCRC32") if name in sent}  # type: ignore[literal-required]
+        checked = {name: sent[name] for name in ("ETag", "ChecksumCRC32") if name in sent}
         self._parts.append({"PartNumber": number, **checked})
         self._waiting.clear()
 

@@ -7,13 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from email_accounts.text.display import within
+
 PREFIX = "uploads/"
 FILE_READY = "Email Accounts File Ready"
 DEFAULT_WORKSPACE = "default"
 WORKSPACE_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 ALLOWED_NAME = "lower-case letters, digits, - and _, at most 63, the first one a letter or a digit"
 """What a workspace may be called, for a program and for people."""
-_LEFT_BY_DESKTOPS = re.compile(r"\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*", re.IGNORECASE | re.DOTALL)
+_LONGEST_KEY = 1024
+"""Bytes of a key, or a version, that S3 can have."""
+_LEFT_BY_DESKTOPS = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +68,10 @@ def upload_of(event: Mapping[str, Any]) -> Upload | None:
     """
     detail, told_at = event["detail"], _time_of(event)
     if event.get("detail-type") == FILE_READY:
-        version = str(detail.get("version") or "")
-        upload = Upload(detail["bucket"], detail["key"], version, 0, told_at)
+        key, version = (
+            within(str(detail.get(name) or ""), _LONGEST_KEY) for name in ("key", "version")
+        )
+        upload = Upload(detail["bucket"], key, version, 0, told_at)
     else:
         item = detail["object"]
         size, version = int(item.get("size", 0)), item.get("version-id", "")
