@@ -80,19 +80,19 @@ docs: $(if $(ALL),$(RUN),$(DEV)) ## write what docs and golden files show anew, 
 	$(if $(ALL),@.venv/bin/python -m tools.docs.commands record)
 	$(if $(ALL),@.venv/bin/python -m tools.docs.examples pictures)
 
-bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
+bench: $(BENCH) $(RUN) ## measure reading and cold starts; writes docs/measurements.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
 	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build \
 		--build-dir .local/bench --cache-dir .local/bench-cache >.local/sam-bench.log 2>&1
 	@.venv/bin/python -m tests.benchmarks.cold_start .local/bench
 
-load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
+load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/measurements.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
 waiting: $(RUN) ## measure what waiting for the remote takes; writes docs/costs.md (a quarter of an hour)
 	@.venv/bin/python -m tests.load.waiting
 
-reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (twelve minutes)
+reliability: $(RUN) ## run into every fault once; writes docs/faults.csv (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds

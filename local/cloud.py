@@ -148,6 +148,7 @@ class State:
         with (self.path / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+        self._shut_out_others()  # pip makes some files executable for all, whatever the umask
 
     def _shut_out_others(self) -> None:
         """Take from other users what they may do with the directory or anything in it."""

@@ -32,6 +32,7 @@ ADAPTERS = {
     "DynamoLedger": "ledger",
     "EventBus": "events",
     "InboxBucket": "uploads",
+    "LedgerReader": "ledger",
     "NotificationTopic": "notifications",
     "SaleshandyClient": "saleshandy",
     "ReportsBucket": "reports",

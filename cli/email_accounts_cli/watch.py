@@ -14,13 +14,21 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
-from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState
+from email_accounts.models.imports import (
+    FINAL,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+)
+from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     reconciliation_name,
 )
-from email_accounts.saleshandy.report import report_name, verdicts
+from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 from email_accounts_cli.history import (
     BROKEN,
     RUNNING,
@@ -179,32 +187,39 @@ class _Watched:
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
         """Count what became of the accounts of a settled batch, those left out included."""
-        statuses = self._standings_of(batch)
-        counts = Counter(
-            {Outcome.ALREADY_CONNECTED.value: statuses[AccountStatus.CONNECTED_BEFORE]}
-        )
-        others = Outcome.CONNECTED
-        match batch.state:
-            case BatchState.REFUSED:
-                others = Outcome.FAILED
-            case BatchState.RECONCILED:
-                counts[Outcome.CONNECTED.value] = statuses[AccountStatus.CONNECTED]
-                counts[Outcome.FAILED.value] = statuses[AccountStatus.NOT_WORKING]
-                others = Outcome.UNCONFIRMED
-            case _ if batch.report:
-                name = report_name(batch.number)
-                with self._history.reports.open(self.progress.import_id, name) as report:
-                    counts.update(outcome_of(one).value for one in verdicts(report).values())
-        counts[others.value] += batch.range.accounts - counts.total()
-        return counts
+        observed = self._observations_of(batch)
+        if batch.state is BatchState.REFUSED:
+            skipped = sum(not one.sent for one in observed.values())
+            counts = Counter({Outcome.ALREADY_CONNECTED: skipped})
+            counts[Outcome.FAILED] = batch.range.accounts - skipped
+            return Counter({outcome.value: many for outcome, many in counts.items()})
+        reported: dict[str, Verdict] = {}
+        if batch.report:
+            name = report_name(batch.number)
+            with self._history.reports.open(self.progress.import_id, name) as report:
+                reported = verdicts(report)
+        after = AccountStatus.UNKNOWN if batch.state is BatchState.RECONCILED else None
 
-    def _standings_of(self, batch: Batch) -> Counter[AccountStatus]:
-        """Count how the accounts of a batch stand in the account list, where it was read."""
+        def outcome(address: str) -> str:
+            return outcome_of(
+                observed.get(address, Observation(after=after)),
+                reported.get(address),
+                names_successes=any(one.connected for one in reported.values()),
+                may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
+            )[0].value
+
+        named = observed.keys() | reported.keys()
+        found = Counter(map(outcome, named))
+        found[outcome("")] += batch.range.accounts - len(named)
+        return found
+
+    def _observations_of(self, batch: Batch) -> dict[str, Observation]:
+        """Return what the account list showed of a batch, where it was read."""
         if not batch.reconciliation:
-            return Counter()
+            return {}
         name = reconciliation_name(batch.number)
-        with self._history.reports.open(self.progress.import_id, name) as evidence:
-            return Counter(read_reconciliation(evidence).values())
+        with self._history.reports.open(self.progress.import_id, name) as text:
+            return read_reconciliation(text)
 
     def _ask_for_the_next_step(self, execution: str) -> None:
         """Ask an execution what it does, unless it is known to wait."""

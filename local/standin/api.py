@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -13,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from local.standin import answers
 from local.standin.account import Account, Provider, sign_in
 from local.standin.behaviour import Behaviour
-from local.standin.store import Attempt, ListedAccount, SortKey, Store
+from local.standin.store import SORT_COLUMNS, Attempt, ListedAccount, SortKey, Store
 from local.standin.store import Request as Submission
 
 REPORTS = "/v3-email-connect-fault-csv"
@@ -59,15 +60,18 @@ class Reconnect(_Body):
 
 
 class ListQuery(_Body):
-    """One page of the list and what it is narrowed to."""
+    """One page of the list and what it is narrowed to; no account has a client or a sequence."""
 
     search: str = ""
     page: Annotated[int, Field(ge=1)] = 1
     page_size: Annotated[int, Field(ge=1, le=100)] = 25
     status: Literal[0, 1, 2] | None = None
     email_service_provider: list[Provider] | None = None
-    sort_by_key: SortKey = "createdAt"
-    sort: Literal["asc", "desc"] = "asc"
+    client_ids: list[str] | None = None
+    sequence_ids: list[str] | None = None
+    added_by: list[str] | None = None
+    sort_by_key: SortKey = "created-date"
+    sort: Literal["ASC", "DESC"] = "ASC"
 
 
 @router.post("/v1/email-accounts/connect")
@@ -173,19 +177,24 @@ async def list_accounts(
     query: ListQuery | None = None,
 ) -> Response:
     """Give one page of all accounts that are listed, working or not."""
-    query = query or ListQuery()
+    query, ignored = query or ListQuery(), behaviour.list_ignores
     where: dict[str, str | int] = {
         "size": query.page_size,
-        "offset": (query.page - 1) * query.page_size,
+        "offset": 0 if "page" in ignored else (query.page - 1) * query.page_size,
     }
-    if query.search:
+    if query.search and "search" not in ignored:
         where["search"] = query.search
-    if query.status is not None:
+    if query.status is not None and "status" not in ignored:
         where["status"] = query.status
     if query.email_service_provider:
         where["providers"] = json.dumps(query.email_service_provider)
-    page = store.listed(tenant, where, query.sort_by_key, query.sort)
-    return answers.success(behaviour, {"emails": [_listed(one) for one in page]})
+    if query.client_ids or query.sequence_ids or query.added_by:
+        where["nobody"] = 1
+    order = f"{SORT_COLUMNS[query.sort_by_key]} {query.sort}, number {query.sort}"
+    page = store.listed(
+        tenant, where, order if behaviour.list_sorted else "id", behaviour.list_lag_seconds
+    )
+    return answers.success(behaviour, {"emails": [_listed(one, behaviour) for one in page]})
 
 
 @router.get(REPORTS + "/{token}/{name}")
@@ -232,14 +241,19 @@ def _report_path(submission: Submission) -> str:
     return f"{REPORTS}/{submission.report_token}/{name}"
 
 
-def _listed(listed: ListedAccount) -> dict[str, Any]:
-    return {
+def _listed(listed: ListedAccount, behaviour: Behaviour) -> dict[str, Any]:
+    created_at = datetime.fromtimestamp(listed.created_at, UTC).isoformat(timespec="milliseconds")
+    times = {
+        "iso": {"createdAt": created_at.replace("+00:00", "Z")},
+        "no_zone": {"createdAt": created_at.removesuffix("+00:00")},
+        "missing": {},
+    }
+    return times[behaviour.list_times] | {
         "id": listed.id,
         "fromName": listed.account.name,
         "fromEmail": listed.account.smtp_email_address,
         "type": "smtp-imap",
         "status": listed.status,
-        "createdAt": listed.created_at,
         "healthScore": 100 * listed.status,
         "emailServiceProvider": listed.account.email_service_provider,
     }

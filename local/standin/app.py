@@ -146,6 +146,10 @@ class Service:
             if allowance.remaining <= 0:
                 self._store.mark_call(call.number, RATE_LIMITED)
                 return answers.throttled(behaviour.rate_limit_answer, allowance.seconds)
+        if unknown := sorted(request.query_params) + ["body"] * (
+            request.method == "GET" and bool(await request.body())
+        ):
+            return answers.invalid([f"{name} is not allowed" for name in unknown])
         rule = self._store.take_rule(call.operation, call.request)
         if rule is not None:
             self._store.mark_call(call.number, rule.fault)

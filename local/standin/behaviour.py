@@ -60,6 +60,24 @@ class Behaviour(BaseModel):
         ge=0,
         description="So much later an account enters the list. Fixed when submitted.",
     )
+    list_sorted: bool = Field(
+        default=True, description="Whether the list comes in the order asked for, or in none."
+    )
+    list_lag_seconds: float = Field(
+        default=0, ge=0, description="The list shows accounts as they were so long ago."
+    )
+    list_times: Literal["iso", "no_zone", "missing"] = Field(
+        default="iso", description="How the list names the time of an account's creation."
+    )
+    list_ignores: tuple[Literal["page", "search", "status"], ...] = Field(
+        default=(), strict=False, description="Parameters of the list that have no effect."
+    )
+    silent_failure_every: int | None = Field(
+        default=None,
+        ge=1,
+        description="Of each connect every so manieth account is saved, stays inactive and is in"
+        " no report of failures; null: none.",
+    )
     rate_limit_calls: int | None = Field(
         default=None, ge=1, description="Calls of one key taken in any window; null: any number."
     )

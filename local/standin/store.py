@@ -12,7 +12,6 @@ import secrets
 import sqlite3
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from local.standin.account import Account, sign_in
@@ -79,14 +78,16 @@ CREATE TABLE IF NOT EXISTS accounts (
     UNIQUE (tenant, address)
 );
 CREATE INDEX IF NOT EXISTS accounts_by_age ON accounts (tenant, created_at, number, listed_at);
--- An attempt without an account changed nothing in the list.
+-- An attempt without an account changed nothing in the list. A silent one failed, and no report
+-- says so.
 CREATE TABLE IF NOT EXISTS attempts (
     number INTEGER PRIMARY KEY,
     request INTEGER NOT NULL,
     account INTEGER,
     completes_at INTEGER NOT NULL,
     fields TEXT NOT NULL,
-    reason TEXT
+    reason TEXT,
+    silent INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS attempts_of_request ON attempts (request);
 CREATE INDEX IF NOT EXISTS attempts_of_account ON attempts (account);
@@ -97,19 +98,20 @@ LAST_ATTEMPT = """(
     ORDER BY completes_at <= :now DESC, completes_at DESC, number DESC LIMIT 1
 )"""
 OF_LAST_ATTEMPT = f"(SELECT {{}} FROM attempts WHERE number = {LAST_ATTEMPT})"  # noqa: S608  names from this module only
-STATUS = OF_LAST_ATTEMPT.format("completes_at <= :now AND reason IS NULL")
+STATUS = OF_LAST_ATTEMPT.format("completes_at <= :now AND reason IS NULL AND NOT silent")
 PROVIDER = OF_LAST_ATTEMPT.format("json_extract(fields, '$.emailServiceProvider')")
 
-SortKey = Literal["createdAt", "fromEmail", "fromName", "status"]
+SortKey = Literal["created-date", "health-score", "remaining-quota", "clientFirstName"]
 SORT_COLUMNS: dict[SortKey, str] = {
-    "createdAt": "created_at",
-    "fromEmail": "address",
-    "fromName": "name",
-    "status": STATUS,
+    "created-date": "created_at",
+    "health-score": STATUS,
+    "remaining-quota": "NULL",
+    "clientFirstName": "NULL",
 }
 NARROWED = {
     "search": "(instr(address, lower(:search)) OR instr(name, lower(:search)))",
     "status": f"{STATUS} = :status",
+    "nobody": ":nobody IS NULL",
     "providers": f"{PROVIDER} IN (SELECT value FROM json_each(:providers))",  # noqa: S608  names from this module only
 }
 ALREADY_EXISTS = "Email account already exists"
@@ -188,12 +190,15 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class ListedAccount:
-    """An account of the service's list; status 1 is connected, 0 saved but not working."""
+    """An account of the service's list; status 1 is connected, 0 saved but not working.
+
+    It was created at epoch seconds.
+    """
 
     id: str
     account: Account
     status: int
-    created_at: str
+    created_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,7 +422,7 @@ class Store:
         reasons = [
             ALREADY_EXISTS if one.address in refused else sign_in(one).reason for one in accounts
         ]
-        request_id = secrets.token_hex(5)
+        request_id, every = secrets.token_hex(5), behaviour.silent_failure_every
         with self._db:
             self._db.executemany(
                 "INSERT INTO accounts (tenant, address, name, id, created_at, saved_at, listed_at,"
@@ -438,8 +443,13 @@ class Store:
                 request_id,
                 now + round(seconds * 1000),
                 [
-                    (None if one.address in refused else one.address, _dump(one), reason)
-                    for one, reason in zip(accounts, reasons, strict=True)
+                    (
+                        *(None if one.address in refused else one.address, _dump(one), reason),
+                        every is not None and position % every == 0,
+                    )
+                    for position, (one, reason) in enumerate(
+                        zip(accounts, reasons, strict=True), start=1
+                    )
                 ],
             )
         return request_id
@@ -463,7 +473,7 @@ class Store:
                 [(request_id, one) for one in account_ids],
             )
             attempts = [
-                (*listed[one], sign_in(Account.model_validate_json(listed[one][1])).reason)
+                (*listed[one], sign_in(Account.model_validate_json(listed[one][1])).reason, False)
                 for one in account_ids
             ]
             completes_at = now + round(behaviour.completion_seconds * 1000)
@@ -518,26 +528,31 @@ class Store:
         self,
         tenant: int,
         where: dict[str, str | int],
-        sort_key: SortKey,
-        sort: Literal["asc", "desc"],
+        order: str,
+        lag_seconds: float,
     ) -> list[ListedAccount]:
-        """Return one page; `where` has size and offset, and may have search, status, providers."""
-        values = where | {"tenant": tenant, "now": _now()}
+        """Return one page of the list as it was so many seconds ago, in the order of an expression.
+
+        `where` has size and offset, and may have search, status, providers and nobody.
+        """
+        values = where | {"tenant": tenant, "now": _now() - round(lag_seconds * 1000)}
         narrowed = "".join(f" AND {NARROWED[name]}" for name in NARROWED if name in where)
         rows = self._db.execute(
             f"SELECT id, created_at, {STATUS}, {OF_LAST_ATTEMPT.format('fields')} FROM accounts"  # noqa: S608  names from this module only
             f" WHERE tenant = :tenant AND listed_at <= :now{narrowed}"
-            f" ORDER BY {SORT_COLUMNS[sort_key]} {sort}, number {sort} LIMIT :size OFFSET :offset",
+            f" ORDER BY {order} LIMIT :size OFFSET :offset",
             values,
         )
         return [
-            ListedAccount(one, Account.model_validate_json(fields), status, _iso(created_at))
+            ListedAccount(one, Account.model_validate_json(fields), status, created_at / 1000)
             for one, created_at, status, fields in rows
         ]
 
     def known(self) -> list[KnownAccount]:
         """Return every address ever sent, the first one first."""
-        tried = OF_LAST_ATTEMPT.format("CASE WHEN completes_at <= :now THEN reason IS NULL END")
+        tried = OF_LAST_ATTEMPT.format(
+            "CASE WHEN completes_at <= :now THEN reason IS NULL AND NOT silent END"
+        )
         rows = self._db.execute(
             f"SELECT tenant, address, {tried}, times_sent, request_id FROM accounts"  # noqa: S608  names from this module only
             " ORDER BY number",
@@ -558,21 +573,21 @@ class Store:
         tenant: int,
         request_id: str,
         completes_at: int,
-        attempts: Sequence[tuple[str | None, str, str | None]],
+        attempts: Sequence[tuple[str | None, str, str | None, bool]],
     ) -> None:
-        """Open a request; each attempt is the address it changes, the fields and the reason."""
-        failures = sum(reason is not None for _, _, reason in attempts)
+        """Open a request; an attempt is the address it changes, fields, reason and silence."""
+        failures = sum(reason is not None for _, _, reason, _ in attempts)
         number = self._db.execute(
             "INSERT INTO requests (tenant, id, report_token, completes_at, failures)"
             " VALUES (?, ?, ?, ?, ?)",
             (tenant, request_id, secrets.token_urlsafe(24), completes_at, failures),
         ).lastrowid
         self._db.executemany(
-            "INSERT INTO attempts (request, account, completes_at, fields, reason) VALUES"
-            " (?, (SELECT number FROM accounts WHERE tenant = ? AND address = ?), ?, ?, ?)",
+            "INSERT INTO attempts (request, account, completes_at, fields, reason, silent) VALUES"
+            " (?, (SELECT number FROM accounts WHERE tenant = ? AND address = ?), ?, ?, ?, ?)",
             [
-                (number, tenant, address, completes_at, fields, reason)
-                for address, fields, reason in attempts
+                (number, tenant, address, completes_at, fields, reason, silent)
+                for address, fields, reason, silent in attempts
             ],
         )
 
@@ -616,8 +631,3 @@ def _dump(account: Account) -> str:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _iso(milliseconds: int) -> str:
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -11,7 +11,7 @@ from time import time
 import pytest
 
 from email_accounts.errors import ReportUnavailableError, RequestNotFoundError
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.ports import Saleshandy
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.saleshandy.report import verdicts
@@ -71,7 +71,7 @@ def test_a_request_that_runs_is_not_complete(service: Service) -> None:
 
 
 def test_a_request_without_failures_has_no_link(service: Service) -> None:
-    """Complete without a link means that nothing failed."""
+    """Complete without a link."""
     request_id = service.saleshandy.connect([GOOD])
     assert service.saleshandy.status(request_id) == RequestStatus(completed=True)
 
@@ -80,6 +80,7 @@ def test_a_request_with_failures_has_a_report_of_them(service: Service) -> None:
     """The report behind the link names the failed account alone, with a reason."""
     status = service.saleshandy.status(service.saleshandy.connect([GOOD, FAILING]))
     assert status.completed
+    assert status.report_link
     with service.saleshandy.report(status.report_link) as chunks:
         report = b"".join(chunks).decode()
     found = verdicts(io.StringIO(report))
@@ -109,8 +110,8 @@ def test_an_account_is_listed_as_it_stands(service: Service) -> None:
     service.saleshandy.connect([FAILING])
     listed = list(service.saleshandy.listed(1))
     assert [replace(one, created_at=None) for one in listed] == [
-        ListedAccount("kim@reach.example", connected=False, created_at=None),
-        ListedAccount("robin@reach.example", connected=True, created_at=None),
+        ListedAccount("kim@reach.example", AccountStatus.INACTIVE, created_at=None),
+        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, created_at=None),
     ]
     assert all(one.created_at and abs(one.created_at - began) < 60 for one in listed)
 

@@ -2,7 +2,10 @@
 
 import datetime as dt
 import email.utils
+import gzip
 import json
+import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,14 +24,17 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import FIELDS
-from email_accounts.models.service import ListedAccount, RequestStatus
-from email_accounts.saleshandy.client import SaleshandyClient
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.saleshandy.client import SECONDS, SaleshandyClient
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from tests.support.fakes import FakeApiKey
 from tests.support.files import MARK, PASSWORD, account
 from tests.support.service import (
     Answer,
     Service,
     closed_port,
+    dripping,
+    dripping_head,
     reset_after_reading,
     reset_before_reading,
     said,
@@ -92,6 +98,11 @@ def test_a_request_id_is_a_text_wherever_it_stands(
         {"payload": {"requestId": ""}},
         {"payload": {"requestId": None}},
         {"payload": {"requestId": ["x"]}},
+        {"payload": {"requestId": True}},
+        {"payload": {"requestId": " "}},
+        {"payload": {"requestId": "x" * 1_000_000}},
+        b"[" * 1_000_000,
+        b'{"payload": {"requestId": ' + b"1" * 5000 + b"}}",
         [],
         "129a184",
         b"",
@@ -127,7 +138,12 @@ def failure(service: Service, *answers: Answer) -> SaleshandyError:
         (400, {"code": "1001", "message": "Invalid key"}, ApiKeyRefusedError, "Invalid key"),
         (401, {"statusCode": 401, "message": "Unauthorized"}, ApiKeyRefusedError, "Unauthorized"),
         (403, {"error": "Forbidden", "error_code": 7}, ApiKeyRefusedError, "Forbidden"),
-        (401, b"", ApiKeyRefusedError, "HTTP 401"),
+        (401, b"", NotSentError, "HTTP 401"),
+        (403, b"<html>Request blocked</html>", NotSentError, "HTTP 403"),
+        (403, [], NotSentError, "HTTP 403"),
+        (405, {"message": "Method Not Allowed"}, NotSentError, "HTTP 405"),
+        (407, b"<html>", NotSentError, "HTTP 407"),
+        (400, {"code": "1" * 5000, "message": "no"}, RequestRefusedError, "no"),
         (400, {"code": 40000, "message": NOT_FOUND}, RequestNotFoundError, NOT_FOUND),
         (
             400,
@@ -153,7 +169,8 @@ def failure(service: Service, *answers: Answer) -> SaleshandyError:
         ),
         (400, {"code": 40000, "message": "anything else"}, RequestRefusedError, "anything else"),
         (409, {"code": 1001, "message": "already exists"}, RequestRefusedError, "already exists"),
-        (404, b"<html>", RequestRefusedError, "HTTP 404"),
+        (404, b"<html>", NotSentError, "HTTP 404"),
+        (404, {"message": "Cannot POST"}, RequestRefusedError, "Cannot POST"),
         (413, {"statusCode": 413, "message": "too large"}, RequestRefusedError, "too large"),
         (400, [], RequestRefusedError, "HTTP 400"),
         (400, {"message": {"a": 1}}, RequestRefusedError, "HTTP 400"),
@@ -232,7 +249,7 @@ def test_a_service_that_says_nothing_may_have_the_request(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the time for reading is over the request counts as unanswered."""
-    monkeypatch.setattr("email_accounts.saleshandy.client._TIMEOUTS", (1, 0.05))
+    monkeypatch.setattr("email_accounts.saleshandy.client._READ_TIMEOUT", 0.05)
     assert isinstance(failure(service, silent), OutcomeUnknownError)
 
 
@@ -255,14 +272,69 @@ def test_a_service_with_a_false_certificate_got_nothing(service: Service, tmp_pa
 def test_a_call_follows_no_redirect(service: Service) -> None:
     """The key and the passwords go to the service's own address and nowhere else."""
     error = failure(service, said(307, b"", location=f"{service.url}/elsewhere"))
-    assert isinstance(error, RequestRefusedError)
+    assert isinstance(error, NotSentError)
     assert len(service.calls) == 1
 
 
 def test_a_call_answered_with_a_broken_redirect(service: Service) -> None:
-    """A redirect that is no address is an answer of the service, not a fault of the client."""
-    error = failure(service, said(307, b"", location="http://["))
-    assert isinstance(error, RequestRefusedError | OutcomeUnknownError)
+    """A redirect to what is no address is one all the same: the network's, and to be outlasted."""
+    assert isinstance(failure(service, said(307, b"", location="http://[")), NotSentError)
+
+
+def test_an_answer_that_grows_when_it_is_unpacked_is_not_read_to_its_end(service: Service) -> None:
+    """Its size counts as it is after unpacking: 20 KB may become 20 MB."""
+    packed = gzip.compress(b" " * 20_000_000)
+    assert len(packed) < 50_000
+    error = failure(service, said(200, packed, content_encoding="gzip"))
+    assert isinstance(error, OutcomeUnknownError)
+    assert "larger than 10 MB" in str(error)
+
+
+@pytest.mark.parametrize("fault", [dripping, dripping_head])
+def test_an_answer_that_trickles_in_is_cut_off(
+    service: Service, fault: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then keeps every time-out of a receipt; the call as a whole has its own."""
+    monkeypatch.setattr("email_accounts.saleshandy.client.SECONDS", 0.3)
+    began = time.monotonic()
+    assert isinstance(failure(service, fault), OutcomeUnknownError)
+    assert time.monotonic() - began < 3
+
+
+def test_a_call_takes_less_than_an_invocation_keeps_in_hand() -> None:
+    """The last call of an invocation ends before the invocation does."""
+    assert SECONDS + 10 <= SAFE_MARGIN
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["closes", "keeps open"])
+def test_no_connection_outlives_its_call(keeps: bool) -> None:  # noqa: FBT001  a case
+    """Whether the service honours 'connection: close' or not, each call has a fresh connection."""
+    connections: list[socket.socket] = []
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connections.append(connection)
+            received = b""
+            while b"[]" not in received:
+                received += connection.recv(65536)
+            connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{"requestId":"a"}')
+            if not keeps:
+                connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=[listener], daemon=True).start()
+        client = api(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert [client.connect([]) for _ in range(20)] == ["a"] * 20
+        listener.shutdown(socket.SHUT_RDWR)
+    assert len(connections) == 20
+    if keeps:
+        assert [one.recv(1) for one in connections] == [b""] * 20
+        for one in connections:
+            one.close()
 
 
 def test_the_environment_has_no_say(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,8 +372,8 @@ def test_a_key_that_was_changed_stops_nothing(service: Service) -> None:
     assert counted == ["Calls", "Calls", "Calls", "ApiKeyRefusals"]
 
 
-def test_no_connection_is_kept(service: Service) -> None:
-    """Each call has a connection of its own: a kept one may have died unnoticed."""
+def test_the_service_is_told_that_no_connection_is_kept(service: Service) -> None:
+    """It need not wait for another call."""
     service.answers.append(said(200, {"requestId": "1"}))
     api(service.url).connect([ACCOUNT])
     assert service.calls[0].headers["connection"] == "close"
@@ -385,7 +457,25 @@ def test_what_may_be_repeated_unknown_to_us_is_not_quoted(
         ({"payload": {"isCompleted": True, "reportURL": None}}, RequestStatus(completed=True)),
         ({"payload": {"isCompleted": True, "reportURL": ""}}, RequestStatus(completed=True)),
         ({"payload": {"isCompleted": True}}, RequestStatus(completed=True)),
-        ({"payload": {"isCompleted": True, "reportURL": 7}}, RequestStatus(completed=True)),
+        (
+            {"payload": {"isCompleted": True}, "reportURL": "https://x.example/r"},
+            RequestStatus(completed=True, report_link="https://x.example/r"),
+        ),
+        (
+            {"payload": {"isCompleted": True, "reportURL": None}, "reportURL": "https://x.example"},
+            RequestStatus(completed=True, report_link="https://x.example"),
+        ),
+        *(
+            (answer, RequestStatus(completed=True, report_link=None))
+            for answer in (
+                {"payload": {"isCompleted": True, "reportURL": 7}},
+                {"payload": {"isCompleted": True, "reportURL": ["https://x.example/1"]}},
+                {"payload": {"isCompleted": True, "reportURL": {"url": "https://x.example/1"}}},
+                {"payload": {"isCompleted": True, "reportURL": "https://x.example/" + "x" * 9000}},
+                {"payload": {"isCompleted": True, "reportUrl": "https://x.example/1"}},
+                {"payload": {"isCompleted": True}, "downloadLink": "https://x.example/1"},
+            )
+        ),
         ({"payload": {"isCompleted": False, "reportURL": None}}, RequestStatus(completed=False)),
         ({"payload": {"isCompleted": "true"}}, RequestStatus(completed=False)),
         ({"payload": {"isCompleted": 1}}, RequestStatus(completed=False)),
@@ -438,8 +528,8 @@ def test_a_page_of_the_list_is_asked_for_newest_first(service: Service) -> None:
     assert json.loads(call.body) == {
         "page": 3,
         "pageSize": 100,
-        "sortByKey": "createdAt",
-        "sort": "desc",
+        "sortByKey": "created-date",
+        "sort": "DESC",
     }
 
 
@@ -448,23 +538,26 @@ def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, bod
     """Its address is in lower case and without blanks around it."""
     service.answers.append(said(200, body))
     assert api(service.url).listed(1) == [
-        ListedAccount("robin@reach.example", connected=True, created_at=CREATED_AT)
+        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, created_at=CREATED_AT)
     ]
 
 
 @pytest.mark.parametrize(
-    ("status", "connected"),
-    [(1, True), ("1", True), (0, False), (2, False), (None, False), ("active", False), (11, False)],
+    ("status", "meaning"),
+    [
+        *((1, AccountStatus.ACTIVE), ("1", AccountStatus.ACTIVE)),
+        *((0, AccountStatus.INACTIVE), (2, AccountStatus.SUSPENDED)),
+        *((None, AccountStatus.UNKNOWN), ("active", AccountStatus.UNKNOWN)),
+        *((11, AccountStatus.UNKNOWN), (True, AccountStatus.UNKNOWN)),
+    ],
 )
-def test_an_account_of_status_one_works(
-    service: Service,
-    status: object,
-    connected: bool,  # noqa: FBT001  a case
+def test_an_account_of_status_one_is_active(
+    service: Service, status: object, meaning: AccountStatus
 ) -> None:
-    """Whatever else the service may say, it does not pass for connected."""
+    """Whatever else the service may say, it does not pass for active."""
     service.answers.append(said(200, {"emails": [RECONCILED | {"status": status}]}))
     (one,) = api(service.url).listed(1)
-    assert one.connected is connected
+    assert one.status is meaning
 
 
 @pytest.mark.parametrize(
@@ -475,7 +568,8 @@ def test_an_account_of_status_one_works(
         (CREATED_AT, CREATED_AT),
         (CREATED_AT * 1000, CREATED_AT),
         (str(int(CREATED_AT)), CREATED_AT),
-        ("yesterday", None),
+        *(("yesterday", None), ("2026-11-22T09:30:00", None), ("2026-11-22", None)),
+        *(("Nov 22, 2026 09:30 AM", None), ("Sun, 22 Nov 2026 09:30:00 GMT", None)),
         ("", None),
         (None, None),
         (7, None),
@@ -484,7 +578,7 @@ def test_an_account_of_status_one_works(
 def test_the_time_of_an_account_is_a_date_or_an_epoch(
     service: Service, created_at: object, seconds: float | None
 ) -> None:
-    """What is neither is not known, and never taken for a time long ago."""
+    """What is neither, or names no zone, is not known, and never taken for a time long ago."""
     service.answers.append(said(200, {"emails": [RECONCILED | {"createdAt": created_at}]}))
     (one,) = api(service.url).listed(1)
     assert one.created_at == seconds
@@ -498,6 +592,22 @@ def test_an_unreadable_list_is_no_empty_one(service: Service, body: object) -> N
     service.answers.append(said(200, body))
     with pytest.raises(OutcomeUnknownError):
         api(service.url).listed(1)
+
+
+EMPTY = said(400, {"code": 40000, "message": "Email accounts not found"})
+
+
+def test_a_first_page_that_is_not_found_is_a_refusal(service: Service) -> None:
+    """Nobody knows whether it means an empty workspace, so it shows nothing to be absent."""
+    service.answers.append(EMPTY)
+    with pytest.raises(RequestRefusedError):
+        api(service.url).listed(1)
+
+
+def test_a_later_page_that_is_not_found_is_the_end(service: Service) -> None:
+    """There are no accounts behind the last page."""
+    service.answers.append(EMPTY)
+    assert api(service.url).listed(2) == []
 
 
 @pytest.mark.parametrize(
@@ -557,6 +667,7 @@ def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
     request_id = client.connect([ACCOUNT, failing])
     status = client.status(request_id)
     assert status.completed
+    assert status.report_link
     with client.report(status.report_link) as chunks:
         report = b"".join(chunks).decode()
     assert "kim@reach.example" in report
@@ -574,7 +685,7 @@ def test_a_running_request_is_not_complete(server: Server, link: str) -> None:
 
 
 def test_a_request_without_failures_has_no_link(server: Server) -> None:
-    """Complete without a link means that nothing failed."""
+    """Complete without a link."""
     client = standin(server)
     assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=True)
 
@@ -618,7 +729,7 @@ def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait for no answer longer than a moment."""
-    monkeypatch.setattr("email_accounts.saleshandy.client._TIMEOUTS", (1, 0.4))
+    monkeypatch.setattr("email_accounts.saleshandy.client._READ_TIMEOUT", 0.4)
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch._READ_TIMEOUT", 0.4)
 
 
@@ -634,8 +745,8 @@ ERRORS: dict[str, type[SaleshandyError]] = {
     "hang": OutcomeUnknownError,
     "error_500": OutcomeUnknownError,
     "error_502": OutcomeUnknownError,
-    "error_403": ApiKeyRefusedError,
-    "error_404": RequestRefusedError,
+    "error_403": NotSentError,
+    "error_404": NotSentError,
     "error_410": RequestRefusedError,
     "not_json": OutcomeUnknownError,
     "json_array": OutcomeUnknownError,
@@ -644,7 +755,7 @@ ERRORS: dict[str, type[SaleshandyError]] = {
     "short_body": OutcomeUnknownError,
     "huge_body": OutcomeUnknownError,
     "not_found": RequestNotFoundError,
-    "redirect": RequestRefusedError,
+    "redirect": NotSentError,
 }
 
 
@@ -729,7 +840,7 @@ def test_what_a_report_makes_of_each_fault(
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.LARGEST", 1_000_000)
     client = standin(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")
-    link = client.status(client.connect([failing])).report_link
+    link = client.status(client.connect([failing])).report_link or ""
     server.fault("report", fault, times=None, seconds=5, megabytes=2, location=location)
 
     def fetch() -> bytes:
@@ -751,5 +862,5 @@ def test_an_address_that_exists_is_refused_or_reported(server: Server) -> None:
     with pytest.raises(RequestRefusedError, match="already exists"):
         client.connect([ACCOUNT])
     server.behave(already_listed="reported")
-    with client.report(client.status(client.connect([ACCOUNT])).report_link) as chunks:
+    with client.report(client.status(client.connect([ACCOUNT])).report_link or "") as chunks:
         assert b"robin@reach.example,Failed,Email account already exists" in b"".join(chunks)

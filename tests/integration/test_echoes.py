@@ -143,7 +143,7 @@ def test_what_a_report_repeats_is_written_nowhere(
         said(200, text.getvalue().encode()),
     )
     world.clock.advance(world.policy.initial_poll_delay)
-    assert world.poller().poll(upload.import_id, plenty).next is Step.DELIVER
+    assert world.poller().poll(upload.import_id, plenty).next is NextAction.DELIVER
     written = places(world, upload, caplog.text)
     assert not found(written, echoed)
     assert HIDDEN in written["outcome.csv"]

@@ -65,9 +65,11 @@ SETTINGS = {
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
+    "SETTLE_SECONDS": "15",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
     "TRUSTED_REPORT_HOSTS": "",
+    "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
 }
 NUMBERS = (
@@ -80,6 +82,7 @@ NUMBERS = (
     "MAX_FILE_MEGABYTES",
     "PRESIGNED_REPORT_HOURS",
     "RETENTION_DAYS",
+    "SETTLE_SECONDS",
 )
 
 
@@ -213,6 +216,7 @@ def stack(
             "WORKSPACES": workspaces,
             "POWERTOOLS_METRICS_NAMESPACE": "EmailAccountsImporter",
             "POWERTOOLS_SERVICE_NAME": "one of three",
+            "VERIFY_CONNECTED": "false",
         }
         for variable, value in (SETTINGS | made).items():
             monkeypatch.setenv(variable, value)
@@ -1000,6 +1004,8 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     The account list that was walked for one import serves those dropped just after it, so it is
     taken away where connected accounts are to be found.
     """
+    monkeypatch.setenv("VERIFY_CONNECTED", "true")
+    monkeypatch.setenv("SETTLE_SECONDS", "0")
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -1010,6 +1016,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))
     stack.poll(upload)
+    stack.poll(upload)  # of what is complete by now the list and the report are read
     stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     partly = stack.upload("uploads/accounts.csv")

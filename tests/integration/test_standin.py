@@ -416,9 +416,15 @@ def test_the_list_comes_in_pages(server: Server) -> None:
         ({"status": 0}, ["lee@reach.example"]),
         ({"status": 2}, []),
         ({"emailServiceProvider": ["zoho", "other"]}, ["kim@reach.example"]),
-        ({"sortByKey": "fromEmail"}, ["ari@", "kim@", "lee@"]),
-        ({"sortByKey": "fromEmail", "sort": "desc"}, ["lee@", "kim@", "ari@"]),
-        ({"sortByKey": "fromEmail", "sort": "desc", "pageSize": 1, "page": 2}, ["kim@"]),
+        ({"sortByKey": "created-date"}, ["lee@", "kim@", "ari@"]),
+        ({"sort": "DESC"}, ["ari@", "kim@", "lee@"]),
+        ({"sortByKey": "health-score", "sort": "DESC"}, ["ari@", "kim@", "lee@"]),
+        ({"sortByKey": "health-score", "sort": "ASC", "pageSize": 1, "page": 2}, ["kim@"]),
+        ({"sortByKey": "remaining-quota"}, ["lee@", "kim@", "ari@"]),
+        ({"sortByKey": "clientFirstName", "sort": "DESC"}, ["ari@", "kim@", "lee@"]),
+        ({"clientIds": ["c1"]}, []),
+        ({"sequenceIds": ["s1"]}, []),
+        ({"addedBy": ["u1"]}, []),
     ],
 )
 def test_the_list_is_narrowed_and_sorted(
@@ -443,8 +449,10 @@ def test_the_list_is_narrowed_and_sorted(
         {"pageSize": "25"},
         {"status": 3},
         {"emailServiceProvider": ["Gmail"]},
-        {"sortByKey": "unknown"},
-        {"sort": "up"},
+        *({"sortByKey": key} for key in ("unknown", "createdAt", "fromEmail", "status")),
+        *({"sort": direction} for direction in ("up", "asc", "desc")),
+        {"status": [1]},
+        {"clientIds": "c1"},
         {"size": 1},
     ],
 )
@@ -454,6 +462,87 @@ def test_the_list_refuses_a_wrong_query(server: Server, query: dict[str, object]
     assert answer.status_code == 400
     assert answer.json()["statusCode"] == 400
     assert answer.json()["messages"]
+
+
+def test_a_list_in_no_order_has_every_account_once(server: Server) -> None:
+    """Its order is not the one that was asked for, and it stays as it is."""
+    server.behave(list_sorted=False)
+    sent = {f"a{number}@reach.example" for number in range(60)}
+    server.connect(*map(account, sorted(sent)))
+    pages = [server.emails(page=page, pageSize=20, sort="DESC") for page in (1, 2, 3)]
+    listed = [one["fromEmail"] for page in pages for one in page]
+    assert set(listed) == sent
+    assert listed not in (sorted(sent), sorted(sent, reverse=True))
+
+
+def test_a_list_may_lag(server: Server) -> None:
+    """It shows accounts as they were, in its size and in their status."""
+    server.behave(completion_seconds=0.2, listed_when="accepted", list_lag_seconds=0.4)
+    server.connect(account())
+    seen = [server.emails()]
+    while len(seen) < 100 and not (seen[-1] and seen[-1][0]["status"]):
+        time.sleep(0.02)
+        seen.append(server.emails())
+    shown = [page[0]["status"] if page else None for page in seen]
+    assert list(dict.fromkeys(shown)) == [None, 0, 1]
+
+
+@pytest.mark.parametrize(("times", "shown"), [("no_zone", r"[\d-]+T[\d:.]+"), ("missing", "None")])
+def test_a_list_may_name_times_badly(server: Server, times: str, shown: str) -> None:
+    """Its times lack their zone, or are not there."""
+    server.behave(list_times=times)
+    server.connect(account())
+    (listed,) = server.emails()
+    assert re.fullmatch(shown, str(listed.get("createdAt")))
+
+
+@pytest.mark.parametrize("query", [{"page": 9}, {"search": "nobody"}, {"status": 2}])
+def test_a_list_may_ignore_what_it_is_asked(server: Server, query: dict[str, object]) -> None:
+    """The parameter that is ignored narrows nothing; a wrong value of it is refused still."""
+    server.connect(account())
+    assert server.emails(**query) == []
+    server.behave(list_ignores=list(query))
+    assert len(server.emails(**query)) == 1
+    assert server.call("POST", "", json={key: [1] for key in query}).status_code == 400
+
+
+def test_accounts_may_fail_in_silence(server: Server) -> None:
+    """Every third account of a request is listed, stays inactive and is told in no report."""
+    server.behave(silent_failure_every=3)
+    request_id = server.connect(*(account(f"a{number}@reach.example") for number in range(1, 8)))
+    assert server.status(request_id) == {"isCompleted": True, "reportURL": None}
+    inactive = [one["fromEmail"] for one in server.emails(status=0)]
+    assert inactive == ["a3@reach.example", "a6@reach.example"]
+    assert [one["status"] for one in server.control("GET", "/accounts")] == [1, 1, 0, 1, 1, 0, 1]
+
+
+# What is not documented
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/connect", [account()]),
+        ("POST", "/smtp-imap/connect", account(smtpEncryption="SSL", imapEncryption="SSL")),
+        ("POST", "/reconnect", {"emailAccountIds": ["1"]}),
+        ("POST", "", {}),
+        ("GET", "/connect/status/1", None),
+    ],
+)
+def test_what_is_not_documented_is_refused(
+    server: Server,
+    method: str,
+    path: str,
+    body: list[dict[str, object]] | dict[str, object] | None,
+) -> None:
+    """No endpoint takes a query parameter, and none a field that it does not know."""
+    answer = server.call(method, f"{path}?page=1", json=body)
+    assert (answer.status_code, answer.json()["messages"]) == (400, ["page is not allowed"])
+    one: dict[str, object] = {**(body[0] if isinstance(body, list) else body or {}), "more": 1}
+    more: object = [one] if isinstance(body, list) else one
+    answer = server.call(method, path, json=more)
+    assert (answer.status_code, answer.json()["statusCode"]) == (400, 400)
+    assert server.control("GET", "/accounts") == []
 
 
 # Paths

@@ -708,7 +708,7 @@ def test_the_newest_accounts_come_first_in_pages(server: Server) -> None:
     for number in range(7):
         server.connect(*(account(f"a{number}-{one}@reach.example") for one in range(9)))
         time.sleep(0.003)
-    newest = {"sortByKey": "createdAt", "sort": "desc", "pageSize": 10}
+    newest = {"sortByKey": "created-date", "sort": "DESC", "pageSize": 10}
     pages = [server.emails(**newest, page=page) for page in range(1, 8)]
     assert [len(page) for page in pages] == [10] * 6 + [3]
     listed = [one["fromEmail"] for page in pages for one in page]

@@ -17,10 +17,11 @@ def content_of(kinds: list[tuple[str, int]]) -> bytes:
         address = f"mailbox{name}@north.example"
         changed = {"smtpPort": "none"} if kind == "bad" else {}
         named = {"GOOD": address.upper(), "nameless": ""}.get(kind, address)
-        rows.append(row(named, **changed) | {"": "x" if kind == "long" else ""})
-    lines = accounts_file(*rows).decode().splitlines()
-    columns = lines[0].removesuffix(",")
-    return "\n".join([columns, *lines[1:]]).encode()
+        rows.append(row(named, **changed))
+    columns, *lines = accounts_file(*rows).decode().splitlines()
+    long = (kind == "long" for kind, _ in kinds)
+    lines = [f"{line},x" if too_long else line for line, too_long in zip(lines, long, strict=True)]
+    return "\n".join([columns, *lines]).encode()
 
 
 @given(st.lists(KINDS, min_size=1, max_size=30), st.integers(1, 7), st.data())

@@ -53,7 +53,10 @@ CONNECT_FAULTS = (
     *("ok", "ok", "throttled", "not sent", "lost before", "lost after", "killed after"),
     *("refused", "closing", "bad key"),
 )
-STATUS_FAULTS = ("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing")
+STATUS_FAULTS = (
+    *("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing"),
+    "strange link",
+)
 LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
 OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "publish"}
 MAY_FAIL_AT_BEST_EFFORT = {"report", "put", "publish", "notified"}
@@ -108,6 +111,7 @@ class FaultyRemote(FakeRemote):
 
     faults: dict[str, deque[str]] = field(default_factory=dict)
     takes: float = 0.0
+    list_kind: str = "newest first"
     called_at: list[float] = field(default_factory=list)
     carried_out: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
@@ -142,7 +146,8 @@ class FaultyRemote(FakeRemote):
             raise RequestRefusedError(fault)
         if fault == "running" or self.clock() < self.began[request_id] + self.takes:
             return RequestStatus(completed=False)
-        return RequestStatus(completed=True, report_link=self._link(request_id))
+        link = None if fault == "strange link" else self._link(request_id)
+        return RequestStatus(completed=True, report_link=link)
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Serve a report, or do not."""
@@ -157,6 +162,12 @@ class FaultyRemote(FakeRemote):
             raise RequestRefusedError("refused")
         done = [one for one in self.accounts if (one.created_at or 0) + self.takes <= self.clock()]
         done.reverse()
+        if self.list_kind == "unsorted":
+            done.sort(key=lambda one: one.address[::-1])
+        if self.list_kind == "without times":
+            done = [replace(one, created_at=None) for one in done]
+        if self.list_kind == "without pages":
+            page = 1
         return done[(page - 1) * self.page_size : page * self.page_size]
 
     def _fault(self, kind: str) -> str:
@@ -227,20 +238,31 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         calls_per_minute=st.sampled_from([1, 4, 1000]),
         takes=st.sampled_from([0.0, 40.0, SERVICE_TAKES]),
         skip_connected=st.booleans(),
+        verify_connected=st.booleans(),
         page_size=st.sampled_from([1, 3, 100]),
+        list_kind=st.sampled_from(["newest first", "unsorted", "without times", "without pages"]),
     )
-    def begin(
-        self, calls_per_minute: int, takes: float, *, skip_connected: bool, page_size: int
+    def begin(  # noqa: PLR0913  what a world may be like
+        self,
+        calls_per_minute: int,
+        takes: float,
+        *,
+        skip_connected: bool,
+        verify_connected: bool,
+        page_size: int,
+        list_kind: str,
     ) -> None:
         """Set up the world."""
         self.world.policy = replace(
             self.world.policy,
             calls_per_minute=calls_per_minute,
             skip_connected=skip_connected,
+            verify_connected=verify_connected,
             deadline=86_400.0,
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
+        self.saleshandy.list_kind = list_kind
 
     # What people do
 
@@ -530,6 +552,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if import_id not in self.deleted:
                 for address, one in zip(rows, outcomes, strict=True):
                     self._check_row(address, one["outcome"], one["reason"])
+                    if one["outcome"] in ("connected", "already_connected"):
+                        seen = "account list" if self.world.policy.verify_connected else "report"
+                        assert one["evidence"] in (seen, "account list"), one
 
     def _check_row(self, address: str, outcome: str, reason: str) -> None:
         arrived = self.saleshandy.carried_out[address] > 0

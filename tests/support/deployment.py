@@ -21,6 +21,7 @@ from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
 from email_accounts.models.imports import BatchState
 from email_accounts.models.upload import Upload
+from email_accounts.saleshandy.reconciliation import reconciliation_name, write_reconciliation
 from email_accounts.saleshandy.report import report_name
 from email_accounts_cli.stack import Stack
 from tests.support.aws import (
@@ -102,6 +103,9 @@ def imported(
         send(book, upload.import_id, batch.number, NOW + 1)
         if unconfirmed:
             state, is_report = BatchState.RECONCILED, False
+            name_of_list = reconciliation_name(batch.number)
+            with reports.writer(upload.import_id, name_of_list, "text/csv") as text:
+                write_reconciliation(text, {})
         else:
             state, is_report = BatchState.COMPLETED, bool(refused)
             submit(book, upload.import_id, batch.number, NOW + 1)

@@ -35,7 +35,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.ports import Saleshandy
@@ -407,9 +407,15 @@ class FakeRemote:
     def carry_out(self, request_id: str, addresses: tuple[str, ...]) -> None:
         """Take a request, so that its accounts are in the list."""
         self.requests[request_id] = addresses
-        self.accounts += [
-            ListedAccount(one.lower(), one not in self.failing, self.clock()) for one in addresses
+        status = {
+            one.lower(): AccountStatus.INACTIVE if one in self.failing else AccountStatus.ACTIVE
+            for one in addresses
+        }
+        self.accounts = [
+            replace(one, status=status.pop(one.address)) if one.address in status else one
+            for one in self.accounts
         ]
+        self.accounts += [ListedAccount(*one, self.clock()) for one in status.items()]
 
     def status(self, request_id: str) -> RequestStatus:
         """Show a request."""
@@ -532,6 +538,8 @@ class World:
             deadline=21_600.0,
             grace=600.0,
             skip_connected=False,
+            verify_connected=False,
+            settle=15.0,
             largest_file=1_000_000,
         )
 

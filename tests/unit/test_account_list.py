@@ -1,16 +1,17 @@
 """Walks through the account list: how far, in how many pieces, and by whom."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import pytest
 
-from email_accounts.errors import OutcomeUnknownError, RetryAfterError
+from email_accounts.errors import OutcomeUnknownError, RequestRefusedError, RetryAfterError
 from email_accounts.models.imports import AccountScan
-from email_accounts.models.service import ListedAccount
+from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
-from tests.support.fakes import INBOX, World
+from tests.support.fakes import INBOX, FakeRemote, World
 
 OWNER = "default"
 UPLOAD = Upload(INBOX, "uploads/a.csv", "v1", 1)
@@ -34,9 +35,17 @@ def world() -> World:
 def have(world: World, *ages: float) -> None:
     """Have accounts of these ages in seconds, the oldest first."""
     world.saleshandy.accounts += [
-        ListedAccount(f"a{age:g}@x.example", connected=age != 5, created_at=world.clock() - age)
-        for age in ages
+        ListedAccount(
+            f"a{age:g}@x{'x' * ages[:at].count(age)}.example",
+            _status(age),
+            created_at=world.clock() - age,
+        )
+        for at, age in enumerate(ages)
     ]
+
+
+def _status(age: float) -> AccountStatus:
+    return AccountStatus.INACTIVE if age == 5 else AccountStatus.ACTIVE
 
 
 def scan(
@@ -45,6 +54,7 @@ def scan(
     fresh: float | None = None,
     since: float = 0.0,
     time_left: Callable[[], float] = plenty,
+    wanted: AbstractSet[str] = frozenset(),
 ) -> AccountScan:
     """Walk, anew unless a walk is fresh enough."""
     imported = world.ledger.get(UPLOAD.import_id)
@@ -57,6 +67,7 @@ def scan(
         fresh=world.clock() if fresh is None else fresh,
         since=since,
         time_left=time_left,
+        wanted=wanted,
     )
 
 
@@ -65,9 +76,9 @@ def pages(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "list"]
 
 
-def found(world: World, done: AccountScan) -> list[tuple[str, bool]]:
-    """Return what a walk has found."""
-    return list(world.account_list.accounts(OWNER, done))
+def found(world: World, done: AccountScan) -> list[tuple[str, AccountStatus]]:
+    """Return the addresses a walk has found, and their statuses."""
+    return [(one.address, one.status) for one in world.account_list.accounts(OWNER, done)]
 
 
 def test_a_walk_reads_the_whole_list(world: World) -> None:
@@ -76,10 +87,11 @@ def test_a_walk_reads_the_whole_list(world: World) -> None:
     done = scan(world)
     assert (done.done, done.began_at) == (True, world.clock())
     assert found(world, done) == [
-        ("a5@x.example", False),
-        ("a20@x.example", True),
-        ("a30@x.example", True),
+        ("a5@x.example", AccountStatus.INACTIVE),
+        ("a20@x.example", AccountStatus.ACTIVE),
+        ("a30@x.example", AccountStatus.ACTIVE),
     ]
+    assert list(world.account_list.accounts(OWNER, done)) == world.saleshandy.accounts[::-1]
     assert pages(world) == [1, 2, 3]
 
 
@@ -124,6 +136,67 @@ def test_a_list_that_tells_no_times_is_read_to_its_end(world: World) -> None:
     world.saleshandy.accounts[3] = replace(world.saleshandy.accounts[3], created_at=None)
     scan(world, since=world.clock() - 45)
     assert pages(world) == [1, 2, 3, 4]
+
+
+def test_a_walk_ends_where_all_that_is_wanted_is_found(world: World) -> None:
+    """Whatever the order of the list, and whatever the moment it would go back to."""
+    have(world, 10, 70, 60, 20, 50, 40, 30)
+    done = scan(world, wanted={"a30@x.example", "a20@x.example"})
+    assert (done.done, pages(world)) == (True, [1, 2])
+
+
+def test_a_walk_for_something_is_none_for_anything_else(world: World) -> None:
+    """It ended early, so that what it did not find may be there all the same."""
+    have(world, 70, 60, 50, 40, 30, 20, 10)
+    scan(world, wanted={"a10@x.example"})
+    began = world.clock()
+    scan(world, fresh=began, wanted={"a70@x.example"})
+    assert pages(world) == [1, 1, 2, 3, 4]
+
+
+def test_what_is_wanted_may_be_found_by_several_invocations(world: World) -> None:
+    """What the ones before have found is known to the next."""
+    have(world, 40, 30, 20, 10)
+    world.saleshandy.list_errors.extend([None, OutcomeUnknownError("HTTP 502")])
+    wanted = {"a10@x.example", "a30@x.example"}
+    began = world.clock()
+    with pytest.raises(OutcomeUnknownError):
+        scan(world, fresh=began, wanted=wanted)
+    scan(world, fresh=began, wanted=wanted)
+    assert pages(world) == [1, 2, 2]
+
+
+@pytest.mark.parametrize("calls_per_minute", [1000, 1])
+def test_a_list_that_ignores_the_page_is_not_read_for_ever(
+    world: World, calls_per_minute: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third time the same page comes it is refused, however few calls an invocation has."""
+    world.policy = replace(world.policy, calls_per_minute=calls_per_minute)
+    have(world, 40, 30, 20, 10)
+    listed = FakeRemote.listed
+    monkeypatch.setattr(FakeRemote, "listed", lambda fake, page: listed(fake, page and 1))
+    began = world.clock()
+    for _ in range(10):
+        try:
+            scan(world, fresh=began)
+        except RetryAfterError as later:
+            world.clock.advance(later.wait_seconds)
+        except RequestRefusedError:
+            break
+    assert len(pages(world)) == 3
+
+
+def test_a_page_that_comes_twice_is_no_list_without_pages(world: World) -> None:
+    """Accounts that come in meanwhile move the others back by as many places."""
+    have(world, 40, 30, 20, 10)
+    left = iter([300.0])
+
+    def time_left() -> float:
+        if next(left, None) is None and len(world.saleshandy.accounts) == 4:
+            have(world, 0, 0)
+        return 300.0
+
+    assert len(found(world, scan(world, time_left=time_left))) == 6
 
 
 # Walks that are there already

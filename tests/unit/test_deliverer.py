@@ -28,7 +28,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.imports import ImportState, ReasonCode
 from email_accounts.models.messages import Message
-from email_accounts.models.service import ListedAccount
+from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
@@ -103,7 +103,9 @@ def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
 def everything(world: World) -> Upload:
     """Let a file end with an outcome of every kind that there is."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[3], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[3], AccountStatus.ACTIVE, created_at=0.0)
+    )
     world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
     world.saleshandy.connect_errors.extend(
         [None, None, *[OutcomeUnknownError("no answer came")] * 3]
@@ -241,11 +243,16 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     upload = everything(world)
     delivered(world, upload)
     rows = {one["row"]: one for one in outcome(world, upload)}
-    columns = ["row", "address", "provider", "outcome", "reason", "what to do"]
+    columns = ["row", "address", "provider", "outcome", "evidence", "reason", "what to do"]
     assert list(rows["2"]) == columns
     assert {number: one["provider"] for number, one in rows.items()} == {
         **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
         **dict.fromkeys(("4", "7"), ""),
+    }
+    assert {number: one["evidence"] for number, one in rows.items()} == {
+        **dict.fromkeys(("2", "3", "5"), "report"),
+        "6": "account list",
+        **dict.fromkeys(("4", "7", "8"), "none"),
     }
     assert rows["2"]["what to do"] == ""
     assert "make an app password" in rows["3"]["what to do"]
@@ -498,13 +505,15 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
 
 
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
-    """Without the file nobody can tell how many of a batch had been left out of it."""
+    """Without the file nobody can tell what became of a batch of which the list was asked."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = looked_at(world)
     world.uploads.delete_version(upload)
     counts = json.loads(delivered(world, upload).document)["counts"]
-    assert (counts["connected"], counts["unconfirmed"]) == (3, 2)
+    assert (counts["connected"], counts["unconfirmed"]) == (0, 5)
 
 
 @pytest.fixture

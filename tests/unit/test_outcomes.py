@@ -1,16 +1,28 @@
 """What becomes of each row."""
 
 import io
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
+from itertools import product
 
 import pytest
 
-from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.delivery.outcomes import (
+    Evidence,
+    Finding,
+    Outcome,
+    RowOutcome,
+    outcome_of,
+    outcomes,
+)
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import Batch, BatchRange, BatchState
-from email_accounts.saleshandy.reconciliation import AccountStatus
+from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonCode
+from email_accounts.models.service import AccountStatus
+from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.files import accounts_file, row
 
 TROUBLE = "the deadline passed"
@@ -20,14 +32,14 @@ def told(
     content: bytes,
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
-    statuses: dict[int, dict[str, AccountStatus]] | None = None,
+    observed: dict[int, dict[str, Observation]] | None = None,
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with what is known on each batch by its number."""
     read = outcomes(
         open_accounts_file(io.BytesIO(content)).rows,
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
-        lambda batch: (statuses or {})[batch.number],
+        lambda batch: (observed or {})[batch.number],
         TROUBLE,
     )
     return list(read)
@@ -52,12 +64,12 @@ def one_batch(
 def the_one(
     batches: list[Batch],
     *verdicts: tuple[str, Verdict],
-    account_status: AccountStatus | None = None,
+    observed: Observation | None = None,
 ) -> RowOutcome:
     """Return the outcome of the only row of a file."""
-    statuses = {"robin@north.example": account_status} if account_status else {}
+    observations = {"robin@north.example": observed} if observed else {}
     content = accounts_file("Robin@north.example")
-    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: statuses})
+    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: observations})
     assert (outcome.row, outcome.address) == (2, "Robin@north.example")
     return outcome
 
@@ -113,26 +125,130 @@ def test_a_row_that_a_report_of_failures_does_not_name_is_connected() -> None:
     assert got.outcome is Outcome.CONNECTED
 
 
+GOOD = Verdict(connected=True, reason="Connected")
+REFUSED = Verdict(connected=False, reason="535 refused")
+EXISTS = Verdict(connected=False, reason="Email account already exists")
+EVERY = tuple(AccountStatus)
+NOT_ACTIVE = tuple(one for one in AccountStatus if one not in (EVERY[0], AccountStatus.UNKNOWN))
+NEW_OR_NOT = (True, False)
+
+TABLE = [
+    # before, after, what the report says, whether created after sending → outcome and evidence
+    (NOT_ACTIVE, "active", (None, GOOD), NEW_OR_NOT, "connected", "account list"),
+    (NOT_ACTIVE, "active", (REFUSED,), NEW_OR_NOT, "unconfirmed", "none"),
+    (["active"], "active", (None, GOOD), NEW_OR_NOT, "already_connected", "account list"),
+    (["active"], "active", (REFUSED,), NEW_OR_NOT, "failed", "account list"),
+    (["unknown"], "active", (None, GOOD), (True,), "connected", "account list"),
+    (["unknown"], "active", (None, GOOD), (False,), "already_connected", "account list"),
+    (["unknown"], "active", (REFUSED,), NEW_OR_NOT, "unconfirmed", "none"),
+    (EVERY, "active", (EXISTS,), NEW_OR_NOT, "already_connected", "account list"),
+    (EVERY, "inactive", (REFUSED, EXISTS), NEW_OR_NOT, "failed", "account list"),
+    (EVERY, "inactive", (None, GOOD), NEW_OR_NOT, "failed", "account list"),
+    (EVERY, "suspended", (None, GOOD, REFUSED, EXISTS), NEW_OR_NOT, "failed", "account list"),
+    (EVERY, "absent", (REFUSED,), NEW_OR_NOT, "failed", "report"),
+    (EVERY, "absent", (EXISTS,), NEW_OR_NOT, "failed", "report"),
+    (EVERY, "absent", (None, GOOD), NEW_OR_NOT, "unconfirmed", "none"),
+    (EVERY, "unknown", (REFUSED, EXISTS), NEW_OR_NOT, "failed", "report"),
+    (EVERY, "unknown", (None, GOOD), NEW_OR_NOT, "unconfirmed", "none"),
+    (EVERY, None, (None, GOOD), NEW_OR_NOT, "connected", "report"),
+    (EVERY, None, (REFUSED,), NEW_OR_NOT, "failed", "report"),
+    (EVERY, None, (EXISTS,), NEW_OR_NOT, "already_connected", "report"),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "said", "is_new", "outcome", "evidence"), TABLE)
+def test_the_list_and_the_report_decide_together(  # noqa: PLR0913, PLR0917  a line of the table
+    before: Iterable[str],
+    after: str | None,
+    said: Iterable[Verdict | None],
+    is_new: Iterable[bool],
+    outcome: str,
+    evidence: str,
+) -> None:
+    """Nothing is connected that the list, where it was asked, has not shown to be active."""
+    status = AccountStatus(after) if after else None
+    for was, verdict, new in product(before, said, is_new):
+        observed = Observation(AccountStatus(was), status, new)
+        assert outcome_of(observed, verdict)[:2] == (outcome, evidence), observed
+
+
+def test_the_table_is_whole() -> None:
+    """Each case stands in exactly one line."""
+    cases = Counter(
+        case
+        for before, after, said, is_new, *_ in TABLE
+        for case in product(map(str, before), [after], said, is_new)
+    )
+    after = (*map(str, AccountStatus), None)
+    assert set(cases) == set(
+        product(map(str, EVERY), after, (None, GOOD, REFUSED, EXISTS), NEW_OR_NOT)
+    )
+    assert set(cases.values()) == {1}
+
+
 @pytest.mark.parametrize(
-    ("account_status", "outcome", "reason"),
+    ("observed", "verdict", "reason"),
     [
-        (AccountStatus.CONNECTED, Outcome.CONNECTED, ""),
+        (Observation(after=AccountStatus.ACTIVE), None, "the new settings are not proven"),
         (
-            AccountStatus.NOT_WORKING,
-            Outcome.FAILED,
-            "the service has saved it, but it does not work there",
+            Observation(AccountStatus.ACTIVE, AccountStatus.ACTIVE),
+            REFUSED,
+            "the old connection is still active, the new settings were refused: 535 refused",
         ),
-        (None, Outcome.UNCONFIRMED, "no answer came; the account list does not show it"),
-        (AccountStatus.CONNECTED_BEFORE, Outcome.ALREADY_CONNECTED, ""),
+        (
+            Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE),
+            REFUSED,
+            "the account list shows it as active, but the report says: 535 refused",
+        ),
+        (Observation(after=AccountStatus.INACTIVE), REFUSED, "535 refused"),
+        (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it does not work"),
+        (Observation(after=AccountStatus.SUSPENDED), None, "shows it as suspended"),
+        (Observation(after=AccountStatus.ABSENT), EXISTS, "another Saleshandy account"),
+        (Observation(after=AccountStatus.ABSENT), None, "the account list does not show it"),
+        (Observation(after=AccountStatus.UNKNOWN), None, "reported, not verified"),
+        (Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE), None, ""),
     ],
 )
-def test_the_account_list_decides_about_the_rows_of_a_listed_batch(
-    account_status: AccountStatus | None, outcome: Outcome, reason: str
+def test_a_row_says_what_it_rests_on(
+    observed: Observation, verdict: Verdict | None, reason: str
 ) -> None:
-    """What nothing but the list can tell is told by it; the address is looked for but for case."""
-    batches = one_batch(BatchState.RECONCILED, "no answer came", reconciliation=True)
-    got = the_one(batches, account_status=account_status)
-    assert (got.outcome, got.reason) == (outcome, reason)
+    """Where list and report disagree, both are quoted."""
+    batches = one_batch(BatchState.COMPLETED, report=True, reconciliation=True)
+    said = [("robin@north.example", verdict)] if verdict else []
+    got = the_one(batches, *said, observed=observed)
+    assert reason in got.reason
+    assert bool(reason) == bool(got.reason)
+
+
+def test_an_account_that_may_still_be_tried_has_not_failed() -> None:
+    """The request made no progress for an hour: that it is inactive says nothing yet."""
+    observed = Observation(AccountStatus.ABSENT, AccountStatus.INACTIVE)
+    (batch,) = one_batch(BatchState.RECONCILED, NO_PROGRESS, reconciliation=True)
+    batches = [replace(batch, reason_code=ReasonCode.NO_PROGRESS)]
+    got = the_one(batches, observed=observed)
+    assert (got.outcome, got.evidence) == (Outcome.UNCONFIRMED, Evidence.NONE)
+    assert outcome_of(observed, REFUSED, may_be_tried=True)[0] is Outcome.FAILED
+
+
+def test_a_report_that_names_successes_says_nothing_by_its_silence() -> None:
+    """It is no list of failures, and may have been cut at the end of a line."""
+    other = ("toni@north.example", GOOD)
+    got = the_one(one_batch(BatchState.COMPLETED, report=True), other)
+    assert (got.outcome, got.evidence) == (Outcome.UNCONFIRMED, Evidence.NONE)
+    assert got.reason == Finding.NOT_NAMED
+
+
+@pytest.mark.parametrize(("verdict", "outcome"), [(None, "unconfirmed"), (REFUSED, "failed")])
+def test_what_was_reported_and_not_verified_is_not_connected(
+    verdict: Verdict | None, outcome: str
+) -> None:
+    """The deadline came before the list was read."""
+    said = [("robin@north.example", verdict)] if verdict else []
+    for observed in (None, Observation(AccountStatus.ABSENT)):
+        batches = one_batch(
+            BatchState.REPORTED, report=bool(verdict), reconciliation=observed is not None
+        )
+        assert the_one(batches, *said, observed=observed).outcome == outcome
 
 
 @pytest.mark.parametrize("state", BatchState)
@@ -140,15 +256,8 @@ def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: Bat
     """An address that was left out was not sent, so that no answer to its batch is about it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
     batches = one_batch(state, "why", report=True, reconciliation=True)
-    got = the_one(batches, refused, account_status=AccountStatus.CONNECTED_BEFORE)
+    got = the_one(batches, refused, observed=Observation(AccountStatus.ACTIVE, sent=False))
     assert (got.outcome, got.reason) == (Outcome.ALREADY_CONNECTED, "")
-
-
-def test_a_report_goes_before_the_account_list() -> None:
-    """Of a completed batch the list tells no more than what was left out of it."""
-    refused = ("robin@north.example", Verdict(connected=False, reason="535"))
-    batches = one_batch(BatchState.COMPLETED, report=True, reconciliation=True)
-    assert the_one(batches, refused, account_status=AccountStatus.CONNECTED).reason == "535"
 
 
 def test_each_row_is_judged_by_its_own_batch() -> None:
@@ -168,7 +277,7 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
             Batch(ranges[2], BatchState.RECONCILED, reason="lost", reconciliation=True),
         ],
         {1: {names[1]: refused, names[2]: refused}, 2: {names[3]: refused}},
-        {3: {names[0]: AccountStatus.CONNECTED}},
+        {3: {names[0]: Observation(after=AccountStatus.ACTIVE)}},
     )
     assert [one.row for one in got] == list(range(2, 12))
     assert [one.outcome for one in got] == [

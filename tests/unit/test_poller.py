@@ -19,13 +19,13 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.imports import Batch, BatchState, ReasonCode
-from email_accounts.models.service import ListedAccount
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
+from email_accounts.saleshandy.reconciliation import read_reconciliation
 from email_accounts.tracking.poller import NO_PROGRESS
-from tests.support.fakes import World
+from tests.support.fakes import FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
 from tests.support.ledger import answer, change, lose, polled_at, refuse, send
 
@@ -183,16 +183,16 @@ def test_a_report_that_does_not_come_is_made_up_for_by_the_list(world: World) ->
         step = poll(world, upload)
         world.clock.advance(step.wait_seconds)
     unconfirmed = batch(world, upload)
-    assert unconfirmed.state is BatchState.UNCONFIRMED
+    assert unconfirmed.state is BatchState.REPORTED
     assert "its report is missing" in unconfirmed.reason
     assert MARK not in unconfirmed.reason
     assert followed(world, upload) == DELIVER
     assert world.journal.names().count("fetch") == 3
     assert world.journal.names().count("connect") == 1
-    assert batch(world, upload).state is BatchState.RECONCILED
+    assert batch(world, upload).state is BatchState.COMPLETED
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED,
-        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+        ADDRESSES[0]: AccountStatus.ACTIVE,
+        ADDRESSES[1]: AccountStatus.INACTIVE,
     }
 
 
@@ -290,7 +290,7 @@ def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: Wor
     assert 3500 < world.clock() - began < 3600 + 300
     assert states(world, upload) == [BatchState.RECONCILED] * 3
     assert batch(world, upload).reason == NO_PROGRESS
-    assert evidence(world, upload, 2) == {ADDRESSES[2]: AccountStatus.CONNECTED}
+    assert evidence(world, upload, 2) == {ADDRESSES[2]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 3
 
 
@@ -349,7 +349,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "no longer knows the request" in unconfirmed.reason
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 1
 
 
@@ -390,6 +390,114 @@ def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
 # Batches whose answer was lost
 
 
+# Verified by the account list
+
+
+def verified(world: World, *addresses: str) -> Upload:
+    """Submit a file whose outcomes the account list has to show."""
+    world.policy = replace(world.policy, verify_connected=True)
+    return submitted(world, *addresses)
+
+
+def test_a_completed_batch_is_verified_after_the_settling_time(world: World) -> None:
+    """The list is read once for all that completed together, and not before its time."""
+    upload = verified(world)
+    before = len(listings(world))
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, world.policy.settle)
+    assert states(world, upload) == [BatchState.REPORTED] * 3
+    world.clock.advance(world.policy.settle)
+    assert poll(world, upload) == DELIVER
+    assert states(world, upload) == [BatchState.COMPLETED] * 3
+    assert listings(world)[before:] == [1]
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+def test_what_the_list_does_not_show_is_waited_for(world: World) -> None:
+    """A list may lag: what was reported as good may come until the grace period is over."""
+    upload = verified(world, *ADDRESSES[:2])
+    hidden = world.saleshandy.accounts.pop()
+    completed = world.clock()
+    for _ in range(3):
+        world.clock.advance(poll(world, upload).wait_seconds)
+    assert batch(world, upload).state is BatchState.REPORTED
+    world.saleshandy.accounts.append(hidden)
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert world.clock() < completed + world.policy.grace
+
+
+def test_what_the_list_never_shows_is_not_waited_for_any_longer(world: World) -> None:
+    """The batch is settled at the end of the grace period, and is looked for when resumed."""
+    upload = verified(world, *ADDRESSES[:2])
+    del world.saleshandy.accounts[:]
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.RECONCILED
+    assert world.clock() == completed + world.policy.grace
+    assert len(sent(world)) == 1
+
+
+def test_what_failed_and_is_not_listed_is_not_waited_for(world: World) -> None:
+    """The report has told of it."""
+    world.saleshandy.failing.update(dict.fromkeys(ADDRESSES[:2], "535 refused"))
+    upload = verified(world, *ADDRESSES[:2])
+    del world.saleshandy.accounts[:]
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == completed + world.policy.settle
+
+
+def test_a_list_that_is_refused_is_not_waited_for(world: World) -> None:
+    """The import ends with what was reported, and that is not called verified."""
+    upload = verified(world, *ADDRESSES[:2])
+    world.saleshandy.list_errors.extend([RequestNotFoundError("HTTP 400")] * 9)
+    completed = world.clock()
+    assert followed(world, upload) == DELIVER
+    assert world.clock() == completed + world.policy.settle
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.UNKNOWN)
+    assert batch(world, upload).state is BatchState.RECONCILED
+
+
+def test_a_link_that_is_not_understood_is_a_missing_report(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked for three times, then the account list is."""
+    upload = submitted(world, *ADDRESSES[:2])
+    monkeypatch.setattr(FakeRemote, "status", lambda *_: RequestStatus(True, None))  # noqa: FBT003  completed
+    assert followed(world, upload) == DELIVER
+    assert "its link is not understood" in batch(world, upload).reason
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+def test_rows_that_were_saved_before_are_not_sent_twice(world: World) -> None:
+    """Fixed rows keep their old place in the list, far behind: what became of them is found."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.page_size = 2
+    old = world.clock() - 86_400
+    world.saleshandy.accounts = [
+        *(ListedAccount(one, AccountStatus.INACTIVE, old) for one in ADDRESSES[:2]),
+        *(ListedAccount(f"n{n}@y.example", AccountStatus.ACTIVE, old + n) for n in range(9)),
+    ]
+    upload = lost(world, *ADDRESSES[:2])
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("age", [86_400, None])
+def test_an_address_that_was_saved_before_does_not_say_that_its_batch_arrived(
+    world: World, age: float | None
+) -> None:
+    """It is as it was, and the others are not there: the batch is sent again."""
+    world.policy = replace(world.policy, skip_connected=True)
+    created_at = None if age is None else world.clock() - age
+    world.saleshandy.accounts = [ListedAccount(ADDRESSES[0], AccountStatus.INACTIVE, created_at)]
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 2
+    assert states(world, upload) == [BatchState.COMPLETED]
+
+
 def lost(world: World, *addresses: str, arrived: bool = True) -> Upload:
     """Let the answer to the one request be lost, which arrived all the same, or did not."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES[:2])))
@@ -411,10 +519,14 @@ def sent(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "connect"]
 
 
-def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, AccountStatus]:
-    """Return what is kept of what the list said of a batch."""
+def evidence(world: World, upload: Upload, number: int = 1) -> dict[str, AccountStatus | None]:
+    """Return what the list showed of a batch, None where it was not asked; not who is absent."""
     text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
-    return read_reconciliation(io.StringIO(text, newline=""))
+    return {
+        address: one.after
+        for address, one in read_reconciliation(io.StringIO(text, newline="")).items()
+        if one.after is not AccountStatus.ABSENT
+    }
 
 
 def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None:
@@ -427,7 +539,7 @@ def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None
         True,
         "no answer came",
     )
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
     assert asked(world) == []
 
 
@@ -451,8 +563,8 @@ def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
     assert world.clock() == sent_at + world.policy.grace
     assert batch(world, upload).state is BatchState.RECONCILED
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED,
-        ADDRESSES[1]: AccountStatus.NOT_WORKING,
+        ADDRESSES[0]: AccountStatus.ACTIVE,
+        ADDRESSES[1]: AccountStatus.INACTIVE,
     }
     assert len(sent(world)) == 1
 
@@ -483,12 +595,12 @@ def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
     upload = lost(world, arrived=False)
     followed(world, upload, polls=4)
     world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[1], connected=False, created_at=world.clock())
+        ListedAccount(ADDRESSES[1], AccountStatus.INACTIVE, created_at=world.clock())
     )
     assert followed(world, upload) == DELIVER
     assert len(sent(world)) == 1
     assert batch(world, upload).state is BatchState.RECONCILED
-    assert evidence(world, upload) == {ADDRESSES[1]: AccountStatus.NOT_WORKING}
+    assert evidence(world, upload) == {ADDRESSES[1]: AccountStatus.INACTIVE}
 
 
 def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
@@ -518,13 +630,13 @@ def test_an_account_is_found_whatever_the_case_of_its_address(world: World) -> N
     """The list shows addresses in lower case; the file may not."""
     upload = lost(world, "Robin@Reach.example")
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == {"robin@reach.example": AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {"robin@reach.example": AccountStatus.ACTIVE}
 
 
 def test_the_evidence_names_the_accounts_of_the_batch_alone(world: World) -> None:
     """Other accounts of the workspace are nobody's business here."""
     world.saleshandy.accounts.append(
-        ListedAccount("other@reach.example", connected=True, created_at=0.0)
+        ListedAccount("other@reach.example", AccountStatus.ACTIVE, created_at=0.0)
     )
     upload = lost(world)
     poll(world, upload)
@@ -537,11 +649,11 @@ def test_the_list_is_read_back_to_before_the_sending(world: World) -> None:
     for at in range(20):
         made_at = world.clock() - 400 - 10 * (20 - at)
         world.saleshandy.accounts.append(
-            ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at)
+            ListedAccount(f"o{at}@x.example", AccountStatus.ACTIVE, created_at=made_at)
         )
     upload = lost(world)
     world.saleshandy.accounts.append(
-        ListedAccount("new@x.example", connected=True, created_at=world.clock())
+        ListedAccount("new@x.example", AccountStatus.ACTIVE, created_at=world.clock())
     )
     assert poll(world, upload) == DELIVER
     assert listings(world) == [1, 2]
@@ -553,7 +665,9 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
     upload = lost(world)
     made_at = world.clock()
     world.saleshandy.accounts += [
-        ListedAccount(f"o{at}@x.example", connected=True, created_at=made_at - 10_000 - 100 * at)
+        ListedAccount(
+            f"o{at}@x.example", AccountStatus.ACTIVE, created_at=made_at - 10_000 - 100 * at
+        )
         for at in range(5)
     ]
     assert poll(world, upload) == DELIVER
@@ -561,14 +675,14 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
 
 
 def test_a_list_without_times_is_read_to_its_end(world: World) -> None:
-    """Where the service does not say when an account was made, all of them are read."""
+    """Where the service does not say when an account was made, it is read till all are found."""
     world.saleshandy.page_size = 2
     upload = lost(world)
     world.saleshandy.accounts += [
-        ListedAccount(f"o{at}@x.example", connected=True, created_at=None) for at in range(5)
+        ListedAccount(f"o{at}@x.example", AccountStatus.ACTIVE, created_at=None) for at in range(5)
     ]
     assert poll(world, upload) == DELIVER
-    assert listings(world) == [1, 2, 3, 4, 5]
+    assert listings(world) == [1, 2, 3, 4]
 
 
 def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
@@ -581,7 +695,7 @@ def test_a_walk_that_the_budget_breaks_off_goes_on(world: World) -> None:
     assert 0 < step.wait_seconds <= 66
     world.clock.advance(step.wait_seconds)
     assert followed(world, upload) == DELIVER
-    assert listings(world) == [1, 2, 3]
+    assert listings(world) == [1, 2]
     assert batch(world, upload).state is BatchState.RECONCILED
 
 
@@ -591,19 +705,14 @@ def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> No
     world.clock.advance(poll(world, upload).wait_seconds)
     world.saleshandy.carry_out("late", ADDRESSES[:2])
     assert poll(world, upload) == DELIVER
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
 
 
-@pytest.mark.parametrize(
-    "error", [OutcomeUnknownError("HTTP 502"), RequestRefusedError("HTTP 404")]
-)
-def test_a_list_that_does_not_come_settles_nothing(
-    world: World, error: OutcomeUnknownError | RequestRefusedError
-) -> None:
+def test_a_list_that_does_not_come_settles_nothing(world: World) -> None:
     """Without a list nothing is known, and nothing is sent again; it is asked for later."""
     upload = lost(world, arrived=False)
     world.clock.advance(700)
-    world.saleshandy.list_errors.extend([error] * 3)
+    world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * 3)
     for _ in range(3):
         assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
         assert batch(world, upload).state is BatchState.UNCONFIRMED
@@ -612,12 +721,12 @@ def test_a_list_that_does_not_come_settles_nothing(
 
 
 def test_a_service_without_a_list_leaves_lost_batches_unconfirmed(world: World) -> None:
-    """At the deadline they are answered as they are, never sent again."""
+    """After the grace period they are answered as they are, never sent again."""
     upload = lost(world, arrived=False)
     world.saleshandy.list_errors.extend([RequestRefusedError("HTTP 404")] * 10_000)
     assert followed(world, upload, polls=10_000) == DELIVER
-    assert world.clock() >= world.ledger.get(upload.import_id).deadline
-    assert batch(world, upload).state is BatchState.UNCONFIRMED
+    assert world.clock() == batch(world, upload).sent_at + world.policy.grace
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.UNKNOWN)
     assert len(sent(world)) == 1
 
 
@@ -690,31 +799,35 @@ def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: Wo
         step = poll(world, upload)
         world.clock.advance(step.wait_seconds)
     assert states(world, upload)[10] is BatchState.RECONCILED
-    assert evidence(world, upload, 11) == {addresses[10]: AccountStatus.CONNECTED}
+    assert evidence(world, upload, 11) == {addresses[10]: AccountStatus.ACTIVE}
 
 
 def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(world: World) -> None:
     """An address connected before stands in the list anyway: the rest is sent again."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = lost(world, *ADDRESSES[:2], arrived=False)
     assert sent(world) == [ADDRESSES[1:2]]
     assert followed(world, upload) == DELIVER
     assert sent(world) == [ADDRESSES[1:2]] * 2
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE}
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2])
     assert batch(world, upload).state is BatchState.COMPLETED
 
 
 def test_the_evidence_keeps_what_was_left_out(world: World) -> None:
     """What the list says later is added to it."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(ListedAccount(ADDRESSES[0], connected=True, created_at=0.0))
+    world.saleshandy.accounts.append(
+        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
+    )
     upload = lost(world, *ADDRESSES[:2], arrived=False)
     world.saleshandy.carry_out("lost", ADDRESSES[1:2])
     assert poll(world, upload) == DELIVER
     assert evidence(world, upload) == {
-        ADDRESSES[0]: AccountStatus.CONNECTED_BEFORE,
-        ADDRESSES[1]: AccountStatus.CONNECTED,
+        ADDRESSES[0]: None,
+        ADDRESSES[1]: AccountStatus.ACTIVE,
     }
 
 
@@ -732,10 +845,10 @@ def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
     followed(world, upload)
     reopened(world, upload)
     world.saleshandy.accounts[:] = [
-        replace(one, connected=True) for one in world.saleshandy.accounts
+        replace(one, status=AccountStatus.ACTIVE) for one in world.saleshandy.accounts
     ]
     assert followed(world, upload) == DELIVER
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.CONNECTED)
+    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
     assert len(sent(world)) == 1
 
 
@@ -744,11 +857,11 @@ def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -
     upload = lost(world, arrived=False)
     world.saleshandy.carry_out("a part of it", ADDRESSES[:1])
     followed(world, upload)
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     reopened(world, upload)
     assert followed(world, upload) == DELIVER
     assert len(sent(world)) == 1
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.CONNECTED}
+    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
 
 
 def test_a_reopened_request_is_asked_for_again(world: World) -> None:

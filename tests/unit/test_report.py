@@ -134,8 +134,9 @@ def test_blank_lines_say_nothing() -> None:
 
 
 def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
-    """Where its header says that it is about addresses."""
+    """Where its only line names columns for addresses and for what became of them."""
     assert judged("Email,Reason\n") == {}
+    assert judged("Sr No,Email,SMTP Host,Status\n") == {}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,12 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
         b'{"error":"expired"}',
         b"<html><body>Not found</body></html>",
         b"<html>\n<body>\na@x.example\n",
+        b"<html>\n<body>\nAccount\n",
+        b"Email\n",
+        b"Account,Owner\n",
+        b"Sender,Reason,Type\nrobin at x,535 wrong password,Mailbox\n",
+        b"Account,Reason\nRobin Stone,535\n",
+        b"Email,Reason\nEmail,Reason\n",
         b"Email,Reason\nstranger@b.example,535\n",
         b"Email,Password,Reason\na@b.example,half,half,535\n",
         b'Email,Reason\na@b.example,"password half"half"\n',
@@ -200,12 +207,33 @@ def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
         ),
         (
             "Email,SMTP status,IMAP status\na@b.example,success,failed\n",
-            Verdict(connected=False, reason="success; failed"),
+            Verdict(connected=False, reason="failed"),
         ),
         (
             "Email,SMTP status,IMAP status\na@b.example,success,success\n",
             Verdict(connected=True, reason="success; success"),
         ),
+        ("Email,SMTP Connection,IMAP Connection\na@b.example,535 refused,Connected\n", REFUSED),
+        ("Email,SMTP Connection,IMAP Connection\na@b.example,Connected,535 refused\n", REFUSED),
+        ("Email,SMTP,IMAP,Status\na@b.example,Connected,535 refused,Connected\n", REFUSED),
+        (
+            "Email,SMTP,IMAP,Status\na@b.example,smtp.b.example,993,Connected\n",
+            Verdict(connected=True, reason="Connected"),
+        ),
+        ("Email,Warmup Status,Error\na@b.example,Active,535 refused\n", REFUSED),
+        ("Email,Warmup Status,Message\na@b.example,Active,535 refused\n", REFUSED),
+        ("Email,Import Status,Error\na@b.example,Done,535 refused\n", REFUSED),
+        ("Email,Status,Message\na@b.example,Connected,535 refused\n", REFUSED),
+        ("Email,Status,Remark,Error\na@b.example,ok,-,535 refused\n", REFUSED),
+        (
+            "Email,Status,Reason\na@b.example,Connected,Connected successfully\n",
+            Verdict(connected=True, reason="Connected successfully"),
+        ),
+        (
+            "Email,SMTP OK,Connected\na@b.example,true,false\n",
+            Verdict(connected=False, reason="false"),
+        ),
+        ("Email,Status\na@b.example,Inactive\n", Verdict(connected=False, reason="Inactive")),
     ],
 )
 def test_a_report_of_unknown_columns_is_understood(report: str, verdict: Verdict) -> None:

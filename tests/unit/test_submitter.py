@@ -11,15 +11,16 @@ from email_accounts.errors import (
     ApiKeyRefusedError,
     NotSentError,
     OutcomeUnknownError,
+    RequestNotFoundError,
     RequestRefusedError,
     ThrottledError,
 )
 from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
-from email_accounts.models.service import ListedAccount
+from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.saleshandy.reconciliation import AccountStatus, read_reconciliation
+from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
 from tests.support.fakes import INBOX, World
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import answer, change, send
@@ -183,7 +184,11 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
         ("other/a.csv", accounts_file("a@x.example"), "Drop it again as uploads/a.csv"),
         ("uploads/a.xlsx", b"PK\x03\x04...", "It is a damaged workbook"),
         ("uploads/a.csv", b"\xff\xfea", "It ends inside a character"),
-        ("uploads/a.csv", b"caf\xe9\x81\r\n" + accounts_file("a@x.example"), "neither text"),
+        (
+            "uploads/a.csv",
+            b"caf\xe9\x81\r\n" + accounts_file("a@x.example"),
+            "cannot be recognized",
+        ),
         ("uploads/a.csv", b"name,phone\nx,y\n", "smtpEmailAddress"),
         ("uploads/a.csv", accounts_file(), "no rows"),
         ("uploads/a.json", b'[{"smtpEmailAddress": "a@x.example"}, {', "Item 2 of its JSON array"),
@@ -501,10 +506,10 @@ def skipping(world: World) -> None:
     world.policy = replace(world.policy, skip_connected=True)
 
 
-def have(world: World, *addresses: str, connected: bool = True) -> None:
+def have(world: World, *addresses: str, status: AccountStatus = AccountStatus.ACTIVE) -> None:
     """Have accounts at the service from before."""
     world.saleshandy.accounts += [
-        ListedAccount(one, connected, world.clock() - 9999) for one in addresses
+        ListedAccount(one, status, world.clock() - 9999) for one in addresses
     ]
 
 
@@ -513,8 +518,8 @@ def listings(world: World) -> list[object]:
     return [about for name, about in world.journal.entries if name == "list"]
 
 
-def evidence(world: World, upload: Upload, number: int) -> dict[str, AccountStatus]:
-    """Return what is kept of what the list said of a batch."""
+def observed(world: World, upload: Upload, number: int) -> dict[str, Observation]:
+    """Return what is kept of what the list showed of a batch."""
     text = world.reports.texts[upload.import_id, f"listed/batch-{number:06d}.csv"]
     return read_reconciliation(io.StringIO(text, newline=""))
 
@@ -527,7 +532,10 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
     assert world.receive(upload, plenty) == CHECK
     assert sent(world) == [("a@x.example",)]
     assert batches(world, upload)[0].reconciliation
-    assert evidence(world, upload, 1) == {"b@x.example": AccountStatus.CONNECTED_BEFORE}
+    assert observed(world, upload, 1) == {
+        "a@x.example": Observation(AccountStatus.ABSENT),
+        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False),
+    }
     names = world.journal.names()
     assert names.index("report", names.index("walked")) < names.index("sending")
 
@@ -541,19 +549,56 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     assert sent(world) == BATCHES[1:]
     first = batches(world, upload)[0]
     assert (first.state, first.sent, first.reconciliation) == (BatchState.COMPLETED, 0, True)
-    assert evidence(world, upload, 1) == dict.fromkeys(
-        ADDRESSES[:2], AccountStatus.CONNECTED_BEFORE
+    assert observed(world, upload, 1) == dict.fromkeys(
+        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False)
     )
 
 
 def test_what_does_not_work_is_sent_again(world: World) -> None:
     """An account that the service has saved but cannot use is what somebody wants to mend."""
     skipping(world)
-    have(world, ADDRESSES[0], connected=False)
+    have(world, ADDRESSES[0], status=AccountStatus.INACTIVE)
     upload = five(world)
     world.receive(upload, plenty)
     assert sent(world) == BATCHES
+    assert observed(world, upload, 1) == {
+        ADDRESSES[0]: Observation(AccountStatus.INACTIVE),
+        ADDRESSES[1]: Observation(AccountStatus.ABSENT),
+    }
+
+
+def test_what_is_connected_is_sent_where_nothing_is_skipped(world: World) -> None:
+    """What it was before is kept, so that its outcome can be told from a new connection."""
+    world.policy = replace(world.policy, verify_connected=True)
+    have(world, ADDRESSES[0])
+    upload = five(world)
+    world.receive(upload, plenty)
+    assert sent(world) == BATCHES
+    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(AccountStatus.ACTIVE)
+
+
+@pytest.mark.parametrize("refused", [RequestRefusedError, RequestNotFoundError])
+def test_a_list_that_is_refused_leaves_what_was_before_unknown(
+    world: World, refused: type[RequestRefusedError]
+) -> None:
+    """An empty workspace may be told so: everything is sent."""
+    skipping(world)
+    world.saleshandy.list_errors.append(refused("Email accounts not found"))
+    upload = five(world)
+    assert world.receive(upload, plenty) == CHECK
+    assert sent(world) == BATCHES
     assert not any(batch.reconciliation for batch in batches(world, upload))
+
+
+def test_a_connect_that_is_refused_as_not_found_is_not_sent_again(world: World) -> None:
+    """Its rows failed, with the service's words; the other batches go on."""
+    world.saleshandy.connect_errors.append(RequestNotFoundError("provider not found"))
+    upload = five(world)
+    assert world.receive(upload, plenty) == CHECK
+    assert sent(world) == BATCHES
+    first, *others = batches(world, upload)
+    assert (first.state, first.reason) == (BatchState.REFUSED, "provider not found")
+    assert {one.state for one in others} == {BatchState.SUBMITTED}
 
 
 def test_the_list_is_not_read_where_nothing_is_to_be_left_out(world: World) -> None:

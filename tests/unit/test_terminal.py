@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     write_reconciliation,
 )
@@ -51,7 +52,10 @@ def test_a_copy_overwrites_nothing(tmp_path: Path) -> None:
 def test_an_address_is_no_formula_in_a_reconciliation_record() -> None:
     """And it is read back as it was."""
     text = io.StringIO(newline="")
-    known = {"+a@b.example": AccountStatus.CONNECTED, "c@d.example": AccountStatus.NOT_WORKING}
+    known = {
+        "+a@b.example": Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE, is_new=True),
+        "c@d.example": Observation(AccountStatus.ACTIVE, sent=False),
+    }
     write_reconciliation(text, known)
     assert "\n'+a@b.example" in text.getvalue()
     text.seek(0)

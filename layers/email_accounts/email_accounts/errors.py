@@ -69,12 +69,15 @@ class ThrottledError(SaleshandyError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class RequestNotFoundError(SaleshandyError):
-    """The remote does not know the request id (yet, or any more)."""
-
-
 class RequestRefusedError(SaleshandyError):
     """The remote read the request and refused it; the text is the remote's own."""
+
+
+class RequestNotFoundError(RequestRefusedError):
+    """The service does not find what the request is about.
+
+    Of a status check that is the request id, not known yet or not any more.
+    """
 
 
 class NotSentError(SaleshandyError):

@@ -24,9 +24,10 @@ from email_accounts.aws.s3 import ReportsBucket
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
 from email_accounts.models.imports import BatchState
+from email_accounts.models.service import AccountStatus
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     reconciliation_name,
     write_reconciliation,
 )
@@ -119,8 +120,9 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
     planned(book, identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), NOW)
-    before, works = AccountStatus.CONNECTED_BEFORE, AccountStatus.CONNECTED
-    broken = AccountStatus.NOT_WORKING
+    before = Observation(AccountStatus.ACTIVE, sent=False)
+    works = Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE)
+    broken = Observation(AccountStatus.ABSENT, AccountStatus.INACTIVE)
     listings = (
         (BatchState.COMPLETED, {"a@n.example": before}),
         (

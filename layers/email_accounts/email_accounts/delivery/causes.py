@@ -157,6 +157,24 @@ UNCONFIRMED = Cause(
     "They were sent, but no answer says what became of them.",
     "Look for the addresses in Saleshandy; send only those again that are not there.",
 )
+NOT_WORKING = Cause(
+    "not_working",
+    "Saved in Saleshandy, but not connected",
+    "The account is in the account list as inactive, and no report says why.",
+    "Reconnect one of these by hand in Saleshandy, and fix what its page names.",
+)
+SUSPENDED = Cause(
+    "suspended",
+    "Suspended in Saleshandy",
+    "The account list shows the account as suspended.",
+    "Look in Saleshandy why it is suspended, and lift the suspension there.",
+)
+OTHER_WORKSPACE = Cause(
+    "other_workspace",
+    "Connected in another Saleshandy account",
+    "Saleshandy says that the address exists, and this account's list does not show it.",
+    "Disconnect it in the other Saleshandy account, or use it there.",
+)
 ROW_UNREADABLE = Cause(
     "row_unreadable",
     "The row cannot be read",

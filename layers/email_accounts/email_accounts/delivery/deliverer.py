@@ -21,7 +21,7 @@ from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     read_reconciliation,
     reconciliation_name,
 )
@@ -50,7 +50,7 @@ READERS = 16
 """Files of batches that are read at the same time."""
 _READ_AHEAD = 4 * READERS
 _REASONS_KEPT = 1000
-_COLUMNS = ("row", "address", "provider", "outcome", "reason", "what to do")
+_COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
@@ -231,7 +231,7 @@ class Deliverer:
                 ),
                 _read_ahead(
                     pool,
-                    lambda batch: self._account_statuses(imported.id, batch),
+                    lambda batch: self._observations(imported.id, batch),
                     (batch for batch in batches if batch.reconciliation),
                 ),
                 failure_reason,
@@ -246,7 +246,7 @@ class Deliverer:
         with self.reports.open(import_id, report_name(batch.number)) as report:
             return verdicts(report)
 
-    def _account_statuses(self, import_id: str, batch: Batch) -> dict[str, AccountStatus]:
+    def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
 
@@ -325,11 +325,9 @@ def _cleaned(
         yield replace(row, reason=clean(row.reason))
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str]:
-    address, outcome = safe_cell(row.address), row.outcome.value
-    if not row.reason:
-        return row.row, address, row.provider, outcome, "", ""
-    return row.row, address, row.provider, outcome, safe_cell(row.reason), row.what_to_do
+def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:
+    known = (row.row, safe_cell(row.address), row.provider, row.outcome.value, row.evidence.value)
+    return *known, safe_cell(row.reason) if row.reason else "", row.what_to_do
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
 
 from email_accounts.delivery.causes import (
     DUPLICATE,
+    NOT_WORKING,
+    OTHER_WORKSPACE,
+    SUSPENDED,
     UNCONFIRMED,
     Cause,
     cause_of,
@@ -14,11 +17,12 @@ from email_accounts.delivery.causes import (
 )
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.imports import Batch, BatchState, ReasonCode
-from email_accounts.saleshandy.reconciliation import AccountStatus
+from email_accounts.models.service import AccountStatus
+from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
 
-_NOT_WORKING = "the service has saved it, but it does not work there"
-_ALREADY_CONNECTED = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
+_SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
+_ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
 
 
 class Outcome(StrEnum):
@@ -30,6 +34,42 @@ class Outcome(StrEnum):
     UNCONFIRMED = "unconfirmed"
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
+
+
+class Evidence(StrEnum):
+    """What an outcome rests on; a report is Saleshandy's own word, a refusal included."""
+
+    ACCOUNT_LIST = "account list"
+    REPORT = "report"
+    NONE = "none"
+
+
+class Finding(StrEnum):
+    """Why an account that was sent has its outcome; the value is what people read.
+
+    `{reason}` is what the report says of it.
+    """
+
+    NONE = ""
+    FAILURE = "{reason}"
+    NOT_PROVEN = "it was connected before and still is; the new settings are not proven"
+    SETTINGS_REFUSED = "the old connection is still active, the new settings were refused: {reason}"
+    CONTRADICTED = "the account list shows it as active, but the report says: {reason}"
+    NOT_WORKING = "the service has saved it, but it does not work there"
+    SUSPENDED = "the account list shows it as suspended"
+    OTHER_WORKSPACE = "connected in another Saleshandy account"
+    ABSENT = "the account list does not show it"
+    STILL_TRIED = "the account list shows it as inactive; the service may still be trying it"
+    NOT_VERIFIED = "reported, not verified: there was no account list to be had"
+    NOT_NAMED = "the report names those that were connected, and not this one"
+
+
+_CAUSES = {
+    Finding.NOT_WORKING: NOT_WORKING,
+    Finding.SUSPENDED: SUSPENDED,
+    Finding.OTHER_WORKSPACE: OTHER_WORKSPACE,
+}
+Resolution = tuple[Outcome, Evidence, Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,7 @@ class RowOutcome:
     provider: str = ""
     causes: tuple[Cause, ...] = ()
     reason_code: ReasonCode | None = None
+    evidence: Evidence = Evidence.NONE
 
     @property
     def what_to_do(self) -> str:
@@ -58,18 +99,19 @@ def outcomes(
     examined: Iterator[RowResult],
     batches: Iterator[Batch],
     verdicts_of: Callable[[Batch], dict[str, Verdict]],
-    account_statuses_of: Callable[[Batch], dict[str, AccountStatus]],
+    observations_of: Callable[[Batch], dict[str, Observation]],
     failure_reason: str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
-    `verdicts_of` reads the report on a batch, `standings_of` what the account list said of it.
-    `trouble` says why the import ended early: it is
-    the reason of the rows whose batch was not sent, or not completed by the remote.
+    `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
+    it. `failure_reason` says why the import ended early: it is the reason of the rows whose batch
+    was not sent, or not completed by the service.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
-    statuses: dict[str, AccountStatus] = {}
+    observations: dict[str, Observation] = {}
+    names_successes = False
     for row in examined:
         if isinstance(row, Rejected):
             reason = "; ".join(f"{problem.field}: {problem.message}" for problem in row.problems)
@@ -82,66 +124,141 @@ def outcomes(
             if batch is None or row.row > batch.range.last_row:
                 batch = next(batches)
                 verdicts = verdicts_of(batch) if batch.report else {}
-                statuses = account_statuses_of(batch) if batch.reconciliation else {}
+                names_successes = any(one.connected for one in verdicts.values())
+                observations = observations_of(batch) if batch.reconciliation else {}
             address = row.address.lower()
-            found = _accepted(
-                row, batch, verdicts.get(address), statuses.get(address), failure_reason
+            verdict = verdicts.get(address)
+            observed = _observed(batch, observations.get(address))
+            if observed.sent and batch.state not in _SEEN_COMPLETE:
+                yield _not_seen_complete(row, batch, failure_reason)
+                continue
+            resolved = outcome_of(
+                observed,
+                verdict,
+                names_successes=names_successes,
+                may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )
-            yield _explained(found, row.settings)
+            yield _resolved(row, batch, resolved, verdict.reason if verdict else "")
 
 
-def _explained(found: RowOutcome, settings: tuple[str, ...]) -> RowOutcome:
-    causes: tuple[Cause, ...] = ()
-    if found.outcome is Outcome.FAILED:
-        causes = (cause_of(found.reason, settings, found.reason_code),)
-    elif found.outcome is Outcome.UNCONFIRMED:
-        causes = (UNCONFIRMED,)
-    return replace(found, provider=settings[0], causes=causes)
-
-
-def outcome_of(verdict: Verdict | None) -> Outcome:
-    """Say what became of an account that was sent, by what a report says of it, if anything."""
-    if verdict is None or verdict.connected:
-        return Outcome.CONNECTED
-    known = _ALREADY_CONNECTED.search(verdict.reason)
-    return Outcome.ALREADY_CONNECTED if known else Outcome.FAILED
-
-
-def _accepted(
-    row: Accepted,
-    batch: Batch,
+def outcome_of(
+    observed: Observation,
     verdict: Verdict | None,
-    account_status: AccountStatus | None,
-    failure_reason: str,
-) -> RowOutcome:
-    code = batch.reason_code
-    if account_status is AccountStatus.CONNECTED_BEFORE:
-        outcome, reason = Outcome.ALREADY_CONNECTED, ""
-    elif batch.state is BatchState.COMPLETED:
-        outcome, reason = _reported(verdict)
-    elif batch.state is BatchState.RECONCILED:
-        outcome, reason = _listed(batch, account_status)
-    elif batch.state is BatchState.REFUSED:
-        outcome, reason = Outcome.FAILED, f"the service refused the request: {batch.reason}"
-        code = ReasonCode.REQUEST_REFUSED
+    *,
+    names_successes: bool = False,
+    may_be_tried: bool = False,
+) -> Resolution:
+    """Decide on an account by what the account list and the report, if any, say of it.
+
+    `names_successes` says that the report is no list of failures alone, so that its silence
+    means nothing, `may_be_tried` that the service was not seen to have finished with the account.
+    """
+    said = _Said.of(verdict)
+    if not observed.sent:
+        return Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, Finding.NONE
+    if observed.after is AccountStatus.ACTIVE:
+        before = observed.before
+        if before is AccountStatus.UNKNOWN and said is _Said.GOOD and not observed.is_new:
+            before = AccountStatus.ACTIVE
+        return _ACTIVE[before is AccountStatus.ACTIVE, said]
+    if observed.after is AccountStatus.INACTIVE and said is _Said.GOOD and may_be_tried:
+        return Outcome.UNCONFIRMED, Evidence.NONE, Finding.STILL_TRIED
+    if observed.after is None and verdict is None and names_successes:
+        return Outcome.UNCONFIRMED, Evidence.NONE, Finding.NOT_NAMED
+    return _NOT_ACTIVE[observed.after, said]
+
+
+class _Said(Enum):
+    """What a report says of an account; one that does not name it says nothing bad."""
+
+    GOOD = auto()
+    FAILURE = auto()
+    EXISTS = auto()
+
+    @classmethod
+    def of(cls, verdict: Verdict | None) -> "_Said":
+        if verdict is None or verdict.connected:
+            return cls.GOOD
+        return cls.EXISTS if _ALREADY_EXISTS.search(verdict.reason) else cls.FAILURE
+
+
+_FAILED_BY_LIST = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.FAILURE)
+_FAILED_BY_REPORT = (Outcome.FAILED, Evidence.REPORT, Finding.FAILURE)
+_SUSPENDED = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.SUSPENDED)
+_ACTIVE: dict[tuple[bool, _Said], Resolution] = {
+    (False, _Said.GOOD): (Outcome.CONNECTED, Evidence.ACCOUNT_LIST, Finding.NONE),
+    (False, _Said.FAILURE): (Outcome.UNCONFIRMED, Evidence.NONE, Finding.CONTRADICTED),
+    (False, _Said.EXISTS): (Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, Finding.FAILURE),
+    (True, _Said.GOOD): (Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, Finding.NOT_PROVEN),
+    (True, _Said.FAILURE): (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.SETTINGS_REFUSED),
+    (True, _Said.EXISTS): (Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, Finding.FAILURE),
+}
+"""By whether it was active before it was sent."""
+_NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
+    (AccountStatus.INACTIVE, _Said.GOOD): (
+        Outcome.FAILED,
+        Evidence.ACCOUNT_LIST,
+        Finding.NOT_WORKING,
+    ),
+    (AccountStatus.INACTIVE, _Said.FAILURE): _FAILED_BY_LIST,
+    (AccountStatus.INACTIVE, _Said.EXISTS): _FAILED_BY_LIST,
+    (AccountStatus.SUSPENDED, _Said.GOOD): _SUSPENDED,
+    (AccountStatus.SUSPENDED, _Said.FAILURE): _SUSPENDED,
+    (AccountStatus.SUSPENDED, _Said.EXISTS): _SUSPENDED,
+    (AccountStatus.ABSENT, _Said.GOOD): (Outcome.UNCONFIRMED, Evidence.NONE, Finding.ABSENT),
+    (AccountStatus.ABSENT, _Said.FAILURE): _FAILED_BY_REPORT,
+    (AccountStatus.ABSENT, _Said.EXISTS): (
+        Outcome.FAILED,
+        Evidence.REPORT,
+        Finding.OTHER_WORKSPACE,
+    ),
+    (AccountStatus.UNKNOWN, _Said.GOOD): (Outcome.UNCONFIRMED, Evidence.NONE, Finding.NOT_VERIFIED),
+    (AccountStatus.UNKNOWN, _Said.FAILURE): _FAILED_BY_REPORT,
+    (AccountStatus.UNKNOWN, _Said.EXISTS): _FAILED_BY_REPORT,
+    (None, _Said.GOOD): (Outcome.CONNECTED, Evidence.REPORT, Finding.NONE),
+    (None, _Said.FAILURE): _FAILED_BY_REPORT,
+    (None, _Said.EXISTS): (Outcome.ALREADY_CONNECTED, Evidence.REPORT, Finding.FAILURE),
+}
+
+
+def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowOutcome:
+    """Return the outcome of a row whose request was not sent, refused, or not seen to complete."""
+    outcome, evidence, code = Outcome.FAILED, Evidence.NONE, batch.reason_code
+    if batch.state is BatchState.REFUSED:
+        evidence, code = Evidence.REPORT, ReasonCode.REQUEST_REFUSED
+        reason = f"the service refused the request: {batch.reason}"
     elif batch.state is BatchState.PLANNED:
-        outcome, reason = Outcome.FAILED, f"not sent: {failure_reason}"
         code = ReasonCode.NOT_SENT
+        reason = f"not sent: {failure_reason}"
     else:
         outcome, reason = Outcome.UNCONFIRMED, batch.reason or failure_reason
-    return RowOutcome(row.row, row.address, outcome, reason, reason_code=code)
+    failed = outcome is Outcome.FAILED
+    cause = cause_of(reason, row.settings, code) if failed else UNCONFIRMED
+    return RowOutcome(
+        row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence
+    )
 
 
-def _reported(verdict: Verdict | None) -> tuple[Outcome, str]:
-    reason = "" if verdict is None or verdict.connected else verdict.reason
-    return outcome_of(verdict), reason
+def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> RowOutcome:
+    """Return the outcome of a row on which the account list or the report has decided."""
+    outcome, evidence, finding = resolved
+    reason = finding.format(reason=said)
+    causes: tuple[Cause, ...] = ()
+    if outcome is Outcome.FAILED:
+        causes = (_CAUSES.get(finding) or cause_of(said, row.settings),)
+    elif outcome is Outcome.UNCONFIRMED:
+        causes = (UNCONFIRMED,)
+        reason = f"{batch.reason}; {reason}" if batch.reason else reason
+    return RowOutcome(
+        row.row, row.address, outcome, reason, row.settings[0], causes, batch.reason_code, evidence
+    )
 
 
-def _listed(batch: Batch, account_status: AccountStatus | None) -> tuple[Outcome, str]:
-    if account_status is AccountStatus.CONNECTED:
-        return Outcome.CONNECTED, ""
-    if account_status is AccountStatus.NOT_WORKING:
-        if batch.reason_code is ReasonCode.NO_PROGRESS:
-            return Outcome.UNCONFIRMED, batch.reason  # it may still be tried
-        return Outcome.FAILED, _NOT_WORKING
-    return Outcome.UNCONFIRMED, f"{batch.reason}; the account list does not show it"
+def _observed(batch: Batch, observed: Observation | None) -> Observation:
+    """Return what is observed of an account; the list that was not read is one not to be had."""
+    if batch.state is BatchState.REPORTED and (observed is None or observed.sent):
+        before = observed.before if observed else AccountStatus.UNKNOWN
+        return Observation(before, AccountStatus.UNKNOWN)
+    if observed is None and batch.state is BatchState.RECONCILED:
+        return Observation(after=AccountStatus.UNKNOWN)
+    return observed or Observation()

@@ -60,6 +60,8 @@ class Settings:
                 deadline=number("DEADLINE_HOURS") * _HOUR,
                 grace=number("GRACE_SECONDS"),
                 skip_connected=environment["SKIP_CONNECTED"] == "true",
+                verify_connected=environment["VERIFY_CONNECTED"] == "true",
+                settle=number("SETTLE_SECONDS"),
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
             ),
         )

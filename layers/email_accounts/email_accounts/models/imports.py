@@ -50,13 +50,15 @@ class ImportState(StrEnum):
 class BatchState(StrEnum):
     """The stations of a batch. The last three are final.
 
-    What became of an unconfirmed one is looked for in the account list; when all that can be
-    found there has been found, it is listed.
+    A reported one is finished at the service, and waits for the account list to verify it. What
+    became of an unconfirmed one is looked for there; one is reconciled that the list did not tell
+    everything of.
     """
 
     PLANNED = "planned"
     SENDING = "sending"
     SUBMITTED = "submitted"
+    REPORTED = "reported"
     UNCONFIRMED = "unconfirmed"
     COMPLETED = "completed"
     REFUSED = "refused"
@@ -218,8 +220,31 @@ class Batch:
 
     def polled(self, next_poll_at: float, *, reports_missed: int = 0) -> "Batch":
         """Return it with the time of its next poll."""
-        self._must_be(BatchState.SUBMITTED, BatchState.UNCONFIRMED)
+        self._must_be(BatchState.SUBMITTED, BatchState.REPORTED, BatchState.UNCONFIRMED)
         return replace(self, next_poll_at=next_poll_at, reports_missed=reports_missed)
+
+    def reported(
+        self, now: float, next_poll_at: float, *, report: bool, missing: str = ""
+    ) -> "Batch":
+        """Return it as Saleshandy finished it, to be verified at a time.
+
+        `missing` says why its report could not be had, where there should be one.
+        """
+        self._must_be(BatchState.SUBMITTED)
+        return replace(
+            self,
+            state=BatchState.REPORTED,
+            reason=missing,
+            reason_code=ReasonCode.REPORT_MISSING if missing else None,
+            report=report,
+            changed_at=now,
+            next_poll_at=next_poll_at,
+        )
+
+    def verified(self, now: float) -> "Batch":
+        """Return it as the account list showed it, with nothing left to be found."""
+        self._must_be(BatchState.REPORTED)
+        return replace(self, state=BatchState.COMPLETED, changed_at=now, reconciliation=True)
 
     def completed(
         self, now: float, *, report: bool = False, reconciliation: bool | None = None
@@ -249,7 +274,7 @@ class Batch:
 
     def reconciled(self, now: float) -> "Batch":
         """Return it as the account list decided it; why it was unconfirmed stays."""
-        self._must_be(BatchState.UNCONFIRMED)
+        self._must_be(BatchState.REPORTED, BatchState.UNCONFIRMED)
         return replace(self, state=BatchState.RECONCILED, changed_at=now, reconciliation=True)
 
     def reopened(self, now: float) -> "Batch":

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The numbers the stack's owner sets; times in seconds, sizes in bytes."""
+    """The numbers the stack's owner sets; times in seconds, sizes in bytes.
+
+    `settle` is how long after a completion the account list is read.
+    """
 
     batch_size: int
     calls_per_minute: int
@@ -14,4 +17,6 @@ class Policy:
     deadline: float
     grace: float
     skip_connected: bool
+    verify_connected: bool
+    settle: float
     largest_file: int

@@ -1,23 +1,37 @@
 """What Saleshandy tells."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class AccountStatus(StrEnum):
+    """What the account list shows of an address; unknown where there was no list to be had."""
+
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+    SUSPENDED = "suspended"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestStatus:
-    """The remote's word on one request; the link is empty where it gave none."""
+    """Saleshandy's word on one request.
+
+    The link is empty where it gave none, and None where what it gave is not understood.
+    """
 
     completed: bool
-    report_link: str = ""
+    report_link: str | None = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedAccount:
-    """An account of the remote's list: its address in lower case, and whether it works.
+    """An account of the account list: its address in lower case, and its status.
 
     `created_at` is in seconds since the epoch; None where the list does not say.
     """
 
     address: str
-    connected: bool
+    status: AccountStatus
     created_at: float | None

@@ -1,17 +1,18 @@
-"""The account list: the ground truth for what no answer told.
+"""The account list: the ground truth for what became of an account.
 
-A walk goes from the newest account back to a moment. It takes a call per page and may be broken
-off by the budget after any of them; what has been read by then lies in the reports bucket.
+A scan goes from the newest account back to a moment. It takes a call per page and may be
+interrupted by the budget after any of them; what has been read by then lies in the reports bucket.
 """
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from email_accounts.errors import RetryAfterError
+from email_accounts.errors import RequestRefusedError, RetryAfterError
 from email_accounts.models.imports import AccountScan
-from email_accounts.models.service import ListedAccount
+from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.ports import Clock, Ledger, Reports
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 
@@ -28,7 +29,7 @@ class AccountList:
     reports: Reports
     now: Clock
 
-    def scan(
+    def scan(  # noqa: PLR0913  where to, and from when on
         self,
         owner: str,
         saleshandy: RateLimitedClient,
@@ -36,12 +37,16 @@ class AccountList:
         fresh: float,
         since: float,
         time_left: Callable[[], float],
+        wanted: AbstractSet[str] = frozenset(),
     ) -> AccountScan:
-        """Return a finished walk that began at the time `fresh` or later.
+        """Return a finished scan that began at the time `fresh` or later.
+
+        It ends where it reaches back to `since`, or where all the `wanted` addresses are found.
 
         Raises:
-            LaterError: it is not finished yet.
-            RemoteError: the list cannot be had.
+            RetryAfterError: it is not finished yet.
+            RequestRefusedError: the list is refused, or shows the same page for every page.
+            SaleshandyError: the list cannot be had now.
         """
         now = self.now()
         seen = self.ledger.scan(owner)
@@ -55,15 +60,27 @@ class AccountList:
         accounts: list[ListedAccount] = []
         page = scan.pages
         done = False
+        missing = set(wanted)
+        kept = scan if wanted else replace(scan, parts=scan.parts[-2:])
+        read = [one.address for one in self.accounts(owner, kept)]
+        missing.difference_update(read)
         try:
             while not done:
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
                 saleshandy.turn(_PAGES_WANTED)
                 listed = saleshandy.listed(page + 1)
+                addresses = [one.address for one in listed]
+                if _repeats(addresses, read):
+                    raise RequestRefusedError("the account list shows the same page for every page")
+                read += addresses
+                missing.difference_update(addresses)
                 page += 1
                 accounts += listed
                 done = not listed or _reaches_back_to(scan.since, accounts)
+                if not done and wanted and not missing:
+                    done, since = True, scan.began_at
+                    scan = replace(scan, since=since)
         finally:
             if page > scan.pages:
                 self._write(owner, scan, page, accounts)
@@ -73,26 +90,29 @@ class AccountList:
             raise RetryAfterError(0)
         return scan
 
-    def accounts(self, owner: str, scan: AccountScan) -> Iterator[tuple[str, bool]]:
-        """Yield the address, in lower case, of each account found, and whether it works."""
+    def accounts(self, owner: str, scan: AccountScan) -> Iterator[ListedAccount]:
+        """Yield each account found."""
         for page in scan.parts:
             with self.reports.open(owner, _part(scan, page)) as part:
-                for address, connected in csv.reader(part):
-                    yield address, connected == "connected"
+                for address, status, created_at in csv.reader(part):
+                    yield ListedAccount(
+                        address, AccountStatus(status), float(created_at) if created_at else None
+                    )
 
     def _write(
         self, owner: str, scan: AccountScan, page: int, accounts: Sequence[ListedAccount]
     ) -> None:
         with self.reports.writer(owner, _part(scan, page), "text/csv") as part:
             csv.writer(part).writerows(
-                (account.address, "connected" if account.connected else "") for account in accounts
+                (one.address, one.status.value, "" if one.created_at is None else one.created_at)
+                for one in accounts
             )
 
 
 def _reaches_back_to(moment: float, accounts: Sequence[ListedAccount]) -> bool:
     """Say whether accounts that are seen to come newest first have come to a moment.
 
-    A list that is sorted otherwise, or that names no times, is read to its end.
+    A list that is sorted otherwise, or whose times are not known for sure, is read to its end.
     """
     times = [account.created_at for account in accounts]
     if None in times:
@@ -100,6 +120,15 @@ def _reaches_back_to(moment: float, accounts: Sequence[ListedAccount]) -> bool:
     known = [time for time in times if time is not None]
     newest_first = known[0] > known[-1] and all(one >= next_ for one, next_ in pairwise(known))
     return newest_first and known[-1] < moment
+
+
+def _repeats(page: list[str], read: list[str]) -> bool:
+    """Say whether a page is the same as the two before it.
+
+    One page may be the same as the one before: as many accounts have come in meanwhile.
+    """
+    size = len(page)
+    return size > 0 and read[-size:] == page == read[-2 * size : -size]
 
 
 def _part(scan: AccountScan, page: int) -> str:

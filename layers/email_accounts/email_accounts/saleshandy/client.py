@@ -1,21 +1,33 @@
-"""The remote API, spoken over HTTP.
+"""The Saleshandy Open API, spoken over HTTP.
 
 Nothing here is repeated: a connect may have been carried out although its answer was lost, and
-a status that did not come is asked for again at the next look. Only fetching a report, which
-changes nothing and has no budget, is tried again at once; how that is done is in `egress`.
+a status that did not come is asked for again at the next poll. Only fetching a report, which
+changes nothing and has no budget, is tried again at once; how that is done is in `safe_fetch`.
+
+Every answer is read within bounds of bytes, nesting and seconds. Each call has a connection of
+its own, which is closed after it: a kept one may have died unnoticed, which would leave a connect
+unanswered that never was sent.
 """
 
+import json
 import math
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import quote
 
-import requests
-from urllib3.exceptions import NewConnectionError
+import certifi
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import parse_url
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -28,23 +40,58 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account, Server, secrets_of
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.ports import ApiKey, Clock
-from email_accounts.saleshandy.safe_fetch import fetch
+from email_accounts.saleshandy.safe_fetch import closed_in_time, fetch
 from email_accounts.text.secret import Redactor, Secret
 
-CONNECT_TIMEOUT = 5.0
-READ_TIMEOUT = 30.0
+SECONDS = 60.0
+"""Seconds for one call: connecting, sending, every byte of the answer."""
+LARGEST = 10_000_000
+"""Bytes of an answer that are read at most, as they are after unpacking."""
+PAGE_SIZE = 100
+"""Accounts on a page of the account list: the most that the service gives."""
 
-_TIMEOUTS: Final = (CONNECT_TIMEOUT, READ_TIMEOUT)
-_PAGE_SIZE = 100
+_CONNECT_TIMEOUT = 5.0
+_READ_TIMEOUT = 30.0
+_CHUNK = 1 << 16
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
+_LONGEST_LINK = 8192
 _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
+_REQUEST_ID = re.compile("[!-~]{1,200}")
+_CODE = re.compile("[0-9]{1,9}")
+_REPORT_FIELD = re.compile("report|url|link|csv|file", re.IGNORECASE)
 _BAD_KEY_CODE = 1001
 _BAD_REQUEST_CODE = 40000
+_STATUSES: Final = {
+    "0": AccountStatus.INACTIVE,
+    "1": AccountStatus.ACTIVE,
+    "2": AccountStatus.SUSPENDED,
+}
+_FROM_THE_NETWORK = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.MISDIRECTED_REQUEST,
+        HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS,
+        HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
+    }
+)
+"""Refusals that come from a firewall, a proxy or a gateway unless their body is the service's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """An answer of the API; `json` is None where the body is none."""
+
+    status: int
+    headers: Mapping[str, str]
+    json: object
 
 
 class SaleshandyClient:
@@ -71,44 +118,45 @@ class SaleshandyClient:
         self._trusted_hosts = trusted_hosts
         self._now = now
         self._closed_for = 0.0
-        self._api = requests.Session()
-        self._api.trust_env = False
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Send accounts once and return the request id.
 
         Raises:
-            RemoteError: one of its kinds; after UnansweredError alone it is unknown whether
-                the accounts arrived.
+            SaleshandyError: one of its kinds; after OutcomeUnknownError alone it is unknown
+                whether the accounts arrived.
         """
         body = [_body_of(account) for account in accounts]
         answer = self._call("POST", "/email-accounts/connect", body, secrets_of(accounts))
         request_id = _fields(answer).get("requestId")
-        if not isinstance(request_id, str | int) or not str(request_id):
+        if type(request_id) not in (str, int) or not _REQUEST_ID.fullmatch(str(request_id)):
             raise OutcomeUnknownError("the service took the request but named no request id")
         return str(request_id)
 
     def status(self, request_id: str) -> RequestStatus:
-        """Look at a request.
+        """Ask how far a request is.
 
         Raises:
-            RemoteError: one of its kinds.
+            SaleshandyError: one of its kinds.
         """
         answer = self._call("GET", f"/email-accounts/connect/status/{quote(request_id, safe='')}")
         fields = _fields(answer)
-        link = fields.get("reportURL")
-        return RequestStatus(
-            fields.get("isCompleted") is True, link if isinstance(link, str) else ""
-        )
+        return RequestStatus(fields.get("isCompleted") is True, _report_link(answer))
 
     def listed(self, page: int) -> list[ListedAccount]:
         """Return one page of the account list, from 1, the newest first; empty after the end.
 
         Raises:
-            RemoteError: one of its kinds.
+            SaleshandyError: one of its kinds.
         """
-        order = {"page": page, "pageSize": _PAGE_SIZE, "sortByKey": "createdAt", "sort": "desc"}
-        accounts = _fields(self._call("POST", "/email-accounts", order)).get("emails")
+        order = {"page": page, "pageSize": PAGE_SIZE, "sortByKey": "created-date", "sort": "DESC"}
+        try:
+            answer = self._call("POST", "/email-accounts", order)
+        except RequestNotFoundError:
+            if page > 1:
+                return []
+            raise
+        accounts = _fields(answer).get("emails")
         if not isinstance(accounts, list):
             raise OutcomeUnknownError("the service's account list is not readable")
         return [_listed(one) for one in accounts if isinstance(one, dict)]
@@ -122,7 +170,7 @@ class SaleshandyClient:
         return self._closed_for
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
-        """Fetch a report without the API key, in chunks; see `egress.fetched`."""
+        """Fetch a report without the API key, in chunks; see `safe_fetch.fetch`."""
         return fetch(link, self._trusted_hosts)
 
     def _call(
@@ -142,31 +190,14 @@ class SaleshandyClient:
             self._count("ApiKeyRefusals")
             raise
         self._count("Calls")
-        try:
-            response = self._api.request(
-                method,
-                self._base_url + path,
-                json=body,
-                headers={
-                    "x-api-key": key.reveal(),
-                    "accept": "application/json",
-                    # A kept connection may have died unnoticed, which would leave a connect
-                    # unanswered that never was sent.
-                    "connection": "close",
-                },
-                timeout=_TIMEOUTS,
-                allow_redirects=False,
-            )
-        except (requests.RequestException, ValueError) as error:
-            raise _translated(error) from None
-        self._closed_for = _closed_for(response, self._now())
-        if response.ok and not response.is_redirect:
-            try:
-                return response.json()
-            except ValueError:
-                raise OutcomeUnknownError("the service's answer is not readable") from None
+        answer = _exchange(method, self._base_url + path, body, key)
+        self._closed_for = _closed_for(answer, self._now())
+        if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+            if answer.json is None:
+                raise OutcomeUnknownError("the service's answer is not readable")
+            return answer.json
         redactor = None if hidden is None else Redactor([key, *hidden])
-        refusal = _error_of(response, redactor, self._now())
+        refusal = _error_of(answer, redactor, self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
             if self._api_key() != key:
@@ -178,71 +209,120 @@ class SaleshandyClient:
         raise refusal
 
 
-def _translated(error: Exception) -> SaleshandyError:
-    """Tell what never was sent from what may have arrived.
+def _exchange(method: str, url: str, body: object, key: Secret) -> _Answer:
+    """Send one request and read its answer.
 
-    A bare ValueError comes from an unreadable redirect, so there was an answer.
+    Raises:
+        NotSentError: nothing was sent: no connection came about, or the request has no form.
+        OutcomeUnknownError: it may have arrived.
     """
-    unsendable = isinstance(error, requests.RequestException) and isinstance(error, ValueError)
-    cause = getattr(error.args[0] if error.args else None, "reason", None)
-    never_sent = isinstance(cause, NewConnectionError) or isinstance(error, requests.ConnectTimeout)
-    bad_certificate = isinstance(error, requests.exceptions.SSLError) and isinstance(
-        getattr(cause, "args", (None,))[0], ssl.SSLCertVerificationError
-    )
-    if unsendable or never_sent or bad_certificate:
-        return NotSentError(f"the service cannot be reached ({type(error).__name__})")
+    until = time.monotonic() + SECONDS
+    headers = {
+        "accept": "application/json",
+        "connection": "close",
+        "content-type": "application/json",
+        "x-api-key": key.reveal(),
+    }
+    with ExitStack() as stack:
+        try:
+            parsed = parse_url(url)
+            connection = _connection(parsed.scheme, parsed.host or "", parsed.port)
+            stack.enter_context(closed_in_time(connection, until))
+        except (HTTPError, OSError, ValueError) as error:
+            raise NotSentError(f"the service cannot be reached ({type(error).__name__})") from None
+        connection.timeout = _READ_TIMEOUT
+        try:
+            # Whatever is wrong with the parts of a request is found before its first byte is sent.
+            content = None if body is None else json.dumps(body).encode()
+            connection.request(method, parsed.request_uri, content, headers, preload_content=False)
+        except ValueError as error:
+            raise NotSentError(f"the request cannot be sent ({type(error).__name__})") from None
+        except (HTTPError, HTTPException, OSError) as error:
+            raise _unanswered(error) from None
+        try:
+            response = connection.getresponse()
+            return _Answer(response.status, response.headers, _json(_content(response)))
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
+            raise _unanswered(error) from None
+
+
+def _unanswered(error: Exception) -> OutcomeUnknownError:
     return OutcomeUnknownError(f"the service did not answer ({type(error).__name__})")
 
 
-def _error_of(
-    response: requests.Response, redactor: Redactor | None, now: float
-) -> SaleshandyError:
+def _connection(scheme: str | None, host: str, port: int | None) -> HTTPConnection:
+    if scheme == "http":
+        return HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT)
+    return HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT, ca_certs=certifi.where())
+
+
+def _content(response: BaseHTTPResponse) -> bytes:
+    content = bytearray()
+    while chunk := response.read1(_CHUNK, decode_content=True):
+        content += chunk
+        if len(content) > LARGEST:
+            raise OutcomeUnknownError(
+                f"the service's answer is larger than {LARGEST // 1_000_000} MB"
+            )
+    return bytes(content)
+
+
+def _json(content: bytes) -> object:
+    """Read JSON; None for what is none, or nested too deeply."""
+    try:
+        found: object = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    return found
+
+
+def _error_of(answer: _Answer, redactor: Redactor | None, now: float) -> SaleshandyError:
     """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
 
-    They quote the service only in what the redactor has cleaned.
+    They quote the service only in what the redactor has cleaned. What a firewall, a proxy or a
+    gateway answers in the service's place was not carried out.
     """
-    status = response.status_code
-    code, text = _shape(response)
+    status = answer.status
+    code, text = _shape(answer.json)
     words = " ".join(redactor.clean(text).split())[:_LONGEST_TEXT] if redactor else ""
     said = f"{words} (HTTP {status})" if words else f"HTTP {status}"
-    if status == requests.codes.too_many_requests or (
-        status == requests.codes.bad_request and "rate limit" in text.lower()
+    bad_request = status == HTTPStatus.BAD_REQUEST
+    if status == HTTPStatus.TOO_MANY_REQUESTS or (bad_request and "rate limit" in text.lower()):
+        return ThrottledError(_retry_after(answer, now))
+    if (
+        status < HTTPStatus.BAD_REQUEST
+        or status == HTTPStatus.METHOD_NOT_ALLOWED
+        or (status in _FROM_THE_NETWORK and not isinstance(answer.json, dict))
     ):
-        return ThrottledError(_retry_after(response, now))
-    if status in (requests.codes.unauthorized, requests.codes.forbidden) or (
-        status == requests.codes.bad_request and code == _BAD_KEY_CODE
+        return NotSentError(f"the service cannot be reached: something else answered HTTP {status}")
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or (
+        bad_request and code == _BAD_KEY_CODE
     ):
         return ApiKeyRefusedError(f"the service refused the API key: {said}")
-    if status >= requests.codes.server_error or status == requests.codes.request_timeout:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
         return OutcomeUnknownError(f"the service failed to answer: {said}")
     if code == _BAD_REQUEST_CODE and "not found" in text.lower():
         return RequestNotFoundError(said)
     return RequestRefusedError(said)
 
 
-def _shape(response: requests.Response) -> tuple[int | None, str]:
+def _shape(body: object) -> tuple[int | None, str]:
     """Return the code and the text of an error body in any of its shapes, or none."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None, ""
     if not isinstance(body, dict):
         return None, ""
-    code = body.get("code", body.get("error_code"))
+    code = str(body.get("code", body.get("error_code")))
     names = ("message", "messages", "error_message", "error")
     text = next((body[name] for name in names if body.get(name)), "")
     if isinstance(text, list):
         text = "; ".join(item for item in text if isinstance(item, str))
-    return (int(str(code)) if str(code).isdecimal() else None), text if isinstance(
-        text, str
-    ) else ""
+    return (int(code) if _CODE.fullmatch(code) else None), text if isinstance(text, str) else ""
 
 
-def _retry_after(response: requests.Response, now: float) -> float:
+def _retry_after(answer: _Answer, now: float) -> float:
     """Return the seconds to wait: from either header, as seconds, epoch or date."""
-    seconds = _moment(response.headers.get("retry-after", ""), now)
+    seconds = _moment(answer.headers.get("retry-after", ""), now)
     if seconds is None:
-        seconds = _moment(response.headers.get("x-ratelimit-reset", ""), now)
+        seconds = _moment(answer.headers.get("x-ratelimit-reset", ""), now)
     if seconds is None:
         return _DEFAULT_RETRY_AFTER
     return min(max(seconds, 1.0), _LONGEST_RETRY_AFTER)
@@ -270,27 +350,42 @@ def _date(value: str, now: float) -> float | None:
     return None
 
 
-def _closed_for(response: requests.Response, now: float) -> float:
+def _closed_for(answer: _Answer, now: float) -> float:
     """Return the seconds until the remote's own limit is reset, where it is used up."""
-    if response.headers.get("x-ratelimit-remaining", "").strip() != "0":
+    if answer.headers.get("x-ratelimit-remaining", "").strip() != "0":
         return 0.0
-    return _retry_after(response, now)
+    return _retry_after(answer, now)
 
 
 def _listed(account: dict[str, Any]) -> ListedAccount:
-    """Read an account of the list; status 1 is one that works."""
-    created_at = str(account.get("createdAt") or "")
+    """Read an account of the list."""
     return ListedAccount(
         address=str(account.get("fromEmail") or "").strip().lower(),
-        connected=str(account.get("status")) == "1",
-        created_at=_epoch(created_at),
+        status=_STATUSES.get(str(account.get("status")), AccountStatus.UNKNOWN),
+        created_at=_epoch(account.get("createdAt")),
     )
 
 
-def _epoch(value: str) -> float | None:
-    """Read a point in time: an epoch in seconds or milliseconds, or a date."""
-    seconds = _moment(value, 0.0)
-    return seconds if seconds and seconds >= _SHORTEST_EPOCH else None
+def _epoch(value: object) -> float | None:
+    """Read a point in time: an epoch in seconds or milliseconds, or an ISO date with its zone.
+
+    Without a zone it may be half a day off, which is worse than no time.
+    """
+    try:
+        number = float(str(value))
+    except ValueError:
+        return _iso_date(str(value))
+    if not math.isfinite(number) or number < _SHORTEST_EPOCH:
+        return None
+    return number / 1000 if number > _SHORTEST_EPOCH_IN_MILLISECONDS else number
+
+
+def _iso_date(value: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return moment.timestamp() if moment.tzinfo else None
 
 
 def _fields(answer: object) -> dict[str, Any]:
@@ -298,7 +393,24 @@ def _fields(answer: object) -> dict[str, Any]:
     if not isinstance(answer, dict):
         return {}
     payload = answer.get("payload")
-    return payload if isinstance(payload, dict) else answer
+    return answer | payload if isinstance(payload, dict) else answer
+
+
+def _report_link(answer: object) -> str | None:
+    """Return the link to the report; empty where there is none, None where it is not understood.
+
+    It is looked for under `payload` and beside it. A filled field that may be a link in another
+    form, or under another name, is not 'no link', which may mean that nothing failed.
+    """
+    if not isinstance(answer, dict):
+        return ""
+    payload = answer.get("payload")
+    places = (payload if isinstance(payload, dict) else {}, answer)
+    named = [place["reportURL"] for place in places if place.get("reportURL")]
+    if named and isinstance(named[0], str) and len(named[0]) <= _LONGEST_LINK:
+        return named[0]
+    maybe = any(value and _REPORT_FIELD.search(name) for at in places for name, value in at.items())
+    return None if named or maybe else ""
 
 
 def _body_of(account: Account) -> dict[str, str | int]:

@@ -1,41 +1,59 @@
-"""What the account list says of the accounts of a batch; kept beside the remote's reports."""
+"""What the account list shows of the accounts of a batch; kept beside Saleshandy's reports."""
 
 import csv
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass
 from typing import TextIO
 
+from email_accounts.models.service import AccountStatus
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
 
+_COLUMNS = ("address", "before", "after", "created", "sent")
 
-class AccountStatus(StrEnum):
-    """How an account stands in the account list; one that is not there has none."""
 
-    CONNECTED = "connected"
-    NOT_WORKING = "not working"
-    CONNECTED_BEFORE = "connected before"
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the list shows of an address before and after its batch was sent.
+
+    `after` is None where the list was not asked, and unknown where it was not to be had. `is_new`
+    says that the account was created after the sending, `sent` that it was sent at all: one that
+    was active before may be skipped.
+    """
+
+    before: AccountStatus = AccountStatus.UNKNOWN
+    after: AccountStatus | None = None
+    is_new: bool = False
+    sent: bool = True
 
 
 def reconciliation_name(batch_number: int) -> str:
-    """Name the evidence on a batch."""
+    """Name the file of what is observed of a batch."""
     return f"listed/batch-{batch_number:06d}.csv"
 
 
-def write_reconciliation(evidence: TextIO, statuses: Mapping[str, AccountStatus]) -> None:
-    """Write the standing of each address, given in lower case."""
-    writer = csv.writer(evidence, lineterminator="\r\n")
-    writer.writerow(("address", "standing"))
+def write_reconciliation(text: TextIO, observed: Mapping[str, Observation]) -> None:
+    """Write what is observed of each address, given in lower case."""
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
     writer.writerows(
-        (escape_formula(address), account_status.value)
-        for address, account_status in statuses.items()
+        (
+            *(escape_formula(address), one.before, one.after or ""),
+            *("new" * one.is_new, "yes" if one.sent else "skipped"),
+        )
+        for address, one in observed.items()
     )
 
 
-def read_reconciliation(evidence: TextIO) -> dict[str, AccountStatus]:
-    """Read the standing of each address, in lower case."""
-    records = csv.reader(evidence)
+def read_reconciliation(text: TextIO) -> dict[str, Observation]:
+    """Read what is observed of each address, in lower case."""
+    records = csv.reader(text)
     next(records)
     return {
-        unescape_formula(address): AccountStatus(account_status)
-        for address, account_status in records
+        unescape_formula(address): Observation(
+            AccountStatus(before),
+            AccountStatus(after) if after else None,
+            created == "new",
+            sent == "yes",
+        )
+        for address, before, after, created, sent in records
     }

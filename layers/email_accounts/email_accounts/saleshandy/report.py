@@ -30,7 +30,22 @@ _ADDRESS_HEADERS = (
 _REASON_HEADER = re.compile(
     "reason|error|message|fault|detail|remark|comment|description|fehler|grund|erreur|motiv|mensaje"
 )
+_ERROR_HEADER = re.compile("reason|error|fault|fehler|grund|erreur|motiv")
+"""Of the columns of reasons those that are filled where something failed."""
 _STATUS_HEADER = re.compile("status|result|state|outcome|connected|success|(?:smtp|imap)ok")
+_SERVER_HEADER = re.compile("(?:smtp|imap)(?:connection|check|test|login|signin|auth)?")
+_OTHER_STATUS_HEADER = re.compile(
+    "warm|plan|billing|subscription|campaign|sequence|sending|verification|tracking|client|user"
+)
+"""Statuses of something else than the connection."""
+_IS_SETTING = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?::\d+)?|\d{2,5}|ssl|tls", re.IGNORECASE)
+"""A host, a port, an encryption: what a column named after a server may hold besides its status."""
+_FAILURE_WORDS = re.compile(
+    r"\b[45]\d\d\b|fail|refus|denied|invalid|error|time[d -]*out|\bnot\b|n't\b|unable|cannot"
+    r"|disabled|wrong|incorrect|reject|already exists|unsuccessful",
+    re.IGNORECASE,
+)
+_SUCCESS_WORDS = re.compile(r"\b(?:connected|succe\w+|ok|fine|good|done)\b", re.IGNORECASE)
 _GOOD_STATUSES = frozenset(
     {"connected", "success", "successful", "succeeded", "ok", "true", "active", "1", "yes", "done"}
 )
@@ -154,7 +169,7 @@ class _Table:
                 break
         named = [record for record in above if _names_columns(record, len(first))]
         self.is_headless = bool(first) and not named
-        if not first and (not above or _address_column(above[-1]) is None):
+        if not first and not (len(above) == 1 and _is_header(above[0])):
             raise ReportUnavailableError("it names no accounts")
         self.header = named[-1] if named else [f"column {at}" for at in range(1, len(first) + 1)]
         self._address_at = _address_column(self.header)
@@ -179,6 +194,12 @@ class _Table:
         # Many writers leave the last line without an end; none leaves its last cells out, too.
         if last < shortest and not self._end.is_whole:
             raise ReportUnavailableError("it breaks off in the middle of a line")
+
+
+def _is_header(record: Sequence[str]) -> bool:
+    """Say whether a line alone can only be the names of columns of a report that is empty."""
+    named_reasons = _columns(record, _REASON_HEADER) or _columns(record, _STATUS_HEADER)
+    return _address_column(record) is not None and bool(named_reasons)
 
 
 def _is_total(record: Sequence[str]) -> bool:
@@ -313,26 +334,50 @@ def verdicts(report: TextIO) -> dict[str, Verdict]:
             if len(of_one) < _LINES_OF_ONE:
                 of_one.append(record)
     reasons_at = _columns(header, _REASON_HEADER)
-    statuses_at = _columns(header, _STATUS_HEADER)
-    if not statuses_at:
+    errors_at = _columns(header, _ERROR_HEADER)
+    servers_at = [at for at, name in enumerate(header) if _names_server(name)]
+    other_statuses_at = _columns(header, _OTHER_STATUS_HEADER)
+    statuses_at = [
+        at for at in _columns(header, _STATUS_HEADER) if at not in (*other_statuses_at, *errors_at)
+    ]
+    if not (statuses_at or servers_at):
         every = [record for of_one in lines.values() for record in of_one]
         statuses_at = [at for at in range(len(header)) if _are_statuses(every, at)]
         reasons_at = [at for at in reasons_at if at not in statuses_at]
     return {
-        address: _worst([_verdict(record, statuses_at, reasons_at) for record in of_one])
+        address: _worst(
+            [_verdict(record, statuses_at, servers_at, reasons_at, errors_at) for record in of_one]
+        )
         for address, of_one in lines.items()
     }
 
 
 def _verdict(
-    record: Sequence[str], statuses_at: Sequence[int], reasons_at: Sequence[int]
+    record: Sequence[str],
+    statuses_at: Sequence[int],
+    servers_at: Sequence[int],
+    reasons_at: Sequence[int],
+    errors_at: Sequence[int],
 ) -> Verdict:
-    statuses = _filled(record, statuses_at)
+    """Read one line: whatever in it is a failure makes it one, whatever else it says."""
+    servers = [cell for cell in _filled(record, servers_at) if not _IS_SETTING.fullmatch(cell)]
+    statuses = _filled(record, statuses_at) + servers
     reasons = _filled(record, reasons_at, nothing=_NOTHING - {HIDDEN})
-    said = "; ".join(reasons or statuses or [_last(record)])[:_LONGEST_REASON]
-    good = _GOOD_STATUSES if statuses else _GOOD_STATUSES & _STATUS_WORDS
-    connected = all(status.lower() in good for status in statuses or [said])
-    return Verdict(connected, said or _NO_REASON)
+    bad = [status for status in statuses if status.lower() not in _GOOD_STATUSES]
+    said = "; ".join(reasons or bad or statuses or [_last(record)])[:_LONGEST_REASON]
+    if not statuses:
+        return Verdict(said.lower() in _GOOD_STATUSES & _STATUS_WORDS, said or _NO_REASON)
+    errors = _filled(record, errors_at, nothing=_NOTHING - {HIDDEN})
+    failed = (
+        bool(bad)
+        or any(_FAILURE_WORDS.search(reason) for reason in reasons)
+        or not all(_SUCCESS_WORDS.search(error) for error in errors)
+    )
+    return Verdict(not failed, said)
+
+
+def _names_server(name: str) -> bool:
+    return bool(_SERVER_HEADER.fullmatch(normalize_header(name)))
 
 
 def _worst(found: Sequence[Verdict]) -> Verdict:

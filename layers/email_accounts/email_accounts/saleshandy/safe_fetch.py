@@ -90,7 +90,7 @@ def _answered(url: Url, trusted_hosts: frozenset[str], until: float) -> Iterator
             break
         with ExitStack() as cleaning:
             try:
-                cleaning.enter_context(_closed_in_time(connection, until))
+                cleaning.enter_context(closed_in_time(connection, until))
                 response = cleaning.enter_context(_asked(connection, url))
             except (HTTPError, HTTPException, OSError, ValueError) as error:
                 if last:
@@ -144,7 +144,7 @@ def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
 
 
 @contextmanager
-def _closed_in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
+def closed_in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
     """Connect; close in the end, and cut off in time.
 
     Time-outs of a socket are for one receipt: a server that sends a byte now and then passes

@@ -5,8 +5,8 @@ invocation leaves off, the plan, and only then the requests, each between its in
 request id.
 """
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -35,13 +35,14 @@ from email_accounts.models.imports import (
     ReasonCode,
 )
 from email_accounts.models.policy import Policy
+from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
+    Observation,
     reconciliation_name,
     write_reconciliation,
 )
@@ -52,6 +53,7 @@ file and drop it again, and enough for files dropped together to share one walk.
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
+_UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
 _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
@@ -263,7 +265,7 @@ class Submitter:
         saleshandy = RateLimitedClient(
             self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
         )
-        connected_before: AbstractSet[str] | None = None
+        before: Mapping[str, AccountStatus] | None = None
         with closing(validate_upload(self.uploads, imported.upload)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
@@ -273,17 +275,20 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                if connected_before is None:
-                    connected_before = self._connected_before(imported, saleshandy, time_left)
+                if before is None:
+                    before = self._before(imported, saleshandy, time_left)
                 accounts = reader.accounts_of(batch.range)
-                self._submit_batch(imported, batch, accounts, connected_before, saleshandy)
+                self._submit_batch(imported, batch, accounts, before, saleshandy)
 
-    def _connected_before(
+    def _before(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
-    ) -> AbstractSet[str]:
-        """Return the addresses the service had connected when the import began, in lower case."""
-        if not self.policy.skip_connected:
-            return frozenset()
+    ) -> Mapping[str, AccountStatus]:
+        """Return the status of each address, in lower case, when the import began.
+
+        What is not in the list is absent. Where there is no list to be had, all are unknown.
+        """
+        if not (self.policy.skip_connected or self.policy.verify_connected):
+            return _UNKNOWN
         workspace = imported.upload.workspace
         fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
@@ -291,42 +296,45 @@ class Submitter:
                 workspace, saleshandy, fresh=fresh, since=0, time_left=time_left
             )
         except RequestRefusedError:
-            return frozenset()
+            return _UNKNOWN
         except OutcomeUnknownError as error:
             if self.now() > imported.began_at + self.policy.grace:
-                return frozenset()
+                return _UNKNOWN
             raise NotSentError(str(error)) from None
         accounts = self.account_list.accounts(workspace, scan)
-        return {address for address, connected in accounts if connected}
+        return defaultdict(
+            lambda: AccountStatus.ABSENT, {one.address: one.status for one in accounts}
+        )
 
     def _submit_batch(
         self,
         imported: Import,
         batch: Batch,
         accounts: tuple[Account, ...],
-        connected_before: AbstractSet[str],
+        before: Mapping[str, AccountStatus],
         saleshandy: RateLimitedClient,
     ) -> None:
-        addresses = {account.smtp.address.lower() for account in accounts}
-        if left_out := addresses & connected_before:
-            evidence = self.reports.writer(
+        observed = {
+            address: self._observed(before[address])
+            for address in (account.smtp.address.lower() for account in accounts)
+        }
+        is_known = before is not _UNKNOWN
+        if is_known:
+            with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
-            )
-            with evidence as text:
-                write_reconciliation(
-                    text, dict.fromkeys(sorted(left_out), AccountStatus.CONNECTED_BEFORE)
-                )
-        if left_out == addresses:
+            ) as text:
+                write_reconciliation(text, observed)
+        if not any(one.sent for one in observed.values()):
             completed = batch.completed(self.now(), reconciliation=True)
             self.ledger.save(imported.id, batch, completed)
             return
         saleshandy.turn(imported.batches - batch.number + 1)
         batch = self.ledger.save(
-            imported.id, batch, batch.sending(self.now(), reconciliation=bool(left_out))
+            imported.id, batch, batch.sending(self.now(), reconciliation=is_known)
         )
         try:
             request_id = saleshandy.connect(
-                [one for one in accounts if one.smtp.address.lower() not in left_out]
+                [one for one in accounts if observed[one.smtp.address.lower()].sent]
             )
         except (ApiKeyRefusedError, ApiKeyMissingError, RetryAfterError, NotSentError):
             self.ledger.save(imported.id, batch, batch.withdrawn())
@@ -341,6 +349,10 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
+
+    def _observed(self, before: AccountStatus) -> Observation:
+        skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
+        return Observation(before, sent=not skipped)
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()

@@ -35,14 +35,9 @@ from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
-from email_accounts.saleshandy.reconciliation import (
-    AccountStatus,
-    read_reconciliation,
-    reconciliation_name,
-    write_reconciliation,
-)
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
+from email_accounts.tracking.reconciler import Reconciler, Resolution
 
 NO_PROGRESS = "the service took the request, but made no progress for an hour"
 
@@ -53,10 +48,11 @@ _GROWTH = 1 / 6
 _SHORTEST_WAIT = 1.5
 """In first looks: the second look comes so much later."""
 _REPORTS_MISSED = 3
-_MOST_SENT = 3
 _POLLED_EARLY = 20
-_CLOCKS_APART = 300.0
-"""Seconds by which the remote's clock may differ."""
+_GATHERING = 300.0
+"""Seconds for which reported batches wait for others that run, to be verified together."""
+_MOST_VERIFIED = 200
+"""Batches that are verified by one scan."""
 
 _REQUEST_FORGOTTEN = "the service no longer knows the request"
 _log = logging.getLogger(__name__)
@@ -76,6 +72,7 @@ class PollRound:
     time_left: Callable[[], float]
     submitting: bool
     running: dict[int, Batch] = field(default_factory=dict)
+    reported: list[Batch] = field(default_factory=list)
     moved_at: float = 0.0
     planned: int = 0
     unconfirmed: int = 0
@@ -95,6 +92,25 @@ class PollRound:
             self.due.append(batch)
         else:
             self.poll_again_at(batch.next_poll_at)
+
+    def verify(self, now: float, settle: float) -> None:
+        """Take the reported batches: into this round those whose time has come.
+
+        They are verified together by one scan of the list, as far as that delays none for long.
+        """
+        if not self.reported:
+            return
+        first = min(batch.next_poll_at for batch in self.reported)
+        together = max(
+            batch.next_poll_at for batch in self.reported if batch.next_poll_at <= first + settle
+        )
+        if self.running or self.planned:
+            together = max(together, first + _GATHERING)
+        for batch in self.reported[:_MOST_VERIFIED]:
+            if together <= now and batch.next_poll_at <= now:
+                self.due.append(batch)
+            else:
+                self.poll_again_at(max(together, batch.next_poll_at))
 
     def mark_settled(self, batch: Batch, now: float) -> None:
         """Take a batch out that was settled."""
@@ -229,6 +245,9 @@ class Poller:
                 case BatchState.SUBMITTED:
                     round_.running[batch.number] = batch
                     round_.add(batch, now)
+                case BatchState.REPORTED:
+                    round_.reported.append(batch)
+        round_.verify(now, self.policy.settle)
 
     def _give_up_waiting(self, round_: PollRound) -> None:
         """Leave requests that have made no progress for an hour to the account list."""
@@ -246,12 +265,9 @@ class Poller:
                 raise RetryAfterError(0)
             round_.client.turn(len(submitted) - at)
             self._poll_batch(round_, batch)
-        unconfirmed = [batch for batch in round_.due if batch.state is BatchState.UNCONFIRMED]
-        if unconfirmed:
-            unconfirmed.sort(key=lambda batch: batch.next_poll_at)
-            resolved = self._reconcile(round_, unconfirmed[:MOST_UNCONFIRMED])
-            for batch in unconfirmed[resolved:]:
-                round_.poll_again_at(batch.next_poll_at)
+        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
+        if others:
+            self._reconcile(round_, others)
 
     def _poll_batch(self, round_: PollRound, batch: Batch) -> None:
         now = self.now()
@@ -272,11 +288,12 @@ class Poller:
         else:
             if not status.completed:
                 self._poll_again(round_, batch)
+            elif status.report_link is None:
+                self._report_missed(round_, batch, "its link is not understood")
             elif status.report_link:
                 self._fetch_report(round_, batch, status.report_link)
             else:
-                self.ledger.save(round_.imported.id, batch, batch.completed(now))
-                round_.mark_settled(batch, now)
+                self._completed(round_, batch, report=False)
 
     def _poll_again(
         self, round_: PollRound, batch: Batch, *, reports_missed: int | None = None
@@ -285,7 +302,9 @@ class Poller:
         wait = max(_SHORTEST_WAIT * self.policy.initial_poll_delay, _GROWTH * (now - batch.sent_at))
         next_poll_at = now + min(wait, self.policy.max_poll_interval)
         grace_ends = batch.sent_at + self.policy.grace
-        if batch.state is BatchState.UNCONFIRMED and now < grace_ends:
+        if batch.state is BatchState.REPORTED:
+            grace_ends = batch.changed_at + self.policy.grace
+        if batch.state is not BatchState.SUBMITTED and now < grace_ends:
             next_poll_at = min(next_poll_at, grace_ends)
         missed = batch.reports_missed if reports_missed is None else reports_missed
         polled = batch.polled(next_poll_at, reports_missed=missed)
@@ -316,95 +335,50 @@ class Poller:
             ):
                 copy_without_secrets(chunks, copy, addresses, redactor)
         except ReportUnavailableError as error:
-            missed = batch.reports_missed + 1
-            if missed < _REPORTS_MISSED:
-                self._poll_again(round_, batch, reports_missed=missed)
-                return
-            why = redactor.clean(str(error))
-            reason = f"the service finished, but its report is missing: {why}"
-            self._unconfirmed(round_, batch, ReasonCode.REPORT_MISSING, reason)
+            self._report_missed(round_, batch, redactor.clean(str(error)))
         else:
-            now = self.now()
-            self.ledger.save(imported.id, batch, batch.completed(now, report=True))
-            round_.mark_settled(batch, now)
+            self._completed(round_, batch, report=True)
 
-    def _reconcile(self, round_: PollRound, batches: Sequence[Batch]) -> int:
-        """Look in the account list for what became of unconfirmed batches.
+    def _report_missed(self, round_: PollRound, batch: Batch, why: str) -> None:
+        """Try again, or leave a request whose report is not to be had to the account list."""
+        missed = batch.reports_missed + 1
+        if missed < _REPORTS_MISSED:
+            self._poll_again(round_, batch, reports_missed=missed)
+            return
+        reason = f"the service finished, but its report is missing: {why}"
+        self._verify(round_, batch, report=False, missing=reason)
 
-        They come in the order of `next_poll_at`. Returns how many of them were resolved: those
-        whose time had come when the scan of the list began.
-        """
-        imported = round_.imported
-        try:
-            scan = self.account_list.scan(
-                imported.id,
-                round_.client,
-                fresh=batches[0].next_poll_at,
-                since=min(batch.sent_at for batch in batches) - _CLOCKS_APART,
-                time_left=round_.time_left,
-            )
-        except RequestRefusedError as error:
-            raise OutcomeUnknownError(str(error)) from None
-        sent = self._addresses(
-            imported, [one for one in batches if one.next_poll_at <= scan.began_at]
+    def _completed(self, round_: PollRound, batch: Batch, *, report: bool) -> None:
+        if self.policy.verify_connected:
+            self._verify(round_, batch, report=report)
+            return
+        now = self.now()
+        self.ledger.save(round_.imported.id, batch, batch.completed(now, report=report))
+        round_.mark_settled(batch, now)
+
+    def _verify(self, round_: PollRound, batch: Batch, *, report: bool, missing: str = "") -> None:
+        """Have a request that is finished verified by the account list."""
+        now = self.now()
+        next_poll_at = now + self.policy.settle
+        reported = batch.reported(now, next_poll_at, report=report, missing=missing)
+        self.ledger.save(round_.imported.id, batch, reported)
+        round_.mark_settled(batch, now)
+        round_.poll_again_at(next_poll_at)
+
+    def _reconcile(self, round_: PollRound, due: Sequence[Batch]) -> None:
+        """Look in the account list for what became of batches that are due."""
+        reconciler = Reconciler(
+            self.ledger, self.uploads, self.reports, self.account_list, self.policy, self.now
         )
-        wanted = {address for addresses in sent.values() for address in addresses}
-        statuses = {
-            address: AccountStatus.CONNECTED if connected else AccountStatus.NOT_WORKING
-            for address, connected in self.account_list.accounts(imported.id, scan)
-            if address in wanted
-        }
-        for batch, addresses in sent.items():
-            found = {one: statuses[one] for one in addresses if one in statuses}
-            self._resolve(round_, batch, addresses, found)
-        return len(sent)
-
-    def _addresses(self, imported: Import, batches: Sequence[Batch]) -> dict[Batch, set[str]]:
-        """Return the addresses, in lower case, that were sent with each batch."""
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
-            return {
-                batch: {account.smtp.address.lower() for account in reader.accounts_of(batch.range)}
-                - self._connected_before(imported, batch).keys()
-                for batch in batches
-            }
-
-    def _connected_before(self, imported: Import, batch: Batch) -> dict[str, AccountStatus]:
-        """Return the addresses of a batch that were left out."""
-        if not batch.reconciliation:
-            return {}
-        with self.reports.open(imported.id, reconciliation_name(batch.number)) as evidence:
-            return {
-                address: account_status
-                for address, account_status in read_reconciliation(evidence).items()
-                if account_status is AccountStatus.CONNECTED_BEFORE
-            }
-
-    def _resolve(
-        self,
-        round_: PollRound,
-        batch: Batch,
-        addresses: set[str],
-        found: dict[str, AccountStatus],
-    ) -> None:
-        """Decide on a batch by what the list shows of it.
-
-        It is sent again only where its answer was lost and, after the grace period, the list
-        shows none of its addresses.
-        """
-        imported = round_.imported
-        all_connected = list(found.values()) == [AccountStatus.CONNECTED] * len(addresses)
-        grace_over = batch.next_poll_at >= batch.sent_at + self.policy.grace
-        may_be_sent_again = not (found or batch.request_id or batch.sent >= _MOST_SENT)
-        if grace_over and may_be_sent_again:
-            self.ledger.save(imported.id, batch, batch.withdrawn())
-            round_.planned += 1
-            round_.unconfirmed -= 1
-        elif grace_over or all_connected:
-            statuses = self._connected_before(imported, batch) | found
-            name = reconciliation_name(batch.number)
-            with self.reports.writer(imported.id, name, "text/csv") as evidence:
-                write_reconciliation(evidence, statuses)
-            self.ledger.save(imported.id, batch, batch.reconciled(self.now()))
-            round_.unconfirmed -= 1
-        else:
-            self._poll_again(round_, batch)
+        left = set(due)
+        for batch, resolution in reconciler.reconcile(
+            round_.imported, due, round_.client, round_.time_left
+        ):
+            left.remove(batch)
+            if resolution is Resolution.WAITING:
+                self._poll_again(round_, batch)
+                continue
+            round_.unconfirmed -= batch.state is BatchState.UNCONFIRMED
+            round_.planned += resolution is Resolution.WITHDRAWN
+        for batch in left:
+            round_.poll_again_at(batch.next_poll_at)

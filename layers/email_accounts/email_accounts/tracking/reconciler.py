@@ -1,0 +1,222 @@
+"""Looks in the account list for what became of batches, and settles those of which it tells."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+
+from email_accounts.errors import NotSentError, OutcomeUnknownError, RequestRefusedError
+from email_accounts.intake.batches import UploadReader
+from email_accounts.models.imports import Batch, BatchState, Import
+from email_accounts.models.policy import Policy
+from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.ports import Clock, Ledger, Reports, Uploads
+from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.rate_limit import RateLimitedClient
+from email_accounts.saleshandy.reconciliation import (
+    Observation,
+    read_reconciliation,
+    reconciliation_name,
+    write_reconciliation,
+)
+from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+
+_MOST_SENT = 3
+_CLOCKS_APART = 300.0
+"""Seconds by which the service's clock may differ, where a scan must not end too early."""
+_CLOCKS_DIFFER = 1.0
+"""Seconds by which an account may seem to be older than it is, and be new all the same."""
+
+Listed = Mapping[str, ListedAccount]
+
+
+class Resolution(Enum):
+    """What was made of a batch."""
+
+    SETTLED = auto()
+    WITHDRAWN = auto()
+    WAITING = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """Resolves unconfirmed and reported batches by the account list."""
+
+    ledger: Ledger
+    uploads: Uploads
+    reports: Reports
+    account_list: AccountList
+    policy: Policy
+    now: Clock
+
+    def reconcile(
+        self,
+        imported: Import,
+        batches: Sequence[Batch],
+        saleshandy: RateLimitedClient,
+        time_left: Callable[[], float],
+    ) -> Iterator[tuple[Batch, Resolution]]:
+        """Yield what is made of each batch whose time had come when the list was read.
+
+        Raises:
+            SaleshandyError: the list cannot be had now.
+            RetryAfterError: it has not been read to its end yet.
+        """
+        observed = self._observed(imported, batches)
+        began_at, listed = self._listed(imported, observed, saleshandy, time_left)
+        for batch, observations in observed.items():
+            if batch.next_poll_at <= began_at:
+                after = _after(batch, observations, listed)
+                yield batch, self._resolve(imported, batch, after)
+
+    def _observed(
+        self, imported: Import, batches: Sequence[Batch]
+    ) -> dict[Batch, dict[str, Observation]]:
+        """Return what is observed by now of each address, in lower case, of each batch."""
+        in_order = sorted(batches, key=lambda batch: batch.number)
+        with closing(UploadReader(self.uploads, imported.upload)) as reader:
+            return {
+                batch: {
+                    one.smtp.address.lower(): Observation()
+                    for one in reader.accounts_of(batch.range)
+                }
+                | self._read(imported, batch)
+                for batch in in_order
+            }
+
+    def _read(self, imported: Import, batch: Batch) -> dict[str, Observation]:
+        if not batch.reconciliation:
+            return {}
+        with self.reports.open(imported.id, reconciliation_name(batch.number)) as text:
+            return read_reconciliation(text)
+
+    def _listed(
+        self,
+        imported: Import,
+        observed: Mapping[Batch, Mapping[str, Observation]],
+        saleshandy: RateLimitedClient,
+        time_left: Callable[[], float],
+    ) -> tuple[float, Listed | None]:
+        """Return when the list was read, and its accounts; None where it is not to be had."""
+        wanted = {
+            address
+            for observations in observed.values()
+            for address, one in observations.items()
+            if one.sent
+        }
+        try:
+            scan = self.account_list.scan(
+                imported.id,
+                saleshandy,
+                fresh=min(batch.next_poll_at for batch in observed),
+                since=_since(observed),
+                time_left=time_left,
+                wanted=wanted,
+            )
+        except RequestRefusedError:
+            return self.now(), None
+        except (NotSentError, OutcomeUnknownError):
+            if all(self._grace_is_over(batch) for batch in observed):
+                return self.now(), None
+            raise
+        accounts = self.account_list.accounts(imported.id, scan)
+        return scan.began_at, {one.address: one for one in accounts if one.address in wanted}
+
+    def _resolve(
+        self, imported: Import, batch: Batch, observed: Mapping[str, Observation]
+    ) -> Resolution:
+        """Decide on a batch by what the list shows of it.
+
+        It is sent again only where its answer was lost and, after the grace period, the list
+        shows that it never arrived. What was reported waits for what the list does not show yet.
+        """
+        sent = [one for one in observed.values() if one.sent]
+        grace_is_over = self._grace_is_over(batch)
+        is_certain = False
+        if batch.state is BatchState.REPORTED:
+            is_certain = not self._missing(imported, batch, observed)
+            has_list = all(one.after is not AccountStatus.UNKNOWN for one in sent)
+            if has_list and not (is_certain or grace_is_over):
+                return Resolution.WAITING
+        elif grace_is_over and not batch.request_id and batch.sent < _MOST_SENT:
+            if _never_arrived(sent):
+                self.ledger.save(imported.id, batch, batch.withdrawn())
+                return Resolution.WITHDRAWN
+        elif not (grace_is_over or all(map(_is_connected_since, sent))):
+            return Resolution.WAITING
+        with self.reports.writer(
+            imported.id, reconciliation_name(batch.number), "text/csv"
+        ) as text:
+            write_reconciliation(text, observed)
+        now = self.now()
+        settled = batch.verified(now) if is_certain else batch.reconciled(now)
+        self.ledger.save(imported.id, batch, settled)
+        return Resolution.SETTLED
+
+    def _grace_is_over(self, batch: Batch) -> bool:
+        began = batch.changed_at if batch.state is BatchState.REPORTED else batch.sent_at
+        return batch.next_poll_at >= began + self.policy.grace
+
+    def _missing(self, imported: Import, batch: Batch, observed: Mapping[str, Observation]) -> bool:
+        """Say whether the list does not show an account that no report calls a failure."""
+        reported: dict[str, Verdict] = {}
+        if batch.report:
+            with self.reports.open(imported.id, report_name(batch.number)) as report:
+                reported = verdicts(report)
+        return any(
+            one.sent
+            and one.after in (AccountStatus.ABSENT, AccountStatus.UNKNOWN)
+            and (address not in reported or reported[address].connected)
+            for address, one in observed.items()
+        )
+
+
+def _since(observed: Mapping[Batch, Mapping[str, Observation]]) -> float:
+    """Return how far back the list is to be read.
+
+    An account that was there before has kept its old place, and nobody must be missed of a batch
+    that may be sent again.
+    """
+    reaches_all = any(
+        not batch.request_id or (one.sent and one.before is not AccountStatus.ABSENT)
+        for batch, observations in observed.items()
+        for one in observations.values()
+    )
+    return 0.0 if reaches_all else min(batch.sent_at for batch in observed) - _CLOCKS_APART
+
+
+def _after(
+    batch: Batch, observed: Mapping[str, Observation], listed: Listed | None
+) -> dict[str, Observation]:
+    """Add what the list shows now."""
+
+    def after(address: str, one: Observation) -> Observation:
+        if not one.sent:
+            return one
+        if listed is None:
+            return replace(one, after=AccountStatus.UNKNOWN)
+        account = listed.get(address)
+        if account is None:
+            return replace(one, after=AccountStatus.ABSENT)
+        is_new = (account.created_at or 0.0) >= batch.sent_at - _CLOCKS_DIFFER
+        return replace(one, after=account.status, is_new=is_new)
+
+    return {address: after(address, one) for address, one in observed.items()}
+
+
+def _never_arrived(sent: Sequence[Observation]) -> bool:
+    """Say whether the list shows that accounts were not taken.
+
+    An account that was there before, and is as it was, shows nothing.
+    """
+    shown = [one for one in sent if one.before in (AccountStatus.ABSENT, AccountStatus.UNKNOWN)]
+    unchanged = all(one.after is one.before for one in sent if one not in shown)
+    return bool(shown) and unchanged and all(one.after is AccountStatus.ABSENT for one in shown)
+
+
+def _is_connected_since(one: Observation) -> bool:
+    """Say whether an account is active, and was not before it was sent."""
+    was_active = one.before is AccountStatus.ACTIVE
+    if one.before is AccountStatus.UNKNOWN:
+        was_active = not one.is_new
+    return one.after is AccountStatus.ACTIVE and not was_active
