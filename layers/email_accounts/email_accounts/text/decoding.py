@@ -5,10 +5,14 @@ import re
 import unicodedata
 from binascii import a2b_base64
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 _DEPTH = 3
 """Twice, and once more because a cell of a report may be JSON."""
+
+_REMEMBERED = 500
+"""Texts whose decoding is remembered: what services write differs in a few words."""
 
 _ESCAPE = re.compile(
     r"\\(?:u\{(?P<braced>[0-9a-fA-F]{1,6})\}|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
@@ -62,6 +66,7 @@ def decodings(text: str, once: Callable[[str], tuple[str, ...]] = decoded_once) 
         layer = deeper
 
 
+@lru_cache(_REMEMBERED)
 def _is_readable(text: str) -> bool:
     """Say whether this may be a text: base64 that begins elsewhere decodes to anything."""
     if text.isprintable():
@@ -127,16 +132,22 @@ def _doubled_quotes(text: str) -> Iterator[str]:
 
 def _base64(text: str) -> Iterator[str]:
     for found in _BASE64.findall(text):
-        if _WORD.fullmatch(found):
-            continue
-        run = found.translate(_URL_SAFE)
-        for start in range(4):
-            part = run[start:]
-            whole = part[: len(part) - (len(part) % 4 == 1)]
-            data = a2b_base64(whole + "=" * (-len(whole) % 4))
-            yield data.decode("utf-8", "replace")
-            if not data.isascii():
-                yield data.decode("latin-1")
+        if not _WORD.fullmatch(found):
+            yield from _decoded_run(found)
+
+
+@lru_cache(_REMEMBERED)
+def _decoded_run(found: str) -> tuple[str, ...]:
+    run = found.translate(_URL_SAFE)
+    decoded = []
+    for start in range(4):
+        part = run[start:]
+        whole = part[: len(part) - (len(part) % 4 == 1)]
+        data = a2b_base64(whole + "=" * (-len(whole) % 4))
+        decoded.append(data.decode("utf-8", "replace"))
+        if not data.isascii():
+            decoded.append(data.decode("latin-1"))
+    return tuple(decoded)
 
 
 def _taken_for_latin(text: str) -> Iterator[str]:
