@@ -768,7 +768,25 @@ def test_imports_are_found_by_their_day() -> None:
 
 
 def test_columns_nobody_knows_are_kept_in_small() -> None:
-    """Of thousands of columns and of long names only the beginning is remembered."""
+    """Of many columns the first are remembered, and how many more there are; of names the start."""
     ledger = dynamo_ledger()
-    ledger.plan(ID, claimed(ledger), PLAN, ["x" * 1000] * 1000)
-    assert ledger.get(ID).unknown_columns == ("x" * 100,) * 20
+    ledger.plan(ID, claimed(ledger), PLAN, ["🙂" * 1000] * 5000)
+    *columns, more = ledger.get(ID).unknown_columns
+    assert columns == ["🙂" * 24 + "…"] * 20
+    assert more == "4,980 more"
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "🙂" * 200_000, "\ud800" * 500_000])
+def test_no_text_outgrows_its_item(text: str) -> None:
+    """DynamoDB takes no item of more than 400 KB; of a text from outside the beginning is kept."""
+    refusing, stopping = dynamo_ledger(), dynamo_ledger()
+    refusing.refuse(ID, claimed(refusing), ReasonCode.FILE_REFUSED, text)
+    assert len(refusing.get(ID).refusal.encode()) <= 2000
+    assert refusing.get(ID).refusal.endswith("…")
+    stopping.plan(ID, claimed(stopping), PLAN, [])
+    stopping.stop(stopping.get(ID), ReasonCode.API_KEY_REFUSED, text)
+    assert len(stopping.get(ID).stopped.encode()) <= 2000
+    batch = next(stopping.batches(ID))
+    sending = stopping.save(ID, batch, batch.sending(NOW, reconciliation=False))
+    stopping.save(ID, sending, sending.refused(text, NOW))
+    assert len(next(stopping.batches(ID)).reason.encode()) <= 2000

@@ -905,10 +905,11 @@ def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
     assert sent(world) == []
 
 
-def test_an_event_from_the_future_is_of_now(world: World) -> None:
-    """The announcer's clock may be wrong; the list is not scanned for ever because of it."""
+@pytest.mark.parametrize("off", [20_000, 1e12, -16 * 86_400, -1e12])
+def test_an_event_of_another_time_is_of_now(world: World, off: float) -> None:
+    """The announcer's clock may be wrong: no list is scanned for ever, and no old one is used."""
     skipping(world)
-    upload = replace(five(world), uploaded_at=world.clock() + 20_000)
+    upload = replace(five(world), uploaded_at=world.clock() + off)
     assert world.receive(upload, plenty) == CHECK
     assert world.ledger.get(upload.import_id).dropped_at == world.clock()
     assert listings(world) == [1]

@@ -33,6 +33,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.text.display import within
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
+_LONGEST_REASON = 2000
 _BATCH_WRITE = 25
 _SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
@@ -187,7 +189,7 @@ class DynamoLedger(LedgerReader):
             lease,
             {
                 "state": ImportState.REFUSED,
-                "refusal": refusal,
+                "refusal": within(refusal, _LONGEST_REASON),
                 "reason_code": code,
                 "lease_until": 0,
             },
@@ -217,9 +219,7 @@ class DynamoLedger(LedgerReader):
                 "rejected": plan.rejected,
                 "duplicates": plan.duplicates,
                 "batches": len(plan.batches),
-                "unknown_columns": [
-                    column[:_LONGEST_COLUMN] for column in unknown_columns[:_COLUMNS_KEPT]
-                ],
+                "unknown_columns": _kept(unknown_columns),
             },
         )
 
@@ -227,7 +227,7 @@ class DynamoLedger(LedgerReader):
         """Remember that nothing more is sent; see `Ledger`."""
         self._change(
             _import_key(imported.id),
-            {"stopped": reason, "reason_code": code},
+            {"stopped": within(reason, _LONGEST_REASON), "reason_code": code},
             "#state = :planned AND began_at = :seen",
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
@@ -244,7 +244,7 @@ class DynamoLedger(LedgerReader):
                 "sent_at": changed.sent_at,
                 "next_poll_at": changed.next_poll_at,
                 "changed_at": changed.changed_at,
-                "reason": changed.reason,
+                "reason": within(changed.reason, _LONGEST_REASON),
                 "reason_code": changed.reason_code or "",
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
@@ -453,6 +453,13 @@ def _refused_by(error: ClientError) -> Mapping[str, Any]:
     """Return the item that a condition did not hold for; empty where there is none."""
     response: Mapping[str, Any] = error.response
     return dict(response.get("Item", {}))
+
+
+def _kept(columns: Sequence[str]) -> list[str]:
+    """Return the first columns, and how many there are besides."""
+    kept = [within(column, _LONGEST_COLUMN) for column in columns[:_COLUMNS_KEPT]]
+    more = len(columns) - len(kept)
+    return [*kept, f"{more:,} more"] if more else kept
 
 
 def _import_key(import_id: str) -> dict[str, Any]:
