@@ -1,6 +1,8 @@
 """The three functions as Lambda calls them: on AWS in this process and the stand-in."""
 
+import csv
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -8,7 +10,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+<<<<<<< HEAD
 from dataclasses import dataclass, field, replace
+=======
+from contextlib import suppress
+from dataclasses import dataclass, field
+>>>>>>> main
 from types import ModuleType
 from typing import Any
 
@@ -36,7 +43,7 @@ from tests.support.aws import (
     received,
 )
 from tests.support.files import MARK, accounts_file, row
-from tests.support.ledger import lose
+from tests.support.ledger import downgrade, lose
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.standin import API_KEY, Server
 from tests.support.template import ROOT, of_type, statements_of, template
@@ -828,6 +835,70 @@ def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
     return {"Records": [told_of(record, upload)]}
 
 
+# Imports that 0.1 began
+
+
+def ledger_states(upload: Upload) -> set[str]:
+    """Return the states of an import and of its batches."""
+    ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"], 0)
+    batches = ledger.batches(upload.import_id)
+    return {ledger.get(upload.import_id).state, *(batch.state for batch in batches)}
+
+
+def told_by_first_release(function: str, upload: Upload) -> dict[str, str]:
+    """Return what an execution that 0.1 began tells a function."""
+    more = {"check_status": {"startedAt": "2026-11-22T09:30:05.123Z"}, "submit_accounts": {}}
+    return {"importId": upload.import_id} | more.get(function, {"failure": ""})
+
+
+@pytest.mark.parametrize(
+    ("state", "outcomes"),
+    [
+        ("received", "connected failed rejected"),
+        ("submitted", "connected failed rejected"),
+        ("unconfirmed", "connected failed rejected"),
+        ("resumed", "connected failed rejected"),
+        ("refused", ""),
+    ],
+)
+def test_an_import_of_the_first_release_is_answered(
+    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch, state: str, outcomes: str
+) -> None:
+    """Whatever it had come to before the update, it ends as it would have; nothing is sent twice.
+
+    Its items have the shape of 0.1, and its execution goes on with the payloads of 0.1.
+    """
+    monkeypatch.setenv("GRACE_SECONDS", "0")
+    upload = stack.upload("uploads/accounts.csv", b"nothing" if state == "refused" else CONTENT)
+    begin = event("put_object", upload)
+    if state == "unconfirmed":
+        lost = {"operation": "connect", "fault": "error_500", "carried_out": True}
+        server.control("POST", "/faults", [lost])
+    with monkeypatch.context() as patched, suppress(ZeroDivisionError):
+        if state == "received":
+            patched.setattr("email_accounts.aws.step_functions.TrackImport.start", crash)
+        stack.call("submit_accounts", begin)
+    assert state in {*ledger_states(upload), "resumed"}
+    if state == "resumed":
+        stack.call("deliver_report", told_by_first_release("deliver_report", upload))
+        assert stack.call("submit_accounts", {"resume": upload.import_id}) == {"resumed": True}
+    downgrade(os.environ["LEDGER_TABLE"])
+    stack.call("submit_accounts", begin)
+    task = "check_status"
+    for _ in range(5):
+        time.sleep(FIRST_LOOK)
+        answer = stack.call(task, told_by_first_release(task, upload))
+        if task == "deliver_report":
+            break
+        task = answer["next"]
+    text = stack.report(upload.import_id, "outcome.csv") if outcomes else ""
+    assert [row["outcome"] for row in csv.DictReader(io.StringIO(text))] == outcomes.split()
+    assert [call["operation"] for call in server.control("GET", "/calls")].count("connect") == (
+        0 if state == "refused" else 1
+    )
+    assert len(received(stack.queue)) == (2 if state == "resumed" else 1)
+
+
 # Ends that are not as planned
 
 
@@ -951,6 +1022,22 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
         (2, "partial"),
     ]
     assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
+
+
+def test_an_operator_stops_a_running_import(stack: Stack) -> None:
+    """The next poll leads to the report, which is told as stopped, with what was sent before."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stop = {"stop": upload.import_id}
+    assert stack.call("submit_accounts", stop) == {"stopped": True}
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
+    assert stack.poll(upload)["next"] == "deliver_report"
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "stopped"
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert document["counts"]["unconfirmed"] == 2
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
 
 
 # Lines of the log

@@ -14,6 +14,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
     RequestRefusedError,
@@ -62,6 +63,7 @@ FILE_NOT_READ = (
     "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
     "Split the file, or save it as CSV, and upload it again."
 )
+STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
 _SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
 
 
@@ -134,6 +136,20 @@ class Submitter:
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
         return reopened
+
+    def stop(self, import_id: str) -> bool:
+        """Have nothing more of an import sent, so that its next task leads to the report.
+
+        False for one that has no plan yet, or has already ended or been stopped.
+        """
+        imported = self.ledger.get(import_id)
+        if imported.state is not ImportState.PLANNED or imported.stopped:
+            return False
+        try:
+            self.ledger.stop(imported, ReasonCode.STOPPED_BY_OPERATOR, STOPPED_BY_OPERATOR)
+        except LedgerConflictError:  # its report is being written by now
+            return False
+        return True
 
     def _start(self, imported: Import, first: TaskResult) -> None:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
@@ -271,7 +287,7 @@ class Submitter:
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
-                if self.now() >= imported.deadline:
+                if self.now() >= imported.deadline or self.ledger.get(imported.id).stopped:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
