@@ -10,12 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-<<<<<<< HEAD
-from dataclasses import dataclass, field, replace
-=======
 from contextlib import suppress
-from dataclasses import dataclass, field
->>>>>>> main
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
