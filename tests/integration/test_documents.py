@@ -88,10 +88,14 @@ def _anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
+def by_hand(page: Path) -> str:
+    """Return a page without what is generated."""
+    return re.sub(r"<!-- \w+: .*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
+
+
 def prose(page: Path) -> str:
     """Return a page without code and without what is generated."""
-    text = re.sub(r"<!-- \w+: .*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
-    return re.sub(r"`[^`\n]*`", "", without_code(text))
+    return re.sub(r"`[^`\n]*`", "", without_code(by_hand(page)))
 
 
 def without_code(text: str) -> str:
@@ -109,6 +113,16 @@ def test_documents_use_plain_words(page: Path) -> None:
 def test_private_words_are_found(text: str) -> None:
     """The search finds what it looks for."""
     assert PRIVATE_WORDS.search(text)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.parent.name + "/" + page.name)
+def test_documents_name_commands_and_options_that_exist(page: Path) -> None:
+    """What a reader copies is understood by the command line."""
+    known = {name: str(options_of(one)) for name, one in every_command()}
+    lines = re.findall(r"email-accounts ((?:workspace )?[a-z]+)([^`\n#|]*)", by_hand(page))
+    for name, rest in lines:
+        assert name in known
+        assert [one for one in re.findall(r" (--[a-z-]+)", rest) if one not in known[name]] == []
 
 
 def test_documents_are_short() -> None:

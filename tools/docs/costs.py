@@ -139,7 +139,7 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
         polls.append(world.clock() - began)
         step = world.poller().poll(upload.import_id, lambda: _INVOCATION)
         for batch in world.ledger.batches(upload.import_id):
-            if batch.state is BatchState.COMPLETED:
+            if batch.state in (BatchState.REPORTED, BatchState.COMPLETED):
                 noticed.setdefault(batch.number, world.clock() - began)
         return step
 

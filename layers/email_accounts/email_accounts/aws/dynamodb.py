@@ -2,7 +2,7 @@
 
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
-  IMPORT#<import id> / BATCH#<number>    one batch, the number with six digits
+  IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
@@ -33,6 +33,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.text.display import within
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 _INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
+_LONGEST_REASON = 2000
 _BATCH_WRITE = 25
+_SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
 """Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
 that an import claimed anew before could not be started.
@@ -186,7 +189,7 @@ class DynamoLedger(LedgerReader):
             lease,
             {
                 "state": ImportState.REFUSED,
-                "refusal": refusal,
+                "refusal": within(refusal, _LONGEST_REASON),
                 "reason_code": code,
                 "lease_until": 0,
             },
@@ -216,9 +219,7 @@ class DynamoLedger(LedgerReader):
                 "rejected": plan.rejected,
                 "duplicates": plan.duplicates,
                 "batches": len(plan.batches),
-                "unknown_columns": [
-                    column[:_LONGEST_COLUMN] for column in unknown_columns[:_COLUMNS_KEPT]
-                ],
+                "unknown_columns": _kept(unknown_columns),
             },
         )
 
@@ -226,7 +227,7 @@ class DynamoLedger(LedgerReader):
         """Remember that nothing more is sent; see `Ledger`."""
         self._change(
             _import_key(imported.id),
-            {"stopped": reason, "reason_code": code},
+            {"stopped": within(reason, _LONGEST_REASON), "reason_code": code},
             "#state = :planned AND began_at = :seen",
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
@@ -243,7 +244,7 @@ class DynamoLedger(LedgerReader):
                 "sent_at": changed.sent_at,
                 "next_poll_at": changed.next_poll_at,
                 "changed_at": changed.changed_at,
-                "reason": changed.reason,
+                "reason": within(changed.reason, _LONGEST_REASON),
                 "reason_code": changed.reason_code or "",
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
@@ -454,12 +455,21 @@ def _refused_by(error: ClientError) -> Mapping[str, Any]:
     return dict(response.get("Item", {}))
 
 
+def _kept(columns: Sequence[str]) -> list[str]:
+    """Return the first columns, and how many there are besides."""
+    kept = [within(column, _LONGEST_COLUMN) for column in columns[:_COLUMNS_KEPT]]
+    more = len(columns) - len(kept)
+    return [*kept, f"{more:,} more"] if more else kept
+
+
 def _import_key(import_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": "IMPORT"}}
 
 
 def _batch_key(import_id: str, number: int) -> dict[str, Any]:
-    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{number:06d}"}}
+    """Return the key of a batch; keys sort as numbers do, those of seven digits included."""
+    digits = f"{number:06d}" if number < _SEVEN_DIGITS else f"~{number}"
+    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{digits}"}}
 
 
 def _budget_key(workspace: str) -> dict[str, Any]:

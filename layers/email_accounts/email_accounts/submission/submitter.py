@@ -51,6 +51,8 @@ from email_accounts.saleshandy.reconciliation import (
 _LIST_GOOD_FOR = 30.0
 """Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
 file and drop it again, and enough for files dropped together to share one walk."""
+_LATEST_EVENT = 15 * 86_400.0
+"""Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
 _UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
 _MOST_ATTEMPTS = 2
@@ -79,8 +81,11 @@ class Submitter:
     now: Clock
 
     def identified(self, upload: Upload) -> Upload:
-        """Return the upload with its version and size, which an event may lack."""
-        if upload.version and upload.size:
+        """Return the upload with its version and size, which an event may lack.
+
+        What lies beside the folder for uploads is not looked at.
+        """
+        if (upload.version and upload.size) or not upload.key.startswith(PREFIX):
             return upload
         try:
             return self.uploads.found(upload)
@@ -94,7 +99,8 @@ class Submitter:
         the caller.
         """
         now = self.now()
-        upload = replace(upload, uploaded_at=min(upload.uploaded_at, now))
+        if not now - _LATEST_EVENT <= upload.uploaded_at <= now:
+            upload = replace(upload, uploaded_at=now)  # another system may say anything
         imported, is_new = self.ledger.claim(upload, now, now + self.policy.deadline)
         if imported.state is not ImportState.NOTIFIED:
             self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
@@ -207,6 +213,16 @@ class Submitter:
         if not upload.key.startswith(PREFIX):
             raise FileRefusedError(
                 f"It does not lie under {PREFIX}, where files are read from.",
+                f"Drop it again as {PREFIX}{upload.name}.",
+            )
+        if upload.key.endswith("/"):
+            raise FileRefusedError(
+                "Its key ends with a slash, so it is shown as a folder.",
+                f"Drop it again as {PREFIX}{upload.name}.",
+            )
+        if not upload.workspace:
+            raise FileRefusedError(
+                "Its key has two slashes in a row, so it lies in a folder without a name.",
                 f"Drop it again as {PREFIX}{upload.name}.",
             )
         try:
