@@ -87,7 +87,7 @@ def _watch(imported: Import) -> str:
 
 
 def _why_needless(imported: Import, ending: Ending) -> Reason | None:
-    """Return why resuming would change nothing; None where it may, or where nobody knows."""
+    """Return why resuming would change nothing; None where it may."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return None
     text = "every row already has a result."
