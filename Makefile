@@ -26,7 +26,7 @@ help: ## show this list
 
 setup: $(RUN) ## install what run and test need, from the hashed locks
 
-run: $(RUN) ## take FILE=<path> the whole way on the local cloud
+run: $(RUN) ## import FILE=<path> end to end on the local cloud
 	@.venv/bin/python -m local.cloud run "$$FILE"
 
 up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= <key.txt: with another API)
@@ -39,7 +39,7 @@ up: $(RUN) ## start the local cloud and keep it (API_BASE_URL= <key.txt: with an
 down: $(DEV) ## stop the local cloud
 	@.venv/bin/python -m local.cloud down
 
-status: $(DEV) ## say what runs
+status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
 test: lint ## lint, types, templates and every test, end to end beside all others
@@ -68,31 +68,31 @@ lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venvs/lint/bin/zizmor --offline --quiet .
 	git ls-files -z | xargs -0 .venvs/lint/bin/kingfisher scan --quiet --no-update-check --config .kingfisher/scan.yaml
 
-format: $(DEV) ## put the code into shape
+format: $(DEV) ## format the code
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
 # With ALL=1 a local cloud runs each command once, and the browser of this computer takes pictures.
-docs: $(if $(ALL),$(RUN),$(DEV)) ## write what docs and golden files show anew, from the code; ALL=1: recordings and pictures too
+docs: $(if $(ALL),$(RUN),$(DEV)) ## update generated docs and golden files; ALL=1: recordings and pictures too
 	@set -e; for one in tables examples commands picture costs licences decisions golden; do \
 		.venv/bin/python -m tools.docs.$$one; \
 	done
 	$(if $(ALL),@.venv/bin/python -m tools.docs.commands record)
 	$(if $(ALL),@.venv/bin/python -m tools.docs.examples pictures)
 
-bench: $(BENCH) $(RUN) ## measure reading and cold starts: docs/benchmarks.md, docs/cold-start.md (four minutes)
+bench: $(BENCH) $(RUN) ## measure reading and cold starts; writes docs/measurements.md (four minutes)
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.benchmarks.bench
 	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build \
 		--build-dir .local/bench --cache-dir .local/bench-cache >.local/sam-bench.log 2>&1
 	@.venv/bin/python -m tests.benchmarks.cold_start .local/bench
 
-load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/reliability.md
+load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/measurements.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
-waiting: $(RUN) ## measure what waiting for the remote takes; writes docs/costs.md (a quarter of an hour)
+waiting: $(RUN) ## measure polling on a local cloud; writes docs/costs.md (a quarter of an hour)
 	@.venv/bin/python -m tests.load.waiting
 
-reliability: $(RUN) ## run into every fault once; writes docs/reliability.md (twelve minutes)
+reliability: $(RUN) ## test every fault once; writes docs/faults.csv (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
 
 fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
@@ -105,23 +105,23 @@ deploy: $(SAM) ## deploy to AWS: ENV=dev, staging or production, NOTIFY=<mail ad
 	@PATH="$(CURDIR)/.venvs/sam/bin:$$PATH" sam build --no-cached
 	@.venvs/sam/bin/python deployment/guarded.py $(ENV) $(PARAMETERS)
 
-smoke: $(DEV) ## take a file without accounts through the deployed STACK=
+smoke: $(DEV) ## test the deployed STACK= with a file without accounts
 	@PYTHONPATH=layers/email_accounts .venv/bin/python -m deployment.smoke "$(STACK)"
 
-# Left out is a hole of ecdsa, a part of checkov that signs nothing here: no version mends it.
-audit: $(AUDIT) ## look for known holes in all locked packages
+# Ignored: a vulnerability of ecdsa, which only checkov uses and no version fixes.
+audit: $(AUDIT) ## scan all locked packages for known vulnerabilities
 	@for lock in layers/email_accounts/*.txt requirements/*.txt; do \
 		echo "$$lock"; \
 		.venvs/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off \
 			--ignore-vuln CVE-2024-23342 --requirement $$lock || exit 1; \
 	done
 
-sbom: $(AUDIT) ## write what the functions are made of to .local/sbom.json (CycloneDX)
+sbom: $(AUDIT) ## list the functions' packages in .local/sbom.json (CycloneDX)
 	@mkdir -p -m 700 .local
 	@cat layers/email_accounts/*.txt | \
 		.venvs/audit/bin/cyclonedx-py requirements --output-reproducible --output-file .local/sbom.json -
 
-clean: ## stop the local cloud and remove all that was built
+clean: ## stop the local cloud and remove everything that was built
 	@if [ -e $(DEV) ]; then .venv/bin/python -m local.cloud down; fi
 	rm -rf .venv .venvs .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +

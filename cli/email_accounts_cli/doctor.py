@@ -1,4 +1,4 @@
-"""Looking a deployment over: each finding with its cure."""
+"""Checking a deployment: findings, each with its fix."""
 
 import platform
 import time
@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
+from textwrap import fill
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from email_accounts_cli.errors import explained
+from email_accounts_cli.recipients import recipients
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -16,6 +19,7 @@ from email_accounts_cli.terminal import (
     CommandError,
     console,
     counted,
+    echo,
     local_time,
     table,
     tell_program,
@@ -36,6 +40,7 @@ _OUTPUTS = (
 )
 _PARAMETERS = (
     "ApiBaseUrl",
+    "CallsPerMinute",
     "MaxFileMegabytes",
     "ReportRetentionDays",
     "Runtime",
@@ -52,6 +57,7 @@ _ALARMS = (
     "UploadRuleAlarm",
     "WaitingUploadAlarm",
 )
+_TABLE_WIDTH = 100
 _INDEX = "imports-by-day"
 _LARGEST_SKEW = 60
 _LONGEST_QUEUE = 100
@@ -60,16 +66,17 @@ _DEPLOY = "Deploy again: make deploy."
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found; the cure is empty where nothing is to be done."""
+    """What a check found, as a code and in words; `fix` is empty where there is nothing to do."""
 
     check: str
     state: str
+    code: str
     finding: str
     fix: str = ""
 
 
 def doctor(stack: Stack, *, as_json: bool) -> int:
-    """Make every check and print its findings; 1 where something is to be done."""
+    """Run every check and print its findings; 1 where there is something to fix."""
     findings: list[Finding] = []
     for name, check in _CHECKS.items():
         findings += _made(name, check, stack)
@@ -77,8 +84,15 @@ def doctor(stack: Stack, *, as_json: bool) -> int:
         for one in findings:
             tell_program(asdict(one))
     else:
-        rows = ((one.check, one.state, one.finding, one.fix) for one in findings)
-        console().print(table(("Check", "State", "Finding", "Cure"), rows))
+        screen = console()
+        if screen.width >= _TABLE_WIDTH:
+            rows = ((one.check, one.state, one.finding, one.fix) for one in findings)
+            screen.print(table(("Check", "State", "Finding", "Fix"), rows))
+        else:
+            for one in findings:
+                echo(f"{one.check}: {one.state}")
+                for text in filter(None, (one.finding, one.fix and f"Fix: {one.fix}")):
+                    echo(fill(text, screen.width, initial_indent="  ", subsequent_indent="  "))
     return NOT_ALL_WELL if any(one.state != OK for one in findings) else ALL_WELL
 
 
@@ -89,69 +103,75 @@ def _made(
         for found in check(stack):
             yield Finding(name, *found)
     except CommandError as error:
-        yield Finding(name, PROBLEM, error.message)
+        yield Finding(name, PROBLEM, "incompatible", error.message)
     except ClientError as error:
-        said = error.response["Error"].get("Message", "")
-        yield Finding(
-            name,
-            UNKNOWN,
-            f"AWS refuses {error.operation_name}: {said}",
-            "Ask with an identity that may read this.",
-        )
+        fix = "Use credentials that may read this."
+        yield Finding(name, UNKNOWN, "refused_by_aws", explained(error), fix)
     except BotoCoreError as error:
-        yield Finding(name, UNKNOWN, str(error), "Look at network, profile and region.")
+        fix = "Check the network, the profile and the region."
+        yield Finding(name, UNKNOWN, "aws_unreachable", explained(error), fix)
 
 
 def _stack(stack: Stack) -> Iterator[tuple[str, ...]]:
+    said = f"{stack.name} is {stack.status}"
     if stack.status.endswith("_IN_PROGRESS"):
-        yield WARNING, f"{stack.name} is {stack.status}", "Wait until it is deployed."
+        yield WARNING, "deploying", said, "Wait until the deployment has finished."
     elif not stack.status.endswith("_COMPLETE") or stack.status.startswith("DELETE"):
-        yield PROBLEM, f"{stack.name} is {stack.status}", _DEPLOY
+        yield PROBLEM, "not_deployed", said, _DEPLOY
     else:
-        yield OK, f"{stack.name} is {stack.status}"
+        yield OK, "", said
     for kind, wanted, known in (
         ("outputs", _OUTPUTS, stack.outputs),
         ("parameters", _PARAMETERS, stack.parameters),
     ):
         missing = [name for name in wanted if name not in known]
         if missing:
-            yield PROBLEM, f"{kind} are missing: {', '.join(missing)}", _DEPLOY
+            yield PROBLEM, f"{kind}_missing", f"missing {kind}: {', '.join(missing)}", _DEPLOY
 
 
 def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
-    topics = stack.session.client("sns", config=CONFIG)
-    pages = topics.get_paginator("list_subscriptions_by_topic").paginate(
-        TopicArn=stack.output("NotificationTopicArn")
-    )
-    subscriptions = [one for page in pages for one in page["Subscriptions"]]
-    if not subscriptions:
+    known = recipients(stack)
+    if not known:
         yield (
             WARNING,
-            "nobody subscribed to the topic, so nobody gets the answers",
-            "Deploy with NotificationEmail, or subscribe to the topic.",
+            "no_subscriptions",
+            "nobody is subscribed to the results",
+            "Deploy with NotificationEmail, or: email-accounts workspace notify NAME ADDRESS",
         )
-    for one in subscriptions:
-        whom = f"{one['Protocol']} {one['Endpoint']}"
-        if one["SubscriptionArn"].startswith("arn:"):
-            yield OK, f"{whom} gets the answers"
-        else:
+    names = {one.name for one in workspaces(stack)}
+    for one in known:
+        whom = f"{one.protocol} {one.endpoint}"
+        gone = sorted({*(one.workspaces or ())} - names)
+        if not one.confirmed:
             yield (
                 PROBLEM,
-                f"{whom} is not confirmed and gets nothing",
+                "subscription_unconfirmed",
+                f"{whom} has not confirmed and gets nothing",
                 "Follow the link in the mail `AWS Notification - Subscription Confirmation`.",
             )
+        elif gone:
+            yield (
+                WARNING,
+                "workspace_missing",
+                f"{whom} is subscribed to workspaces that do not exist: {', '.join(gone)}",
+                "Add the workspace, or remove the subscription by the link in its mails.",
+            )
+        else:
+            which = "all results" if one.workspaces is None else ", ".join(one.workspaces)
+            yield OK, "", f"{whom} gets {'' if one.workspaces is None else 'results of '}{which}"
 
 
 def _encryption(stack: Stack) -> Iterator[tuple[str, ...]]:
     keys = stack.session.client("kms", config=CONFIG)
     known = keys.describe_key(KeyId=f"alias/{stack.name}")["KeyMetadata"]
     if known["KeyState"] == "Enabled":
-        yield OK, "the key that all data is encrypted with is enabled"
+        yield OK, "", "the encryption key is enabled"
     else:
         yield (
             PROBLEM,
-            f"the key that all data is encrypted with is {known['KeyState']}",
-            f"Nothing can be read without it: enable it, or cancel its deletion: {known['Arn']}",
+            "encryption_key_unusable",
+            f"the encryption key is {known['KeyState']}, so no data can be read",
+            f"Enable it, or cancel its deletion: {known['Arn']}",
         )
 
 
@@ -159,11 +179,12 @@ def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
     for one in workspaces(stack):
         result = try_key(stack, one.name)
         if result.works:
-            yield OK, f"the key of {one.name} works"
+            yield OK, "", f"the key of {one.name} works"
         else:
             replace = " --replace" if one.has_key else ""
             yield (
                 PROBLEM,
+                result.code,
                 f"the key of {one.name} {result.said}",
                 f"email-accounts workspace add {one.name}{replace}",
             )
@@ -174,29 +195,32 @@ def _queues(stack: Stack) -> Iterator[tuple[str, ...]]:
     if waiting > _LONGEST_QUEUE:
         yield (
             WARNING,
-            f"{counted(waiting, 'upload')} waiting to be taken in",
-            f"Look at the log: aws logs tail /aws/lambda/{stack.name}-submit_accounts",
+            "uploads_waiting",
+            f"{counted(waiting, 'upload')} queued",
+            f"Read the log: aws logs tail /aws/lambda/{stack.name}-submit_accounts",
         )
     else:
-        yield OK, f"{counted(waiting, 'upload')} waiting to be taken in"
+        yield OK, "", f"{counted(waiting, 'upload')} queued"
     broken = _messages(stack, "FailureQueueUrl")
     if broken:
         yield (
             WARNING,
-            f"{counted(broken, 'broken import')} waiting for an answer",
-            f"Look at the log: aws logs tail /aws/lambda/{stack.name}-deliver_report",
+            "broken_imports_waiting",
+            f"{counted(broken, 'broken import')} waiting for a report",
+            f"Read the log: aws logs tail /aws/lambda/{stack.name}-deliver_report",
         )
     else:
-        yield OK, "no broken import waits for its answer"
+        yield OK, "", "no broken imports"
     dead = _messages(stack, "DeadLetterQueueUrl")
     if dead:
         yield (
             PROBLEM,
-            f"{counted(dead, 'dead letter')}: uploads not taken in, or broken imports not answered",
-            "See the logs of submit_accounts and deliver_report, then: email-accounts redrive",
+            "dead_letters",
+            f"{counted(dead, 'dead letter')}: uploads not processed, or reports not written",
+            "Read the logs of submit_accounts and deliver_report, then: email-accounts redrive",
         )
     else:
-        yield OK, "no dead letters"
+        yield OK, "", "no dead letters"
 
 
 def _messages(stack: Stack, queue: str) -> int:
@@ -212,24 +236,26 @@ def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
     wanted = {f"{stack.name}-{one}": one for one in _ALARMS}
     alarms = watch.describe_alarms(AlarmNames=[*wanted])["MetricAlarms"]
     if missing := [wanted[name] for name in wanted.keys() - {one["AlarmName"] for one in alarms}]:
-        yield PROBLEM, f"alarms are missing: {', '.join(missing)}", _DEPLOY
+        yield PROBLEM, "alarms_missing", f"missing alarms: {', '.join(missing)}", _DEPLOY
     for one in alarms:
         if not one["ActionsEnabled"]:
             yield (
                 WARNING,
-                f"{one['AlarmName']} tells nobody",
+                "alarm_actions_disabled",
+                f"{one['AlarmName']} notifies nobody",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}",
             )
     ringing = [one for one in alarms if one["StateValue"] == "ALARM"]
     for one in ringing:
         since = local_time(one["StateUpdatedTimestamp"].timestamp())
-        yield PROBLEM, f"{one['AlarmName']} since {since}", one.get("AlarmDescription", "")
+        finding = f"{one['AlarmName']} in ALARM since {since}"
+        yield PROBLEM, "alarm", finding, one.get("AlarmDescription", "")
     if not ringing:
-        yield OK, f"{counted(len(alarms), 'alarm')}, none of them rings"
+        yield OK, "", f"{counted(len(alarms), 'alarm')}, none in ALARM"
 
 
 def _clock(stack: Stack) -> Iterator[tuple[str, ...]]:
-    """Compare this computer's clock with the time in an answer of AWS."""
+    """Compare this computer's clock with the time in an AWS response."""
     tables = stack.session.client("dynamodb", config=CONFIG)
     answer = tables.describe_table(TableName=stack.output("LedgerTableName"))
     said = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
@@ -237,22 +263,25 @@ def _clock(stack: Stack) -> Iterator[tuple[str, ...]]:
     if abs(skew) > _LARGEST_SKEW:
         yield (
             PROBLEM,
+            "clock_wrong",
             f"this computer's clock is {abs(skew):,.0f} s {'fast' if skew > 0 else 'slow'}",
-            "Set it: from five minutes on AWS refuses what is signed here.",
+            "Set the clock: AWS refuses requests that are five minutes off.",
         )
     else:
-        yield OK, "this computer's clock is right"
+        yield OK, "", "this computer's clock is right"
 
 
 def _versions(stack: Stack) -> Iterator[tuple[str, ...]]:
     ours = f"email-accounts {version('email-accounts-importer')}, boto3 {version('boto3')}"
-    yield OK, f"{ours}, Python {platform.python_version()} here; {stack.parameter('Runtime')} there"
+    here = f"{ours}, Python {platform.python_version()} here"
+    yield OK, "", f"{here}; {stack.parameter('Runtime')} deployed"
     tables = stack.session.client("dynamodb", config=CONFIG)
     known = tables.describe_table(TableName=stack.output("LedgerTableName"))["Table"]
     indexes = {one["IndexName"] for one in known.get("GlobalSecondaryIndexes", [])}
     if _INDEX not in indexes:
         yield (
             PROBLEM,
+            "deployment_outdated",
             f"the deployed version is older than this command: its ledger has no {_INDEX}",
             _DEPLOY,
         )

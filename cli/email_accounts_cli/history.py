@@ -1,4 +1,4 @@
-"""What is remembered of imports: read from ledger, reports and executions, never changed."""
+"""What the ledger, the reports and the executions hold about imports; read-only."""
 
 import json
 import re
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions.type_defs import HistoryEventTypeDef
 
 RUNNING, BROKEN, ANSWERED = "running", "broken", "answered"
-"""How an import stands where its summary does not say. `broken`: its execution failed."""
+"""The status of an import without a summary. `broken`: its execution failed."""
 
 _ID = re.compile("[0-9a-f]{32}")
 _BEGINNING = re.compile("[0-9a-f]{4,31}")
@@ -38,25 +38,25 @@ _Out = TypeVar("_Out")
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an import stands or ended; `summary` is its summary.json, where there is one."""
+    """The status of an import; `summary` is its summary.json, empty if there is none."""
 
     status: str
     summary: Mapping[str, Any]
 
     @property
     def counts(self) -> dict[str, int]:
-        """The rows by their outcome, without those of which there are none."""
+        """The rows by outcome, without zeros."""
         counts: dict[str, int] = dict(self.summary.get("counts", {}))
         return {name: count for name, count in counts.items() if count and name != "rows"}
 
 
 def is_id(given: str) -> bool:
-    """Say whether this is a whole id of an import."""
+    """Return whether this is a whole import id."""
     return bool(_ID.fullmatch(given))
 
 
 def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
-    """Do the same for several items at the same time; what breaks it off waits for none."""
+    """Do the same for several items at the same time; an interruption waits for none of them."""
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         return list(pool.map(work, items))
@@ -65,13 +65,14 @@ def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
 
 
 class History:
-    """What a stack remembers of imports."""
+    """The imports of a stack."""
 
     def __init__(self, stack: Stack) -> None:
         """Use a stack; nothing is called yet."""
         session = stack.session
         self._machine = stack.output("TrackImportStateMachineArn")
         self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
+        self.calls_per_minute = float(stack.parameter("CallsPerMinute"))
         self._uploads_kept = timedelta(days=float(stack.parameter("UploadRetentionDays")))
         self.ledger = LedgerReader(
             session.client("dynamodb", config=CONFIG), stack.output("LedgerTableName")
@@ -83,9 +84,9 @@ class History:
         self.reports = ReportsBucket(self.s3, self.reports_bucket)
 
     def running(self) -> list[Import]:
-        """Return the imports that have no answer yet, or are resumed, oldest first."""
+        """Return the imports that have not ended, or are resumed, oldest first."""
         now = datetime.now(UTC)
-        # As long as there is the upload, there may be somebody who resumes its import.
+        # An import can be resumed as long as its upload exists.
         since = now - self._uploads_kept - _LONGEST_LIFE
         recent = self.ledger.by_day(since.timestamp(), (now + _DAY).timestamp())
         waiting = [imported for imported in recent if not imported.is_answered]
@@ -113,8 +114,8 @@ class History:
             found = [imported for imported in all_known if imported.id.startswith(given)]
         else:
             raise CommandError(
-                f"{given} is no import: name its id (32 hex digits), or at least the first four "
-                "digits of it. `email-accounts list` shows them."
+                f"{given} is not an import id: write 32 hex digits, or at least the first four of "
+                "them. To list imports: email-accounts list"
             )
         if len(found) > 1:
             listed = ", ".join(
@@ -124,20 +125,20 @@ class History:
         if not found:
             days = self._retention.days
             raise CommandError(
-                f"No import {given} is known. `email-accounts list` shows those there are; "
-                f"they are remembered for {days} days."
+                f"There is no import {given}. Imports are kept for {days} days. To list them: "
+                f"email-accounts list --since {days}d"
             )
         return found[0]
 
     def ending(self, imported: Import) -> Ending:
-        """Say how an import stands or ended."""
+        """Return the status of an import."""
         if imported.is_answered:
             summary = self.summary(imported.id)
             return Ending(summary.get("status", ANSWERED), summary)
         return Ending(BROKEN if self.execution(imported) in _LOST else RUNNING, {})
 
     def summary(self, import_id: str) -> dict[str, Any]:
-        """Read an import's summary.json; nothing where it is not there."""
+        """Read an import's summary.json; empty if there is none."""
         try:
             with self.reports.open(import_id, SUMMARY_NAME) as report:
                 summary: dict[str, Any] = json.load(report)
@@ -150,7 +151,7 @@ class History:
         return self.reports.address(import_id, OUTCOME_NAME)
 
     def execution(self, imported: Import) -> str:
-        """Return the status of an import's last execution, in AWS's words; "" for none yet."""
+        """Return the status of an import's last execution, in AWS's words; "" if not started."""
         arn = self.execution_arn(imported.execution)
         try:
             found = self._machines.describe_execution(executionArn=arn)
@@ -180,7 +181,7 @@ class History:
 
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Add counts of outcomes up, in the order in which people want to know them."""
+    """Add up counts of outcomes, in the order of display."""
     from email_accounts.delivery.outcomes import (  # noqa: PLC0415  reads rows, which few need
         Outcome,
     )

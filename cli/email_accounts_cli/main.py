@@ -1,4 +1,4 @@
-"""The commands of `email-accounts`; each imports what it needs when it is run."""
+"""The commands of `email-accounts`; each imports what it needs when it runs."""
 
 import re
 import sys
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from email_accounts_cli import INTERRUPTED
+from email_accounts_cli import INTERRUPTED, completion
 from email_accounts_cli.terminal import CommandError, output_written
 
 if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
 
-_MEND_THE_WAY = "Look at the network and, if it is set, at AWS_ENDPOINT_URL: is the cloud there up?"
 _DURATION = re.compile(r"(\d+)([dhm])")
 _EPOCH = re.compile(r"\d{9,}\.?\d*")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
@@ -26,7 +25,7 @@ _STATUSES = ("running", "complete", "partial", "refused", "stopped", "unfinished
 
 
 class _Commands(click.Group):
-    """Commands that end without a traceback, whatever stands in their way."""
+    """Commands that end with one line instead of a traceback."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the command line, and answer `--help` and `--version`."""
@@ -46,29 +45,11 @@ class _Commands(click.Group):
         except OSError:
             raise
         except Exception as error:
-            if said := _said_by_others(error):
-                raise CommandError(said) from None
+            from email_accounts_cli.errors import explained  # noqa: PLC0415  only on failure
+
+            if text := explained(error):
+                raise CommandError(text) from None
             raise
-
-
-def _said_by_others(error: Exception) -> str:
-    """Return what AWS or the domain says, and a cure; "" for an error of this program."""
-    if "botocore" in sys.modules:
-        from boto3.exceptions import Boto3Error  # noqa: PLC0415  loaded already
-        from botocore import exceptions  # noqa: PLC0415  loaded already
-
-        if isinstance(error, exceptions.NoCredentialsError | exceptions.TokenRetrievalError):
-            return "AWS does not know you: sign in (aws sso login, aws configure), or use --profile"
-        if isinstance(error, exceptions.ClientError):
-            said = error.response["Error"]
-            return f"AWS refuses {error.operation_name}: {said.get('Message') or said['Code']}"
-        if isinstance(error, exceptions.ConnectionError | exceptions.HTTPClientError):
-            return f"AWS cannot be reached: {error}. {_MEND_THE_WAY}"
-        if isinstance(error, exceptions.BotoCoreError | Boto3Error):
-            return f"AWS cannot be used: {error}"
-    from email_accounts.errors import ImporterError  # noqa: PLC0415  only when something failed
-
-    return str(error) if isinstance(error, ImporterError) else ""
 
 
 class Moment(click.ParamType[float]):
@@ -82,9 +63,9 @@ class Moment(click.ParamType[float]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> float:
-        """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; without a zone it is local.
+        """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; local time without a zone.
 
-        A number is taken as it is: `list` names the next page by one, because it is exact.
+        A number is seconds since the epoch: the exact cursor that `list` prints.
         """
         if isinstance(value, float) or _EPOCH.fullmatch(value):
             return float(value)
@@ -94,7 +75,7 @@ class Moment(click.ParamType[float]):
             return datetime.fromisoformat(value).astimezone().timestamp()
         except ValueError:
             self.fail(
-                f"{value} is no time: write 7d, 12h, 2026-11-01 or 2026-11-01T08:00.", param, ctx
+                f"{value} is not a time: write 7d, 12h, 2026-11-01 or 2026-11-01T08:00.", param, ctx
             )
 
 
@@ -104,7 +85,7 @@ _as_json = click.option(
 
 
 def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
-    """Give a command the options that name a stack, and the stack; end with its exit code."""
+    """Add the options that name a stack, pass the stack, and exit with the command's code."""
 
     @click.option(
         "--stack",
@@ -135,15 +116,15 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 all is well; 1 done, but something is not well; 2 not done; "
-    "130 interrupted. What is not well is said in each command's help.",
+    epilog="Exit codes: 0 success; 1 done, with a problem to look at (see each command's help); "
+    "2 not done; 130 interrupted.",
 )
 @click.version_option(package_name="email-accounts-importer", message="%(prog)s %(version)s")
 def commands() -> None:
-    """Connect the mailboxes of a file in bulk, and look after it.
+    """Connect mailboxes in bulk from a file, and operate the deployment.
 
-    Commands that need a deployment find it by the name of its stack and use your AWS profile
-    and region; AWS_ENDPOINT_URL leads them to a local cloud. No password is shown or asked for.
+    Commands that need a deployment find it by its stack name and use your AWS profile and
+    region; set AWS_ENDPOINT_URL for a local cloud. No password is ever shown or asked for.
     """
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
@@ -163,10 +144,10 @@ def commands() -> None:
 )
 @_as_json
 def check(files: tuple[str, ...], preview: int, *, as_json: bool) -> None:
-    """Judge files as an upload would be judged. Nothing leaves this computer.
+    """Validate files locally, as an upload would be. Nothing leaves this computer.
 
-    The exit code is 0 where all rows are accepted, 1 where some are rejected or duplicates,
-    and 2 where a file as a whole is refused or cannot be read.
+    The exit code is 0 if all rows are accepted, 1 if some are rejected or duplicates, and 2 if
+    a whole file is refused or cannot be read.
 
     Example: email-accounts check --preview 1 accounts.csv
     """
@@ -180,16 +161,16 @@ def check(files: tuple[str, ...], preview: int, *, as_json: bool) -> None:
     "--format",
     "kind",
     type=click.Choice(["csv", "xlsx"]),
-    help="CSV, or an Excel workbook with lists to choose from. Default: by FILE's ending, or csv.",
+    help="CSV, or an Excel workbook with drop-down lists. Default: from FILE's extension, or csv.",
 )
 @click.option("--output", metavar="FILE", type=click.Path(path_type=Path), help="Default: stdout.")
 @_as_json
 def template(kind: str | None, output: Path | None, *, as_json: bool) -> None:
     """Write an accounts file to fill in.
 
-    It has the 15 fields, one example row, and what to write into each field. The example has
-    no passwords, so it is rejected, and nothing of it is sent, where it is left in the file.
-    With --json the fields are printed instead, one per line, with their example and rules.
+    It has the 15 fields, one example row, and what to write in each field. The example has no
+    passwords, so it is rejected if you leave it in the file. With --json, prints the fields
+    instead, one per line, with an example and the rules of each.
 
     Example: email-accounts template --output accounts.xlsx
     """
@@ -213,9 +194,10 @@ def template(kind: str | None, output: Path | None, *, as_json: bool) -> None:
     "--workspace",
     metavar="NAME",
     default="default",
+    shell_complete=completion.workspaces,
     help="The workspace whose API key is used. Default: default.",
 )
-@click.option("--follow", is_flag=True, help="Watch the imports until they are answered.")
+@click.option("--follow", is_flag=True, help="Watch the imports until they end.")
 @click.option("--anyway", is_flag=True, help="Upload without checking the files first.")
 @_of_a_stack
 def drop(  # noqa: PLR0913  one per option
@@ -227,12 +209,12 @@ def drop(  # noqa: PLR0913  one per option
     anyway: bool,
     as_json: bool,
 ) -> int:
-    """Check files, upload them, and follow them if wanted.
+    """Check files, upload them, and optionally watch their imports.
 
-    Where one file is refused as a whole nothing is uploaded. A large file goes up in parts;
-    a part that fails is sent again. Ctrl-C while following stops the looking, not the import.
+    If one file is refused, nothing is uploaded. Large files are uploaded in parts, and failed
+    parts are retried. With --follow, Ctrl-C stops watching; the imports continue.
 
-    The exit code is 0 when all is uploaded; with --follow, 1 where some row is not connected.
+    The exit code is 0 if everything is uploaded; with --follow, 1 if some row is not connected.
 
     Example: email-accounts drop --follow --workspace north accounts.csv
     """
@@ -242,13 +224,14 @@ def drop(  # noqa: PLR0913  one per option
 
 
 @commands.command()
-@click.argument("imports", metavar="[IMPORT]...", nargs=-1)
+@click.argument("imports", metavar="[IMPORT]...", nargs=-1, shell_complete=completion.imports)
 @_of_a_stack
 def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
-    """Follow imports to their end: those named, or all that run now.
+    """Watch imports until they end: those you name, or all that are running.
 
-    IMPORT is an id as `list` shows it, or its beginning. Ctrl-C stops the looking, not the
-    import. The exit code is 1 where some row is not connected.
+    IMPORT is an id from `list`, or its first digits. Ctrl-C stops watching; imports continue.
+    Each import ends with the next command to run, if there is one. The exit code is 1 if some
+    row is not connected.
 
     Example: email-accounts watch 0cd944f0
     """
@@ -265,15 +248,20 @@ def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
     default="7d",
     help="How far back: 7d, 12h, 2026-11-01 or 2026-11-01T08:00. Default: 7d.",
 )
-@click.option("--before", metavar="TIME", type=Moment(), help="Only older ones: the next page.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only those that stand like this.")
-@click.option("--workspace", metavar="NAME", help="Only those of this workspace.")
+@click.option("--before", metavar="TIME", type=Moment(), help="Only older imports: the next page.")
+@click.option("--status", type=click.Choice(_STATUSES), help="Only imports with this status.")
+@click.option(
+    "--workspace",
+    metavar="NAME",
+    shell_complete=completion.workspaces,
+    help="Only imports of this workspace.",
+)
 @click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(min=1),
     default=20,
-    help="How many at most. Default: 20.",
+    help="At most this many. Default: 20.",
 )
 @_of_a_stack
 def list_(  # noqa: PLR0913  one per option
@@ -288,7 +276,7 @@ def list_(  # noqa: PLR0913  one per option
 ) -> int:
     """List imports, newest first.
 
-    Where there are more, the last line says how to get the next page.
+    If there are more, the last line names the cursor of the next page (`next` with --json).
 
     Example: email-accounts list --since 30d --status partial
     """
@@ -299,12 +287,12 @@ def list_(  # noqa: PLR0913  one per option
 
 
 @commands.command()
-@click.argument("import_", metavar="IMPORT")
+@click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
 @_of_a_stack
 def show(stack: "Stack", import_: str, *, as_json: bool) -> int:
-    """Tell everything that is known of an import.
+    """Show everything known about an import.
 
-    File, counts, execution, report addresses, batches with their request ids, and a time line.
+    File, counts, execution, reports, batches with their request ids, and a timeline.
 
     Example: email-accounts show 0cd944f0
     """
@@ -314,19 +302,19 @@ def show(stack: "Stack", import_: str, *, as_json: bool) -> int:
 
 
 @commands.command()
-@click.argument("import_", metavar="IMPORT")
+@click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
 @click.option(
     "--output",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder to copy into. Default: one named by the import's id.",
+    help="The folder to copy to. Default: one named after the import's id.",
 )
-@click.option("--open", "opened", is_flag=True, help="Open the report for people afterwards.")
+@click.option("--open", "opened", is_flag=True, help="Open the report in a browser afterwards.")
 @_of_a_stack
 def report(
     stack: "Stack", import_: str, output: Path | None, *, opened: bool, as_json: bool
 ) -> int:
-    """Copy the reports on an import to this computer.
+    """Download the reports of an import.
 
     Example: email-accounts report 0cd944f0 --open
     """
@@ -336,7 +324,7 @@ def report(
 
 
 @commands.command()
-@click.argument("import_", metavar="IMPORT")
+@click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
 @click.option(
     "--output",
     metavar="FILE",
@@ -345,12 +333,12 @@ def report(
 )
 @_of_a_stack
 def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) -> int:
-    """Write the rows that failed into a file to mend and drop again.
+    """Write the failed rows to a file, to fix and drop again.
 
     It has the failed and the rejected rows, with the columns of the upload and one more,
-    `problem`, which is ignored when it is dropped. CSV keeps its delimiter; JSON and workbooks
+    `problem`, which is ignored when you drop it. CSV keeps its delimiter; JSON and workbooks
     become CSV with the same columns. It holds passwords, so only you can read it. Duplicates and
-    unconfirmed rows are left out.
+    unconfirmed rows are not included.
 
     Example: email-accounts failed 0cd944f0 --output again.csv
     """
@@ -359,22 +347,22 @@ def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) 
     return write_failed(stack, import_, output, as_json=as_json)
 
 
-# When something stopped
+# Stopping and recovering
 
 
 @commands.command()
-@click.argument("import_", metavar="IMPORT")
+@click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
 @_of_a_stack
 def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
-    """Take an import up again after its answer.
+    """Resume an import that stopped early.
 
-    What was left is sent and found out. It is for an import that was stopped (the API key was
-    wrong), broken off, or not finished by its deadline: mend the cause first. What is known to
-    have arrived is not sent again, and a second answer tells of all rows. What failed stays
-    failed: that is for `failed`.
+    For an import that was stopped (for example by a wrong API key), that broke, or that did not
+    finish by its deadline: fix the cause first. Sends the remaining rows and checks unconfirmed
+    ones; nothing that arrived is sent again. A second notification covers all rows. Failed rows
+    stay failed: use `failed` for them.
 
-    The exit code is 1 where there is nothing to take up: there is no answer yet, the file was
-    refused, or what became of each row is known.
+    The exit code is 1 if there is nothing to resume: the import is still running, the file was
+    refused, or every row already has a result.
 
     Example: email-accounts resume 0cd944f0
     """
@@ -384,12 +372,30 @@ def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
 
 
 @commands.command()
+@click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
+@_of_a_stack
+def stop(stack: "Stack", import_: str, *, as_json: bool) -> int:
+    """Stop a running import and have its report written.
+
+    No further batch is sent. Batches already sent are not checked again: their rows are reported
+    with what is known. The report follows within minutes; `resume` continues the import later.
+
+    The exit code is 1 if it cannot be stopped: it has ended, or is still being validated.
+
+    Example: email-accounts stop 0cd944f0
+    """
+    from email_accounts_cli.recovery import stop as stop_import  # noqa: PLC0415  as above
+
+    return stop_import(stack, import_, as_json=as_json)
+
+
+@commands.command()
 @_of_a_stack
 def redrive(stack: "Stack", *, as_json: bool) -> int:
-    """Put dead letters back where they came from.
+    """Move dead letters back to their queues.
 
-    They are uploads that could not be taken in, and broken imports that could not be answered.
-    Mend the cause first. What was taken in or answered meanwhile is not imported or answered twice.
+    Dead letters are uploads that could not be processed, and broken imports whose report could
+    not be written. Fix the cause first. Nothing is imported or reported twice.
 
     Example: email-accounts redrive
     """
@@ -401,17 +407,17 @@ def redrive(stack: "Stack", *, as_json: bool) -> int:
 @commands.command()
 @_of_a_stack
 def doctor(stack: "Stack", *, as_json: bool) -> int:
-    """Look a deployment over: each finding with its cure.
+    """Check a deployment and suggest fixes.
 
-    Looks at the stack with its outputs and parameters, subscriptions, the key that data is
-    encrypted with, API keys (one harmless call each), queues and dead letters, alarms, this
-    computer's clock, and versions. The exit code is 1 where something is to be done.
+    Checks the stack with its outputs and parameters, subscriptions, the encryption key, API keys
+    (one harmless call each), queues and dead letters, alarms, this computer's clock, and
+    versions. The exit code is 1 if there is something to fix.
 
     Example: email-accounts doctor
     """
-    from email_accounts_cli.doctor import doctor as look_over  # noqa: PLC0415  as above
+    from email_accounts_cli.doctor import doctor as check_deployment  # noqa: PLC0415  as above
 
-    return look_over(stack, as_json=as_json)
+    return check_deployment(stack, as_json=as_json)
 
 
 # Workspaces
@@ -419,7 +425,7 @@ def doctor(stack: "Stack", *, as_json: bool) -> int:
 
 @commands.group(cls=_Commands)
 def workspace() -> None:
-    """Look after workspaces: one API key each.
+    """Manage workspaces: each has one API key.
 
     Files under uploads/NAME/ belong to the workspace NAME, those directly under uploads/ to
     default.
@@ -427,21 +433,22 @@ def workspace() -> None:
 
 
 @workspace.command("add")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.workspaces)
 @click.option(
     "--key-file",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The file with the API key. Default: stdin; on a terminal it is typed unseen.",
+    help="A file with the API key. Default: stdin; on a terminal, you are prompted (input hidden).",
 )
-@click.option("--replace", is_flag=True, help="Put it in the place of the key that is there.")
+@click.option("--replace", is_flag=True, help="Replace the existing key.")
 @_of_a_stack
 def add_workspace(
     stack: "Stack", name: str, key_file: Path | None, *, replace: bool, as_json: bool
 ) -> int:
-    """Add a workspace, or give one its key.
+    """Add a workspace, or set its key, and try the key.
 
-    The key is no argument, because arguments are remembered and seen by others.
+    The key is not an argument, because shells and process lists show arguments. The exit code
+    is 1 if the key was saved but does not work.
 
     Example: email-accounts workspace add north < key.txt
     """
@@ -453,7 +460,7 @@ def add_workspace(
 @workspace.command("list")
 @_of_a_stack
 def list_workspaces(stack: "Stack", *, as_json: bool) -> int:
-    """List the workspaces, and whether they have a key.
+    """List workspaces: their keys and who gets their results.
 
     Example: email-accounts workspace list
     """
@@ -463,11 +470,11 @@ def list_workspaces(stack: "Stack", *, as_json: bool) -> int:
 
 
 @workspace.command("remove")
-@click.argument("name")
-@click.option("--yes", is_flag=True, help="Do not ask whether this is meant.")
+@click.argument("name", shell_complete=completion.workspaces)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_of_a_stack
 def remove_workspace(stack: "Stack", name: str, *, yes: bool, as_json: bool) -> int:
-    """Remove a workspace. AWS can bring its key back for seven days.
+    """Remove a workspace. AWS can restore its key for seven days.
 
     Example: email-accounts workspace remove north --yes
     """
@@ -477,12 +484,29 @@ def remove_workspace(stack: "Stack", name: str, *, yes: bool, as_json: bool) -> 
 
 
 @workspace.command()
-@click.argument("name", default="default")
+@click.argument("name", shell_complete=completion.workspaces)
+@click.argument("address")
+@_of_a_stack
+def notify(stack: "Stack", name: str, address: str, *, as_json: bool) -> int:
+    """Send the results of a workspace to an email address.
+
+    AWS asks the address to confirm. It gets the results of this workspace alone; whoever
+    subscribed to the topic without a filter, like NotificationEmail, still gets all results.
+
+    Example: email-accounts workspace notify north team@example.com
+    """
+    from email_accounts_cli.workspaces import notify as add_recipient  # noqa: PLC0415  as above
+
+    return add_recipient(stack, name, address, as_json=as_json)
+
+
+@workspace.command()
+@click.argument("name", default="default", shell_complete=completion.workspaces)
 @_of_a_stack
 def test(stack: "Stack", name: str, *, as_json: bool) -> int:
     """Make one harmless call with the key of a workspace.
 
-    It lists one account. The exit code is 1 where the key does not work.
+    It lists accounts. The exit code is 1 if the key does not work.
 
     Example: email-accounts workspace test north
     """

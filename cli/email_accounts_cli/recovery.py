@@ -1,10 +1,10 @@
-"""Bringing back what stopped: an import that was stopped, events that could not be taken in."""
+"""Stopping an import, resuming one that stopped early, and moving dead letters back."""
 
 import json
 from typing import Any
 
 from email_accounts.delivery.outcomes import Outcome
-from email_accounts.models.imports import Import
+from email_accounts.models.imports import Import, ImportState
 from email_accounts.models.upload import upload_of
 from email_accounts_cli.history import Ending, History
 from email_accounts_cli.stack import CONFIG, Stack
@@ -22,62 +22,94 @@ from email_accounts_cli.terminal import (
 _SECONDS_TO_COME = 1
 _ALL_KNOWN = ("complete", "partial")
 _OF_EXECUTIONS = "aws.states"
-"""The source of events that tell of executions; all others tell of uploads."""
+"""The source of events about executions; all others are about uploads."""
+_REFUSED = "file_refused", "the file was refused: nothing was sent. Fix it and drop it again."
 
 
 def resume(stack: Stack, given: str, *, as_json: bool) -> int:
-    """Have an answered import taken up again; 1 where there is a reason not to."""
+    """Resume an import that has ended; 1 where there is a reason not to."""
     history = History(stack)
     imported = history.find(given)
-    if reason := _why_needless(imported, history.ending(imported)):
-        return _tell(imported, reason, as_json=as_json)
+    why_not = _why_needless(imported, history.ending(imported))
+    if not why_not and not _ask(stack, "resume", imported, "resumed"):
+        why_not = (
+            _REFUSED if imported.refusal else ("running", f"it is running. {_watch(imported)}")
+        )
+    return _tell(imported, "resumed", why_not, _watch(imported), as_json=as_json)
+
+
+def stop(stack: Stack, given: str, *, as_json: bool) -> int:
+    """Stop a running import; 1 where there is a reason not to."""
+    history = History(stack)
+    imported = history.find(given)
+    why_not = None
+    if not _ask(stack, "stop", imported, "stopped"):
+        imported = history.find(imported.id)
+        why_not = _why_not_stopped(imported)
+    then = f"Its report follows within minutes. {_watch(imported)}"
+    return _tell(imported, "stopped", why_not, then, as_json=as_json)
+
+
+def _ask(stack: Stack, what: str, imported: Import, done: str) -> bool:
+    """Have submit_accounts change an import; return whether it did."""
     functions = stack.session.client("lambda", config=CONFIG)
     answer = functions.invoke(
         FunctionName=f"{stack.name}-submit_accounts",
-        Payload=json.dumps({"resume": imported.id}).encode(),
+        Payload=json.dumps({what: imported.id}).encode(),
     )
     said: Any = json.loads(answer["Payload"].read())
-    if answer.get("FunctionError") or not isinstance(said, dict) or "resumed" not in said:
+    if answer.get("FunctionError") or not isinstance(said, dict) or done not in said:
         raise CommandError(
-            "The function submit_accounts failed and nothing was resumed. What happened is in its "
-            f"log: aws logs tail /aws/lambda/{stack.name}-submit_accounts"
+            f"The function submit_accounts failed, and nothing was {done}. Its log says why: "
+            f"aws logs tail /aws/lambda/{stack.name}-submit_accounts"
         )
-    return _tell(imported, "" if said["resumed"] is True else _why_not(imported), as_json=as_json)
+    return said[done] is True
 
 
-def _tell(imported: Import, reason: str, *, as_json: bool) -> int:
+Reason = tuple[str, str]
+"""Why nothing was done: a code and a sentence."""
+
+
+def _tell(imported: Import, done: str, why_not: Reason | None, then: str, *, as_json: bool) -> int:
+    code, reason = why_not or ("", "")
     if as_json:
-        tell_program({"importId": imported.id, "resumed": not reason, "reason": reason})
-    elif not reason:
-        echo(
-            f"{printable(imported.upload.name)} goes on. Follow: email-accounts watch "
-            f"{short(imported.id)}"
-        )
+        document = {"importId": imported.id, done: not why_not, "code": code, "reason": reason}
+        tell_program(document)
+    elif why_not:
+        echo(f"{printable(imported.upload.name)} is not {done}: {reason}")
     else:
-        echo(f"{printable(imported.upload.name)} is not resumed: {reason}")
-    return NOT_ALL_WELL if reason else ALL_WELL
+        echo(f"{printable(imported.upload.name)} is {done}. {then}")
+    return NOT_ALL_WELL if why_not else ALL_WELL
 
 
-def _why_needless(imported: Import, ending: Ending) -> str:
-    """Say why nothing would come of it; "" where something may, or where nobody knows."""
+def _watch(imported: Import) -> str:
+    return f"Watch it: email-accounts watch {short(imported.id)}"
+
+
+def _why_needless(imported: Import, ending: Ending) -> Reason | None:
+    """Return why resuming would change nothing; None where it may."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
-        return ""
-    fix = f". What failed is for email-accounts failed {short(imported.id)}"
-    return f"all of it was sent and found out{fix if ending.status == 'partial' else ''}."
+        return None
+    text = "every row already has a result."
+    if ending.status == "partial":
+        text += f" To fix the failed rows: email-accounts failed {short(imported.id)}"
+    return "nothing_left", text
 
 
-def _why_not(imported: Import) -> str:
-    if imported.refusal:
-        return "the file was refused, so nothing of it is left. Mend it and drop it again."
-    return f"it has no answer yet. Follow: email-accounts watch {short(imported.id)}"
+def _why_not_stopped(imported: Import) -> Reason:
+    if imported.stopped:
+        return "stopped_before", f"it was stopped before. {_watch(imported)}"
+    if imported.state is ImportState.RECEIVED:
+        return "validating", "it is still being validated. Try again in a minute."
+    return "ended", f"it has ended. See: email-accounts show {short(imported.id)}"
 
 
 def redrive(stack: Stack, *, as_json: bool) -> int:
-    """Put every dead letter back into the queue it is for.
+    """Move every dead letter back to its queue.
 
     Each is sent before it is deleted: a crash between the two leaves an event twice, and an
-    upload that is taken on already is not taken on again. AWS's own move would refuse letters
-    that the rule put here, because no queue is their source.
+    upload that has been imported is not imported again. AWS's own redrive refuses messages that
+    the rule put here, because no queue is their source.
     """
     queues = stack.session.client("sqs", config=CONFIG)
     source = stack.output("DeadLetterQueueUrl")
@@ -95,8 +127,8 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
             queues.delete_message(QueueUrl=source, ReceiptHandle=letter["ReceiptHandle"])
             moved += 1
             if not as_json:
-                what = "the failure of an import" if broken else _file_of(event)
-                echo(f"{what}: back in the queue")
+                what = "a broken import" if broken else _file_of(event)
+                echo(f"{what}: moved to its queue")
     if as_json:
         tell_program({"moved": moved})
     else:
@@ -116,5 +148,5 @@ def _file_of(event: dict[str, Any]) -> str:
     try:
         upload = upload_of(event)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "an event that names no file"
-    return printable(upload.key) if upload else "an event of no file"
+        return "an event without a file"
+    return printable(upload.key) if upload else "an event without a file"

@@ -1,4 +1,4 @@
-"""Fetching the reports on an import."""
+"""Downloading the reports of an import."""
 
 import re
 from pathlib import Path
@@ -13,13 +13,13 @@ from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, echo, s
 
 _PAGE = "report.html"
 _PART = re.compile(r"[A-Za-z0-9._-]+")
-"""What the names of reports are made of: no backslash, no drive."""
+"""The names of reports: no backslash, no drive."""
 
 _PLAIN = TransferConfig(use_threads=False)
 
 
 def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_json: bool) -> int:
-    """Copy all reports on an import into a folder; open the one for people if wanted."""
+    """Download all reports of an import into a folder; open the page if asked to."""
     history = History(stack)
     imported = history.find(given)
     prefix = f"imports/{imported.id}/"
@@ -33,11 +33,11 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
     if not names:
         running = history.ending(imported).status == RUNNING
         raise CommandError(
-            f"There is no report on {imported.upload.name} yet: email-accounts watch "
-            f"{short(imported.id)}"
+            f"There is no report on {imported.upload.name} yet. Watch the import: "
+            f"email-accounts watch {short(imported.id)}"
             if running
-            else f"There is no report on {imported.upload.name}: email-accounts show "
-            f"{short(imported.id)} tells what is known."
+            else f"There is no report on {imported.upload.name}. See what is known: "
+            f"email-accounts show {short(imported.id)}"
         )
     folder = output or Path(imported.id)
     places = {name: _place(folder, name) for name in names}
@@ -69,10 +69,10 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
 
 
 def _place(folder: Path, name: str) -> Path:
-    """Return where an object is copied to: a new file, and nowhere but in the folder."""
+    """Return where an object is downloaded to: a new file inside the folder."""
     parts = name.split("/")
     if any(part in ("", ".", "..") or not _PART.fullmatch(part) for part in parts):
-        raise CommandError(f"{name} is no name of a report. Nothing was copied.")
+        raise CommandError(f"{name} is not the name of a report. Nothing was downloaded.")
     place = folder.joinpath(*parts)
     if place.exists() or place.is_symlink():
         raise CommandError(f"{place} exists: name another folder with --output.")

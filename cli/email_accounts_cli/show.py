@@ -1,10 +1,10 @@
-"""Looking back: the imports there were, and everything that is known of one."""
+"""Past and running imports: a list of them, and the details of one."""
 
-import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from email_accounts.models.imports import Batch, Import
@@ -13,7 +13,10 @@ from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
     console,
+    counted,
+    cut,
     echo,
+    fitting,
     iso_time,
     local_time,
     printable,
@@ -27,10 +30,25 @@ if TYPE_CHECKING:
 
 _LOOKED_UP_AT_ONCE = 20
 _BATCHES_SHOWN = 20
-_TAKING_PLACE = {
-    "CheckStatus": "looked at the status",
-    "SubmitAccounts": "submitted what was left",
-    "DeliverReport": "delivered the answer",
+_TABLE_WIDTH = 100
+"""Columns that the list needs as a table; narrower terminals get a block for each import."""
+_FILE = 3
+"""The column that is cut where the list is too wide."""
+_EVENTS = {
+    "received": "received",
+    "first_batch_sent": "first batch sent",
+    "last_batch_sent": "last batch sent",
+    "tracking_started": "tracking started",
+    "resumed": "resumed",
+    "status_checked": "status checked",
+    "submitted": "remaining batches submitted",
+    "report_written": "report written",
+    "ended": "ended",
+}
+_TASKS = {
+    "CheckStatus": "status_checked",
+    "SubmitAccounts": "submitted",
+    "DeliverReport": "report_written",
 }
 
 Told = tuple[Import, Ending]
@@ -38,7 +56,7 @@ Told = tuple[Import, Ending]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which imports are asked for; times are seconds since the epoch."""
+    """Which imports to list; times are seconds since the epoch."""
 
     since: float
     before: float | None
@@ -47,7 +65,7 @@ class Wanted:
 
 
 def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> int:
-    """Print the imports that are wanted, newest first."""
+    """Print the imports that match, newest first."""
     history = History(stack)
     imports = (
         one
@@ -59,29 +77,46 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
     )
     page = list(islice(told, limit + 1))
     shown = page[:limit]
+    cursor = repr(shown[-1][0].received_at) if len(page) > limit else ""
     if as_json:
         for imported, ending in shown:
-            tell_program(_line(imported, ending))
+            is_last = imported is shown[-1][0]
+            tell_program(_line(imported, ending) | {"next": cursor if is_last else ""})
         return ALL_WELL
     if not shown:
-        echo(f"No such import since {local_time(wanted.since)}.")
+        echo(f"No matching imports since {local_time(wanted.since)}.")
         return ALL_WELL
-    rows = (
-        (
-            local_time(imported.received_at),
-            short(imported.id),
-            imported.upload.workspace,
-            printable(imported.upload.name),
-            ending.status,
-            _counts(imported, ending),
-        )
-        for imported, ending in shown
-    )
-    header = ("Received", "Import", "Workspace", "File", "Status", "Rows")
-    console().print(table(header, rows))
-    if len(page) > limit:
-        echo(f"Older ones: --before {shown[-1][0].received_at!r}")
+    screen = console()
+    if screen.width >= _TABLE_WIDTH:
+        header = ("Received", "Import", "Workspace", "File", "Status", "Rows")
+        lines = table(header, ())
+        for number, column in enumerate(lines.columns):
+            column.no_wrap = number != _FILE
+        for one in shown:
+            cells = _cells(*one)
+            lines.add_row(*cells[:_FILE], cut(cells[_FILE]), *cells[_FILE + 1 :])
+        screen.print(lines)
+    else:
+        for one in shown:
+            received, identity, workspace, file, status, rows = _cells(*one)
+            echo(f"{received}  {identity}  {status}")
+            echo(f"  {fitting(f'{workspace}: {file}', screen.width - 2)}")
+            if rows:
+                echo(fill(rows, screen.width, initial_indent="  ", subsequent_indent="  "))
+    if cursor:
+        echo(f"Next page: add --before {cursor}")
     return ALL_WELL
+
+
+def _cells(imported: Import, ending: Ending) -> tuple[str, ...]:
+    return (
+        local_time(imported.received_at),
+        short(imported.id),
+        imported.upload.workspace,
+        printable(imported.upload.name),
+        ending.status,
+        _counts(imported, ending),
+    )
 
 
 def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]:
@@ -93,7 +128,7 @@ def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]
 def _counts(imported: Import, ending: Ending) -> str:
     if counts := ending.counts:
         return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    return f"{imported.rows:,} read" if imported.rows else ""
+    return f"{counted(imported.rows, 'row')}" if imported.rows else ""
 
 
 def _line(imported: Import, ending: Ending) -> dict[str, object]:
@@ -111,14 +146,42 @@ def _line(imported: Import, ending: Ending) -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
+class _Event:
+    """Something that happened `times` times in a row, between two times."""
+
+    at: float
+    code: str
+    cause: str = ""
+    times: int = 1
+    last_at: float = 0.0
+
+    def text(self) -> str:
+        """Say what happened."""
+        what = _EVENTS.get(self.code) or f"failed: {self.cause or 'no cause given'}"
+        if self.times == 1:
+            return what
+        return f"{what} {self.times:,} times, last {local_time(self.last_at)}"
+
+    def document(self) -> dict[str, object]:
+        """Return it as programs get it."""
+        return {
+            "at": iso_time(self.at),
+            "code": self.code,
+            "times": self.times,
+            "lastAt": iso_time(self.last_at),
+            "what": self.text(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class _Known:
-    """All that is known of an import."""
+    """Everything known about an import."""
 
     imported: Import
     batches: Sequence[Batch]
     ending: Ending
     execution: dict[str, str]
-    time_line: Sequence[tuple[float, str]]
+    time_line: Sequence["_Event"]
 
     @property
     def failure_reason(self) -> str:
@@ -137,6 +200,7 @@ class _Known:
         return _line(imported, self.ending) | {
             "headline": summary.get("headline", ""),
             "failureReason": self.failure_reason,
+            "reasonCode": imported.reason_code or "",
             "messageSent": self.imported.is_answered,
             "upload": {
                 "address": self.address,
@@ -154,12 +218,12 @@ class _Known:
             "reports": summary.get("reports", {}),
             "execution": self.execution,
             "batches": [_batch_document(batch) for batch in self.batches],
-            "timeLine": [{"at": iso_time(at), "what": what} for at, what in self.time_line],
+            "timeLine": [event.document() for event in self.time_line],
         }
 
 
 def show(stack: Stack, given: str, *, as_json: bool) -> int:
-    """Print everything that is known of an import."""
+    """Print everything known about an import."""
     history = History(stack)
     imported = history.find(given)
     batches = list(history.ledger.batches(imported.id))
@@ -188,53 +252,45 @@ def _batch_document(batch: Batch) -> dict[str, object]:
         "requestId": batch.request_id,
         "sentAt": iso_time(batch.sent_at) if batch.sent_at else "",
         "reason": batch.reason,
+        "reasonCode": batch.reason_code or "",
     }
 
 
-def _time_line(
-    history: History, imported: Import, batches: Sequence[Batch]
-) -> list[tuple[float, str]]:
-    """Return what happened and when, in its order; looks that follow one another as one entry."""
-    moments = [(imported.received_at, "received")]
+def _time_line(history: History, imported: Import, batches: Sequence[Batch]) -> list[_Event]:
+    """Return what happened, oldest first; equal events in a row are one entry."""
+    events = [_Event(imported.received_at, "received")]
     sent = [batch.sent_at for batch in batches if batch.sent_at]
     if sent:
-        moments.append((min(sent), "first batch sent"))
+        events.append(_Event(min(sent), "first_batch_sent"))
     if len(sent) > 1:
-        moments.append((max(sent), f"last of {len(sent):,} batches sent"))
+        events.append(_Event(max(sent), "last_batch_sent"))
     for name in imported.executions:
-        began = "tracking began" if name == imported.id else "resumed"
-        moments += (
-            (event["timestamp"].timestamp(), what)
-            for event in history.events(name)
-            if (what := _what_happened(event, began))
-        )
-    return list(_gathered(sorted(moments)))
+        start = "tracking_started" if name == imported.id else "resumed"
+        events += filter(None, (_event_of(event, start) for event in history.events(name)))
+    return list(_gathered(sorted(events, key=lambda event: event.at)))
 
 
-def _what_happened(event: "HistoryEventTypeDef", began: str) -> str:
-    """Return what an event means to people; "" for one that means nothing."""
-    kind = event["type"]
+def _event_of(event: "HistoryEventTypeDef", start: str) -> _Event | None:
+    """Return what an event of an execution means to people; None for most."""
+    kind, at = event["type"], event["timestamp"].timestamp()
     if kind == "TaskStateEntered":
-        return _TAKING_PLACE.get(event["stateEnteredEventDetails"]["name"], "")
+        code = _TASKS.get(event["stateEnteredEventDetails"]["name"])
+        return _Event(at, code) if code else None
     if kind == "ExecutionStarted":
-        return began
+        return _Event(at, start)
     if kind == "ExecutionSucceeded":
-        return "answered"
+        return _Event(at, "ended")
     if kind.startswith("Execution"):
-        cause = json.dumps(event.get("executionFailedEventDetails", {}).get("cause", ""))
-        return f"broken off: {cause}"
-    return ""
+        cause = event.get("executionFailedEventDetails", {}).get("cause", "")
+        return _Event(at, "broken", cause)
+    return None
 
 
-def _gathered(moments: Sequence[tuple[float, str]]) -> Iterator[tuple[float, str]]:
-    at = 0
-    while at < len(moments):
-        same = 1
-        while at + same < len(moments) and moments[at + same][1] == moments[at][1]:
-            same += 1
-        last = f" {same:,} times, last {local_time(moments[at + same - 1][0])}" if same > 1 else ""
-        yield moments[at][0], moments[at][1] + last
-        at += same
+def _gathered(events: Sequence[_Event]) -> Iterator[_Event]:
+    for _, alike in groupby(events, key=lambda event: (event.code, event.cause)):
+        first, *others = alike
+        last = others[-1].at if others else first.at
+        yield replace(first, times=1 + len(others), last_at=last)
 
 
 def _print(known: _Known) -> None:
@@ -245,8 +301,8 @@ def _print(known: _Known) -> None:
         ("Import", imported.id),
         ("Workspace", imported.upload.workspace),
         ("Status", known.ending.status),
-        ("Trouble", printable(known.failure_reason)),
-        ("Message", "sent" if imported.is_answered else "not sent yet"),
+        ("Reason", printable(known.failure_reason)),
+        ("Notification", "sent" if imported.is_answered else "not sent yet"),
         ("File", printable(known.address)),
         ("Version", imported.upload.version),
         ("Bytes", f"{imported.upload.size:,}"),
@@ -265,7 +321,9 @@ def _print(known: _Known) -> None:
         if more > 0:
             screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
-    screen.print(table((), ((local_time(at), what) for at, what in known.time_line)))
+    screen.print(
+        table((), ((local_time(one.at), printable(one.text())) for one in known.time_line))
+    )
 
 
 def _batch_lines(batches: Sequence[Batch]) -> Iterator[tuple[object, ...]]:

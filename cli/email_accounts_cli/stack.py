@@ -7,17 +7,18 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
+from email_accounts_cli.errors import NOT_AWS
 from email_accounts_cli.terminal import CommandError
 
 CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
 _OURS = {"InboxBucketName", "TrackImportStateMachineArn"}
-"""Outputs by which a stack of this project is told from others."""
+"""Outputs that only stacks of this project have."""
 _DEPLOY_AGAIN = "Deploy it again: make deploy."
 
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What the command line says about where the stack is; each may be empty."""
+    """Where the stack is, as the command line names it; each may be empty."""
 
     stack: str
     profile: str
@@ -26,7 +27,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A stack as CloudFormation describes it, and the way to its services."""
+    """A stack as CloudFormation describes it, and a session for its services."""
 
     name: str
     status: str
@@ -35,11 +36,11 @@ class Stack:
     session: boto3.Session
 
     def output(self, name: str) -> str:
-        """Return an output; CommandError where the deployed version has none of this name."""
+        """Return an output; CommandError where the deployed version does not have it."""
         return self._known(self.outputs, "output", name)
 
     def parameter(self, name: str) -> str:
-        """Return a parameter; CommandError where the deployed version has none of this name."""
+        """Return a parameter; CommandError where the deployed version does not have it."""
         return self._known(self.parameters, "parameter", name)
 
     def _known(self, values: Mapping[str, str], kind: str, name: str) -> str:
@@ -47,33 +48,33 @@ class Stack:
             return values[name]
         except KeyError:
             raise CommandError(
-                f"The stack {self.name} has no {kind} {name}: it is of another version than this "
-                f"command, or another stack. {_DEPLOY_AGAIN}"
+                f"The stack {self.name} has no {kind} {name}: its version differs from this "
+                f"command's, or it is a stack of something else. {_DEPLOY_AGAIN}"
             ) from None
 
 
 def find_stack(where: Where) -> Stack:
-    """Find the stack of this name; none is taken by default, because it might be production's.
+    """Find a stack by name; there is no default, because it could be production.
 
     Raises:
-        CommandError: it is not named, or there is none of this name.
-        BotoCoreError, ClientError: AWS cannot be reached, or refuses to say.
+        CommandError: it is not named, or does not exist.
+        BotoCoreError, ClientError: AWS cannot be reached, or refuses.
     """
     try:
         session = boto3.Session(
             profile_name=where.profile or None, region_name=where.region or None
         )
     except ProfileNotFound as error:
-        raise CommandError(f"{error}. `aws configure list-profiles` lists yours.") from None
+        raise CommandError(f"{error}. To list yours: aws configure list-profiles") from None
     if not session.region_name:
-        raise CommandError("Which region? Name it with --region or in AWS_REGION.")
+        raise CommandError("Which region? Use --region or AWS_REGION.")
     if not where.stack:
-        raise CommandError(f"Which stack? Name it with --stack or in STACK_NAME.{_seen(session)}")
+        raise CommandError(f"Which stack? Use --stack or STACK_NAME.{_existing(session)}")
     return _described(where.stack, session)
 
 
-def _seen(session: boto3.Session) -> str:
-    """Name the stacks there are, as far as AWS shows them."""
+def _existing(session: boto3.Session) -> str:
+    """Name the stacks of this project in the region, as far as AWS shows them."""
     stacks = session.client("cloudformation", config=CONFIG)
     try:
         names = [
@@ -84,20 +85,23 @@ def _seen(session: boto3.Session) -> str:
         ]
     except (BotoCoreError, ClientError):
         return ""
-    return f" In {session.region_name} there are: {', '.join(sorted(names)) or 'none'}."
+    return f" Stacks in {session.region_name}: {', '.join(sorted(names)) or 'none'}."
 
 
 def _described(name: str, session: boto3.Session) -> Stack:
     stacks = session.client("cloudformation", config=CONFIG)
     try:
-        [stack] = stacks.describe_stacks(StackName=name)["Stacks"]
+        found = stacks.describe_stacks(StackName=name).get("Stacks", [])
     except ClientError as error:
         if "does not exist" not in error.response["Error"].get("Message", ""):
             raise
         raise CommandError(
-            f"There is no stack {name} in {session.region_name}. Name another one with --stack, "
-            "another account with --profile, or another region with --region."
+            f"There is no stack {name} in {session.region_name}. Choose a stack with --stack, an "
+            "account with --profile, or a region with --region."
         ) from None
+    if not found:
+        raise CommandError(NOT_AWS)
+    [stack] = found
     return Stack(
         name=name,
         status=stack["StackStatus"],

@@ -1,4 +1,4 @@
-"""How commands speak: to people in tables and sentences, to programs in JSON lines."""
+"""What commands print: tables and sentences for people, JSON lines for programs."""
 
 import json
 import os
@@ -15,28 +15,29 @@ from email_accounts.text.display import visible
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 ALL_WELL, NOT_ALL_WELL, IMPOSSIBLE = range(3)
-"""Exit codes: done and well; done, but something is not well; not done."""
+"""Exit codes: success; done, with a problem to look at; not done."""
 
 _WIDTH_OF_NO_TERMINAL = 240
 
 
 class CommandError(click.ClickException):
-    """A command cannot do what was asked: what is wrong, and the cure."""
+    """A command cannot do what was asked: what is wrong, and the fix."""
 
     exit_code = IMPOSSIBLE
 
     def __init__(self, message: str) -> None:
-        """Say it without what could steer the terminal."""
+        """Make the message safe for a terminal."""
         super().__init__(printable(message))
 
 
 @contextmanager
 def output_written() -> Iterator[None]:
-    """Write all output before the end; what cannot be written is one line, and IMPOSSIBLE.
+    """Flush all output before the end; a failure prints one line and exits with IMPOSSIBLE.
 
-    Left to itself, Python flushes at exit, and answers a failure with a traceback and code 120.
+    Without this, Python flushes at exit, and a failure prints a traceback and exits with 120.
     """
     if sys.stdout is None:
         click.echo("The output cannot be written: stdout is closed.", err=True)
@@ -57,7 +58,7 @@ def output_written() -> Iterator[None]:
 
 
 def _discard(stream: TextIO) -> None:
-    """Have what is left in the buffer of a stream go nowhere, or exit would fail on it again."""
+    """Discard what is left in the buffer of a stream, or the flush at exit would fail again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -72,7 +73,7 @@ def console() -> "Console":
             super().print(*texts, **how)
 
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704  called while it is handled, and told like all else by `output_written`
+            raise  # noqa: PLE0704  called while it is handled; `output_written` reports it
 
     width = None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL
     return Screen(width=width, markup=False, highlight=False, emoji=False, soft_wrap=True)
@@ -81,6 +82,7 @@ def console() -> "Console":
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
     """Lay rows out in columns."""
     from rich.table import Table  # noqa: PLC0415  as above
+    from rich.text import Text  # noqa: PLC0415  as above
 
     laid_out = Table(
         *map(printable, header),
@@ -90,8 +92,17 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
         show_header=bool(header),
     )
     for row in rows:
-        laid_out.add_row(*(printable(str(cell)) for cell in row))
+        laid_out.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
+    for column in laid_out.columns:
+        column.overflow = "fold"  # what is copied, such as an address, stays whole
     return laid_out
+
+
+def cut(text: str) -> "Text":
+    """Return a cell of one line, which ends with `…` where it is too long for its column."""
+    from rich.text import Text  # noqa: PLC0415  as above
+
+    return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
 def tell_program(document: Mapping[str, object]) -> None:
@@ -101,13 +112,20 @@ def tell_program(document: Mapping[str, object]) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a text for people, without what could steer the terminal."""
+    """Print a text for people, without control characters."""
     click.echo(printable(text), err=err)
 
 
 def printable(text: str) -> str:
-    """Keep a text from steering the terminal; line breaks stay."""
+    """Remove what controls a terminal from a text; line breaks stay."""
     return visible(text, keep="\n")
+
+
+def fitting(text: str, width: int) -> str:
+    """Return a line for people, cut where it is wider than so many columns."""
+    line = cut(text)
+    line.truncate(width, overflow="ellipsis")
+    return line.plain
 
 
 def counted(count: int, what: str) -> str:
@@ -116,15 +134,15 @@ def counted(count: int, what: str) -> str:
 
 
 def local_time(seconds: float) -> str:
-    """Return a time of the epoch as a person on this computer reads it."""
+    """Return seconds since the epoch as local time."""
     return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def iso_time(seconds: float) -> str:
-    """Return a time of the epoch as programs read it, to the microsecond."""
+    """Return seconds since the epoch as ISO 8601 in UTC, to the microsecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
 def short(import_id: str) -> str:
-    """Return the beginning of an import's id: enough to name it by."""
+    """Return the first eight digits of an import's id."""
     return import_id[:8]

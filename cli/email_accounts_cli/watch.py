@@ -1,14 +1,17 @@
-"""Following imports to their end: where each stands, again and again.
+"""Following imports to their end: the progress of each, polled until it has ended.
 
-Looking changes nothing: an import goes on whether somebody looks or not.
+Watching changes nothing: an import continues whether or not somebody watches it.
 """
 
 import json
+import math
+import shlex
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -44,7 +47,9 @@ from email_accounts_cli.terminal import (
     NOT_ALL_WELL,
     console,
     counted,
+    cut,
     echo,
+    iso_time,
     printable,
     short,
     table,
@@ -54,34 +59,112 @@ from email_accounts_cli.terminal import (
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-_BETWEEN_LOOKS = 2.0
+_BETWEEN_POLLS = 2.0
 _BETWEEN_DRAWINGS = 0.5
 _REPORTS_AT_ONCE = 50
-_ROWS_AROUND = 5
+_LINES_BELOW = 5
+_TABLE_WIDTH = 120
+"""Columns that a table with one line per import needs; narrower terminals get a block for each."""
 _NEWEST_EVENTS = 5
 _MOST_NAMED = 3
-_DOING = {
-    "CheckStatus": "looking now",
-    "SubmitAccounts": "submitting now",
-    "DeliverReport": "delivering now",
+_TASKS = {
+    "CheckStatus": "check_status",
+    "SubmitAccounts": "submit_accounts",
+    "DeliverReport": "deliver_report",
 }
-_WILL = {"check_status": "look", "submit_accounts": "submission", "deliver_report": "delivery"}
+"""The function that each state of the state machine calls."""
+_NOW = {
+    "check_status": "checking the status",
+    "submit_accounts": "submitting",
+    "deliver_report": "writing the report",
+}
+_LATER = {
+    "check_status": "next status check",
+    "submit_accounts": "next submission",
+    "deliver_report": "report",
+}
+_KEY_TROUBLE = (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING)
+
+
+class Stage(StrEnum):
+    """How far an import has come."""
+
+    QUEUED = "queued"
+    VALIDATING = "validating"
+    SUBMITTING = "submitting"
+    PROCESSING = "processing"
+    REPORTING = "reporting"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    ENDED = "ended"
+
+
+_STAGES = {
+    Stage.QUEUED: "queued",
+    Stage.VALIDATING: "validating the file",
+    Stage.REPORTING: "writing the report",
+    Stage.REFUSED: "file refused, writing the report",
+    Stage.STOPPED: "stopped, writing the report",
+}
+_STAGE_OF_STATE = {
+    ImportState.RECEIVED: Stage.VALIDATING,
+    ImportState.REFUSED: Stage.REFUSED,
+    ImportState.DELIVERING: Stage.REPORTING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the state machine does, or does next.
+
+    `action` is the function, empty where it is not known; `at` is when it is called, in seconds
+    since the epoch, 0 while it runs. `rate_limited` says that the API's rate limit sets the time.
+    """
+
+    action: str = ""
+    at: float = 0.0
+    rate_limited: bool = False
+
+    def document(self) -> dict[str, object]:
+        """Return it as programs get it."""
+        return {
+            "action": self.action,
+            "at": iso_time(self.at) if self.at else "",
+            "reason": "rate_limit" if self.rate_limited else "",
+        }
+
+    def text(self) -> str:
+        """Say what comes next, and when."""
+        seconds = math.ceil(self.at - time.time()) if self.at else 0
+        if seconds <= 0:
+            return _NOW.get(self.action, "")
+        if self.rate_limited:
+            return f"rate limit: next call in {seconds} s"
+        return f"{_LATER.get(self.action, 'next step')} in {seconds} s"
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where an import stands; `next_at` in seconds since the epoch, 0 for unknown."""
+    """The progress of an import.
+
+    `batches`, `submitted` and `processed` count batches. `seconds_left` is the least that
+    submitting the others takes under the rate limit, 0 where there are none.
+    """
 
     import_id: str
     file: str
     workspace: str
-    status: str
-    station: str
+    status: str = RUNNING
+    stage: Stage = Stage.QUEUED
+    batches: int = 0
+    submitted: int = 0
+    processed: int = 0
+    seconds_left: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
-    doing: str = ""
-    next_at: float = 0.0
+    step: Step = Step()
     headline: str = ""
     failure_reason: str = ""
+    reason_code: ReasonCode | None = None
     report: str = ""
 
     @property
@@ -89,49 +172,90 @@ class Progress:
         """Whether nothing more will happen."""
         return self.status != RUNNING
 
+    @property
+    def station(self) -> str:
+        """The stage in words."""
+        if self.stage is Stage.SUBMITTING:
+            return f"{self.submitted:,} of {_batches(self.batches)} submitted"
+        if self.stage is Stage.PROCESSING:
+            return f"{self.processed:,} of {_batches(self.batches)} processed"
+        return _STAGES.get(self.stage, self.status)
+
     def document(self) -> dict[str, object]:
-        """Return it as programs get it; the seconds to the next step are whole ones."""
-        known = asdict(self)
+        """Return it as programs get it."""
         return {
-            "importId": known["import_id"],
-            "file": known["file"],
-            "workspace": known["workspace"],
-            "status": known["status"],
-            "station": known["station"],
-            "outcomes": known["outcomes"],
-            "headline": known["headline"],
-            "failureReason": known["failure_reason"],
-            "report": known["report"],
+            "importId": self.import_id,
+            "file": self.file,
+            "workspace": self.workspace,
+            "status": self.status,
+            "stage": self.stage,
+            "station": self.station,
+            "batches": {
+                "total": self.batches,
+                "submitted": self.submitted,
+                "processed": self.processed,
+            },
+            "submissionSecondsLeft": self.seconds_left,
+            "next": self.step.document(),
+            "outcomes": self.outcomes,
+            "headline": self.headline,
+            "failureReason": self.failure_reason,
+            "reasonCode": self.reason_code or "",
+            "report": self.report,
+            "nextCommands": self.next_commands(),
         }
 
     def coming(self) -> str:
         """Say what comes next, and when."""
-        if self.has_ended or not self.doing:
-            return ""
-        if not self.next_at:
-            return self.doing
-        seconds = self.next_at - time.time()
-        return f"{self.doing} in {seconds:.0f} s" if seconds > 0 else f"{self.doing} now"
+        return "" if self.has_ended else self.step.text()
+
+    def time_left(self) -> str:
+        """Say how long it takes at least."""
+        return f"{math.ceil(self.seconds_left / 60):,}+ min left" if self.seconds_left else ""
 
     def counts(self) -> str:
         """Say what became of rows so far."""
         return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items())
 
+    def next_commands(self) -> list[str]:
+        """Return the commands to run once the import has ended, in their order."""
+        identity = short(self.import_id)
+        commands: tuple[str, ...] = ()
+        match self.status:
+            case "partial" if self.outcomes.keys() & {"failed", "rejected"}:
+                commands = (f"failed {identity}",)
+            case "stopped" if self.reason_code in _KEY_TROUBLE:
+                commands = (f"workspace add {self.workspace} --replace", f"resume {identity}")
+            case "stopped" if self.reason_code is ReasonCode.UPLOAD_DELETED:
+                commands = (f"check {shlex.quote(self.file)}",)
+            case "refused":
+                commands = (f"check {shlex.quote(self.file)}",)
+            case "partial" | "stopped" | "unfinished":
+                commands = (f"resume {identity}",)
+            case "broken":
+                commands = (f"show {identity}",)
+        return [f"email-accounts {command}" for command in commands]
+
+
+def _batches(count: int) -> str:
+    """Return `1 batch`, `2 batches`."""
+    return "1 batch" if count == 1 else f"{count:,} batches"
+
 
 class _Watched:
-    """One import that is looked at until it has ended."""
+    """One import that is polled until it has ended."""
 
     def __init__(self, history: History, import_id: str, file: str, workspace: str) -> None:
-        """Remember whom to ask; nothing is called yet."""
+        """Watch an import; nothing is called yet."""
         self._history = history
         self._known: dict[int, Counter[str]] = {}
-        self._step: tuple[str, float] = ("", 0.0)
+        self._step = Step()
         self._asked_at = 0.0
         self._is_broken = False
-        self.progress = Progress(import_id, file, workspace, RUNNING, "not taken in yet")
+        self.progress = Progress(import_id, file, workspace)
 
     def poll(self) -> None:
-        """Find out where it stands now."""
+        """Learn its progress."""
         old = self.progress
         if old.has_ended:
             return
@@ -140,42 +264,51 @@ class _Watched:
             return
         old = replace(old, file=imported.upload.name, workspace=imported.upload.workspace)
         if imported.is_answered:
-            self.progress = self._ended(old, self._history.ending(imported))
+            self.progress = self._ended(old, self._history.ending(imported), imported)
             return
         batches = list(self._history.ledger.batches(imported.id))
         self._learn(batches)
-        self._ask_for_the_next_step(imported.execution)
+        self._ask_for_the_next_step(imported)
         if self._is_broken:
-            self.progress = self._ended(old, Ending(BROKEN, {}))
+            self.progress = self._ended(old, Ending(BROKEN, {}), imported)
             return
-        doing, next_at = self._step
+        planned = sum(one.state in (BatchState.PLANNED, BatchState.SENDING) for one in batches)
+        stage = _stage(imported, batches)
+        calls_per_second = self._history.calls_per_minute / 60
         self.progress = Progress(
             import_id=old.import_id,
             file=old.file,
             workspace=old.workspace,
-            status=RUNNING,
-            station=_station(imported, batches),
+            stage=stage,
+            batches=imported.batches,
+            submitted=len(batches) - planned,
+            processed=sum(one.state in FINAL for one in batches),
+            seconds_left=(
+                math.ceil(planned / calls_per_second) if stage is Stage.SUBMITTING else 0
+            ),
             outcomes=add_up(
                 [
                     {"rejected": imported.rejected, "duplicate": imported.duplicates},
                     *self._known.values(),
                 ]
             ),
-            doing=doing,
-            next_at=next_at,
+            step=self._step,
+            failure_reason=imported.refusal or imported.stopped,
+            reason_code=imported.reason_code,
         )
 
-    def _ended(self, old: Progress, ending: Ending) -> Progress:
+    def _ended(self, old: Progress, ending: Ending, imported: Import) -> Progress:
         has_outcomes = "outcome" in ending.summary.get("reports", {})
-        return Progress(
-            import_id=old.import_id,
-            file=old.file,
-            workspace=old.workspace,
+        return replace(
+            old,
             status=ending.status,
-            station=ending.status,
+            stage=Stage.ENDED,
+            seconds_left=0,
             outcomes=ending.counts or old.outcomes,
+            step=Step(),
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
             failure_reason=ending.summary.get("failureReason", ""),
+            reason_code=imported.reason_code,
             report=self._history.report_address(old.import_id) if has_outcomes else "",
         )
 
@@ -186,7 +319,7 @@ class _Watched:
             self._known[batch.number] = self._outcomes_of(batch)
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
-        """Count what became of the accounts of a settled batch, those left out included."""
+        """Count what became of the accounts of a settled batch, skipped ones included."""
         observed = self._observations_of(batch)
         if batch.state is BatchState.REFUSED:
             skipped = sum(not one.sent for one in observed.values())
@@ -221,45 +354,38 @@ class _Watched:
         with self._history.reports.open(self.progress.import_id, name) as text:
             return read_reconciliation(text)
 
-    def _ask_for_the_next_step(self, execution: str) -> None:
-        """Ask an execution what it does, unless it is known to wait."""
+    def _ask_for_the_next_step(self, imported: Import) -> None:
+        """Ask the execution what it does, unless it is known to wait."""
         now = time.time()
-        if now < self._step[1] or now - self._asked_at < _BETWEEN_LOOKS:
+        if now < self._step.at or now - self._asked_at < _BETWEEN_POLLS:
             return
         self._asked_at = now
-        for event in self._history.events(execution, newest=_NEWEST_EVENTS):
+        for event in self._history.events(imported.execution, newest=_NEWEST_EVENTS):
             entered = event.get("stateEnteredEventDetails", {})
             if event["type"] in ("ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"):
                 self._is_broken = True
                 return
             if event["type"] == "WaitStateEntered":
-                step = json.loads(entered.get("input", "{}"))
-                next_at = event["timestamp"].timestamp() + step.get("waitSeconds", 0)
-                self._step = (_WILL.get(step.get("next", ""), "next step"), next_at)
+                task = json.loads(entered.get("input", "{}"))
+                at = event["timestamp"].timestamp() + task.get("waitSeconds", 0)
+                call_at = self._history.ledger.next_call_at(imported.upload.workspace, imported.id)
+                self._step = Step(task.get("next", ""), at, rate_limited=call_at > now)
                 return
             if event["type"] == "TaskStateEntered":
-                self._step = (_DOING.get(entered.get("name", ""), ""), 0.0)
+                self._step = Step(_TASKS.get(entered.get("name", ""), ""))
                 return
 
 
-def _station(imported: Import, batches: Sequence[Batch]) -> str:
-    """Say in words how far an import has come."""
-    match imported.state:
-        case ImportState.RECEIVED:
-            return "being validated"
-        case ImportState.REFUSED:
-            return "refused, being answered"
-    submitted = sum(
-        batch.state not in (BatchState.PLANNED, BatchState.SENDING) for batch in batches
-    )
-    settled = sum(batch.state in FINAL for batch in batches)
+def _stage(imported: Import, batches: Sequence[Batch]) -> Stage:
+    if imported.state in _STAGE_OF_STATE:
+        return _STAGE_OF_STATE[imported.state]
     if imported.stopped:
-        return "stopped, being answered"
-    if submitted < len(batches):
-        return f"validated, submitted {submitted} of {len(batches)}"
-    if settled < len(batches):
-        return f"submitted, waiting for the remote, {settled} of {len(batches)} done"
-    return "all batches done"
+        return Stage.STOPPED
+    if any(batch.state in (BatchState.PLANNED, BatchState.SENDING) for batch in batches):
+        return Stage.SUBMITTING
+    if any(batch.state not in FINAL for batch in batches):
+        return Stage.PROCESSING
+    return Stage.REPORTING
 
 
 def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
@@ -276,7 +402,7 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
 
 
 def _named(history: History, given: str) -> tuple[str, str, str]:
-    """Name an import; of a whole id the ledger may not know yet, just after the upload."""
+    """Name an import; the ledger may not know a whole id yet, just after the upload."""
     if is_id(given) and history.ledger.find(given) is None:
         return given, short(given), ""
     imported = history.find(given)
@@ -292,7 +418,7 @@ def how_to_watch(import_ids: Sequence[str]) -> str:
 def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
     """Follow imports, each an id with its file and workspace; return the exit code.
 
-    0 where every row is connected, 1 where not. What ends it before says how to look again.
+    0 where every row is connected, 1 where not. Where it is interrupted it prints how to continue.
     """
     watched = [_Watched(history, *one) for one in named]
     try:
@@ -304,17 +430,18 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
             _follow_in_lines(watched)
     except (KeyboardInterrupt, BotoCoreError, ClientError):
         left = [one.progress.import_id for one in watched if not one.progress.has_ended]
+        continues = "continues" if len(left) == 1 else "continue"
         echo(
-            f"\n{counted(len(left), 'import')} still running; they go on by themselves. "
-            f"Look again: {how_to_watch(left)}",
+            f"\nStopped watching; {counted(len(left), 'import')} {continues}. "
+            f"To watch again: {how_to_watch(left)}",
             err=True,
         )
         raise
     return ALL_WELL if all(one.progress.status == "complete" for one in watched) else NOT_ALL_WELL
 
 
-def _look(watched: Iterable[_Watched]) -> bool:
-    """Look at all that has not ended; say whether any still has not."""
+def _poll(watched: Iterable[_Watched]) -> bool:
+    """Poll all that have not ended; return whether any still has not."""
     together(_Watched.poll, [one for one in watched if not one.progress.has_ended])
     return any(not one.progress.has_ended for one in watched)
 
@@ -323,27 +450,27 @@ def _follow_for_program(watched: Sequence[_Watched]) -> None:
     told: dict[str, dict[str, object]] = {}
     going_on = True
     while going_on:
-        going_on = _look(watched)
+        going_on = _poll(watched)
         for one in watched:
             document = one.progress.document()
             if told.get(one.progress.import_id) != document:
                 told[one.progress.import_id] = document
                 tell_program(document)
-        time.sleep(_BETWEEN_LOOKS if going_on else 0)
+        time.sleep(_BETWEEN_POLLS if going_on else 0)
 
 
 def _follow_in_lines(watched: Sequence[_Watched]) -> None:
     told: dict[str, str] = {}
     going_on = True
     while going_on:
-        going_on = _look(watched)
+        going_on = _poll(watched)
         for one in watched:
             progress = one.progress
             if told.get(progress.import_id) != progress.station and not progress.has_ended:
                 told[progress.import_id] = progress.station
                 echo(f"{printable(progress.file)}: {progress.station}")
                 sys.stdout.flush()
-        time.sleep(_BETWEEN_LOOKS if going_on else 0)
+        time.sleep(_BETWEEN_POLLS if going_on else 0)
     _tell_endings(watched)
 
 
@@ -352,35 +479,68 @@ def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
 
     screen = console()
     with Live(console=screen, auto_refresh=False, transient=True) as live:
+
+        def draw() -> None:
+            progresses = [one.progress for one in watched]
+            live.update(drawn(progresses, screen.width, screen.height), refresh=True)
+
         going_on = True
         while going_on:
-            live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
-            going_on = _look(watched)
-            next_poll = time.monotonic() + _BETWEEN_LOOKS
+            draw()
+            going_on = _poll(watched)
+            next_poll = time.monotonic() + _BETWEEN_POLLS
             while going_on and time.monotonic() < next_poll:
-                live.update(drawn([one.progress for one in watched], screen.height), refresh=True)
+                draw()
                 time.sleep(_BETWEEN_DRAWINGS)
     _tell_endings(watched)
 
 
-def drawn(progresses: Sequence[Progress], height: int) -> "RenderableType":
-    """Draw as many as fit into this many lines, one each, those first that have not ended."""
+def drawn(progresses: Sequence[Progress], width: int, height: int) -> "RenderableType":
+    """Draw as many imports as fit into a terminal, those first that have not ended.
+
+    A wide terminal shows one line for each, a narrow one a block of up to three lines.
+    """
     from rich.console import Group  # noqa: PLC0415  for a terminal alone
-    from rich.text import Text  # noqa: PLC0415  for a terminal alone
 
     every = sorted(progresses, key=lambda one: one.has_ended)
-    shown = every[: max(height - _ROWS_AROUND, 1)]
+    room = max(height - _LINES_BELOW, 1)
+    if width >= _TABLE_WIDTH:
+        shown = every[:room]
+        lines: RenderableType = _table(shown)
+    else:
+        blocks: list[list[str]] = []
+        for one in every:
+            block = _block(one)
+            if blocks and sum(map(len, blocks)) + len(block) > room:
+                break
+            blocks.append(block)
+        shown = every[: len(blocks)]
+        lines = Group(*(cut(line) for block in blocks for line in block))
     ended = sum(one.has_ended for one in every)
-    lines = table(("Import", "File", "Station", "Rows", "Next"), ())
-    # Where the terminal is narrow these two stay whole, and the others are cut.
-    lines.columns[0].no_wrap = lines.columns[-1].no_wrap = True
-    for one in shown:
-        cut = (printable(one.file), one.station, one.counts())
-        texts = (Text(text, no_wrap=True, overflow="ellipsis") for text in cut)
+    more = f"{len(every) - len(shown)} more; " if shown != every else ""
+    total = f"{more}{ended} of {counted(len(every), 'import')} ended."
+    return Group(lines, "", total, "Ctrl-C stops watching; imports continue.")
+
+
+def _table(progresses: Iterable[Progress]) -> "RenderableType":
+    lines = table(("Import", "File", "Stage", "Rows", "Next"), ())
+    for column in (0, 2, 4):  # they stay whole; where the table is too wide the others are cut
+        lines.columns[column].no_wrap = True
+    for one in progresses:
+        stage = ", ".join(filter(None, (one.station, one.time_left())))
+        texts = (cut(text) for text in (one.file, stage, one.counts()))
         lines.add_row(short(one.import_id), *texts, one.coming())
-    more = f"and {len(every) - len(shown)} more; " if shown != every else ""
-    total = f"{more}{ended} of {counted(len(every), 'import')} ended. Ctrl-C stops looking only"
-    return Group(lines, "", total)
+    return lines
+
+
+def _block(one: Progress) -> list[str]:
+    lines = (
+        (short(one.import_id), one.time_left(), one.file),
+        (one.station, one.coming()),
+        (one.counts(),),
+    )
+    name, *rest = (tuple(filter(None, parts)) for parts in lines)
+    return ["  ".join(name), *("  " + ", ".join(parts) for parts in rest if parts)]
 
 
 def _tell_endings(watched: Iterable[_Watched]) -> None:
@@ -390,6 +550,6 @@ def _tell_endings(watched: Iterable[_Watched]) -> None:
         if progress.failure_reason:
             echo(f"  why: {printable(progress.failure_reason)}")
         if progress.report:
-            echo(f"  each row: {progress.report}")
-        if progress.status == BROKEN:
-            echo(f"  what happened: email-accounts show {short(progress.import_id)}")
+            echo(f"  full results: {progress.report}")
+        for what, command in zip(("next", "then"), progress.next_commands(), strict=False):
+            echo(f"  {what}: {printable(command)}")

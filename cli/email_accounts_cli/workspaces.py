@@ -1,5 +1,6 @@
-"""Workspaces: one API key each, and a share of the inbox. A key is taken in, never given out."""
+"""Workspaces: each has an API key and a folder of the inbox. A key is stored, never shown."""
 
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from email_accounts.errors import (
 from email_accounts.models.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.text.secret import Secret
+from email_accounts_cli.recipients import recipients, subscribe
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager.type_defs import DescribeSecretResponseTypeDef
 
 _RECOVERY_DAYS = 7
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +53,15 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Whether a key works, and what the service said."""
+    """Whether a key works; `code` and `said` tell programs and people why not."""
 
     works: bool
+    code: str
     said: str
 
 
 def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_json: bool) -> int:
-    """Put a key into the secret of a workspace, which is made where there is none."""
+    """Store the key of a workspace, creating its secret if there is none, and try it."""
     _check_name(name)
     store = stack.session.client("secretsmanager", config=CONFIG)
     secret = _secret_name(stack, name)
@@ -66,8 +70,7 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
     if found and found.get("VersionIdsToStages") and not removed and not replace:
         since = local_time(found["LastChangedDate"].timestamp())
         raise CommandError(
-            f"The workspace {name} has a key since {since}. "
-            "Put another one in its place with --replace."
+            f"The workspace {name} has had a key since {since}. Replace it with --replace."
         )
     key = _read_key(key_file)
     if found is None:
@@ -76,48 +79,75 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
             Name=secret,
             Description=what,
             SecretString=key.reveal(),
-            KmsKeyId=f"alias/{stack.name}",  # the key of all that the stack keeps
+            KmsKeyId=f"alias/{stack.name}",  # the key that encrypts all data of the stack
         )
     else:
         if removed:
             store.restore_secret(SecretId=secret)
         store.put_secret_value(SecretId=secret, SecretString=key.reveal())
     share = PREFIX if name == DEFAULT_WORKSPACE else f"{PREFIX}{name}/"
+    result = try_key(stack, name)
     if as_json:
-        tell_program({"workspace": name, "secret": secret, "uploads": share})
+        document = {"workspace": name, "secret": secret, "uploads": share}
+        tell_program(document | {"works": result.works, "code": result.code, "said": result.said})
     else:
-        echo(
-            f"The key is in the secret {secret}. Files under {share} use it.\n"
-            f"Try it: email-accounts workspace test {name}"
-        )
-    return ALL_WELL
+        echo(f"The key is saved in the secret {secret}. Files under {share} use it.")
+        _tell_result(name, result)
+    return ALL_WELL if result.works else NOT_ALL_WELL
 
 
 def listed(stack: Stack, *, as_json: bool) -> int:
     """Print the workspaces of a stack."""
     found = workspaces(stack)
+    subscribed = recipients(stack)
     if as_json:
         for one in found:
-            tell_program({"workspace": one.name, "hasKey": one.has_key})
+            known = [each.document() for each in subscribed if each.gets(one.name)]
+            tell_program({"workspace": one.name, "hasKey": one.has_key, "recipients": known})
         return ALL_WELL
     rows = (
-        (one.name, f"since {local_time(one.changed_at)}" if one.has_key else "none: add one")
+        (
+            one.name,
+            f"since {local_time(one.changed_at)}" if one.has_key else "none: add one",
+            ", ".join(each.endpoint for each in subscribed if each.gets(one.name)) or "nobody",
+        )
         for one in found
     )
-    console().print(table(("Workspace", "Key"), rows))
+    console().print(table(("Workspace", "Key", "Results go to"), rows))
+    for each in subscribed:
+        if not each.confirmed:
+            echo(f"Not confirmed yet: {each.protocol} {each.endpoint}")
+    return ALL_WELL
+
+
+def notify(stack: Stack, name: str, address: str, *, as_json: bool) -> int:
+    """Subscribe an address to the results of a workspace; AWS asks it to confirm."""
+    _check_known(stack, name)
+    if not _ADDRESS.fullmatch(address):
+        raise CommandError(f"{address} is not an email address.")
+    confirmed = subscribe(stack, name, address)
+    if as_json:
+        tell_program({"workspace": name, "address": address, "confirmed": confirmed})
+    elif confirmed:
+        echo(f"{address} already gets the results of the workspace {name}.")
+    else:
+        echo(
+            f"AWS has sent {address} a confirmation link. Once confirmed, it gets the results of "
+            f"the workspace {name}. Check: email-accounts workspace list"
+        )
     return ALL_WELL
 
 
 def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
-    """Delete the secret of a workspace, which AWS keeps for some days; ask before if not sure."""
+    """Delete the secret of a workspace, which AWS keeps for some days; ask first unless sure."""
     _check_known(stack, name)
     if name == DEFAULT_WORKSPACE:
         raise CommandError(
-            "The workspace default belongs to the stack and stays. Put another key into it: "
+            "The workspace default is part of the stack and cannot be removed. To replace its key: "
             "email-accounts workspace add default --replace"
         )
     if not (sure or click.confirm(f"Remove the workspace {name} and its key?", err=True)):
-        raise CommandError("Nothing is removed.")
+        raise CommandError("Nothing was removed.")
     store = stack.session.client("secretsmanager", config=CONFIG)
     secret = _secret_name(stack, name)
     store.delete_secret(SecretId=secret, RecoveryWindowInDays=_RECOVERY_DAYS)
@@ -125,26 +155,31 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
         tell_program({"workspace": name, "secret": secret, "recoverableDays": _RECOVERY_DAYS})
     else:
         echo(
-            f"The workspace {name} is removed: files under uploads/{name}/ are refused, at the "
-            f"latest in five minutes. Within {_RECOVERY_DAYS} days AWS can bring its key back: "
+            f"The workspace {name} is removed. Files under uploads/{name}/ are refused within "
+            f"five minutes. To restore its key within {_RECOVERY_DAYS} days: "
             f"aws secretsmanager restore-secret --secret-id {secret}"
         )
     return ALL_WELL
 
 
 def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
-    """Make one harmless call with the key of a workspace, and say whether it works."""
+    """Make one harmless call with the key of a workspace; print whether it works."""
     _check_known(stack, name)
     result = try_key(stack, name)
     if as_json:
-        tell_program({"workspace": name, "works": result.works, "said": result.said})
+        document = {"workspace": name, "works": result.works}
+        tell_program(document | {"code": result.code, "said": result.said})
     else:
-        echo(f"The key of the workspace {name} {result.said}.")
+        _tell_result(name, result)
     return ALL_WELL if result.works else NOT_ALL_WELL
 
 
+def _tell_result(name: str, result: Trial) -> None:
+    echo(f"The key of the workspace {name} {result.said.rstrip('.')}.")
+
+
 def try_key(stack: Stack, name: str) -> Trial:
-    """List accounts with the key of a workspace. It is no call of any import's budget."""
+    """List accounts with the key of a workspace, outside the rate limit of imports."""
     store = stack.session.client("secretsmanager", config=CONFIG)
     api = SaleshandyClient(
         stack.parameter("ApiBaseUrl"),
@@ -154,17 +189,19 @@ def try_key(stack: Stack, name: str) -> Trial:
     )
     try:
         api.listed(1)
-    except (ApiKeyMissingError, ApiKeyRefusedError) as error:
-        return Trial(works=False, said=f"does not work: {error}")
+    except ApiKeyMissingError as error:
+        return Trial(works=False, code="key_missing", said=f"does not work: {error}")
+    except ApiKeyRefusedError as error:
+        return Trial(works=False, code="key_refused", said=f"does not work: {error}")
     except ThrottledError as error:
-        return Trial(works=False, said=f"cannot be tried now: {error}")
+        return Trial(works=False, code="rate_limited", said=f"cannot be tried now: {error}")
     except SaleshandyError as error:
-        return Trial(works=False, said=f"cannot be tried: {error}")
-    return Trial(works=True, said="works")
+        return Trial(works=False, code="unreachable", said=f"cannot be tried: {error}")
+    return Trial(works=True, code="", said="works")
 
 
 def workspaces(stack: Stack) -> list[Workspace]:
-    """Return the workspaces of a stack by their names."""
+    """Return the workspaces of a stack, sorted by name."""
     store = stack.session.client("secretsmanager", config=CONFIG)
     prefix = _secret_name(stack, "")
     pages = store.get_paginator("list_secrets").paginate(
@@ -184,7 +221,7 @@ def workspaces(stack: Stack) -> list[Workspace]:
 
 
 def is_known(stack: Stack, name: str) -> bool | None:
-    """Say whether there is such a workspace; None for one who may not look at secrets."""
+    """Return whether a workspace exists; None for someone who may not describe secrets."""
     if name == DEFAULT_WORKSPACE:
         return True
     _check_name(name)
@@ -201,7 +238,7 @@ def is_known(stack: Stack, name: str) -> bool | None:
 def _described(
     store: "SecretsManagerClient", secret: str
 ) -> "DescribeSecretResponseTypeDef | None":
-    """Return what is known of a secret, the time of its deletion included; None for nothing."""
+    """Return the description of a secret, also of a deleted one; None if there is none."""
     try:
         return store.describe_secret(SecretId=secret)
     except store.exceptions.ResourceNotFoundException:
@@ -212,14 +249,14 @@ def _check_known(stack: Stack, name: str) -> None:
     known = [one.name for one in workspaces(stack)]
     if name not in known:
         raise CommandError(
-            f"There is no workspace {printable(name)}. There are: {', '.join(known)}."
+            f"There is no workspace {printable(name)}. Existing workspaces: {', '.join(known)}."
         )
 
 
 def _check_name(name: str) -> None:
     if not WORKSPACE_NAME.fullmatch(name):
         raise CommandError(
-            f"{printable(name)} is no name for a workspace: it may have {ALLOWED_NAME}."
+            f"{printable(name)} cannot be the name of a workspace: it may have {ALLOWED_NAME}."
         )
 
 
@@ -228,12 +265,12 @@ def _secret_name(stack: Stack, name: str) -> str:
 
 
 def _read_key(file: Path | None) -> Secret:
-    """Read a key from a file, from what is piped in, or typed unseen; CommandError for none."""
+    """Read a key from a file, from stdin, or from a prompt; CommandError if there is none."""
     if file:
         try:
             text = file.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
-            raise CommandError(f"{file} cannot be read: name a text file with the key.") from None
+            raise CommandError(f"Cannot read {file}: name a text file with the key.") from None
     elif sys.stdin.isatty():
         text = str(click.prompt("API key (not shown)", hide_input=True, err=True))
     else:
@@ -241,7 +278,7 @@ def _read_key(file: Path | None) -> Secret:
     text = text.strip()
     if not text or not text.isascii() or not text.isprintable():
         raise CommandError(
-            "That is no API key: it is one line of letters, digits and signs, as Saleshandy shows "
-            "it under Settings, API keys."
+            "This is not an API key. A key is one line of ASCII characters; Saleshandy shows it "
+            "under Settings, API keys."
         )
     return Secret(text)

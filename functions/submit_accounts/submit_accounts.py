@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @instrumented
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
-    """Return the task's result to the state machine, or to the operator whether he restarts one.
+    """Return the task's result to the state machine, or to the operator what was changed.
 
     The queue needs no answer. What fails raises: the queue delivers its message again, which
     claims and starts the import again, and does nothing more.
@@ -32,6 +32,9 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     if "resume" in event:
         bind_import_id(event["resume"])
         return {"resumed": _submitter().restart(event["resume"])}
+    if "stop" in event:
+        bind_import_id(event["stop"])
+        return {"stopped": _submitter().stop(event["stop"])}
     if "importId" in event:
         bind_import_id(event["importId"])
         return result_document(_submitter().submit(event["importId"], time_left))

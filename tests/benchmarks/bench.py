@@ -1,4 +1,4 @@
-"""Measures reading against what others take for less, and writes docs/benchmarks.md.
+"""Measures reading against what others take for less, and writes them into docs/measurements.md.
 
 Ratios of CPU time, because absolute times say nothing about another machine: both ways run
 alternately in one process, and the median of the ratios of all rounds counts.
@@ -30,9 +30,9 @@ from email_accounts.intake.batches import plan
 from email_accounts.intake.columns import recognized
 from email_accounts.parsing.detect import open_records
 from tests.benchmarks.samples import shared_texts, write_csv, write_json, write_workbook
+from tests.support.measurements import write
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "benchmarks.md"
 ROUNDS = 7
 ROWS, BOOK_ROWS = 100_000, 10_000
 MEMORY_ROWS = (10_000, 100_000, 1_000_000)
@@ -62,13 +62,14 @@ class Result:
 
 
 def main() -> None:
-    """Measure everything and write the page."""
+    """Measure everything and write the tables."""
     load = os.getloadavg()[0]
     (ROOT / ".local").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / ".local") as folder:
         results, peaks = _measured(Path(folder))
-    PAGE.write_text(_page(results, peaks, load), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))  # noqa: T201
+    text = _tables(results, peaks, load)
+    write("reading", text)
+    print(text)  # noqa: T201
 
 
 def _measured(folder: Path) -> tuple[list[Result], dict[int, float]]:
@@ -227,29 +228,17 @@ def _peak(path: Path | None) -> float:
     return int(subprocess.run(command, check=True, capture_output=True).stdout) / 1024
 
 
-def _page(results: list[Result], peaks: dict[int, float], load: float) -> str:
+def _tables(results: list[Result], peaks: dict[int, float], load: float) -> str:
     memory = "".join(f"| {rows:,} | {peak:.1f} |\n" for rows, peak in peaks.items())
     table = "\n".join(result.line() for result in results)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("pydantic", "openpyxl"))
-    return f"""# Benchmarks
-
-Written by `make bench`: {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), \
+    return f"""{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), \
 {platform.python_implementation()} {platform.python_version()}, {libraries}; load {load:.1f} \
 when it began.
-
-Ratios of CPU time, the median of {ROUNDS} rounds with the lowest and the highest; both ways
-alternate in one process. *Planned* is all that is done before the first account is sent: the
-file is recognised, read, each row brought into the fifteen fields and judged with every problem
-named, duplicates found and batches planned. *Read* is the rows alone. CSV and JSON have
-{ROWS:,} rows of about 290 bytes in CSV, workbooks {BOOK_ROWS:,}.
 
 | what | against | ratio | mark: at most | met |
 |---|---|---|---|---|
 {table}
-
-## Memory
-
-Peak of a fresh process that plans a CSV; that with 0 rows is idle.
 
 | rows | MiB |
 |---|---|

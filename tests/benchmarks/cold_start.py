@@ -1,4 +1,4 @@
-"""Measures cold starts of the built artefact, and writes docs/cold-start.md.
+"""Measures cold starts of the built artefact, and writes them into docs/measurements.md.
 
     python -m tests.benchmarks.cold_start BUILD_DIRECTORY        (what `sam build` made)
 
@@ -20,10 +20,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import median
 
+from tests.support.measurements import write
 from tests.support.template import template
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "cold-start.md"
 ROUNDS = 15
 MARK = 1.2
 _1980 = 315_532_800
@@ -49,7 +48,7 @@ ENVIRONMENT = {
 
 
 def main(build: Path) -> None:
-    """Measure everything and write the page."""
+    """Measure everything and write the tables."""
     with tempfile.TemporaryDirectory() as folder:
         compiled, plain = Path(folder, "compiled"), Path(folder, "plain")
         sizes = _unpacked(build, compiled)
@@ -57,8 +56,9 @@ def main(build: Path) -> None:
         for path in (*compiled.rglob("*"), *plain.rglob("*")):
             os.utime(path, (_1980, _1980))
         ratios = _ratios(compiled, plain)
-    PAGE.write_text(_page(ratios, sizes), encoding="utf-8")
-    print(PAGE.read_text(encoding="utf-8"))  # noqa: T201  a command says what it found
+    text = _tables(ratios, sizes)
+    write("cold", text)
+    print(text)  # noqa: T201  a command says what it found
 
 
 def _unpacked(build: Path, folder: Path) -> dict[str, tuple[int, int]]:
@@ -102,7 +102,7 @@ def _seconds(command: Iterable[str], environment: Mapping[str, str] | None = Non
     return ended.ru_utime + ended.ru_stime - begun.ru_utime - begun.ru_stime
 
 
-def _page(
+def _tables(
     ratios: Mapping[tuple[str, str], list[float]], sizes: Mapping[str, tuple[int, int]]
 ) -> str:
     lines = []
@@ -114,16 +114,8 @@ def _page(
         f"| {name} | {packed / 1e6:.2f} | {unpacked / 1e6:.2f} |"
         for name, (packed, unpacked) in sizes.items()
     ]
-    return f"""# Cold starts
-
-Written by `make bench`: {os.cpu_count()} cores ({platform.machine()}, {platform.system()}), \
+    return f"""{os.cpu_count()} cores ({platform.machine()}, {platform.system()}), \
 Python {platform.python_version()}.
-
-CPU time of a fresh process that imports a handler and makes its clients, out of the artefact that
-`sam build` made, with files dated 1980 and bytecode writing off: that is what Lambda does. As a
-ratio to `import boto3; boto3.client("s3")` of an installed boto3; the median of {ROUNDS} rounds,
-with the lowest and the highest. *Before* is the same artefact without the bytecode that the build
-puts into it.
 
 | handler | before | after | mark: at most | met |
 |---|---|---|---|---|
@@ -132,9 +124,6 @@ puts into it.
 | artefact | MB packed | MB unpacked |
 |---|---|---|
 {chr(10).join(packages)}
-
-The layer holds bytecode for each of Python 3.11 to 3.14 that was on the computer that built
-it. A function whose Python was not there starts as in *before*; the build says so.
 """
 
 

@@ -28,7 +28,7 @@ from email_accounts.models.upload import Upload
 from email_accounts.ports import Ledger
 from tests.support.aws import new_table
 from tests.support.fakes import FakeLedger, Journal
-from tests.support.ledger import answer, leased, lose, send
+from tests.support.ledger import answer, downgrade, leased, lose, send
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -341,6 +341,16 @@ def test_many_batches_come_in_their_order(ledger: Ledger) -> None:
     ranges = tuple(BatchRange(n, n * 100 - 98, n * 100 + 1, 100) for n in range(1, 131))
     ledger.plan(ID, claimed(ledger), Plan(ranges, 13_000, 0, 0), ())
     assert [one.range for one in ledger.batches(ID)] == list(ranges)
+
+
+def test_batches_of_seven_digits_come_after_those_of_six() -> None:
+    """Batches of one account of a file of more than a million rows keep their order."""
+    ledger = dynamo_ledger()
+    ledger.claim(UPLOAD, NOW, NOW + 3600)
+    numbers = (1, 999_999, 1_000_000, 1_000_001)
+    ranges = tuple(BatchRange(number, number, number, 1) for number in numbers)
+    ledger.plan(ID, leased(ledger, ID, NOW), Plan(ranges, 4, 0, 0), ())
+    assert [one.number for one in ledger.batches(ID)] == list(numbers)
 
 
 def test_a_plan_may_have_no_batches(ledger: Ledger) -> None:
@@ -722,15 +732,7 @@ def test_items_of_the_first_release_are_read() -> None:
     planned(ledger)
     seen = ledger.save(ID, batch(ledger), batch(ledger).sending(NOW, reconciliation=True))
     seen = ledger.save(ID, seen, seen.submitted("request-1", NOW + 1, NOW + 11))
-    old = {"revision", "lease_token", "attempts", "reason_code"}
-    client, table = boto3.client("dynamodb"), ledger._table  # noqa: SLF001
-    for item in client.scan(TableName=table)["Items"]:
-        changed = {
-            {"next_poll_at": "look_at", "reconciliation": "listing"}.get(name, name): value
-            for name, value in item.items()
-            if name not in old
-        }
-        client.put_item(TableName=table, Item=changed)
+    downgrade(ledger._table)  # noqa: SLF001
     assert batch(ledger) == seen
     polled = ledger.save(ID, batch(ledger), batch(ledger).polled(NOW + 99))
     assert batch(ledger) == polled
@@ -766,7 +768,25 @@ def test_imports_are_found_by_their_day() -> None:
 
 
 def test_columns_nobody_knows_are_kept_in_small() -> None:
-    """Of thousands of columns and of long names only the beginning is remembered."""
+    """Of many columns the first are remembered, and how many more there are; of names the start."""
     ledger = dynamo_ledger()
-    ledger.plan(ID, claimed(ledger), PLAN, ["x" * 1000] * 1000)
-    assert ledger.get(ID).unknown_columns == ("x" * 100,) * 20
+    ledger.plan(ID, claimed(ledger), PLAN, ["🙂" * 1000] * 5000)
+    *columns, more = ledger.get(ID).unknown_columns
+    assert columns == ["🙂" * 24 + "…"] * 20
+    assert more == "4,980 more"
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "🙂" * 200_000, "\ud800" * 500_000])
+def test_no_text_outgrows_its_item(text: str) -> None:
+    """DynamoDB takes no item of more than 400 KB; of a text from outside the beginning is kept."""
+    refusing, stopping = dynamo_ledger(), dynamo_ledger()
+    refusing.refuse(ID, claimed(refusing), ReasonCode.FILE_REFUSED, text)
+    assert len(refusing.get(ID).refusal.encode()) <= 2000
+    assert refusing.get(ID).refusal.endswith("…")
+    stopping.plan(ID, claimed(stopping), PLAN, [])
+    stopping.stop(stopping.get(ID), ReasonCode.API_KEY_REFUSED, text)
+    assert len(stopping.get(ID).stopped.encode()) <= 2000
+    batch = next(stopping.batches(ID))
+    sending = stopping.save(ID, batch, batch.sending(NOW, reconciliation=False))
+    stopping.save(ID, sending, sending.refused(text, NOW))
+    assert len(next(stopping.batches(ID)).reason.encode()) <= 2000

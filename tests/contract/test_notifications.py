@@ -1,6 +1,7 @@
 """The topic: what subscribers get."""
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
@@ -8,7 +9,12 @@ import pytest
 from moto.sns.models import sns_backends
 
 from email_accounts.aws.messaging import NotificationTopic
+from email_accounts.delivery.causes import Cause
+from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
+from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.summary import Summary
 from email_accounts.models.messages import Message
+from tests.support import answers
 from tests.support.aws import ACCOUNT, REGION, new_topic, received
 from tests.support.fakes import FakeNotifications, Journal
 
@@ -83,3 +89,33 @@ def test_a_person_gets_the_mail_and_every_machine_the_document() -> None:
     assert subject == MESSAGE.subject
     assert texts.pop("default") == MESSAGE.mail
     assert texts == dict.fromkeys(("lambda", "sqs", "http", "https", "firehose"), MESSAGE.document)
+
+
+@pytest.mark.parametrize("char", ["x", "€", "🙂", '"', "\\", "\x01", "\u202e", "\ud800"])
+def test_the_largest_message_fits(char: str) -> None:
+    """SNS takes 256 KB: with long names and many causes in any characters, it says what lacks."""
+    arn, _, notifications = topic()
+    message = message_of(largest(char))
+    notifications.publish(message)
+    ((_, sent, *_),) = sns_backends[ACCOUNT][REGION].topics[arn].sent_notifications
+    attributes = sum(len(f"{name}String{value}") for name, value in message.attributes.items())
+    assert len(sent.encode()) + len(message.subject) + attributes <= 256 << 10
+    document = json.loads(message.document)
+    assert len(document["causes"]) + document["moreCauses"] == 300
+    assert len(document["causes"]) > 0
+
+
+def largest(char: str) -> ImportResult:
+    """Return an answer in which everything that comes from outside is as long as it can be."""
+    size = len(char.encode("utf-8", "replace"))
+    key = "uploads/" + (char * (1016 // size)).encode("utf-8", "replace").decode()
+    made = answers.answer(
+        Summary(), key, ImportStatus.STOPPED, char * 100_000, tuple([char * 100] * 21)
+    )
+    for number in range(300):
+        cause = Cause(f"cause_{number}", char * 10_000, "x" * 500, "y" * 500)
+        made.summary.add(
+            RowOutcome(10**9 + number, "a@x.example", Outcome.FAILED, char * 500, "other", (cause,))
+        )
+    link = Link(f"https://reports.example/{'s' * 2000}", 1_795_354_800.0)
+    return replace(made, link=link, imported=replace(made.imported, resumed=9))

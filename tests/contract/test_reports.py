@@ -6,6 +6,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+from botocore.model import OperationModel
 
 from email_accounts.aws.s3 import LINKS, ReportsBucket
 from email_accounts.ports import Reports
@@ -78,10 +81,10 @@ def test_a_report_names_its_type(shelf: Shelf) -> None:
     }
 
 
-def break_off(reports: Reports) -> None:
+def break_off(reports: Reports, text: str = "half of it") -> None:
     """Begin a report and fail in the midst of it."""
     with reports.writer(ID, NAME, "text/csv") as report:
-        report.write("half of it")
+        report.write(text)
         raise ZeroDivisionError
 
 
@@ -109,6 +112,101 @@ def test_a_report_is_written_again_in_its_place(shelf: Shelf) -> None:
             report.write(text)
     with shelf.reports.open(ID, NAME) as report:
         assert report.read() == "second"
+
+
+# What only S3 has
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A bucket, and the calls that write to it."""
+
+    name: str
+    reports: ReportsBucket
+    calls: list[str]
+
+    def unfinished(self) -> list[str]:
+        """Name what has been begun and neither finished nor aborted."""
+        begun = boto3.client("s3").list_multipart_uploads(Bucket=self.name)
+        return [one["Key"] for one in begun.get("Uploads", [])]
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """Give a bucket to which more than five million bytes go in parts."""
+    monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", PART)
+    s3, name, calls = boto3.client("s3"), new_bucket(), list[str]()
+
+    def note(model: OperationModel, **_: object) -> None:
+        calls.append(model.name)
+
+    s3.meta.events.register("before-call.s3", note)
+    return Bucket(name, ReportsBucket(s3, name), calls)
+
+
+PART = 5 << 20
+LINE = "3,名@reach.example\r\n" * 50
+
+
+@pytest.mark.parametrize("size", [0, PART - 1, PART, 3 * PART + 7])
+def test_a_large_report_goes_up_in_parts(bucket: Bucket, size: int) -> None:
+    """While it is written; a small one as one request."""
+    text = (LINE * (size // len(LINE.encode()) + 1)).encode()[:size].decode(errors="replace")
+    with bucket.reports.writer(ID, NAME, "text/csv") as report:
+        for at in range(0, len(text), 1000):
+            report.write(text[at : at + 1000])
+        assert bucket.calls.count("UploadPart") >= size // PART - 1
+    assert bucket.calls.count("UploadPart") == size // PART
+    assert bucket.calls.count("PutObject") == (size < PART)
+    with bucket.reports.open(ID, NAME) as report:
+        assert report.read() == text
+
+
+def test_a_large_report_that_fails_leaves_nothing(bucket: Bucket) -> None:
+    """Its parts are taken back, and the report before it stands."""
+    with bucket.reports.writer(ID, NAME, "text/csv") as report:
+        report.write("whole")
+    with pytest.raises(ZeroDivisionError):
+        break_off(bucket.reports, "x" * (PART + 1))
+    assert bucket.unfinished() == []
+    with bucket.reports.open(ID, NAME) as report:
+        assert report.read() == "whole"
+
+
+@pytest.mark.parametrize("refused", ["UploadPart", "CompleteMultipartUpload"])
+def test_a_large_report_that_s3_refuses_leaves_nothing(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """Its error reaches the caller, and its parts are taken back."""
+    refuse(monkeypatch, refused)
+    with (
+        pytest.raises(ClientError, match=refused),
+        bucket.reports.writer(ID, NAME, "text/csv") as report,
+    ):
+        report.write("x" * (2 * PART))
+    assert bucket.unfinished() == []
+
+
+def test_parts_that_cannot_be_taken_back_hide_no_error(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket's own rule deletes them in a day."""
+    refuse(monkeypatch, "AbortMultipartUpload")
+    with pytest.raises(ZeroDivisionError):
+        break_off(bucket.reports, "x" * PART)
+    assert bucket.unfinished() == [f"imports/{ID}/{NAME}"]
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
+    """Have S3 refuse one operation."""
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def refusing(client: BaseClient, operation: str, arguments: object) -> object:
+        if operation == refused:
+            raise ClientError({"Error": {"Code": "AccessDenied"}}, operation)
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)
 
 
 def test_the_address_of_a_report_leads_to_it() -> None:

@@ -103,7 +103,7 @@ def test_a_stopped_import_is_resumed(
     """With the right key in its place, `resume` connects what was stopped and answers again."""
     cloud.behave()
     key = (cloud.state / "api-key").read_text()
-    cloud.operate("workspace", "add", "stopped", given=api_key("wrong"))
+    cloud.operate("workspace", "add", "stopped", given=api_key("wrong"), code=1)
     file = tmp_path / "accounts.csv"
     file.write_bytes(accounts_file("a@accounts.example", "b@accounts.example"))
     dropped, *_, last = cloud.operate("drop", "--follow", "--workspace", "stopped", file, code=1)
@@ -114,7 +114,7 @@ def test_a_stopped_import_is_resumed(
     cloud.control("PUT", "behaviour", {"completion_seconds": 5})
     cloud.operate("workspace", "add", "stopped", "--replace", given=key)
     assert cloud.operate("resume", identity) == [
-        {"importId": identity, "resumed": True, "reason": ""}
+        {"importId": identity, "resumed": True, "code": "", "reason": ""}
     ]
     polls = cloud.operate("watch", identity)
     assert polls[0]["status"] == "running"

@@ -112,7 +112,7 @@ def test_an_operator_runs_every_command(
     key = (cloud.state / "api-key").read_text()
     file = tmp_path / "operated.csv"
     file.write_bytes(SMALL)
-    cloud.operate("workspace", "add", "operated", given=api_key("wrong"), by=user)
+    cloud.operate("workspace", "add", "operated", given=api_key("wrong"), code=1, by=user)
     [refused] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     stopped = refused["importId"]
     *_, ended = cloud.operate("watch", stopped, code=1, by=user)
@@ -120,6 +120,7 @@ def test_an_operator_runs_every_command(
     cloud.operate("workspace", "add", "operated", "--replace", given=key, by=user)
     assert "operated" in [one["workspace"] for one in cloud.operate("workspace", "list", by=user)]
     cloud.operate("workspace", "test", "operated", by=user)
+    cloud.operate("workspace", "notify", "operated", "team@accounts.example", by=user)
     [dropped] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     identity = dropped["importId"]
     *_, ended = cloud.operate("watch", identity, code=1, by=user)
@@ -132,6 +133,7 @@ def test_an_operator_runs_every_command(
     [written] = cloud.operate("failed", identity, "--output", tmp_path / "failed.csv", by=user)
     assert written["rows"] == 1
 
+    assert cloud.operate("stop", identity, code=1, by=user)[0]["code"] == "ended"
     assert cloud.operate("resume", stopped, by=user)[0]["resumed"] is True
     wait_until(lambda: len(subscriber.about(stopped)) == 2)
     inbox, key = cloud.environment["INBOX_BUCKET"], "uploads/operated/gone.csv"

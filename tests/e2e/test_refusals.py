@@ -54,6 +54,7 @@ def assert_refused(
             NO_ROWS,
             ("It holds no rows.", "Put one account per row below the names of the columns."),
         ),
+        ("empty.csv", b"", ("It is empty.", "The first line names the columns.")),
         (
             "unknown columns.csv",
             b"Name,Box\nRobin,a@accounts.example\n",
@@ -81,32 +82,46 @@ def test_size_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
     assert_refused(cloud, subscriber, identity, "large.csv", words)
 
 
-def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
-    """A file that lies outside uploads/ is answered with where it should lie."""
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("elsewhere/accounts.csv", "It does not lie under uploads/"),
+        ("accounts.csv", "It does not lie under uploads/"),
+        ("uploads/accounts.csv/", "Its key ends with a slash"),
+    ],
+)
+def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, said: str) -> None:
+    """A file in the wrong place is answered with where it should lie."""
     cloud.behave()
-    identity = cloud.announce("elsewhere/accounts.csv", "version-of-no-object", 1000)
-    words = ("It does not lie under uploads/", "Drop it again as uploads/accounts.csv.")
-    assert_refused(cloud, subscriber, identity, "accounts.csv", words)
+    identity = cloud.upload(key, SMALL)
+    answer = subscriber.answer(identity)
+    assert answer.subject == "accounts.csv: not imported, the file cannot be used"
+    assert said in answer.mail
+    assert "Drop it again as uploads/accounts.csv." in answer.mail
+
+
+def test_a_workspace_without_a_name_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """Its message has no attribute for it: SNS takes no empty one."""
+    cloud.behave()
+    answer = subscriber.answer(cloud.upload("uploads//accounts.csv", SMALL))
+    assert "it lies in a folder without a name" in answer.mail
+    assert answer.attributes == {"status": "refused", "failed": "0"}
 
 
 def test_deleted_upload(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """A file whose version is gone before it was read is answered so."""
     cloud.behave()
-    # An empty object starts no import, so that nothing reads it before it is deleted.
-    inbox = {"Bucket": cloud.environment["INBOX_BUCKET"], "Key": "uploads/deleted.csv"}
-    version = cloud.client("s3").put_object(**inbox)["VersionId"]
-    cloud.client("s3").delete_object(**inbox, VersionId=version)
-    identity = cloud.announce(inbox["Key"], version, len(SMALL))
+    identity = cloud.announce("uploads/deleted.csv", "version-of-no-object", len(SMALL))
     words = ("It was deleted or replaced before it could be read.", "Drop it again.")
     assert_refused(cloud, subscriber, identity, "deleted.csv", words)
 
 
 def test_what_is_no_file(cloud: LocalCloud, subscriber: Subscriber) -> None:
-    """A folder and an empty object start nothing, not even when their events get through."""
+    """A folder, and what desktops leave behind, start nothing."""
     cloud.behave()
     inbox = cloud.environment["INBOX_BUCKET"]
     identities = set()
-    for key in ("uploads/folder/", "uploads/empty.csv"):
+    for key in ("uploads/folder/", "uploads/.DS_Store"):
         stored = cloud.client("s3").put_object(Bucket=inbox, Key=key)
         identities.add(cloud.announce(key, stored["VersionId"], 0))
     subscriber.answer(cloud.upload("uploads/after.csv", NO_ROWS))

@@ -21,6 +21,7 @@ LIMIT = 20
 
 @pytest.fixture(scope="module", autouse=True)
 def _north(cloud: LocalCloud) -> Iterator[None]:
+    behaving(cloud)
     cloud.operate("workspace", "add", "north", given=KEY)
     yield
     cloud.client("secretsmanager").delete_secret(SecretId="email-accounts/workspaces/north")
@@ -99,7 +100,7 @@ def test_a_folder_that_is_no_workspace(
 
 def test_a_removed_workspace_takes_no_more_files(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """After its removal a file in its folder is refused, though AWS could bring its key back."""
-    cloud.behave()
+    behaving(cloud)
     cloud.operate("workspace", "add", "south", given=KEY)
     cloud.operate("workspace", "remove", "south", "--yes")
     answer = subscriber.answer(cloud.upload("uploads/south/accounts.csv", SMALL))

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from deployment.guarded import MINUTES, WATCHED
+from email_accounts_cli.main import commands
 from tests.support.template import ROOT, of_type, state_machine, template
 from tools.docs.commands import every_command, options_of
 from tools.docs.picture import PAGE as ARCHITECTURE
@@ -16,8 +18,30 @@ from tools.docs.picture import SHAPES, senders
 from tools.docs.picture import renewed as drawn_anew
 
 README = (ROOT / "README.md").read_text("utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 DEPLOYMENT = (ROOT / "docs/deployment.md").read_text("utf-8")
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
+WRITTEN = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "local/standin/README.md",
+)
+"""The pages for readers. Decisions and the changelog keep the words of their day."""
+MOST_WORDS = 15_000
+PRIVATE_WORDS = re.compile(
+    r"""(?ix) \b (?:
+        mend(?:s|ed|ing)? | cures? | judg(?:e[sd]?|ing) | care | stand-in | tally | egress
+        | the\ remote | remote\ API | looked\ at | looks?\ (?:at\ it|them\ over|it\ over)
+        | left\ out | stands\ in | nobody\ knows | known\ besides | besides
+        | taken\ in | take(?:s|n)?\ \w+(?:\ \w+)?\ up\ again | took\ .*\ up\ again
+        | the\ whole\ way | found\ out | known\ holes | typed\ unseen | kept\ free
+        | rings?\b | says?\ so | said\ so | (?:is|are|was|were)\ told | lies\ in | lie\ in
+        | somebody\ else | in\ hands | all\ the\ same | by\ itself\ alone | wants\ (?:to|an?)
+        | does\ not\ know\ you | take\ themselves\ back | takes\ nobody
+        | larger\ plan | sees\ to | at\ work | a\ matter\ of
+    ) \b"""
+)
+"""What earlier texts said in a vocabulary of their own."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
@@ -32,7 +56,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 def test_parameters() -> None:
     """The table names every parameter, in the order of the template, with its default."""
     parameters = template()["Parameters"]
-    documented = {name: default for name, default, _ in rows(README, "### Parameters")}
+    documented = {name: default for name, default, _ in rows(DEPLOYMENT, "## Parameters")}
     assert documented == {
         name: str(parameter["Default"]) or "empty" for name, parameter in parameters.items()
     }
@@ -41,8 +65,8 @@ def test_parameters() -> None:
 def test_commands() -> None:
     """The table of commands names every target that `make help` shows, and no other."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    (table,) = re.findall(r"\n## Commands\n(.*?)\n## ", README, re.DOTALL)
-    assert set(re.findall(r"`make (\w+)", table)) == set(
+    section = CONTRIBUTING.partition("## Commands\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`make (\w+)", section)) == set(
         re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE)
     )
 
@@ -62,6 +86,65 @@ def test_links(page: Path) -> None:
 
 def _anchor(title: str) -> str:
     return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+
+
+def by_hand(page: Path) -> str:
+    """Return a page without what is generated."""
+    return re.sub(r"<!-- \w+: .*?<!-- end -->", "", page.read_text("utf-8"), flags=re.DOTALL)
+
+
+def prose(page: Path) -> str:
+    """Return a page without code and without what is generated."""
+    return re.sub(r"`[^`\n]*`", "", without_code(by_hand(page)))
+
+
+def without_code(text: str) -> str:
+    """Return a text without its blocks of code."""
+    return re.sub(r"^ *```.*?^ *```$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.parent.name + "/" + page.name)
+def test_documents_use_plain_words(page: Path) -> None:
+    """None has a word or a phrase that only this project would use."""
+    assert PRIVATE_WORDS.findall(prose(page)) == []
+
+
+@pytest.mark.parametrize("text", ["7 need care", "How to mend it", "left out", "it rings"])
+def test_private_words_are_found(text: str) -> None:
+    """The search finds what it looks for."""
+    assert PRIVATE_WORDS.search(text)
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.parent.name + "/" + page.name)
+def test_documents_name_commands_and_options_that_exist(page: Path) -> None:
+    """What a reader copies is understood by the command line."""
+    known = {name: str(options_of(one)) for name, one in every_command()}
+    lines = re.findall(r"email-accounts ((?:workspace )?[a-z]+)([^`\n#|]*)", by_hand(page))
+    for name, rest in lines:
+        assert name in known
+        assert [one for one in re.findall(r" (--[a-z-]+)", rest) if one not in known[name]] == []
+
+
+def test_documents_are_short() -> None:
+    """All pages together can be read in an afternoon."""
+    texts = (without_code(page.read_text("utf-8")) for page in WRITTEN)
+    words = [word for text in texts for word in text.split() if re.search(r"\w", word)]
+    assert len(words) <= MOST_WORDS
+
+
+def test_the_file_of_the_readme_is_accepted(tmp_path: Path) -> None:
+    """A newcomer can copy it and have every row accepted."""
+    (shown,) = re.findall(r"```csv\n(.+?)```", README, re.DOTALL)
+    file = tmp_path / "accounts.csv"
+    file.write_text(shown, encoding="utf-8")
+    assert CliRunner().invoke(commands, ["check", str(file)]).exit_code == 0
+
+
+def test_the_readme_has_the_costs_of_the_costs() -> None:
+    """It names what an idle deployment costs, as the page works it out."""
+    page = (ROOT / "docs/costs.md").read_text("utf-8")
+    (idle,) = re.findall(r"idle, with one workspace.+?\*\*(\$[\d.]+)\*\*", page)
+    assert f"costs {idle} a month" in README
 
 
 def pictures() -> list[str]:
@@ -132,7 +215,7 @@ def test_roles() -> None:
 
 def test_policies_for_people() -> None:
     """The table names every policy that is attached by hand, and each command that needs one."""
-    table = rows(DEPLOYMENT, "## For people and programs")
+    table = rows(DEPLOYMENT, "## Policies for people and programs")
     assert [name for name, *_ in table] == list(of_type("AWS::IAM::ManagedPolicy"))
     named = set(
         re.findall(r"`(?:email-accounts |workspace )?(\w+)`", str([may for _, may, _ in table]))
@@ -156,9 +239,7 @@ def test_what_the_checks_leave_out() -> None:
     assert (
         list(reasons) == yaml.safe_load((ROOT / ".checkov.yaml").read_text("utf-8"))["skip-check"]
     )
-    documented = rows(
-        (ROOT / "docs/threat-model.md").read_text("utf-8"), "## What the checks leave out"
-    )
+    documented = rows((ROOT / "docs/threat-model.md").read_text("utf-8"), "## Skipped checks")
     assert {name: why for name, _, why in documented} == reasons
     for resource in template()["Resources"].values():
         assert resource.get("Metadata", {}).keys() <= {"BuildMethod"}

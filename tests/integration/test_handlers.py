@@ -1,6 +1,8 @@
 """The three functions as Lambda calls them: on AWS in this process and the stand-in."""
 
+import csv
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -8,13 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
 
 import boto3
 import pytest
 import requests
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
 from email_accounts.aws.dynamodb import DynamoLedger
@@ -34,7 +39,7 @@ from tests.support.aws import (
     received,
 )
 from tests.support.files import MARK, accounts_file, row
-from tests.support.ledger import lose
+from tests.support.ledger import downgrade, lose
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.standin import API_KEY, Server
 from tests.support.template import ROOT, of_type, statements_of, template
@@ -51,6 +56,7 @@ SETTINGS = {
     "API_BASE_URL": "http://127.0.0.1:9/v1",
     "BATCH_SIZE": "100",
     "CALLS_PER_MINUTE": "20",
+    "DATA_KEY": "arn:aws:kms:us-east-1:123456789012:key/ours",
     "DEADLINE_HOURS": "6",
     "EVENT_BUS": "default",
     "INITIAL_POLL_DELAY_SECONDS": "10",
@@ -123,9 +129,10 @@ class Stack:
         """What all functions have used of their rights."""
         return {one for rights in self.rights.values() for one in rights.used}
 
-    def upload(self, key: str, content: bytes = CONTENT) -> Upload:
+    def upload(self, key: str, content: bytes = CONTENT, **stored: Any) -> Upload:  # noqa: ANN401  of S3
         """Drop a file into the inbox."""
-        put = boto3.client("s3").put_object(Bucket=self.inbox, Key=key, Body=content)
+        s3 = boto3.client("s3")
+        put = s3.put_object(Bucket=self.inbox, Key=key, Body=content, **stored)
         return Upload(self.inbox, key, put["VersionId"], len(content))
 
     def call(self, function: str, event: object) -> Any:  # noqa: ANN401  JSON
@@ -438,26 +445,199 @@ def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) ->
     assert "<!doctype html>" in requests.get(link, timeout=10).text
 
 
-@pytest.mark.parametrize("sample", ["console_folder", "zero_bytes"])
-def test_what_is_no_file_does_nothing(stack: Stack, sample: str) -> None:
-    """A folder made in the console and an empty object cost no call at all."""
-    event = json.loads((ROOT / "events" / f"{sample}.json").read_text("utf-8"))
-    assert stack.call("submit_accounts", event) is None
+@pytest.mark.parametrize(
+    "key",
+    [
+        "uploads/",
+        "uploads/sales/",
+        "elsewhere/",
+        *("uploads/.DS_Store", "uploads/sales/Thumbs.db", "uploads/desktop.ini"),
+        *("uploads/~$accounts.xlsx", "elsewhere/.DS_Store"),
+    ],
+)
+def test_what_is_no_file_does_nothing(stack: Stack, key: str) -> None:
+    """A folder made in the console and what desktops leave behind cost no call at all."""
+    upload = stack.upload(key, b"" if key.endswith("/") else CONTENT)
+    assert stack.call("submit_accounts", moved(event_of_put_object(), upload)) is None
     assert stack.used == set()
     assert stack.started() == []
 
 
-def test_a_file_outside_uploads_is_answered(stack: Stack, server: Server) -> None:
-    """It is refused with a message; nothing is submitted."""
-    sample = json.loads((ROOT / "events" / "outside_uploads.json").read_text("utf-8"))
-    key = json.loads(sample["Records"][0]["body"])["detail"]["object"]["key"]
-    upload = stack.upload(key)
-    stack.call("submit_accounts", event("outside_uploads", upload))
+def answered(stack: Stack, told_of: dict[str, Any], upload: Upload) -> dict[str, Any]:
+    """Give the one message on an upload, from its event by all functions as they follow."""
+    stack.call("submit_accounts", told_of)
+    assert {one["importId"] for one in stack.started()} == {upload.import_id}
     assert stack.poll(upload)["next"] == "deliver_report"
     answer = stack.call("deliver_report", told("deliver_report", upload))
-    assert answer["status"] == "refused"
-    assert len(received(stack.queue)) == 1
+    (message,) = received(stack.queue)
+    document: dict[str, Any] = json.loads(str(message["Message"]))
+    assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
+    assert (document["status"], document["importId"]) == (answer["status"], upload.import_id)
+    assert [one["detail"] for one in received(stack.events)] == [document]
+    return document
+
+
+ANY_FOLDER = "Drop it into the folder of a workspace, or directly under uploads/"
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("accounts.csv", "Drop it again as uploads/accounts.csv."),
+        ("uploads", "It does not lie under uploads/"),
+        ("Uploads/accounts.csv", "It does not lie under uploads/"),
+        ("elsewhere/accounts.csv", "It does not lie under uploads/"),
+        ("/uploads/accounts.csv", "It does not lie under uploads/"),
+        ("elsewhere/accounts.csv/", "Drop it again as uploads/accounts.csv."),
+        ("uploads//accounts.csv", "it lies in a folder without a name. Drop it again as uploads/"),
+        ("uploads///", "Its key ends with a slash"),
+        ("uploads/accounts.csv/", "as a folder. Drop it again as uploads/accounts.csv."),
+        ("uploads/sales/", "Its key ends with a slash"),
+        ("uploads/Sales/accounts.csv", ANY_FOLDER),
+        ("uploads/ /accounts.csv", ANY_FOLDER),
+        ("uploads/sales /accounts.csv", ANY_FOLDER),
+        ("uploads/../accounts.csv", ANY_FOLDER),
+        ("uploads/a\nb\u202e\u009b/accounts.csv", ANY_FOLDER),
+        (f"uploads/{'🙂' * 250}/a.csv", ANY_FOLDER),
+        ("uploads/unknown/accounts.csv", "email-accounts workspace add unknown"),
+    ],
+)
+def test_a_key_of_any_form_is_answered(stack: Stack, server: Server, key: str, said: str) -> None:
+    """With what is wrong and where to drop it; nothing is submitted."""
+    upload = stack.upload(key)
+    document = answered(stack, moved(event_of_put_object(), upload), upload)
+    assert document["status"] == "refused"
+    assert said in document["failureReason"]
     assert server.control("GET", "/calls") == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(" ", ".csv", "a+b %41%2F é.csv", "Größe 表 🙂", "accounts.csv.exe", "a?b#c&d=e.csv"),
+        *(
+            "a\nb\t.csv",
+            "\u202egnp.csv",
+            "'\"`$(x)\\.csv",
+            f"{'é' * 500}.csv",
+            "2026//a.csv",
+            "...",
+        ),
+    ],
+)
+def test_a_name_of_any_form_is_imported(stack: Stack, name: str) -> None:
+    """What a file is called says nothing of what it holds."""
+    upload = stack.upload(f"uploads/default/{name}")
+    document = answered(stack, moved(event_of_put_object(), upload), upload)
+    assert document["status"] == "partial"
+    assert document["file"]["key"] == upload.key
+
+
+@pytest.mark.parametrize("version", ["told", ""])
+@pytest.mark.parametrize("sample", ["put_object", "file_ready"])
+def test_an_empty_file_is_answered(stack: Stack, sample: str, version: str) -> None:
+    """It says that it is empty, whoever tells of it."""
+    upload = stack.upload("uploads/accounts.csv", b"")
+    told_of = event(sample, replace(upload, version=version and upload.version))
+    document = answered(stack, told_of, upload)
+    assert (document["status"], document["file"]["bytes"]) == ("refused", 0)
+    assert document["failureReason"].startswith("It is empty.")
+
+
+def test_a_folder_that_another_system_announces_is_answered(stack: Stack) -> None:
+    """Its event tells no size, so the key alone says that it is none of a file."""
+    upload = stack.upload("uploads/2026/", b"")
+    ready = event_of("file_ready", upload, key=upload.key)
+    assert "ends with a slash" in answered(stack, ready, upload)["failureReason"]
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        *("2026-11-22T13:40:00Z", "2026-11-22T13:40:00", "9999-12-31T23:59:59Z"),
+        *("0001-01-01T00:00:00+14:00", "yesterday", "", None, 17, "missing"),
+    ],
+)
+def test_an_event_of_any_time_is_imported(stack: Stack, server: Server, time: object) -> None:
+    """The account list is read once, however far off the time."""
+    upload = stack.upload("uploads/accounts.csv")
+    ready = event_of("file_ready", upload)
+    body = json.loads(ready["Records"][0]["body"])
+    body["time"] = time
+    if time == "missing":
+        del body["time"]
+    ready["Records"][0]["body"] = json.dumps(body)
+    assert answered(stack, ready, upload)["status"] == "partial"
+    calls = [call["accounts"] for call in server.control("GET", "/calls")]
+    assert calls == [None, 2, None, None]
+
+
+THEIRS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "arn:aws:kms:x:1:key/theirs"}
+OURS = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": SETTINGS["DATA_KEY"]}
+OF_THE_UPLOADER = "The object was stored using a form of Server Side Encryption."
+OF_THE_KEY = "not authorized to perform: kms:Decrypt"
+
+
+@pytest.mark.parametrize(
+    ("stored", "refusal", "said"),
+    [
+        ({"StorageClass": "GLACIER"}, None, "in an archive"),
+        ({"StorageClass": "DEEP_ARCHIVE"}, None, "in an archive"),
+        ({}, ("InvalidRequest", OF_THE_UPLOADER), "its uploader's own key"),
+        (THEIRS, ("AccessDenied", OF_THE_KEY), "another KMS key than the inbox's"),
+        (THEIRS, ("KMS.DisabledException", ""), "another KMS key than the inbox's"),
+        (THEIRS, ("KMS.NotFoundException", ""), "another KMS key than the inbox's"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_answered(
+    stack: Stack,
+    monkeypatch: pytest.MonkeyPatch,
+    stored: dict[str, str],
+    refusal: tuple[str, str] | None,
+    said: str,
+) -> None:
+    """With how it was stored, and to upload it again without that."""
+    upload = stack.upload("uploads/accounts.csv", CONTENT, **stored)
+    if refusal:
+        refuse(monkeypatch, "GetObject", *refusal)
+    document = answered(stack, event("put_object", upload), upload)
+    assert document["status"] == "refused"
+    assert said in document["failureReason"]
+    assert "Upload it again without choosing" in document["failureReason"]
+
+
+@pytest.mark.parametrize("stored", [{}, OURS])
+@pytest.mark.parametrize("code", ["AccessDenied", "KMS.DisabledException"])
+def test_a_fault_of_the_stack_is_not_told_as_one_of_the_file(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, stored: dict[str, str], code: str
+) -> None:
+    """A right that lacks, or our key out of order, fails the function, and its alarm rings.
+
+    When the machine has given up, the answer says that it is not read, and where to look.
+    """
+    upload = stack.upload("uploads/accounts.csv", CONTENT, **stored)
+    refuse(monkeypatch, "GetObject", code, "not authorized")
+    with pytest.raises(ClientError, match=code):
+        stack.call("submit_accounts", event("put_object", upload))
+    failure = "submit_accounts failed with ClientError"
+    answer = stack.call("deliver_report", told("deliver_report", upload, failure=failure))
+    assert answer["status"] == "refused"
+    (message,) = received(stack.queue)
+    said = json.loads(str(message["Message"]))["failureReason"]
+    assert "The log of submit_accounts says why" in said
+    assert "encrypt" not in said
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, refused: str, code: str, message: str) -> None:
+    """Have AWS refuse one operation."""
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def refusing(client: BaseClient, operation: str, arguments: object) -> object:
+        if operation == refused:
+            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)
 
 
 def test_what_another_system_announces_again_is_imported_once(stack: Stack) -> None:
@@ -633,6 +813,15 @@ def event_of_put_object() -> dict[str, Any]:
     return sample
 
 
+def event_of(name: str, upload: Upload, **changed: object) -> dict[str, Any]:
+    """Return a sample event of another system, its detail changed, telling of this upload."""
+    sample: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
+    (record,) = sample["Records"]
+    body = json.loads(record["body"])
+    body["detail"] |= {"bucket": upload.bucket, "version": upload.version} | changed
+    return {"Records": [record | {"body": json.dumps(body)}]}
+
+
 def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
     """Have an event tell of an upload under another key."""
     (record,) = sample["Records"]
@@ -640,6 +829,70 @@ def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
     body["detail"]["object"]["key"] = upload.key
     record["body"] = json.dumps(body)
     return {"Records": [told_of(record, upload)]}
+
+
+# Imports that 0.1 began
+
+
+def ledger_states(upload: Upload) -> set[str]:
+    """Return the states of an import and of its batches."""
+    ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"], 0)
+    batches = ledger.batches(upload.import_id)
+    return {ledger.get(upload.import_id).state, *(batch.state for batch in batches)}
+
+
+def told_by_first_release(function: str, upload: Upload) -> dict[str, str]:
+    """Return what an execution that 0.1 began tells a function."""
+    more = {"check_status": {"startedAt": "2026-11-22T09:30:05.123Z"}, "submit_accounts": {}}
+    return {"importId": upload.import_id} | more.get(function, {"failure": ""})
+
+
+@pytest.mark.parametrize(
+    ("state", "outcomes"),
+    [
+        ("received", "connected failed rejected"),
+        ("submitted", "connected failed rejected"),
+        ("unconfirmed", "connected failed rejected"),
+        ("resumed", "connected failed rejected"),
+        ("refused", ""),
+    ],
+)
+def test_an_import_of_the_first_release_is_answered(
+    stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch, state: str, outcomes: str
+) -> None:
+    """Whatever it had come to before the update, it ends as it would have; nothing is sent twice.
+
+    Its items have the shape of 0.1, and its execution goes on with the payloads of 0.1.
+    """
+    monkeypatch.setenv("GRACE_SECONDS", "0")
+    upload = stack.upload("uploads/accounts.csv", b"nothing" if state == "refused" else CONTENT)
+    begin = event("put_object", upload)
+    if state == "unconfirmed":
+        lost = {"operation": "connect", "fault": "error_500", "carried_out": True}
+        server.control("POST", "/faults", [lost])
+    with monkeypatch.context() as patched, suppress(ZeroDivisionError):
+        if state == "received":
+            patched.setattr("email_accounts.aws.step_functions.TrackImport.start", crash)
+        stack.call("submit_accounts", begin)
+    assert state in {*ledger_states(upload), "resumed"}
+    if state == "resumed":
+        stack.call("deliver_report", told_by_first_release("deliver_report", upload))
+        assert stack.call("submit_accounts", {"resume": upload.import_id}) == {"resumed": True}
+    downgrade(os.environ["LEDGER_TABLE"])
+    stack.call("submit_accounts", begin)
+    task = "check_status"
+    for _ in range(5):
+        time.sleep(FIRST_LOOK)
+        answer = stack.call(task, told_by_first_release(task, upload))
+        if task == "deliver_report":
+            break
+        task = answer["next"]
+    text = stack.report(upload.import_id, "outcome.csv") if outcomes else ""
+    assert [row["outcome"] for row in csv.DictReader(io.StringIO(text))] == outcomes.split()
+    assert [call["operation"] for call in server.control("GET", "/calls")].count("connect") == (
+        0 if state == "refused" else 1
+    )
+    assert len(received(stack.queue)) == (2 if state == "resumed" else 1)
 
 
 # Ends that are not as planned
@@ -767,6 +1020,22 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
 
 
+def test_an_operator_stops_a_running_import(stack: Stack) -> None:
+    """The next poll leads to the report, which is told as stopped, with what was sent before."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stop = {"stop": upload.import_id}
+    assert stack.call("submit_accounts", stop) == {"stopped": True}
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
+    assert stack.poll(upload)["next"] == "deliver_report"
+    answer = stack.call("deliver_report", told("deliver_report", upload))
+    assert answer["status"] == "stopped"
+    (message,) = received(stack.queue)
+    document = json.loads(str(message["Message"]))
+    assert document["counts"]["unconfirmed"] == 2
+    assert stack.call("submit_accounts", stop) == {"stopped": False}
+
+
 # Lines of the log
 
 
@@ -795,7 +1064,6 @@ def test_every_line_names_its_import(
         ("check_status", "the poll is broken off: the service did not answer"),
         ("check_status", "polled"),
         ("deliver_report", "failed"),
-        ("deliver_report", "the reports cannot be written"),
         ("deliver_report", "answered"),
     ]
     assert {line["service"] for line in logged if "_aws" in line} == set(FUNCTIONS)
@@ -844,6 +1112,13 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     stack.poll(gone)
     stack.call("deliver_report", told("deliver_report", gone))
     stack.call("submit_accounts", event("file_ready", gone))
+    broken = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", broken))
+    monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", 1)
+    refuse(monkeypatch, "CompleteMultipartUpload", "InternalError", "no report can be completed")
+    for call in (stack.poll, lambda one: stack.call("deliver_report", told("deliver_report", one))):
+        with pytest.raises(ClientError, match="no report can be completed"):
+            call(broken)
     for function, rights in stack.rights.items():
         assert set(rights.granted) == rights.used, function
 

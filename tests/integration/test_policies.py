@@ -16,13 +16,13 @@ from email_accounts_cli.doctor import doctor
 from email_accounts_cli.drop import drop
 from email_accounts_cli.failed import failed
 from email_accounts_cli.history import History
-from email_accounts_cli.recovery import redrive, resume
+from email_accounts_cli.recovery import redrive, resume, stop
 from email_accounts_cli.report import report
 from email_accounts_cli.show import Wanted, list_imports, show
 from email_accounts_cli.stack import Stack, Where, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
-from email_accounts_cli.workspaces import add, listed, remove, try_workspace
+from email_accounts_cli.workspaces import add, listed, notify, remove, try_workspace
 from tests.support.aws import (
     ACCOUNT,
     REGION,
@@ -123,6 +123,7 @@ UNBOUNDED = {
     "logs:DescribeLogGroups",
     "secretsmanager:ListSecrets",
     "cloudwatch:DescribeAlarms",
+    "sns:GetSubscriptionAttributes",
 }
 """Actions that AWS wants allowed for all resources.
 
@@ -387,12 +388,14 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
         assert failed(stack, answered, tmp_path / "failed.csv", as_json=True) == 0
         with pytest.raises(CommandError, match="is deleted by now"):
             failed(stack, again, tmp_path / "again.csv", as_json=True)
-        with served("LAMBDA", 200, b'{"resumed": true}'):
+        with served("LAMBDA", 200, b'{"resumed": true, "stopped": true}'):
             fresh = Stack(
                 stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session()
             )
             assert resume(fresh, unknown, as_json=True) == 0
+            assert stop(fresh, running, as_json=True) == 0
         assert redrive(stack, as_json=True) == 0
+        assert notify(stack, "north", "a@n.example", as_json=True) == 0
         assert listed(stack, as_json=True) == 0
         assert try_workspace(stack, "north", as_json=True) == 0
         assert remove(stack, "north", sure=True, as_json=True) == 0
@@ -414,6 +417,7 @@ def test_an_operator_sees_no_secret(
         lambda: add(stack, "north", key, replace=False, as_json=True),
         lambda: add(stack, "default", key, replace=True, as_json=True),
         lambda: try_workspace(stack, "default", as_json=True),
+        lambda: notify(stack, "default", "a@n.example", as_json=True),
     ]
     with person.under("OperatorPolicy"):
         for command in refused:

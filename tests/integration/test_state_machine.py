@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from email_accounts.delivery.deliverer import LONGEST_RUN
+from email_accounts.submission.submitter import LEASE_MARGIN
 from tests.support.template import ROOT, state_machine
 
 CFN_LINT = ROOT / ".venvs/sam/bin/cfn-lint"
@@ -239,3 +241,57 @@ def test_it_is_well_formed(of_cfn_lint: dict[str, list[str]]) -> None:
 def test_what_is_broken_is_found(of_cfn_lint: dict[str, list[str]], what: str) -> None:
     """Each way in which a definition can be wrong is named."""
     assert BROKEN[what][1] in "\n".join(complaints(what, of_cfn_lint))
+
+
+TASKS = [name for name, state in states(state_machine()).items() if state["Type"] == "Task"]
+
+
+def delays(retrier: Definition) -> list[float]:
+    """Return the seconds before each of its retries; the machine adds no jitter unless told to."""
+    assert "JitterStrategy" not in retrier
+    longest = retrier.get("MaxDelaySeconds", float("inf"))
+    return [
+        min(retrier["IntervalSeconds"] * retrier["BackoffRate"] ** number, longest)
+        for number in range(retrier["MaxAttempts"])
+    ]
+
+
+def retrier_for(task: str, error: str) -> Definition:
+    """Return the first retrier of a task that an error fits, as the machine chooses."""
+    found: Definition = next(
+        retrier
+        for retrier in states(state_machine())[task]["Retry"]
+        if {error, "States.ALL"} & set(retrier["ErrorEquals"])
+    )
+    return found
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        "Lambda.TooManyRequestsException",
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+    ],
+)
+def test_trouble_in_lambda_is_outlasted_for_ten_minutes(task: str, error: str) -> None:
+    """A function that cannot be invoked is not broken."""
+    assert sum(delays(retrier_for(task, error))) >= 600
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("error", ["ConnectTimeoutError", "States.Timeout", "Lambda.Unknown"])
+def test_an_error_of_a_function_is_retried_twice(task: str, error: str) -> None:
+    """A minute of an unreachable bucket passes between the first attempt and the last."""
+    pauses = delays(retrier_for(task, error))
+    assert len(pauses) == 2
+    assert sum(pauses) >= 60
+
+
+def test_a_delivery_outlasts_the_lease_of_one_that_was_killed() -> None:
+    """It waits for the time-out of the function, and for what a lease has on top."""
+    task = states(state_machine())["DeliverReport"]
+    waited = sum(delays(retrier_for("DeliverReport", "ImportLockedError")))
+    assert waited > task["TimeoutSeconds"] >= LONGEST_RUN + LEASE_MARGIN

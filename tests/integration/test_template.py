@@ -12,10 +12,11 @@ import pytest
 from email_accounts.aws.messaging import EVENT_SOURCE
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
-from email_accounts.models.upload import FILE_READY, PREFIX
+from email_accounts.models.upload import FILE_READY
 from email_accounts.saleshandy import client
 from email_accounts.saleshandy import safe_fetch as egress
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.submission.submitter import LEASE_MARGIN
 from tests.support.template import (
     ROOT,
     STATE_MACHINE,
@@ -379,11 +380,10 @@ def test_every_queue_that_is_filled_is_emptied() -> None:
 @pytest.mark.parametrize("queue", SOURCES)
 def test_a_queue_waits_longer_than_its_function_runs(queue: str) -> None:
     """A message stays hidden longer than its function runs, and is given up after two hours."""
-    timeout = template()["Globals"]["Function"]["Timeout"]
     queue_of = RESOURCES[queue]["Properties"]
     redrive = queue_of["RedrivePolicy"]
     assert redrive["deadLetterTargetArn"] == {"Fn::GetAtt": "DeadLetterQueue.Arn"}
-    assert queue_of["VisibilityTimeout"] > timeout
+    assert queue_of["VisibilityTimeout"] > timeout_of(SOURCES[queue])
     assert queue_of["VisibilityTimeout"] * redrive["maxReceiveCount"] >= 7200
 
 
@@ -425,16 +425,25 @@ def test_every_end_without_success_is_told() -> None:
 
 
 def test_another_system_can_announce_files_of_the_inbox_alone() -> None:
-    """Rule and function hold an event to the inbox, the rule also to its folder for uploads."""
+    """Rule and function hold an event to the inbox; what lies in the wrong place is answered."""
     rule = RESOURCES["FileReadyRule"]["Properties"]
     assert rule["EventPattern"] == {
         "detail-type": [FILE_READY],
-        "detail": {"bucket": [{"Ref": "InboxBucket"}], "key": [{"prefix": PREFIX}]},
+        "detail": {"bucket": [{"Ref": "InboxBucket"}]},
     }
     assert rule["EventBusName"] == {"Ref": "EventBusName"}
     assert [one["Arn"] for one in rule["Targets"]] == [{"Fn::GetAtt": "UploadQueue.Arn"}]
     variables = FUNCTIONS["SubmitAccounts"]["Environment"]["Variables"]
     assert variables["INBOX_BUCKET"] == {"Ref": "InboxBucket"}
+
+
+def test_every_object_of_the_inbox_is_told_of() -> None:
+    """Empty ones and those in the wrong place as well: no upload is met with silence."""
+    assert RESOURCES["UploadRule"]["Properties"]["EventPattern"] == {
+        "source": ["aws.s3"],
+        "detail-type": ["Object Created"],
+        "detail": {"bucket": {"name": [{"Ref": "InboxBucket"}]}},
+    }
 
 
 def test_events_are_put_on_one_bus_by_one_function_as_one_source() -> None:
@@ -465,14 +474,28 @@ def test_imports_can_be_listed_by_day() -> None:
 
 def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
     """A call < what a function keeps back for it < function < task."""
-    timeout = template()["Globals"]["Function"]["Timeout"]
-    tasks = {task["TimeoutSeconds"] for task in LAMBDA_TASKS.values()}
     call = max(client.SECONDS, egress.SECONDS)
-    assert call < SAFE_MARGIN < timeout < min(tasks)
-    assert timeout == LONGEST_RUN
+    assert call < SAFE_MARGIN < min(map(timeout_of, FUNCTIONS))
+    assert timeout_of("DeliverReport") == LONGEST_RUN
     for queue in of_type("AWS::SQS::Queue").values():
         assert queue["MessageRetentionPeriod"] == 14 * 86_400
-    assert not [name for name, function in FUNCTIONS.items() if "Timeout" in function]
+
+
+def test_a_delivery_waits_for_the_lease_of_one_that_was_killed() -> None:
+    """The machine asks again until that lease has ended."""
+    (locked,) = (
+        retry
+        for retry in LAMBDA_TASKS["DeliverReport"]["Retry"]
+        if retry["ErrorEquals"] == ["ImportLockedError"]
+    )
+    waited = locked["IntervalSeconds"] * locked["MaxAttempts"]
+    assert waited > timeout_of("DeliverReport") + LEASE_MARGIN
+
+
+def timeout_of(function: str) -> float:
+    """Return the seconds that a function may run."""
+    shared = template()["Globals"]["Function"]
+    return float(FUNCTIONS[function].get("Timeout", shared["Timeout"]))
 
 
 def test_functions_at_once_are_bounded() -> None:
@@ -806,7 +829,7 @@ def test_a_task_that_fails_ends_in_an_answer(name: str) -> None:
 @pytest.mark.parametrize("name", LAMBDA_TASKS)
 def test_a_task_outlasts_its_function(name: str) -> None:
     """The machine does not give a function up that may still be running."""
-    assert LAMBDA_TASKS[name]["TimeoutSeconds"] > template()["Globals"]["Function"]["Timeout"]
+    assert LAMBDA_TASKS[name]["TimeoutSeconds"] > timeout_of(name)
 
 
 def test_a_failure_says_what_failed() -> None:

@@ -34,8 +34,8 @@ from email_accounts.models.upload import import_id
 from tests.benchmarks.samples import rows
 from tests.support.cloud import ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.faults import workers
+from tests.support.measurements import write
 
-PAGE = ROOT / "docs/reliability.md"
 STATE = ROOT / ".local/load"
 OTHERS = ("emulator", "stand-in")
 FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
@@ -142,15 +142,8 @@ def main() -> int:
         print(f"wrong: {problem}")  # noqa: T201
     if problems:
         return 1
-    page = filled(PAGE.read_text(encoding="utf-8"), "large" if asked else "many", text)
-    PAGE.write_text(page, encoding="utf-8")
+    write("large" if asked else "many", text)
     return 0
-
-
-def filled(page: str, name: str, text: str) -> str:
-    """Return the page with another text between the marks of a table."""
-    marks = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-    return marks.sub(lambda found: found[1] + text + found[2], page)
 
 
 def _run(cloud: LocalCloud, load: Load) -> tuple[list[tuple[str, str]], list[str]]:

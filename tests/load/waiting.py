@@ -15,9 +15,10 @@ import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
-from tests.load.load import FUNCTIONS, filled
+from tests.load.load import FUNCTIONS
 from tests.support.cloud import ROOT, LocalCloud, wait_until
 from tests.support.files import accounts_file
+from tests.support.measurements import write
 from tools.docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
 
 STATE = ROOT / ".local/waiting"
@@ -57,7 +58,7 @@ def main() -> None:
         call = measured[most].sent_in / (most - 1)
         rows += [_row(job, call, one, measured[one]) for one in BATCHES]
     header = (
-        *("the remote takes", "time runs faster by", "a call takes", "batches"),
+        *("Saleshandy takes", "time runs faster by", "a call takes", "batches"),
         *("calls for a status: worked out", "measured"),
         *("transitions: loop", "worked out, calls take no time", "worked out", "measured"),
         "share, measured",
@@ -66,7 +67,7 @@ def main() -> None:
     lines = [header, ["---"] * len(header), *rows]
     text = "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
     sys.stdout.write(text)
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), "measured", text), encoding="utf-8")
+    write("measured", text, PAGE)
 
 
 def _row(

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+import pytest
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -32,11 +33,11 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import ImportState
+from email_accounts.models.imports import Batch, BatchState, ImportState
 from email_accounts.models.service import ListedAccount, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
-from tests.support.fakes import FakeRemote, Journal, World
+from tests.support.fakes import FakeLedger, FakeRemote, Journal, World
 from tests.support.files import accounts_file
 
 EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "200"))
@@ -47,7 +48,10 @@ TRIES = 3
 INVOCATION = 300.0
 SERVICE_TAKES = 400.0
 MINUTE = 60.0
+MEANWHILE = 4.0
+"""Seconds that others take in the middle of an invocation: a call may reach Saleshandy so late."""
 ROWS = ("good", "good", "good", "failing", "rejected", "duplicate")
+FILES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=7)
 
 CONNECT_FAULTS = (
     *("ok", "ok", "throttled", "not sent", "lost before", "lost after", "killed after"),
@@ -58,8 +62,7 @@ STATUS_FAULTS = (
     "strange link",
 )
 LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
-OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "publish"}
-MAY_FAIL_AT_BEST_EFFORT = {"report", "put", "publish", "notified"}
+OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "put", "publish"}
 REPORT_FAULTS = ("ok", "unavailable")
 
 
@@ -74,9 +77,8 @@ class FailedError(Exception):
 class DeadlyJournal(Journal):
     """Kills an invocation before its nth effect, and lets nothing happen after that.
 
-    Or a call of the ledger fails there, and the invocation may clear up: what it did before is
-    done. Or it lets something else happen in the middle: before the nth effect outside the
-    ledger, whose changes are made in one go.
+    Or a call fails there, and the invocation may clear up: what it did before is done. Or it lets
+    something else happen in the middle: before the nth call of the ledger, or effect outside it.
     """
 
     def __init__(self) -> None:
@@ -89,7 +91,7 @@ class DeadlyJournal(Journal):
 
     def effect(self, name: str, about: object) -> None:
         """Write down an effect, unless the invocation dies before it."""
-        if self.lives == 0 and not (self.fails and name in MAY_FAIL_AT_BEST_EFFORT):
+        if self.lives == 0:
             self.killed_at.append(name)
             if self.fails:
                 self.lives = None
@@ -97,12 +99,36 @@ class DeadlyJournal(Journal):
             raise Killed
         if self.lives:
             self.lives -= 1
-        if self.pause and name in OUTSIDE_THE_LEDGER:
-            effects, meanwhile = self.pause
-            self.pause = (effects - 1, meanwhile) if effects else None
-            if not effects:
-                meanwhile()
+        if name in OUTSIDE_THE_LEDGER:
+            self.between()
         super().effect(name, about)
+
+    def between(self) -> None:
+        """Let something else happen here, if this is the place."""
+        if self.pause:
+            calls, meanwhile = self.pause
+            self.pause = (calls - 1, meanwhile) if calls else None
+            if not calls:
+                meanwhile()
+
+
+class SharedLedger(FakeLedger):
+    """A ledger in which others may change anything between two calls of an invocation."""
+
+    def __getattribute__(self, name: str) -> object:
+        """Let them do so before a call."""
+        found = super().__getattribute__(name)
+        if callable(found) and name[0] != "_":
+            self.journal.between()  # type: ignore[attr-defined]
+        return found
+
+    def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
+        """See that a batch being sent is nobody else's, so that its request id is remembered."""
+        try:
+            return super().save(import_id, seen, changed)
+        except LedgerConflictError:
+            assert seen.state is not BatchState.SENDING, "somebody else took a batch being sent"
+            raise
 
 
 @dataclass(slots=True)
@@ -212,6 +238,23 @@ class Task:
     delivers: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What runs in the middle of an invocation: so many tasks, the newest that are due."""
+
+    first: str = "due"
+    tasks: int = 1
+    connect: tuple[str, ...] = ()
+
+
+OTHERS = st.builds(
+    Others,
+    st.sampled_from(["due", "failure", "same"]),
+    st.integers(1, 4),
+    st.sampled_from([(), ("lost after",)]),
+)
+
+
 class ImporterUnderFaults(RuleBasedStateMachine):
     """Queue, state machine and failure queue around the use-cases."""
 
@@ -220,6 +263,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         super().__init__()
         self.journal = DeadlyJournal()
         self.world = World(self.journal)
+        self.world.ledger = SharedLedger(self.journal)
+        self.world.account_list = replace(self.world.account_list, ledger=self.world.ledger)
         self.saleshandy = FaultyRemote(self.journal, self.world.clock)
         self.world.saleshandy = self.saleshandy
         self.tasks: list[Task] = []
@@ -227,6 +272,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.deleted: set[str] = set()
         self.answers_due: Counter[str] = Counter()
         self.lost_in_between: Counter[str] = Counter()
+        self.done_without: Counter[tuple[str, str]] = Counter()
         self.followed: set[str] = set()
         self.failed: list[str] = []
         self.handled: set[int] = set()
@@ -241,35 +287,42 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         verify_connected=st.booleans(),
         page_size=st.sampled_from([1, 3, 100]),
         list_kind=st.sampled_from(["newest first", "unsorted", "without times", "without pages"]),
+        kinds=FILES,
     )
     def begin(  # noqa: PLR0913  what a world may be like
         self,
         calls_per_minute: int,
         takes: float,
+        kinds: list[str],
         *,
         skip_connected: bool,
         verify_connected: bool,
         page_size: int,
         list_kind: str,
     ) -> None:
-        """Set up the world."""
+        """Set up the world, and drop a first file."""
         self.world.policy = replace(
             self.world.policy,
             calls_per_minute=calls_per_minute,
             skip_connected=skip_connected,
             verify_connected=verify_connected,
             deadline=86_400.0,
+            initial_poll_delay=3.0,
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
         self.saleshandy.list_kind = list_kind
+        self._drop(kinds)
 
     # What people do
 
     @precondition(lambda self: len(self.dropped) < 4)
-    @rule(kinds=st.lists(st.sampled_from(ROWS), min_size=1, max_size=7))
+    @rule(kinds=FILES)
     def drop(self, kinds: list[str]) -> None:
-        """Drop a file of some rows."""
+        """Drop another file of some rows."""
+        self._drop(kinds)
+
+    def _drop(self, kinds: list[str]) -> None:
         number = next(self.numbers)
         addresses: list[str] = []
         for at, kind in enumerate(kinds):
@@ -351,10 +404,11 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         status=st.lists(st.sampled_from(STATUS_FAULTS), max_size=3),
         listed=st.lists(st.sampled_from(LIST_FAULTS), max_size=2),
         report=st.lists(st.sampled_from(REPORT_FAULTS), max_size=2),
-        lives=st.none() | st.integers(0, 25),
+        lives=st.none() | st.integers(0, 12) | st.integers(0, 25),
         fails=st.booleans(),
         result_lost=st.sampled_from([False, False, False, True]),
-        pause=st.sampled_from([None, 0, 0, 1, 1, 2, 3]),
+        pause=st.none() | st.integers(0, 15),
+        others=OTHERS,
         late=st.sampled_from([0.0, 1.0, 100.0, 4000.0]),
     )
     def run_with_faults(  # noqa: PLR0913, PLR0917  one for each kind of fault
@@ -367,6 +421,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         lives: int | None,
         late: float,
         pause: int | None,
+        others: Others,
         *,
         fails: bool,
         result_lost: bool,
@@ -384,11 +439,30 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         }
         self.world.clock.time = max(self.world.clock.time, task.at) + late
         if pause is not None:
-            self.journal.pause = (pause, lambda: self._meanwhile(data))
+            self.interrupt(pause, others)
         self.journal.fails = fails
         self._run(task, lives, result_lost=result_lost)
         self.journal.pause = None
         self.journal.fails = False
+
+    @precondition(lambda self: self.tasks)
+    @rule(
+        data=st.data(),
+        connect=st.lists(st.sampled_from(["ok", "lost before", "lost after"]), max_size=2),
+        pause=st.integers(0, 15),
+        others=OTHERS,
+        late=st.sampled_from([0.0, 1.0, 1000.0]),
+    )
+    def run_beside_others(
+        self, data: st.DataObject, connect: list[str], pause: int, others: Others, late: float
+    ) -> None:
+        """Run what is waiting, and others in its middle."""
+        task = data.draw(st.sampled_from(self.tasks))
+        self.saleshandy.faults = {"connect": deque(connect)}
+        self.world.clock.time = max(self.world.clock.time, task.at) + late
+        self.interrupt(pause, others)
+        self._run(task)
+        self.journal.pause = None
 
     @precondition(lambda self: self.tasks)
     @rule()
@@ -412,29 +486,34 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     # The platform
 
-    def _meanwhile(self, data: st.DataObject) -> None:
-        """Run something else that is due in the middle of an invocation, all of it, faultlessly.
+    def interrupt(self, calls: int, others: Others) -> None:
+        """Have others run in the middle of the next invocation, after so many of its calls."""
+        self.journal.pause = (calls, lambda: self._meanwhile(others))
+
+    def _meanwhile(self, others: Others) -> None:
+        """Run what else is due in the middle of an invocation, each from its beginning to its end.
 
         It may be the failure of the very execution that called it and was stopped by hand, or the
-        same task once more: the execution was told of an error while the invocation goes on.
+        same task once more: the execution was told of an error while the invocation goes on. What
+        comes of that may be due as well.
         """
-        due = [task for task in self.tasks if task.at <= self.world.clock()]
-        running = self.running
+        self._follow()
+        self.world.clock.advance(MEANWHILE)
+        running, faults, lives = self.running, self.saleshandy.faults, self.journal.lives
+        self.journal.lives = None
         if running and running.kind == "step" and not running.aborted:
-            match data.draw(st.sampled_from(["other", "aborted", "repeated"])):
-                case "aborted":
-                    running.aborted = True
-                    self._failed(running.execution)
-                    due = self.tasks[-1:]
-                case "repeated":
-                    due = [replace(running)]
-                    running.aborted = True
-                    self.tasks += due
-        if due:
-            faults, lives = self.saleshandy.faults, self.journal.lives
-            self.saleshandy.faults, self.journal.lives = {}, None
-            self._run(data.draw(st.sampled_from(due)))
-            self.saleshandy.faults, self.journal.lives = faults, lives
+            if others.first == "failure":
+                running.aborted = True
+                self._failed(running.execution)
+            elif others.first == "same":
+                self.tasks.append(replace(running))
+                running.aborted = True
+        for _ in range(others.tasks):
+            due = [task for task in self.tasks if task.at <= self.world.clock()]
+            if due:
+                self.saleshandy.faults = {"connect": deque(others.connect)}
+                self._run(due[-1])
+        self.saleshandy.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload, message: int) -> None:
         def run() -> None:
@@ -451,9 +530,12 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.tasks.remove(task)
         self.running, caller = task, self.running
         messages = len(self.world.notifications.messages)
+        failed = len(self.journal.killed_at)
         self.journal.lives = lives
         try:
             following = task.run()
+            for name in self.journal.killed_at[failed:]:
+                self._did_without(task, name)
             if result_lost:
                 self.journal.lives = 0
                 self.journal.effect("result", task.kind)
@@ -480,6 +562,13 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self.journal.lives = None
             self.running = caller
         self._follow()
+
+    def _did_without(self, task: Task, name: str) -> None:
+        """See that an invocation survives a failed call only where its answer goes before all."""
+        at_best_effort = task.kind == "failure" and name in {"report", "put"}
+        assert at_best_effort or name == "notified", f"{task.kind} hides a failure of {name}"
+        self.done_without[task.import_id, name] += 1
+        event(f"did without: {name}")
 
     def _again(self, task: Task) -> None:
         """Do what queue and state machine do with what failed."""
@@ -535,17 +624,19 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     def _check_answers(self) -> None:
         for import_id, (upload, rows) in self.dropped.items():
             imported = self.world.ledger.get(import_id)
-            assert imported.state is ImportState.NOTIFIED
+            forgotten = self.done_without[import_id, "notified"]
+            assert imported.state is ImportState.NOTIFIED or forgotten
             sent = self.world.notifications.messages
             messages = [one for one in sent if f'"{import_id}"' in one.document]
-            extra = self.lost_in_between[import_id]
+            extra = self.lost_in_between[import_id] + forgotten
             due = self.answers_due[import_id]
             assert due <= len(messages) <= due + extra, upload
             told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
-            assert len(messages) <= len(told)
+            assert len(messages) <= len(told) + self.done_without[import_id, "put"]
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
-                assert import_id in self.deleted or imported.refusal
+                unwritten = self.done_without[import_id, "report"]
+                assert import_id in self.deleted or imported.refusal or unwritten
                 continue
             outcomes = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
             assert [int(one["row"]) for one in outcomes] == list(range(2, len(rows) + 2))
@@ -584,3 +675,35 @@ ImporterUnderFaults.TestCase.settings = settings(
     settings(), max_examples=EXAMPLES, stateful_step_count=40, deadline=None
 )
 TestImporterUnderFaults = ImporterUnderFaults.TestCase
+
+
+@pytest.mark.parametrize("first", ["due", "failure", "same"])
+@pytest.mark.parametrize(("connect", "calls"), [("ok", 1000), ("lost after", 1000), ("ok", 2)])
+@pytest.mark.parametrize("nth", range(4))
+def test_wherever_two_meet(first: str, connect: str, calls: int, nth: int) -> None:
+    """Every place of every invocation of one import is one where others may run."""
+    for place in count():
+        machine = ImporterUnderFaults()
+        machine.begin(
+            calls,
+            0.0,
+            ["good", "failing", "good", "good", "good"],
+            skip_connected=False,
+            verify_connected=False,
+            page_size=1,
+            list_kind="newest first",
+        )
+        machine.saleshandy.faults = {"connect": deque([connect])}
+        for number in range(nth + 1):
+            if not machine.tasks:
+                return
+            task = min(machine.tasks, key=lambda task: task.at)
+            machine.world.clock.time = max(machine.world.clock.time, task.at)
+            if number == nth:
+                machine.interrupt(place, Others(first, 2, ("lost after",)))
+            machine._run(task)  # noqa: SLF001  as the machine's own rules do
+        is_over = machine.journal.pause is not None
+        machine.journal.pause = None
+        machine.teardown()
+        if is_over:
+            return

@@ -106,6 +106,22 @@ def killed_and_waited_for(cloud: LocalCloud) -> Iterator[Meanwhile]:
         yield lambda _: wait_until(lambda: laid.fired() == 1)
 
 
+@contextmanager
+def killed_by_its_file(cloud: LocalCloud) -> Iterator[Meanwhile]:
+    """End every function that opens the file, and let each lease end that they leave."""
+    wanted = Rule("submit_accounts", "uploads.open", "before", times=9)
+    with crash_at(cloud, wanted) as laid, impatient_queue(cloud):
+
+        def meanwhile(identity: str) -> None:
+            for times in (1, 2):
+                wait_until(lambda times=times: laid.fired() == times)  # type: ignore[misc]
+                end_lease(cloud, identity)
+            wait_until(lambda: is_notified(cloud, identity))
+            assert laid.fired() == 2
+
+        yield meanwhile
+
+
 def killed_from_outside(when: Any) -> Around:  # noqa: ANN401  one of two words
     """End the process that submits by SIGKILL from outside, at the moment of its request."""
     wanted = Rule("submit_accounts", "saleshandy.connect", when, "hang")
@@ -542,6 +558,14 @@ CASES = (
         failure_reason=BROKEN_OFF + "its execution was aborted",
         rules=(rule("status", "running", times=None),),
         around=stopped,
+    ),
+    Case(
+        fault="submit_accounts: killed by the file, whenever it opens it",
+        subject="not imported, the file cannot be used",
+        failure_reason="Every attempt to read it failed, and nothing was sent.",
+        connects=0,
+        around=killed_by_its_file,
+        end_to_end=True,
     ),
     Case(
         fault="execution stopped by hand, then resumed: a supplementary answer",

@@ -1,11 +1,12 @@
 """Runs into every fault once, on local clouds of its own, and writes down what came of each.
 
-    python -m tests.reliability.reliability             every case; writes docs/reliability.md
+    python -m tests.reliability.reliability             every case; writes docs/faults.csv
     python -m tests.reliability.reliability WORD …      those with one of these words in their name
 
 Where a case does not end as it must this is printed, and nothing is written.
 """
 
+import csv
 import json
 import sys
 import time
@@ -17,7 +18,6 @@ from multiprocessing import Manager
 from queue import Empty, Queue
 from typing import Any
 
-from tests.load.load import PAGE, filled
 from tests.reliability.cases import CASES, Case
 from tests.support.cloud import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.leaks import Hunt, keep_messages
@@ -27,6 +27,7 @@ STATE = ROOT / ".local/reliability"
 OPERATIONS = ("connect", "status", "report", "list")
 HEADER = ("what goes wrong", "rows", *OPERATIONS, "message")
 NAME = "accounts.csv"
+RESULTS = ROOT / "docs/faults.csv"
 # A second message, or a second request, would have come by then.
 SETTLING_SECONDS = 1
 
@@ -58,10 +59,8 @@ def main() -> int:
         return 1
     if not words:
         lines = (found[number].line for number in chosen)
-        rows = (HEADER, ["---"] * len(HEADER), *lines)
-        text = "".join(f"| {' | '.join(row)} |\n" for row in rows)
-        page = filled(PAGE.read_text(encoding="utf-8"), "faults", text)
-        PAGE.write_text(page, encoding="utf-8")
+        with RESULTS.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows((HEADER, *lines))
     return 0
 
 

@@ -62,6 +62,7 @@ def new_stack(api_url: str) -> Stack:
         },
         parameters={
             "ApiBaseUrl": f"{api_url}/v1",
+            "CallsPerMinute": "60",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
             "UploadRetentionDays": "7",
@@ -175,6 +176,10 @@ def served(
         http.shutdown()
 
 
+UNCONFIRMED = b"""<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult>
+<Subscriptions><member><SubscriptionArn>PendingConfirmation</SubscriptionArn>
+<Protocol>email</Protocol><Endpoint>new@n.example</Endpoint></member></Subscriptions>
+</ListSubscriptionsByTopicResult></ListSubscriptionsByTopicResponse>"""
 NO_STACK = b"""<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code>
 <Message>Stack with id mine does not exist</Message></Error></ErrorResponse>"""
 STACK = b"""<DescribeStacksResponse><DescribeStacksResult><Stacks><member>

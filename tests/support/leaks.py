@@ -50,12 +50,12 @@ ALLOWED = (
     Allowed(
         "file */standin.sqlite*",
         PASSWORD,
-        "what the stand-in was sent: there it is the remote service, which gets the passwords",
+        "what the fake API was sent: it stands for Saleshandy, which gets the passwords",
     ),
     Allowed(
         "file */api-key",
         API_KEY,
-        "the key that the stand-in takes, for its owner's eyes alone; the real one is in no file",
+        "the key of the fake API, readable by its owner only; the real one is in no file",
     ),
 )
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import boto3
+
 from email_accounts.models.imports import Batch, BatchState, Import, Plan, ReasonCode
 from email_accounts.ports import Ledger
 
@@ -86,3 +88,13 @@ def settle(  # noqa: PLR0913  as many as the batch has
         change(ledger, import_id, number, lambda one: one.reconciled(now))
     else:
         change(ledger, import_id, number, lambda one: one.completed(now, report=report))
+
+
+def downgrade(table: str) -> None:
+    """Leave in a table what 0.1 would have written, under the names it gave attributes."""
+    added = {"revision", "lease_token", "attempts", "reason_code"}
+    renamed = {"next_poll_at": "look_at", "reconciliation": "listing"}
+    client = boto3.client("dynamodb")
+    for item in client.scan(TableName=table)["Items"]:
+        kept = {renamed.get(name, name): item[name] for name in item.keys() - added}
+        client.put_item(TableName=table, Item=kept)

@@ -187,7 +187,7 @@ _ASKED: dict[str, Callable[[str, Mapping[str, Any]], Asked]] = {
     ),
     "s3": _s3,
     "secretsmanager": _secretsmanager,
-    "sns": lambda operation, given: iter([(f"sns:{operation}", given["TopicArn"])]),
+    "sns": lambda operation, given: iter([(f"sns:{operation}", given.get("TopicArn", "*"))]),
     "sqs": _sqs,
     "stepfunctions": _states,
 }

@@ -56,6 +56,12 @@ def test_every_folder_has_its_level() -> None:
     assert {folder_of(path) for path in PACKAGE.rglob("*.py")} - {"__init__"} == LEVEL.keys()
 
 
+@pytest.mark.parametrize("module", modules("functions", "layers/email_accounts"), ids=named)
+def test_nothing_is_kept_in_files(module: Path) -> None:
+    """A function's disk is small, and what lies there outlives the invocation."""
+    assert "tempfile" not in {name.partition(".")[0] for name in imported(module)}
+
+
 @pytest.mark.parametrize("module", modules("layers/email_accounts/email_accounts"), ids=named)
 def test_imports_point_one_way(module: Path) -> None:
     """A module imports its own folder and lower levels, so there is no circle of folders."""

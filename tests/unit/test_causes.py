@@ -9,6 +9,8 @@ from email_accounts.delivery.causes import (
     PLAN_LIMIT,
     REQUEST_REFUSED,
     ROW_UNREADABLE,
+    UNKNOWN,
+    WRONG_PASSWORD,
     Cause,
     cause_of,
     rejection,
@@ -191,3 +193,10 @@ def test_a_long_text_is_searched_quickly() -> None:
     """What comes from outside cannot make a pattern run for ever."""
     assert cause_of("imap plan limit host " * 200, OTHER).code == "plan_limit"
     assert cause_of("imap user host not " * 5000, OTHER).code in ("unknown", "host_not_found")
+
+
+def test_an_address_or_an_id_tells_nothing_of_the_cause() -> None:
+    """They are of one row; what stands beside them is understood."""
+    assert cause_of("no luck with timeout@dns-auth.example", ()) is UNKNOWN
+    said = "535-5.7.8 password not accepted for kim@x.example d9443c01a7336a9.56 - gsmtp"
+    assert cause_of(said, ()) is WRONG_PASSWORD

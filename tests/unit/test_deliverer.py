@@ -2,7 +2,9 @@
 
 import csv
 import io
+import itertools
 import json
+import threading
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -13,6 +15,7 @@ from email_accounts.delivery.deliverer import (
     LONGEST_RUN,
     OUTCOME_NAME,
     PAGE_NAME,
+    READERS,
     SUMMARY_NAME,
 )
 from email_accounts.delivery.message import ImportStatus
@@ -29,6 +32,7 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.text.secret import Redactor
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
@@ -556,6 +560,22 @@ def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
     assert len(outcome(world, upload)) == 5
 
 
+def test_the_last_resort_does_less_than_a_delivery_that_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts what the ledger knows, and reads and writes nothing that has not worked before."""
+    upload = looked_at(world, *ADDRESSES, row("bad@reach.example", smtpPort="0"))
+    now = world.clock()
+    assert world.ledger.deliver(world.ledger.get(upload.import_id), now, now)
+    for what, name in ((world.uploads, "open"), (world.reports, "open"), (world.reports, "writer")):
+        monkeypatch.setattr(type(what), name, fail)
+    answer = world.deliverer().deliver(upload.import_id, "it timed out", best_effort=True)
+    assert answer is not None
+    assert (answer.status, answer.reports) == (ImportStatus.UNFINISHED, {})
+    assert answer.summary.outcomes.total() == 6
+    assert "email-accounts resume" in world.notifications.messages[0].mail
+
+
 def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None:
     """A stopped execution may have left one who writes it: there is one message, not two."""
     upload = looked_at(world)
@@ -611,6 +631,63 @@ def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
     assert answer is not None
     assert answer.status is ImportStatus.REFUSED
     assert "nothing was sent" in world.notifications.messages[0].mail
+
+
+# Many batches
+
+
+def failing(world: World, many: int) -> Upload:
+    """Import accounts that all fail for one reason."""
+    addresses = [f"a{number}@reach.example" for number in range(many)]
+    world.saleshandy.failing |= dict.fromkeys(addresses, "Sign-in refused")
+    return looked_at(world, *addresses)
+
+
+def test_reports_are_read_ahead_side_by_side(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each read waits until so many have begun; rows and reasons are still the right ones."""
+    upload = failing(world, 2 * (2 * READERS + 1))
+    everyone = threading.Barrier(READERS)
+    opened, begun = type(world.reports).open, itertools.count(1)
+
+    def open_together(*named: Any) -> Any:  # noqa: ANN401  what it stands for
+        if next(begun) <= 2 * READERS:
+            everyone.wait(timeout=10)
+        return opened(*named)
+
+    monkeypatch.setattr(type(world.reports), "open", open_together)
+    delivered(world, upload)
+    rows = outcome(world, upload)
+    assert [one["address"] for one in rows] == [f"a{at}@reach.example" for at in range(len(rows))]
+    assert {one["reason"] for one in rows} == {"Sign-in refused"}
+
+
+def test_a_report_that_cannot_be_read_fails_the_delivery(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its error comes out, though another thread met it."""
+    upload = failing(world, 10)
+    monkeypatch.setattr(type(world.reports), "open", fail)
+    with pytest.raises(ConnectionError):
+        world.deliverer().deliver(upload.import_id)
+    assert world.notifications.messages == []
+
+
+def test_reasons_that_are_alike_are_cleaned_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each batch, whose passwords are not those of another."""
+    world.policy = replace(world.policy, batch_size=5)
+    upload = failing(world, 15)
+    looked: list[str] = []
+    finds_in = Redactor.finds_in
+
+    def noted(redactor: Redactor, text: str) -> bool:
+        looked.append(text)
+        return finds_in(redactor, text)
+
+    monkeypatch.setattr(Redactor, "finds_in", noted)
+    delivered(world, upload)
+    assert looked == ["Sign-in refused"] * 3
 
 
 # The event

@@ -10,7 +10,9 @@ from jsonschema import Draft202012Validator
 
 from email_accounts.delivery.message import message_of
 from tests.support import answers
-from tools.docs.examples import DOCS, PAGES, SCHEMA, described, renewed
+from tools.docs.examples import DOCS, PAGES, renewed
+
+SCHEMA = DOCS / "message.schema.json"
 
 KINDS = (
     answers.clean,
@@ -45,6 +47,17 @@ def fields_of(value: object, above: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from fields_of(inner, f"{above.removesuffix('.')}[].")
+
+
+def described(
+    schema: dict[str, Any], shared: dict[str, Any], above: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the meaning of each field."""
+    for name, field in schema.get("properties", {}).items():
+        yield f"{above}{name}", field["description"]
+        shape = shared[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
+        yield from described(shape, shared, f"{above}{name}.")
+        yield from described(shape.get("items", {}), shared, f"{above}{name}[].")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,5 +112,5 @@ def test_pictures_are_there() -> None:
         for size in ("desktop", "phone")
         for scheme in ("light", "dark")
     }
-    shown = (DOCS / "answers.md").read_text(encoding="utf-8")
+    shown = (DOCS / "results.md").read_text(encoding="utf-8")
     assert shown.count("](images/") == sum(f"](images/{name}.png)" in shown for name in taken)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.load.load import busiest_minute, events_on_aws, filled
+from tests.load.load import busiest_minute, events_on_aws
+from tests.support.measurements import filled
 
 
 @pytest.mark.parametrize(

@@ -270,6 +270,38 @@ def test_a_wait_ends_at_the_deadline(world: World) -> None:
     assert states(world, upload)[:2] == [BatchState.SUBMITTED] * 2
 
 
+def test_a_turn_far_away_ends_at_the_deadline(world: World) -> None:
+    """A throttle of hours does not keep anybody waiting for the answer."""
+    upload = submitted(world)
+    left = world.ledger.get(upload.import_id).deadline - world.clock()
+    world.saleshandy.status_errors.append(ThrottledError(10 * left))
+    assert poll(world, upload).wait_seconds == left
+
+
+@pytest.mark.parametrize("hours", [1, 24])
+def test_polls_fit_into_the_history_of_an_execution(world: World, hours: int) -> None:
+    """An execution may have 25,000 events, and a poll is nine, however short its intervals."""
+    world.policy = replace(
+        world.policy, initial_poll_delay=1.0, max_poll_interval=1.0, deadline=hours * 3600.0
+    )
+    upload = submitted(world)
+    assert len(polls_until(world, upload, world.clock() + hours * 3600)) < 25_000 / 9
+
+
+def polls_until(world: World, upload: Upload, end: float) -> list[TaskResult]:
+    """Poll as told, while one batch after the other completes in equal times and then none."""
+    began, results = world.clock(), list[TaskResult]()
+    world.saleshandy.running.update(world.saleshandy.requests)
+    while world.clock() < end:
+        results.append(poll(world, upload))
+        world.clock.advance(results[-1].wait_seconds)
+        if results[-1].next == NextAction.DELIVER:
+            break
+        done = int(2 * (world.clock() - began) / (end - began))
+        world.saleshandy.running.difference_update(f"request-{n + 1}" for n in range(done))
+    return results
+
+
 def test_a_completed_batch_is_not_looked_at_again(world: World) -> None:
     """Each look asks only for what is under way."""
     upload = submitted(world)

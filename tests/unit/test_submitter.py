@@ -1,11 +1,14 @@
 """Submitting, on fakes: what is sent, in which order, and what comes next."""
 
+import csv
 import io
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
+from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
@@ -15,18 +18,20 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
+from email_accounts.models.account import Account
 from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
-from tests.support.fakes import INBOX, World
+from tests.support.fakes import INBOX, FakeRemote, World
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import answer, change, send
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 BATCHES = [ADDRESSES[:2], ADDRESSES[2:4], ADDRESSES[4:]]
+FIVE = accounts_file(*ADDRESSES)
 CHECK = TaskResult(NextAction.CHECK, 10.0)
 DELIVER = TaskResult(NextAction.DELIVER)
 KEY_REFUSED = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
@@ -730,6 +735,61 @@ def test_without_the_first_task_the_execution_does_the_same(world: World) -> Non
     assert sent(world) == BATCHES
 
 
+@pytest.mark.parametrize("first_task", [True, False], ids=["run", "left out"])
+@pytest.mark.parametrize(
+    ("content", "errors", "outcomes"),
+    [
+        (FIVE, [], "connected failed connected connected connected"),
+        (FIVE, [KEY_REFUSED], "failed failed failed failed failed"),
+        (FIVE, [ThrottledError(40)], "connected failed connected connected connected"),
+        (FIVE, [NotSentError("no")], "connected failed connected connected connected"),
+        (
+            FIVE,
+            [OutcomeUnknownError("no answer")],
+            "connected failed connected connected connected",
+        ),
+        (
+            FIVE,
+            [RequestRefusedError("too young")],
+            "failed failed connected connected connected",
+        ),
+        (b"no accounts", [], ""),
+    ],
+    ids=["good", "key refused", "throttled", "not sent", "answer lost", "refused", "no accounts"],
+)
+def test_the_first_task_decides_no_outcome(
+    world: World, content: bytes, errors: list[Exception], outcomes: str, *, first_task: bool
+) -> None:
+    """Whatever becomes of a file, the execution alone makes the same of it."""
+    world.saleshandy.failing[ADDRESSES[1]] = "535"
+    world.saleshandy.connect_errors.extend(errors)
+    upload = world.uploads.put("uploads/a.csv", content)
+    world.submitter().start_import(upload)
+    if first_task:
+        world.submitter().submit(upload.import_id, plenty)
+    follow(world, upload)
+    text = world.reports.texts.get((upload.import_id, OUTCOME_NAME), "").removeprefix("\ufeff")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    assert [row["outcome"] for row in rows] == outcomes.split()
+    assert len(world.notifications.messages) == 1
+
+
+def follow(world: World, upload: Upload) -> None:
+    """Do what the execution of an import does."""
+    _, _, result = world.executions.started[upload.import_id]
+    for _ in range(100):
+        world.clock.advance(result.wait_seconds)
+        match result.next:
+            case NextAction.CHECK:
+                result = world.poller().poll(upload.import_id, plenty)
+            case NextAction.SUBMIT:
+                result = world.submitter().submit(upload.import_id, plenty)
+            case NextAction.DELIVER:
+                world.deliverer().deliver(upload.import_id)
+                return
+    raise AssertionError("it never ends")
+
+
 def test_redelivery_repeats_claim_and_start_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -833,10 +893,23 @@ def test_no_wait_passes_the_deadline(world: World) -> None:
     assert world.receive(five(world), plenty) == TaskResult(NextAction.SUBMIT, 120.0)
 
 
-def test_an_event_from_the_future_is_of_now(world: World) -> None:
-    """The announcer's clock may be wrong; the list is not scanned for ever because of it."""
+def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
+    """So many imports wait that the turn of the last one is hours away."""
+    world.policy = replace(world.policy, calls_per_minute=1, deadline=3600.0)
+    for number in range(300):
+        world.ledger.take_call("default", f"other-{number}", 1, world.clock(), 1)
+    upload = five(world)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 3600.0)
+    world.clock.advance(3600)
+    assert world.submitter().submit(upload.import_id, plenty) == DELIVER
+    assert sent(world) == []
+
+
+@pytest.mark.parametrize("off", [20_000, 1e12, -16 * 86_400, -1e12])
+def test_an_event_of_another_time_is_of_now(world: World, off: float) -> None:
+    """The announcer's clock may be wrong: no list is scanned for ever, and no old one is used."""
     skipping(world)
-    upload = replace(five(world), uploaded_at=world.clock() + 20_000)
+    upload = replace(five(world), uploaded_at=world.clock() + off)
     assert world.receive(upload, plenty) == CHECK
     assert world.ledger.get(upload.import_id).dropped_at == world.clock()
     assert listings(world) == [1]
@@ -924,3 +997,40 @@ def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
         "the file was deleted while it was being imported"
     )
     assert sent(world) == []
+
+
+# Stopping
+
+
+def test_an_operator_stops_an_import(world: World) -> None:
+    """Nothing more is sent, from the next batch on, and the next task leads to the report."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    connect = FakeRemote.connect
+
+    def stopped_meanwhile(remote: FakeRemote, accounts: Sequence[Account]) -> str:
+        assert submitter.stop(upload.import_id)
+        return connect(remote, accounts)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(FakeRemote, "connect", stopped_meanwhile)
+        submitter.submit(upload.import_id, plenty)
+    assert sent(world) == BATCHES[:1]
+    imported = world.ledger.get(upload.import_id)
+    assert imported.reason_code is ReasonCode.STOPPED_BY_OPERATOR
+    assert submitter.submit(upload.import_id, plenty) == DELIVER
+    assert sent(world) == BATCHES[:1]
+
+
+def test_only_a_running_import_is_stopped(world: World) -> None:
+    """Not before it is planned, not twice, and not once its report is being written."""
+    upload = five(world)
+    submitter = world.submitter()
+    submitter.start_import(upload)
+    assert not submitter.stop(upload.import_id)
+    submitter.submit(upload.import_id, plenty)
+    assert submitter.stop(upload.import_id)
+    assert not submitter.stop(upload.import_id)
+    answer(world.ledger, upload.import_id)
+    assert not submitter.stop(upload.import_id)

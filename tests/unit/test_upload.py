@@ -3,6 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
+from time import tzset
 from typing import Any
 
 import pytest
@@ -87,17 +88,99 @@ def test_a_key_is_taken_as_it_stands() -> None:
     assert upload.name == "a+b %41 é.csv"
 
 
-@pytest.mark.parametrize("name", ["console_folder", "zero_bytes"])
-def test_what_is_no_file_is_no_upload(name: str) -> None:
-    """Folders made in the console and empty objects start nothing."""
-    assert uploads(name) == [None]
+def put(key: str, **changed: object) -> Upload | None:
+    """Read the upload that S3 tells of under another key, other parts of its event changed."""
+    body = json.loads(event("put_object")["Records"][0]["body"]) | changed
+    body["detail"]["object"] |= {"key": key} | dict(changed.get("object", {}))  # type: ignore[call-overload]
+    return upload_of(body)
 
 
-def test_a_folder_is_no_upload_whatever_its_size() -> None:
-    """A key that ends in a slash is no file."""
-    body = json.loads(event("console_folder")["Records"][0]["body"])
-    body["detail"]["object"]["size"] = 5
-    assert upload_of(body) is None
+def test_a_folder_of_the_console_is_no_upload() -> None:
+    """It is empty, and its key ends in a slash."""
+    assert uploads("console_folder") == [None]
+
+
+def test_an_empty_file_is_an_upload() -> None:
+    """Whoever dropped it hears that it is empty."""
+    (upload,) = uploads("zero_bytes")
+    assert upload is not None
+    assert upload.size == 0
+
+
+def test_a_folder_that_holds_something_itself_is_an_upload() -> None:
+    """Somebody has put a file under a key that ends in a slash, and hears of it."""
+    upload = put("uploads/accounts.csv/", object={"size": 5})
+    assert upload is not None
+    assert upload.name == "accounts.csv"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "~$accounts.xlsx", "~$"],
+)
+def test_what_desktops_leave_behind_is_no_upload(name: str) -> None:
+    """Nobody means to import it, in whatever folder, and whoever announces it."""
+    for folder in ("", "sales/", "2026/11/"):
+        assert put(f"uploads/{folder}{name}") is None
+        assert ready(key=f"uploads/{folder}{name}") is None
+
+
+@pytest.mark.parametrize("name", ["my.DS_Store", "desktop.ini.csv", "~accounts.csv", "a~$b.csv"])
+def test_what_only_looks_like_it_is_an_upload(name: str) -> None:
+    """A name must be exactly such a one."""
+    assert put(f"uploads/{name}") is not None
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "workspace"),
+    [
+        ("uploads/a.csv", "a.csv", "default"),
+        ("uploads/sales/a.csv", "a.csv", "sales"),
+        ("uploads/sales/2026/a.csv", "a.csv", "sales"),
+        ("uploads//a.csv", "a.csv", ""),
+        ("uploads/sales//a.csv", "a.csv", "sales"),
+        ("uploads/a.csv/", "a.csv", "a.csv"),
+        ("uploads//", "uploads", ""),
+        ("//", "//", "default"),
+        ("elsewhere/a.csv", "a.csv", "default"),
+        ("uploads/../a.csv", "a.csv", ".."),
+    ],
+)
+def test_every_key_has_a_name_and_a_workspace(key: str, name: str, workspace: str) -> None:
+    """The name is never empty; a workspace that cannot be is refused later on."""
+    upload = Upload("inbox", key, "v1", 1)
+    assert (upload.name, upload.workspace) == (name, workspace)
+
+
+@pytest.mark.parametrize(
+    ("time", "seconds"),
+    [
+        ("2026-11-22T13:40:00Z", 1_795_354_800.0),
+        ("2026-11-22T14:40:00+01:00", 1_795_354_800.0),
+        ("2026-11-22T13:40:00", 1_795_354_800.0),
+        ("0001-01-01T00:00:00+23:59", -62_135_683_140.0),
+        ("9999-12-31T23:59:59-23:59", 253_402_387_139.0),
+        *((unreadable, 0.0) for unreadable in ("", "yesterday", "2026-13-01", None, 5, [0])),
+    ],
+)
+def test_an_event_may_have_any_time(
+    monkeypatch: pytest.MonkeyPatch, time: object, seconds: float
+) -> None:
+    """Without a zone it is UTC's, wherever this runs; one that is no time tells nothing."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    tzset()
+    for upload in (put("uploads/a.csv", time=time), ready_at(time)):
+        assert upload is not None
+        assert upload.uploaded_at == seconds
+
+
+def test_an_event_need_not_have_a_time() -> None:
+    """It tells nothing then."""
+    body = json.loads(event(FROM_ANOTHER_SYSTEM)["Records"][0]["body"])
+    del body["time"]
+    upload = upload_of(body)
+    assert upload is not None
+    assert upload.uploaded_at == 0.0
 
 
 def test_a_missing_version_is_empty() -> None:
@@ -132,9 +215,25 @@ def test_another_system_need_not_know_the_version(version: str | None) -> None:
     assert upload.version == ""
 
 
-def test_another_system_cannot_have_a_folder_imported() -> None:
-    """A key that ends in a slash is no file."""
-    assert ready(key="uploads/2026/") is None
+def ready_at(time: object) -> Upload | None:
+    """Read the upload that another system announces at a time."""
+    body = json.loads(event(FROM_ANOTHER_SYSTEM)["Records"][0]["body"])
+    return upload_of(body | {"time": time})
+
+
+def test_another_system_hears_that_it_announced_a_folder() -> None:
+    """It tells no size, so it is answered as any other wrong key."""
+    assert ready(key="uploads/2026/") is not None
+
+
+@pytest.mark.parametrize("char", ["x", "é", "🙂", "\ud800"])
+def test_another_system_cannot_announce_what_no_key_can_be(char: str) -> None:
+    """A key, or version, that S3 cannot have is cut, so that it is answered as a missing file."""
+    upload = ready(key=f"uploads/{char * 100_000}", version=char * 100_000)
+    assert upload is not None
+    assert len(upload.key.encode()) <= 1024
+    assert len(upload.version.encode()) <= 1024
+    assert len(upload.import_id) == 32
 
 
 def test_an_upload_outside_the_prefix_is_still_read() -> None:

@@ -55,10 +55,10 @@ _OPTIONS = re.compile(r"(<!-- options: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOT
 _RECORDING = re.compile(r"(<!-- recording: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DROPPED = re.compile(r"^[0-9a-f]{32}(?=  )", re.MULTILINE)
 _MASKS = (
-    # Lines that tell of stations in passing: how many are seen depends on the moments of looking.
+    # Lines about stages in passing: how many are seen depends on the time of each poll.
     (
         re.compile(
-            r"^[\w.-]+: (not taken |being |refused, |stopped, |validated, |submitted, |all ).*\n",
+            r"^[\w.-]+: (queued|validating |writing |file refused|stopped, w|[\d,]+ of ).*\n",
             re.MULTILINE,
         ),
         "",
@@ -68,7 +68,7 @@ _MASKS = (
     (re.compile(r"\b(inboxbucket|reportsbucket)-\w+"), r"\1"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+\+00:00)?"), "TIME"),
     (re.compile(r"(boto3|Python|email-accounts) \d[\d.]*\d"), r"\1 VERSION"),
-    (re.compile(r"looked at the status.*"), "looked at the status"),
+    (re.compile(r"status checked.*"), "status checked"),
     (re.compile(r"\d+ alarms?"), "ALARMS"),
     (re.compile(r" {2,}"), "  "),
     (re.compile(r" +$", re.MULTILINE), ""),

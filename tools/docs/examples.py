@@ -1,19 +1,17 @@
-"""Renews what answers.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
+"""Renews what results.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
 
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from email_accounts.delivery import causes
 from email_accounts.delivery.page import page
 from tests.support import answers
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = tuple(DOCS / name for name in ("answers.md", "events.md"))
-SCHEMA = DOCS / "message.schema.json"
+PAGES = tuple(DOCS / name for name in ("results.md", "events.md"))
 _PICTURES = DOCS / "images"
 _PLACE = re.compile(r"(<!-- (?:text|table): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SIZES = {"desktop": (960, 600), "phone": (360, 640)}
@@ -48,29 +46,11 @@ def _file_ready() -> str:
     return f"```json\n{json.dumps([entry], indent=2)}\n```\n"
 
 
-def _fields() -> str:
-    lines = ["| field | what it is |\n", "|---|---|\n"]
-    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
-    lines += (f"| `{name}` | {what} |\n" for name, what in described(schema, schema["$defs"]))
-    return "".join(lines)
-
-
-def described(
-    schema: dict[str, Any], shared: dict[str, Any], above: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Yield the name and the meaning of each field."""
-    for name, field in schema.get("properties", {}).items():
-        yield f"{above}{name}", field["description"]
-        shape = shared[field["$ref"].rpartition("/")[2]] if "$ref" in field else field
-        yield from described(shape, shared, f"{above}{name}.")
-        yield from described(shape.get("items", {}), shared, f"{above}{name}[].")
-
-
 def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
     return _table(
-        ("code", "what it is", "why", "what to do"),
-        ((f"`{one.code}`", one.title, one.explanation, one.fix) for one in known),
+        ("code", "cause", "fix"),
+        ((f"`{one.code}`", one.title, one.fix) for one in known),
     )
 
 
@@ -81,13 +61,11 @@ def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 _TEXTS: dict[str, Callable[[], str]] = {
-    "clean": lambda: _mail(answers.clean),
     "sample": lambda: _mail(answers.sample),
     "refused": lambda: _mail(answers.refused),
     "stuck": lambda: _mail(answers.stuck),
     "message": _message,
     "file_ready": _file_ready,
-    "fields": _fields,
     "causes": _causes,
 }
 

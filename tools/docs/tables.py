@@ -48,8 +48,7 @@ def _code(names: Iterable[str]) -> str:
 
 
 def _fields() -> str:
-    rows = ((f"`{field}`", rule.fix, IF_BLANK[field]) for field, rule in RULES.items())
-    return _table(("field", "what to write", "blank means"), rows)
+    return _table(("field", "if blank"), ((f"`{field}`", IF_BLANK[field]) for field in RULES))
 
 
 def _layouts() -> str:
@@ -117,7 +116,7 @@ def _rules() -> str:
         (f"`{code}`", _code(fields), message, fix)
         for (code, message, fix), fields in fields_of.items()
     )
-    return _table(("code", "fields", "what is wrong", "how to mend it"), rows)
+    return _table(("code", "fields", "problem", "what to write"), rows)
 
 
 def _warnings() -> str:

@@ -26,7 +26,11 @@ class Uploads(Protocol):
         """
 
     def open(self, upload: Upload) -> BinaryIO:
-        """Open exactly this version for reading; UploadMissingError where it is gone."""
+        """Open exactly this version for reading.
+
+        UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
+        be read.
+        """
 
 
 class Reports(Protocol):

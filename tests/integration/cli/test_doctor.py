@@ -1,5 +1,6 @@
 """`doctor`: a deployment is checked."""
 
+import json
 from typing import Any
 
 import boto3
@@ -10,9 +11,11 @@ from tests.support.aws import (
     new_name,
 )
 from tests.support.deployment import (
+    UNCONFIRMED,
     Captured,
     complete,
     documents,
+    served,
 )
 
 
@@ -38,8 +41,8 @@ def test_a_sound_deployment_has_no_findings(stack: Stack, capsys: Captured) -> N
     assert doctor(stack, as_json=False) == 0
 
 
-def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) -> None:
-    """A half deployment with nobody to tell, a bad key, dead letters and an alarm."""
+def test_every_problem_is_found_with_its_fix(stack: Stack, capsys: Captured) -> None:
+    """A half deployment without subscriptions, a bad key, dead letters and an alarm."""
     watch, rings = boto3.client("cloudwatch"), complete(stack)
     watch.set_alarm_state(AlarmName=rings, StateValue="ALARM", StateReason="x")
     watch.disable_alarm_actions(AlarmNames=[rings])
@@ -62,27 +65,53 @@ def test_every_trouble_is_found_with_its_cure(stack: Stack, capsys: Captured) ->
     del parameters["MaxFileMegabytes"]
     sick = Stack(stack.name, "UPDATE_ROLLBACK_FAILED", outputs, parameters, stack.session)
     found = findings(sick, capsys)
-    troubles = {
-        check: [one["finding"] for one in some if one["state"] != "ok"]
+    problems = {
+        check: [one["code"] for one in some if one["state"] != "ok"]
         for check, some in found.items()
     }
-    assert "ReportsBucketName" in troubles["stack"][1]
-    assert "UPDATE_ROLLBACK_FAILED" in troubles["stack"][0]
-    assert "nobody" in troubles["subscriptions"][0]
-    assert "north does not work" in troubles["keys"][0]
-    assert "parameters are missing: MaxFileMegabytes" in troubles["stack"][2]
-    assert "is Disabled" in troubles["encryption"][0]
-    assert "1 broken import waiting for an answer" in troubles["queues"][0]
-    assert "1 dead letter:" in troubles["queues"][1]
-    assert troubles["alarms"] == [
-        "alarms are missing: StuckImportAlarm",
-        f"{rings} tells nobody",
-        troubles["alarms"][2],
-    ]
-    assert f"{rings} since" in troubles["alarms"][2]
-    cured = [one for some in found.values() for one in some if one["state"] != "ok"]
-    assert all(one["fix"] for one in cured)
+    assert problems == {
+        "stack": ["not_deployed", "outputs_missing", "parameters_missing"],
+        "subscriptions": ["no_subscriptions"],
+        "encryption": ["encryption_key_unusable"],
+        "keys": ["key_refused"],
+        "queues": ["broken_imports_waiting", "dead_letters"],
+        "alarms": ["alarms_missing", "alarm_actions_disabled", "alarm"],
+        "clock": [],
+        "versions": [],
+    }
+    assert found["stack"][1]["finding"].endswith("ReportsBucketName")
+    assert found["stack"][2]["finding"].endswith("MaxFileMegabytes")
+    assert found["alarms"][0]["finding"].endswith("StuckImportAlarm")
+    assert all(one["finding"].startswith(rings) for one in found["alarms"][1:])
+    problems_found = [one for some in found.values() for one in some if one["state"] != "ok"]
+    assert all(one["fix"] for one in problems_found)
     assert doctor(sick, as_json=False) == 1
+
+
+def test_recipients_of_workspaces_are_checked(stack: Stack, capsys: Captured) -> None:
+    """Who gets which results is told; a subscription to a workspace that is gone is a finding."""
+    for name in ("default", "gone"):
+        boto3.client("sns").subscribe(
+            TopicArn=stack.output("NotificationTopicArn"),
+            Protocol="email",
+            Endpoint=f"{name}@n.example",
+            Attributes={"FilterPolicy": json.dumps({"workspace": [name]})},
+        )
+    found = {
+        one["finding"].split()[1]: (one["state"], one["code"])
+        for one in findings(stack, capsys)["subscriptions"]
+    }
+    assert found["default@n.example"] == ("ok", "")
+    assert found["gone@n.example"] == ("warning", "workspace_missing")
+
+
+def test_an_unconfirmed_recipient_is_a_problem(stack: Stack, capsys: Captured) -> None:
+    """AWS sends nothing to an address that has not confirmed."""
+    with served("SNS", 200, UNCONFIRMED):
+        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
+        [found] = findings(fresh, capsys)["subscriptions"]
+    assert (found["state"], found["code"]) == ("problem", "subscription_unconfirmed")
+    assert found["fix"]
 
 
 def test_what_may_not_be_read_is_unknown(stack: Stack, capsys: Captured) -> None:

@@ -21,6 +21,7 @@ from tests.support.deployment import (
     received,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.terminal import shown_on_terminal
 
 
 @pytest.mark.parametrize(
@@ -46,24 +47,42 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_the_list_is_newest_first_and_paged(stack: Stack, capsys: Captured) -> None:
-    """A page ends with the option that gets the next one, which begins right behind it."""
+    """The last import of a page has the cursor of the next one, which follows without a gap."""
     since = NOW - 3 * 86_400
     times = [NOW, NOW - 0.000001, NOW - 86_400, since, since - 0.5]
     ids = [received(stack, f"uploads/{at}.csv", time) for at, time in enumerate(times)]
     shown: list[str] = []
-    before: float | None = None
-    wanted = Wanted(since, before, None, None)
+    wanted = Wanted(since, None, None, None)
     for _ in range(2):
         list_imports(stack, wanted, 2, as_json=True)
         page = documents(capsys.readouterr().out)
         shown += [one["importId"] for one in page]
+        *others, cursor = [one["next"] for one in page]
+        assert not any(others)
+        assert bool(cursor) == (len(shown) == 2)
         list_imports(stack, wanted, 2, as_json=False)
-        more = [line for line in capsys.readouterr().out.splitlines() if "--before" in line]
-        assert bool(more) == (len(shown) == 2)
-        if more:
-            before = Moment().convert(more[0].split()[-1], None, None)
-            wanted = Wanted(wanted.since, before, None, None)
+        assert (f"--before {cursor}" in capsys.readouterr().out) == bool(cursor)
+        if cursor:
+            wanted = Wanted(wanted.since, Moment().convert(cursor, None, None), None, None)
     assert shown == ids[:4]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 130])
+def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
+    """No line is wider; ids, statuses and counts are whole, whatever the names are."""
+    name = f"north/{'accounts of a client ' * 4}.csv"
+    ids = [
+        received(stack, f"uploads/{name}", NOW - 1),
+        imported(stack, name, accounts_file("a@n.example", "b@n.example"), refused="a@n.example"),
+    ]
+    wanted = Wanted(NOW - 60, None, None, None)
+    shown = shown_on_terminal(lambda: list_imports(stack, wanted, 1, as_json=False), columns)
+    shown += shown_on_terminal(lambda: list_imports(stack, wanted, 9, as_json=False), columns)
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= columns
+    for whole in (*(identity[:8] for identity in ids), "running", "partial", "north", "--before"):
+        assert whole in shown
+    assert "1 connected, 1 failed" in " ".join(shown.split())
 
 
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
@@ -126,7 +145,7 @@ def test_show_tells_everything(stack: Stack, capsys: Captured) -> None:
     assert {"outcome", "summary"} <= document["reports"].keys()
     assert document["messageSent"]
     assert document["execution"]["status"] == "not started"
-    assert [one["what"] for one in document["timeLine"]] == ["received", "first batch sent"]
+    assert [one["code"] for one in document["timeLine"]] == ["received", "first_batch_sent"]
     show(stack, identity, as_json=False)
     printed = capsys.readouterr().out
     assert "request-1" in printed

@@ -1,4 +1,4 @@
-"""`resume` and `redrive`: what stopped goes on."""
+"""`stop`, `resume` and `redrive`."""
 
 import json
 
@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from email_accounts_cli.history import History
-from email_accounts_cli.recovery import redrive, resume
+from email_accounts_cli.recovery import redrive, resume, stop
 from email_accounts_cli.show import show
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
@@ -29,26 +29,55 @@ def with_a_new_session(stack: Stack) -> Stack:
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "said"),
+    ("answer", "exit_code", "code"),
     [
-        ({"resumed": True}, 0, "a.csv goes on. Follow: email-accounts watch "),
-        ({"resumed": False}, 1, "a.csv is not resumed: it has no answer yet. Follow: "),
+        ({"resumed": True}, 0, ""),
+        ({"resumed": False}, 1, "running"),
     ],
 )
 def test_resume_asks_the_function(
-    stack: Stack, capsys: Captured, answer: object, code: int, said: str
+    stack: Stack, capsys: Captured, answer: object, exit_code: int, code: str
 ) -> None:
-    """The function gets the whole id, and its answer is told with what to do next."""
+    """The function gets the whole id; its answer is printed with the next command."""
     identity = received(stack, "uploads/a.csv")
     with served("LAMBDA", 200, json.dumps(answer).encode()) as calls:
-        assert resume(with_a_new_session(stack), identity[:8], as_json=False) == code
-    assert calls == [
+        assert resume(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
+        assert resume(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
+    assert calls == 2 * [
         (
             f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations",
             json.dumps({"resume": identity}).encode(),
         )
     ]
-    assert said in capsys.readouterr().out
+    text, document = capsys.readouterr().out.splitlines()
+    assert text.endswith(f"email-accounts watch {identity[:8]}")
+    assert json.loads(document)["code"] == code
+
+
+@pytest.mark.parametrize(
+    ("stopped", "exit_code", "code"), [(True, 0, ""), (False, 1, "validating")]
+)
+def test_stop_asks_the_function(
+    stack: Stack, capsys: Captured, *, stopped: bool, exit_code: int, code: str
+) -> None:
+    """The function stops the import; why it cannot is a code and a sentence."""
+    identity = received(stack, "uploads/a.csv")
+    with served("LAMBDA", 200, json.dumps({"stopped": stopped}).encode()) as calls:
+        assert stop(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
+        assert stop(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
+    assert [json.loads(body) for _, body in calls] == 2 * [{"stop": identity}]
+    document, text = capsys.readouterr().out.splitlines()
+    assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
+    assert text.startswith("a.csv is stopped." if stopped else "a.csv is not stopped: ")
+
+
+def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured) -> None:
+    """Its results are there already."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"))
+    with served("LAMBDA", 200, b'{"stopped": false}'):
+        assert stop(with_a_new_session(stack), identity, as_json=True) == 1
+    [document] = documents(capsys.readouterr().out)
+    assert document["code"] == "ended"
 
 
 def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
@@ -59,25 +88,19 @@ def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
         assert resume(with_a_new_session(stack), identity, as_json=True) == 1
     [document] = documents(capsys.readouterr().out)
     assert not document["resumed"]
-    assert document["reason"].startswith("the file was refused")
+    assert document["code"] == "file_refused"
 
 
-@pytest.mark.parametrize(
-    ("refused", "reason"),
-    [
-        ("", "all of it was sent and found out."),
-        ("a@n.example", "all of it was sent and found out. What failed is for email-accounts "),
-    ],
-)
-def test_what_is_all_known_is_not_resumed(
-    stack: Stack, capsys: Captured, refused: str, reason: str
-) -> None:
-    """Nobody gets a second message that says the same, and the function is not asked."""
+@pytest.mark.parametrize("refused", ["", "a@n.example"])
+def test_what_has_every_result_is_not_resumed(stack: Stack, capsys: Captured, refused: str) -> None:
+    """Nobody gets a second message with the same content; failed rows have their own command."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused=refused)
     with served("LAMBDA", 200, b'{"resumed": true}') as calls:
-        assert resume(with_a_new_session(stack), identity, as_json=False) == 1
+        assert resume(with_a_new_session(stack), identity, as_json=True) == 1
     assert calls == []
-    assert f"a.csv is not resumed: {reason}" in capsys.readouterr().out
+    [document] = documents(capsys.readouterr().out)
+    assert document["code"] == "nothing_left"
+    assert (f"email-accounts failed {identity[:8]}" in document["reason"]) == bool(refused)
 
 
 def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
@@ -86,7 +109,7 @@ def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
     with served("LAMBDA", 200, b'{"resumed": true}') as calls:
         assert resume(with_a_new_session(stack), identity, as_json=False) == 0
     assert len(calls) == 1
-    assert "a.csv goes on" in capsys.readouterr().out
+    assert "a.csv is resumed" in capsys.readouterr().out
 
 
 def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:
@@ -110,8 +133,8 @@ def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys:
     assert (document["status"], document["messageSent"]) == ("running", False)
     assert document["execution"]["arn"].endswith(f":{second}")
     assert document["execution"]["status"] == "running"
-    happened = [one["what"] for one in document["timeLine"]]
-    assert happened.count("tracking began") == happened.count("resumed") == 1
+    happened = [one["code"] for one in document["timeLine"]]
+    assert happened.count("tracking_started") == happened.count("resumed") == 1
 
 
 @pytest.mark.parametrize("error", [True, False])
@@ -133,7 +156,7 @@ def test_redrive_puts_a_failure_back_where_failures_go(stack: Stack, capsys: Cap
     body = json.dumps({"source": "aws.states", "detail": {"name": "x", "status": "FAILED"}})
     queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody=body)
     assert redrive(stack, as_json=False) == 0
-    assert "the failure of an import: back in the queue" in capsys.readouterr().out
+    assert "a broken import: moved to its queue" in capsys.readouterr().out
     moved = queues.receive_message(QueueUrl=stack.output("FailureQueueUrl"))["Messages"]
     assert [letter["Body"] for letter in moved] == [body]
     assert "Messages" not in queues.receive_message(QueueUrl=stack.output("UploadQueueUrl"))
@@ -148,7 +171,7 @@ def test_redrive_moves_every_dead_letter(stack: Stack, capsys: Captured) -> None
         queues.send_message(QueueUrl=stack.output("DeadLetterQueueUrl"), MessageBody=body)
     assert redrive(stack, as_json=False) == 0
     printed = capsys.readouterr().out
-    assert "uploads/a.csv: back in the queue" in printed
+    assert "uploads/a.csv: moved to its queue" in printed
     assert "13 dead letters moved." in printed
     moved = []
     while letters := queues.receive_message(

@@ -1,8 +1,12 @@
-"""Which stack a command works on, and what it says where AWS refuses."""
+"""Which stack a command works on, and what it prints where AWS cannot be used."""
 
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -36,8 +40,8 @@ def test_no_stack_is_taken_without_its_name() -> None:
         "</DescribeStacksResult></DescribeStacksResponse>"
     )
     for status, body, said in (
-        (200, listing.format(others + ours), " In us-east-1 there are: ours."),
-        (200, listing.format(others), " In us-east-1 there are: none."),
+        (200, listing.format(others + ours), " Stacks in us-east-1: ours."),
+        (200, listing.format(others), " Stacks in us-east-1: none."),
         (403, "<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", ""),
     ):
         with (
@@ -45,7 +49,7 @@ def test_no_stack_is_taken_without_its_name() -> None:
             pytest.raises(CommandError) as caught,
         ):
             find_stack(Where("", "", ""))
-        question = "Which stack? Name it with --stack or in STACK_NAME."
+        question = "Which stack? Use --stack or STACK_NAME."
         assert caught.value.message == question + said
 
 
@@ -58,7 +62,7 @@ def test_a_stack_or_a_region_that_is_not_there_is_named(monkeypatch: pytest.Monk
         find_stack(Where("other", "", "us-west-1"))
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_REGION", raising=False)
-    with pytest.raises(CommandError, match=r"--region or in AWS_REGION"):
+    with pytest.raises(CommandError, match=r"--region or AWS_REGION"):
         find_stack(Where("mine", "", ""))
 
 
@@ -84,39 +88,77 @@ def test_an_older_deployment_is_named(stack: Stack) -> None:
         stack.output("Nothing")
 
 
+KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+
+
+@contextmanager
+def a_web_server() -> Iterator[str]:
+    """Serve pages of HTML to whoever asks."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<!DOCTYPE html><html><body><p>Hello<br></body></html>")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
 @pytest.mark.parametrize(
-    ("environment", "said"),
+    ("environment", "said", "fix"),
     [
-        ({"AWS_EC2_METADATA_DISABLED": "true"}, "AWS does not know you: sign in"),
-        (
-            {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"},
-            "AWS cannot be reached: Could not connect",
-        ),
+        ({"AWS_EC2_METADATA_DISABLED": "true"}, "No AWS credentials found.", "aws sso login"),
+        ({"AWS_ACCESS_KEY_ID": "x"}, "No AWS credentials found.", "aws sso login"),
+        (KEYS, "Cannot reach AWS: ", "AWS_ENDPOINT_URL"),
+        (KEYS | {"AWS_ENDPOINT_URL": "localhost"}, "Invalid endpoint: localhost", "http://"),
+        (KEYS | {"AWS_ENDPOINT_URL": "http://no.invalid"}, "Cannot reach AWS: ", "network"),
+        (KEYS | {"AWS_DEFAULT_REGION": "us_east 1"}, "", "Use a region such as us-east-1"),
+        (KEYS | {"AWS_ENDPOINT_URL": "web"}, "The endpoint does not answer as AWS", "Check AWS_"),
     ],
 )
-def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str) -> None:
-    """Without credentials or without an answer a command ends with 2 and one line."""
+def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str, fix: str) -> None:
+    """Whatever stands between a command and AWS, it ends with 2 and one line with a fix."""
     plain = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": REGION}
     plain |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"} | environment
     command = Path(sys.executable).with_name("email-accounts")
-    done = subprocess.run(
-        [command, "list", "--stack", "mine"],
-        env=plain | environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with a_web_server() as address:
+        plain["AWS_ENDPOINT_URL"] = plain["AWS_ENDPOINT_URL"].replace("web", address)
+        done = subprocess.run(
+            [command, "list", "--stack", "mine"],
+            env=plain | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
     assert line.startswith(f"Error: {said}")
+    assert fix in line
 
 
-def test_what_aws_refuses_is_one_line() -> None:
-    """A missing permission is told with the operation it is missing for."""
-    refused = b"""<ErrorResponse><Error><Code>AccessDenied</Code>
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("AccessDenied", "AWS refused DescribeStacks: you may not. Ask for this permission"),
+        ("ExpiredToken", "Your AWS credentials have expired. Sign in again"),
+        ("InvalidClientTokenId", "AWS does not accept your access key. Sign in"),
+        ("SignatureDoesNotMatch", "AWS does not accept your secret access key. Check it"),
+        ("Throttling", "AWS refused DescribeStacks: you may not"),
+    ],
+)
+def test_what_aws_refuses_is_one_line(code: str, said: str) -> None:
+    """A missing permission, an expired session and wrong keys each come with their fix."""
+    refused = f"""<ErrorResponse><Error><Code>{code}</Code>
 <Message>you may not</Message></Error></ErrorResponse>"""
-    with served("CLOUDFORMATION", 403, refused):
+    with served("CLOUDFORMATION", 403, refused.encode()):
         ended = CliRunner().invoke(commands, ["list", "--stack", "mine"])
     assert ended.exit_code == 2
-    assert ended.stderr == "Error: AWS refuses DescribeStacks: you may not\n"
+    [line] = ended.stderr.splitlines()
+    assert line.startswith(f"Error: {said}")

@@ -1,8 +1,8 @@
 """`watch`: imports are followed to their end."""
 
 import io
+import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +23,7 @@ from rich.console import Console
 from email_accounts.aws.s3 import ReportsBucket
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import BatchState
+from email_accounts.models.imports import BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.reconciliation import (
@@ -34,7 +34,8 @@ from email_accounts.saleshandy.reconciliation import (
 from email_accounts.saleshandy.report import report_name
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
-from email_accounts_cli.watch import Progress, drawn, follow, watch
+from email_accounts_cli.terminal import iso_time
+from email_accounts_cli.watch import Progress, Stage, Step, drawn, follow, watch
 from tests.support.deployment import (
     NOW,
     REPORT,
@@ -45,9 +46,11 @@ from tests.support.deployment import (
     imported,
     ledger,
     received,
+    served,
 )
 from tests.support.files import accounts_file, row
 from tests.support.ledger import answer, change, planned, refuse, send, settle, submit
+from tests.support.terminal import shown_on_terminal
 
 
 def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> None:
@@ -58,7 +61,8 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
     assert watch(stack, [identity[:8]], as_json=False) == 1
     assert capsys.readouterr().out == (
         "a.csv: 1 connected, 1 failed\n"
-        f"  each row: s3://{stack.output('ReportsBucketName')}/imports/{identity}/outcome.csv\n"
+        f"  full results: s3://{stack.output('ReportsBucketName')}/imports/{identity}/outcome.csv\n"
+        f"  next: email-accounts failed {identity[:8]}\n"
     )
     assert watch(stack, [imported(stack, "b.csv", accounts_file("a@n.example"))], as_json=True) == 0
 
@@ -71,14 +75,16 @@ def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> Non
     assert watch(stack, [identity], as_json=False) == 1
     assert capsys.readouterr().out == (
         "a.csv: not imported, the file cannot be used\n  why: It is a PDF. Save it as CSV.\n"
+        "  next: email-accounts check a.csv\n"
     )
     watch(stack, [identity], as_json=True)
     [document] = documents(capsys.readouterr().out)
     assert document["failureReason"] == "It is a PDF. Save it as CSV."
+    assert document["reasonCode"] == "file_refused"
 
 
 def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured) -> None:
-    """Station and outcomes so far come first, from batches that are settled; then the end."""
+    """Stage and outcomes so far come first, from batches that are settled; then the end."""
     bucket, s3 = stack.output("InboxBucketName"), boto3.client("s3")
     content = accounts_file("a@n.example", "b@n.example", row("c@n.example", smtpPort="x"))
     version = s3.put_object(Bucket=bucket, Key="uploads/a.csv", Body=content)["VersionId"]
@@ -105,7 +111,8 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     assert watch(stack, [], as_json=True) == 1
     later.join()
     first, *_, last = documents(capsys.readouterr().out)
-    assert first["station"] == "submitted, waiting for the remote, 1 of 2 done"
+    assert first["stage"] == "processing"
+    assert first["batches"] == {"total": 2, "submitted": 2, "processed": 1}
     assert first["outcomes"] == {"failed": 1, "rejected": 1}
     assert (first["status"], first["file"]) == ("running", "a.csv")
     assert last["outcomes"] == {"failed": 2, "rejected": 1}
@@ -153,60 +160,129 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     }
 
 
-def test_a_table_that_changes_fits_into_its_terminal() -> None:
-    """Each import is one line, however narrow it is; its id and what comes next stay whole."""
-    running = [
-        Progress(
-            import_id=f"{number:032x}",
-            file="accounts-of-a-client.csv",
-            workspace="default",
-            status="running",
-            station="submitted, waiting for the remote, 1 of 3 done",
-            outcomes={"connected": 96, "failed": 4, "rejected": 5, "duplicate": 1},
-            doing="look",
-            next_at=time.time() + 40,
-        )
-        for number in range(30)
-    ]
-    ended = replace(running[0], status="partial", station="partial", doing="")
-    screen = Console(file=io.StringIO(), width=80, height=24)
+RUNNING = Progress(
+    import_id="",
+    file="accounts-of-a-client-with-a-long-name-and-a-date-2026-11-25.csv",
+    workspace="default",
+    stage=Stage.SUBMITTING,
+    batches=120,
+    submitted=12,
+    seconds_left=324,
+    outcomes={"connected": 96, "failed": 4, "rejected": 5, "duplicate": 1},
+)
+
+
+@pytest.mark.parametrize(("columns", "shown_whole"), [(60, 6), (80, 6), (130, 19)])
+def test_progress_fits_its_terminal(columns: int, shown_whole: int) -> None:
+    """No line is wider and none is lost; ids and what comes next stay whole."""
+    step = Step("submit_accounts", time.time() + 31, rate_limited=True)
+    running = [replace(RUNNING, import_id=f"{number:032x}", step=step) for number in range(30)]
+    ended = replace(running[0], import_id="f" * 32, status="partial", stage=Stage.ENDED)
+    screen = Console(file=io.StringIO(), width=columns, height=24)
     with screen.capture() as shown:
-        screen.print(drawn([ended, *running], screen.height))
-    lines = [line.rstrip() for line in shown.get().splitlines()]
+        screen.print(drawn([ended, *running], screen.width, screen.height))
+    text = shown.get()
+    lines = [line.rstrip() for line in text.splitlines()]
     assert len(lines) < 24
-    assert [line.split()[0] for line in lines[1:20]] == [f"{0:08x}"] * 19
-    assert all(re.search(r"look in (39|40) s$", line) for line in lines[1:20])
-    assert lines[-1] == "and 12 more; 1 of 31 imports ended. Ctrl-C stops looking only"
+    assert max(map(len, lines)) <= columns
+    assert sum(line.startswith("000000") for line in lines) == shown_whole
+    assert sum(bool(re.search("limit: next call in 3[01] s$", one)) for one in lines) == shown_whole
+    assert lines[-2].startswith(f"{31 - shown_whole} more; 1 of 31 imports ended")
+    assert "6+ min left" in text
 
 
-def test_a_terminal_that_cannot_go_back_gets_lines(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (Step(), ""),
+        (Step("check_status"), "checking the status"),
+        (Step("check_status", NOW - 1), "checking the status"),
+        (Step("check_status", NOW + 99_999), "next status check in "),
+        (Step("deliver_report", NOW + 99_999), "report in "),
+        (Step("check_status", NOW + 99_999, rate_limited=True), "rate limit: next call in "),
+    ],
+)
+def test_why_an_import_waits_is_shown(step: Step, text: str) -> None:
+    """What runs now, or what runs when, and whether the rate limit decides."""
+    assert step.text().startswith(text)
+    assert bool(step.text()) == bool(text)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "outcomes", "commands"),
+    [
+        ("complete", None, {"connected": 1}, []),
+        ("partial", None, {"failed": 1}, ["failed 0123abcd"]),
+        ("partial", None, {"unconfirmed": 1}, ["resume 0123abcd"]),
+        (
+            "stopped",
+            ReasonCode.API_KEY_REFUSED,
+            {},
+            ["workspace add n --replace", "resume 0123abcd"],
+        ),
+        ("stopped", ReasonCode.STOPPED_BY_OPERATOR, {}, ["resume 0123abcd"]),
+        ("stopped", ReasonCode.UPLOAD_DELETED, {}, ["check 'a b.csv'"]),
+        ("unfinished", None, {}, ["resume 0123abcd"]),
+        ("refused", ReasonCode.FILE_REFUSED, {}, ["check 'a b.csv'"]),
+        ("broken", None, {}, ["show 0123abcd"]),
+    ],
+)
+def test_each_end_names_the_next_command(
+    status: str, code: ReasonCode | None, outcomes: dict[str, int], commands: list[str]
 ) -> None:
-    """What comes next is written below on a terminal that has no way to move the cursor."""
+    """The command to type next is right for how the import ended; none where all is connected."""
+    ended = Progress("0123abcd" * 4, "a b.csv", "n", status, reason_code=code, outcomes=outcomes)
+    assert ended.next_commands() == [f"email-accounts {one}" for one in commands]
+    assert ended.document()["nextCommands"] == ended.next_commands()
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_the_rate_limit_is_told_from_other_waits(
+    stack: Stack, capsys: Captured, *, is_limited: bool
+) -> None:
+    """Only an import that has a reservation in the budget waits for the rate limit."""
+    book, identity = ledger(stack), received(stack, "uploads/a.csv")
+    content = accounts_file(*(f"{name}@n.example" for name in "abc"))
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 1), NOW)
+    while is_limited and book.take_call("default", identity, 1, time.time(), 2) == 0:
+        pass
+    task = {"next": "submit_accounts", "waitSeconds": 60}
+    event = {
+        "timestamp": time.time(),
+        "type": "WaitStateEntered",
+        "id": 1,
+        "stateEnteredEventDetails": {"name": "WaitForItsTurn", "input": json.dumps(task)},
+    }
+    later = threading.Timer(3, answer, [book, identity])
+    later.start()
+    with served("SFN", 200, json.dumps({"events": [event]}).encode()):
+        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
+        watch(fresh, [identity], as_json=True)
+    later.join()
+    first, *_ = documents(capsys.readouterr().out)
+    assert first["next"]["action"] == "submit_accounts"
+    assert first["next"]["at"] > iso_time(time.time())
+    assert first["next"]["reason"] == ("rate_limit" if is_limited else "")
+    assert (first["stage"], first["submissionSecondsLeft"]) == ("submitting", 3)
+
+
+def test_a_terminal_that_cannot_go_back_gets_lines(stack: Stack) -> None:
+    """A terminal without cursor movement gets one line after the other."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"))
-    screen, terminal = pty.openpty()
-    with open(terminal, "w", encoding="utf-8") as stdout, monkeypatch.context() as patched:  # noqa: PTH123  a descriptor
-        patched.setenv("TERM", "dumb")
-        patched.setattr("sys.stdout", stdout)
-        assert watch(stack, [identity], as_json=False) == 0
-    shown = b""
-    with suppress(OSError):  # how a terminal ends that nobody writes to any more
-        while more := os.read(screen, 1 << 16):
-            shown += more
-    os.close(screen)
-    assert shown.startswith(b"a.csv: 1 connected\r\n  each row: ")
+    shown = shown_on_terminal(lambda: watch(stack, [identity], as_json=False), 80, "dumb")
+    assert shown.startswith("a.csv: 1 connected\n  full results: ")
+    assert "next:" not in shown
 
 
-def test_what_ends_the_looking_says_how_to_look_again(stack: Stack, capsys: Captured) -> None:
-    """Where AWS refuses in the middle the imports go on all the same."""
+def test_what_ends_watching_says_how_to_watch_again(stack: Stack, capsys: Captured) -> None:
+    """Where AWS refuses in the middle the imports continue."""
     identity = received(stack, "uploads/a.csv")
     closed = History(stack)
     boto3.client("dynamodb").delete_table(TableName=stack.output("LedgerTableName"))
     with pytest.raises(ClientError):
         follow(closed, [(identity, "a.csv", "default")], as_json=False)
     assert capsys.readouterr().err == (
-        "\n1 import still running; they go on by themselves. "
-        f"Look again: email-accounts watch {identity}\n"
+        f"\nStopped watching; 1 import continues. To watch again: email-accounts watch {identity}\n"
     )
 
 
@@ -242,7 +318,7 @@ def falling_silent(stack: Stack, answered: int) -> Iterator[tuple[str, threading
 
 
 def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
-    """Where AWS has fallen silent the looking ends at once all the same."""
+    """Where AWS no longer answers, watching ends at once all the same."""
     identity = "0" * 32
     command = str(Path(sys.executable).with_name("email-accounts"))
     with falling_silent(stack, answered=1) as (endpoint, silent):
@@ -266,7 +342,7 @@ def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
                 child.kill()
     assert child.returncode == 130
     assert said == ""
-    assert told.endswith(f"Look again: email-accounts watch {identity}\n")
+    assert told.endswith(f"To watch again: email-accounts watch {identity}\n")
     assert "Traceback" not in told
 
 

@@ -1,7 +1,9 @@
-"""`workspace`: API keys are put in, tried and removed."""
+"""`workspace`: API keys are stored, tried and removed; recipients are subscribed."""
 
 import io
+import json
 from pathlib import Path
+from unittest.mock import ANY
 
 import boto3
 import pytest
@@ -10,13 +12,19 @@ from click.testing import CliRunner
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
-from email_accounts_cli.workspaces import add, listed, remove, try_workspace
+from email_accounts_cli.workspaces import add, listed, notify, remove, try_workspace
+from tests.support.aws import new_name
 from tests.support.deployment import (
+    UNCONFIRMED,
     Captured,
     deployed,
     documents,
+    served,
 )
 from tests.support.standin import API_KEY, Server
+
+EVERYTHING = {"protocol": "sqs", "confirmed": True, "workspaces": None}
+"""The subscription of a new stack, which has no filter."""
 
 
 def key_of(stack: Stack, workspace: str) -> str:
@@ -49,15 +57,15 @@ def test_a_workspace_gets_and_changes_its_key(
     printed = capsys.readouterr()
     assert "-key" not in printed.out + printed.err
     assert documents("\n".join(printed.out.splitlines()[-2:])) == [
-        {"workspace": "default", "hasKey": True},
-        {"workspace": "north", "hasKey": True},
+        {"workspace": name, "hasKey": True, "recipients": [EVERYTHING | {"endpoint": ANY}]}
+        for name in ("default", "north")
     ]
 
 
 @pytest.mark.parametrize("key", ["", "two lines\nof text", "schlüssel"])
 def test_what_is_no_key_is_refused(stack: Stack, tmp_path: Path, key: str) -> None:
     """A text that no header can hold is not put into the secret, and not quoted."""
-    with pytest.raises(CommandError, match="That is no API key") as error:
+    with pytest.raises(CommandError, match="This is not an API key") as error:
         add(stack, "north", key_file(tmp_path, key), replace=False, as_json=False)
     assert not key or key not in error.value.message
 
@@ -65,7 +73,7 @@ def test_what_is_no_key_is_refused(stack: Stack, tmp_path: Path, key: str) -> No
 @pytest.mark.parametrize("name", ["North", "a/b", "", "-a", "a" * 64, "../x"])
 def test_what_is_no_name_is_refused(stack: Stack, tmp_path: Path, name: str) -> None:
     """A workspace is part of paths."""
-    with pytest.raises(CommandError, match="no name for a workspace"):
+    with pytest.raises(CommandError, match="cannot be the name of a workspace"):
         add(stack, name, key_file(tmp_path, "key"), replace=False, as_json=False)
 
 
@@ -80,12 +88,12 @@ def test_a_workspace_is_removed_and_comes_back(
         try_workspace(stack, "north", as_json=False)
     add(stack, "north", key_file(tmp_path, "second"), replace=False, as_json=False)
     assert key_of(stack, "north") == "second"
-    with pytest.raises(CommandError, match="stays"):
+    with pytest.raises(CommandError, match="cannot be removed"):
         remove(stack, "default", sure=True, as_json=False)
 
 
 @pytest.mark.parametrize(
-    ("typed", "code", "said"), [("n\n", 2, "Nothing is removed."), ("", 130, ""), ("y\n", 0, "")]
+    ("typed", "code", "said"), [("n\n", 2, "Nothing was removed."), ("", 130, ""), ("y\n", 0, "")]
 )
 def test_a_workspace_is_removed_only_if_that_is_meant(
     stack: Stack, tmp_path: Path, typed: str, code: int, said: str
@@ -121,3 +129,82 @@ def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: 
     assert "north does not work: the service refused the API key" in printed
     assert API_KEY not in printed
     assert "refused-key" not in printed
+
+
+def test_a_new_key_is_tried_at_once(stack: Stack, tmp_path: Path, capsys: Captured) -> None:
+    """One that does not work is stored all the same, and ends with 1."""
+    assert add(stack, "north", key_file(tmp_path, API_KEY), replace=False, as_json=True) == 0
+    assert add(stack, "south", key_file(tmp_path, "wrong"), replace=False, as_json=True) == 1
+    found = [(one["works"], one["code"]) for one in documents(capsys.readouterr().out)]
+    assert found == [(True, ""), (False, "key_refused")]
+    assert key_of(stack, "south") == "wrong"
+
+
+def test_each_workspace_has_its_own_recipients(
+    stack: Stack, tmp_path: Path, capsys: Captured
+) -> None:
+    """A recipient of one workspace gets its results alone, counted at the topic."""
+    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    topic = stack.output("NotificationTopicArn")
+    queues = {}
+    for name in ("north", "south"):
+        add(stack, name, key_file(tmp_path, API_KEY), replace=False, as_json=False)
+        assert notify(stack, name, f"{name}@n.example", as_json=False) == 0
+        [subscription] = [
+            one["SubscriptionArn"]
+            for one in sns.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+            if one["Endpoint"] == f"{name}@n.example"
+        ]
+        known = sns.get_subscription_attributes(SubscriptionArn=subscription)["Attributes"]
+        queues[name] = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=queues[name], AttributeNames=["QueueArn"])
+        sns.subscribe(
+            TopicArn=topic,
+            Protocol="sqs",
+            Endpoint=arn["Attributes"]["QueueArn"],
+            Attributes={"FilterPolicy": known["FilterPolicy"]},
+        )
+    for name, count in (("north", 2), ("south", 1), ("default", 1)):
+        for _ in range(count):
+            sns.publish(
+                TopicArn=topic,
+                Message=name,
+                MessageAttributes={"workspace": {"DataType": "String", "StringValue": name}},
+            )
+    for name, count in (("north", 2), ("south", 1)):
+        messages = sqs.receive_message(QueueUrl=queues[name], MaxNumberOfMessages=10)["Messages"]
+        assert [json.loads(one["Body"])["Message"] for one in messages] == count * [name]
+    capsys.readouterr()
+    listed(stack, as_json=True)
+    shown = {one["workspace"]: one["recipients"] for one in documents(capsys.readouterr().out)}
+    mailed = {
+        name: [one["endpoint"] for one in some if one["protocol"] == "email"]
+        for name, some in shown.items()
+    }
+    assert mailed == {"default": [], "north": ["north@n.example"], "south": ["south@n.example"]}
+
+
+def test_an_address_is_subscribed_once(stack: Stack, tmp_path: Path, capsys: Captured) -> None:
+    """AWS keeps one filter per address: a second workspace is refused with what to do."""
+    add(stack, "north", key_file(tmp_path, API_KEY), replace=False, as_json=False)
+    notify(stack, "north", "a@n.example", as_json=False)
+    capsys.readouterr()
+    notify(stack, "north", "a@n.example", as_json=True)
+    [document] = documents(capsys.readouterr().out)
+    assert document["confirmed"]
+    with pytest.raises(CommandError, match=r"such as a\+2@n\.example"):
+        notify(stack, "default", "a@n.example", as_json=False)
+    with pytest.raises(CommandError, match="no workspace west"):
+        notify(stack, "west", "b@n.example", as_json=False)
+    with pytest.raises(CommandError, match="not an email address"):
+        notify(stack, "north", "b", as_json=False)
+
+
+def test_an_unconfirmed_recipient_is_listed(stack: Stack, capsys: Captured) -> None:
+    """AWS does not tell its workspace before it has confirmed."""
+    with served("SNS", 200, UNCONFIRMED):
+        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
+        listed(fresh, as_json=False)
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first.split()[0] == "Workspace"
+    assert last == "Not confirmed yet: email new@n.example"

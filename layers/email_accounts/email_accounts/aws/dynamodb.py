@@ -2,7 +2,7 @@
 
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
-  IMPORT#<import id> / BATCH#<number>    one batch, the number with six digits
+  IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
@@ -33,6 +33,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.text.display import within
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.client import DynamoDBClient
@@ -40,7 +41,9 @@ if TYPE_CHECKING:
 _INDEX = "imports-by-day"
 _COLUMNS_KEPT = 20
 _LONGEST_COLUMN = 100
+_LONGEST_REASON = 2000
 _BATCH_WRITE = 25
+_SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
 """Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
 that an import claimed anew before could not be started.
@@ -91,6 +94,14 @@ class LedgerReader:
         )
         for page in pages:
             yield from (_batch_of(_unmarshalled(item)) for item in page["Items"])
+
+    def next_call_at(self, workspace: str, import_id: str) -> float:
+        """Return when an import may make its next API call; 0 where the rate limit lets it now."""
+        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
+        if "Item" not in found:
+            return 0.0
+        budget = Budget.loaded(_unmarshalled(found["Item"])["budget"])
+        return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
@@ -178,7 +189,7 @@ class DynamoLedger(LedgerReader):
             lease,
             {
                 "state": ImportState.REFUSED,
-                "refusal": refusal,
+                "refusal": within(refusal, _LONGEST_REASON),
                 "reason_code": code,
                 "lease_until": 0,
             },
@@ -208,9 +219,7 @@ class DynamoLedger(LedgerReader):
                 "rejected": plan.rejected,
                 "duplicates": plan.duplicates,
                 "batches": len(plan.batches),
-                "unknown_columns": [
-                    column[:_LONGEST_COLUMN] for column in unknown_columns[:_COLUMNS_KEPT]
-                ],
+                "unknown_columns": _kept(unknown_columns),
             },
         )
 
@@ -218,7 +227,7 @@ class DynamoLedger(LedgerReader):
         """Remember that nothing more is sent; see `Ledger`."""
         self._change(
             _import_key(imported.id),
-            {"stopped": reason, "reason_code": code},
+            {"stopped": within(reason, _LONGEST_REASON), "reason_code": code},
             "#state = :planned AND began_at = :seen",
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
@@ -235,7 +244,7 @@ class DynamoLedger(LedgerReader):
                 "sent_at": changed.sent_at,
                 "next_poll_at": changed.next_poll_at,
                 "changed_at": changed.changed_at,
-                "reason": changed.reason,
+                "reason": within(changed.reason, _LONGEST_REASON),
                 "reason_code": changed.reason_code or "",
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
@@ -345,7 +354,7 @@ class DynamoLedger(LedgerReader):
         self, workspace: str, change: Callable[[Budget, float], tuple[Budget, float]]
     ) -> float:
         """Change the budget under a version number, which tells two takers at once apart."""
-        key = {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
+        key = _budget_key(workspace)
         began = time.monotonic()
         for _ in range(_TRIES):
             found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
@@ -446,12 +455,25 @@ def _refused_by(error: ClientError) -> Mapping[str, Any]:
     return dict(response.get("Item", {}))
 
 
+def _kept(columns: Sequence[str]) -> list[str]:
+    """Return the first columns, and how many there are besides."""
+    kept = [within(column, _LONGEST_COLUMN) for column in columns[:_COLUMNS_KEPT]]
+    more = len(columns) - len(kept)
+    return [*kept, f"{more:,} more"] if more else kept
+
+
 def _import_key(import_id: str) -> dict[str, Any]:
     return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": "IMPORT"}}
 
 
 def _batch_key(import_id: str, number: int) -> dict[str, Any]:
-    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{number:06d}"}}
+    """Return the key of a batch; keys sort as numbers do, those of seven digits included."""
+    digits = f"{number:06d}" if number < _SEVEN_DIGITS else f"~{number}"
+    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{digits}"}}
+
+
+def _budget_key(workspace: str) -> dict[str, Any]:
+    return {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
 
 
 def _scan_key(owner: str) -> dict[str, Any]:

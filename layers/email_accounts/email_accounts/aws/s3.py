@@ -1,27 +1,31 @@
 """The inbox and the reports bucket."""
 
 import io
-import tempfile
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from urllib.parse import quote
 
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from email_accounts.errors import UploadMissingError
+from email_accounts.errors import FileRefusedError, UploadMissingError
 from email_accounts.models.upload import Upload
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
+_log = logging.getLogger(__name__)
+
 _PART = 4 << 20
+_WRITTEN_PART = 8 << 20
+"""Bytes that a report is sent in at once. S3 takes 10,000 such parts, of 5 MB at least."""
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
-_IMPOSSIBLE = frozenset({"400", "InvalidArgument"})
-
+_IMPOSSIBLE = frozenset({"400", "InvalidArgument", "KeyTooLongError"})
+_AGAIN = "Upload it again without choosing an encryption or a storage class."
 
 _CONSOLES = {"aws-us-gov": "console.amazonaws-us-gov.com"}
 _CONSOLE = "console.aws.amazon.com"
@@ -40,9 +44,10 @@ Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption
 class InboxBucket:
     """Reads uploads; one version of one object reads the same each time."""
 
-    def __init__(self, client: "S3Client") -> None:
-        """Use a client; nothing is called yet."""
+    def __init__(self, client: "S3Client", data_key: str = "") -> None:
+        """Use a client, and know the inbox's KMS key by its ARN; nothing is called yet."""
         self._client = client
+        self._data_key = data_key
 
     def found(self, upload: Upload) -> Upload:
         """Return the upload with its size, and its newest version where it names none.
@@ -60,9 +65,37 @@ class InboxBucket:
         return replace(upload, version=version, size=head["ContentLength"])
 
     def open(self, upload: Upload) -> BinaryIO:
-        """Open exactly this version; UploadMissingError where it is gone."""
-        parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
+        """Open exactly this version.
+
+        UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
+        be read.
+        """
+        try:
+            parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
+        except ClientError as error:
+            raise self._explained(upload, error) from None
         return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
+
+    def _explained(self, upload: Upload, error: ClientError) -> Exception:
+        """Say why an object cannot be read, where the way it was stored is the reason.
+
+        A right that lacks, or our own key out of order, is a fault of the stack and stays one.
+        Only S3's word on the object's key tells them apart: it needs no right to that key.
+        """
+        code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code in _IMPOSSIBLE:
+            return UploadMissingError("there is no such object")
+        if code == "InvalidObjectState":
+            return FileRefusedError("It lies in an archive, where it cannot be read.", _AGAIN)
+        if code == "InvalidRequest" and "Server Side Encryption" in said:
+            return FileRefusedError("It is encrypted with its uploader's own key.", _AGAIN)
+        if code == "AccessDenied" or code.startswith("KMS."):
+            with suppress(ClientError):
+                head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+                if self._data_key and head.get("SSEKMSKeyId", self._data_key) != self._data_key:
+                    problem = "It is encrypted with another KMS key than the inbox's."
+                    return FileRefusedError(problem, _AGAIN)
+        return error
 
 
 class _Parts(io.RawIOBase):
@@ -160,20 +193,20 @@ class ReportsBucket:
     def writer(self, import_id: str, name: str, content_type: str) -> Iterator[TextIO]:
         """Open a report for writing.
 
-        It is written to a file first: with its length known it goes up as one streamed
-        request, and nothing goes up where writing it failed.
+        It goes up part by part while it is written, and appears once it is whole.
         """
-        with tempfile.TemporaryFile() as file:
-            text = io.TextIOWrapper(cast("BinaryIO", file), encoding="utf-8", newline="")
+        upload = _Upload(
+            self._client, self._bucket, self._key(import_id, name), f"{content_type}; charset=utf-8"
+        )
+        text = io.TextIOWrapper(cast("BinaryIO", upload), encoding="utf-8", newline="")
+        try:
             yield text
             text.flush()
-            file.seek(0)
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=self._key(import_id, name),
-                Body=file,
-                ContentType=f"{content_type}; charset=utf-8",
-            )
+            upload.complete()
+        except BaseException:
+            upload.abort()
+            raise
+        finally:
             text.detach()
 
     @contextmanager
@@ -185,6 +218,68 @@ class ReportsBucket:
 
     def _key(self, import_id: str, name: str) -> str:
         return f"{self._folder}/{import_id}/{name}"
+
+
+class _Upload(io.RawIOBase):
+    """An object that is sent while it is written: as one request where it is small."""
+
+    def __init__(self, client: "S3Client", bucket: str, key: str, content_type: str) -> None:
+        self._client = client
+        self._object: Any = {"Bucket": bucket, "Key": key}
+        self._content_type = content_type
+        self._waiting = bytearray()
+        self._upload: Any = {}
+        self._parts: list[Any] = []
+        self._aborted = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]
+        if not self._aborted:  # what is flushed after that goes nowhere
+            self._waiting += data
+            if len(self._waiting) >= _WRITTEN_PART:
+                self._send_part()
+        return len(data)
+
+    def complete(self) -> None:
+        """Make the object appear."""
+        if not self._upload:
+            self._client.put_object(
+                **self._object, Body=bytes(self._waiting), ContentType=self._content_type
+            )
+            return
+        if self._waiting:
+            self._send_part()
+        self._client.complete_multipart_upload(
+            **self._upload, MultipartUpload={"Parts": self._parts}
+        )
+
+    def abort(self) -> None:
+        """Take back what was sent; a part that stays behind expires by the bucket's own rule."""
+        self._aborted = True
+        if self._upload:
+            try:
+                self._client.abort_multipart_upload(**self._upload)
+            except (BotoCoreError, ClientError):
+                _log.exception("a report that failed could not be taken back")
+
+    def _send_part(self) -> None:
+        if not self._upload:
+            begun = self._client.create_multipart_upload(
+                **self._object, ContentType=self._content_type, ChecksumAlgorithm="CRC32"
+            )
+            self._upload = self._object | {"UploadId": begun["UploadId"]}
+        number = len(self._parts) + 1
+        sent: Any = self._client.upload_part(
+            **self._upload,
+            PartNumber=number,
+            Body=bytes(self._waiting),
+            ChecksumAlgorithm="CRC32",
+        )
+        checked = {name: sent[name] for name in ("ETag", "ChecksumCRC32") if name in sent}
+        self._parts.append({"PartNumber": number, **checked})
+        self._waiting.clear()
 
 
 def _named(bucket: str, key: str, version: str) -> Any:  # noqa: ANN401  arguments of several calls

@@ -308,6 +308,9 @@ _SIGNS = (
 )
 """The first that fits counts: what names its cause comes before what may have several."""
 
+_OF_ONE_ROW = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-zA-Z]*\d)[a-zA-Z0-9]{12,}")
+"""Addresses and ids, which tell nothing of the cause, and make each row's reason another one."""
+
 _FAMILY_OF_PROVIDER = {
     **dict.fromkeys(("gmail", "gsuite"), "google"),
     **dict.fromkeys(("microsoft", "o365"), "microsoft"),
@@ -320,7 +323,6 @@ _FAMILY_OF_HOST = re.compile(
 )
 
 
-@lru_cache(maxsize=1024)
 def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = None) -> Cause:
     """Understand why an account failed.
 
@@ -332,6 +334,11 @@ def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = N
         return NOT_SENT
     if code is ReasonCode.REQUEST_REFUSED:
         return PLAN_LIMIT if _PLAN_LIMIT.words.search(reason) else REQUEST_REFUSED
+    return _known_cause(_OF_ONE_ROW.sub("#", reason), settings)
+
+
+@lru_cache(maxsize=1024)
+def _known_cause(reason: str, settings: tuple[str, ...]) -> Cause:
     family = _family(settings)
     signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
     for sign in signs:

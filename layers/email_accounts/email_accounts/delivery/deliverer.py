@@ -3,10 +3,13 @@
 import csv
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from typing import TextIO
+from functools import lru_cache
+from itertools import islice
+from typing import TextIO, TypeVar
 
 from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
 from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
@@ -29,6 +32,7 @@ from email_accounts.text.spreadsheet import safe_cell
 from email_accounts.tracking.poller import NO_PROGRESS
 
 _log = logging.getLogger(__name__)
+_Read = TypeVar("_Read")
 
 OUTCOME_NAME = "outcome.csv"
 PAGE_NAME = "report.html"
@@ -40,8 +44,12 @@ _REPORTS_FAILED = (
     "Its reports could not be written either; mend what keeps deliver_report from it, then: "
     "email-accounts resume"
 )
-LONGEST_RUN = 300.0
+LONGEST_RUN = 900.0
 """Seconds that the function may run."""
+READERS = 16
+"""Files of batches that are read at the same time."""
+_READ_AHEAD = 4 * READERS
+_REASONS_KEPT = 1000
 _COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what to do")
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
@@ -79,7 +87,8 @@ class Deliverer:
 
         `failure` says what broke the tracking off, where something did; `time_left` is how many
         seconds this invocation may still run. At best effort the message
-        is sent even where the reports cannot be written or the event bus takes no event.
+        is sent even where the reports cannot be written or the event bus takes no event; after a
+        delivery that failed it is made of the ledger's counts alone.
 
         Raises:
             ImportLockedError: somebody else has the import's lease, and submits it or writes its
@@ -131,15 +140,19 @@ class Deliverer:
     ) -> ImportResult:
         batches = list(self.ledger.batches(imported.id))
         failure_reason = imported.refusal or imported.stopped or self._cut_off(batches, failure)
+        without_reports = f"{failure_reason}. {_REPORTS_FAILED}"
         try:
-            answer = self._reported(imported, batches, failure_reason)
+            if best_effort and imported.state is ImportState.DELIVERING:
+                answer = _counted(imported, batches, without_reports)
+            else:
+                answer = self._reported(imported, batches, failure_reason)
         except UploadMissingError:
             answer = _counted(imported, batches, _UPLOAD_GONE)
         except Exception:
             if not best_effort:
                 raise
             _log.exception("the reports cannot be written")
-            answer = _counted(imported, batches, f"{failure_reason}. {_REPORTS_FAILED}")
+            answer = _counted(imported, batches, without_reports)
         message = message_of(answer)
         # Before the message, so that trying again repeats the event at most: a program knows it
         # by its id and answer, a person would get a second mail.
@@ -206,11 +219,21 @@ class Deliverer:
             report.write(_BYTE_ORDER_MARK)
             writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
+            pool = ThreadPoolExecutor(READERS)
+            stack.callback(pool.shutdown, cancel_futures=True)
             rows = outcomes(
                 examined,
                 iter(batches),
-                lambda batch: self._verdicts(imported.id, batch),
-                lambda batch: self._observations(imported.id, batch),
+                _read_ahead(
+                    pool,
+                    lambda batch: self._verdicts(imported.id, batch),
+                    (batch for batch in batches if batch.report),
+                ),
+                _read_ahead(
+                    pool,
+                    lambda batch: self._observations(imported.id, batch),
+                    (batch for batch in batches if batch.reconciliation),
+                ),
                 failure_reason,
             )
             accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
@@ -267,6 +290,20 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
     return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
 
 
+def _read_ahead(
+    pool: ThreadPoolExecutor, read: Callable[[Batch], _Read], batches: Iterator[Batch]
+) -> Callable[[Batch], _Read]:
+    """Return what reads a batch, which is asked for in their order, and has those after it read."""
+    begun: dict[int, Future[_Read]] = {}
+
+    def read_one(batch: Batch) -> _Read:
+        following = islice(batches, _READ_AHEAD - len(begun))
+        begun.update({one.number: pool.submit(read, one) for one in following})
+        return begun.pop(batch.number).result()
+
+    return read_one
+
+
 def _cleaned(
     rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
 ) -> Iterator[RowOutcome]:
@@ -275,15 +312,17 @@ def _cleaned(
     The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
     """
     batch: Batch | None = None
-    redactor: Redactor | None = None
+    clean: Callable[[str], str] | None = None
     for row in rows:
         if row.outcome not in _SAID_BY_THE_SERVICE or not row.reason:
             yield row
             continue
         while batch is None or row.row > batch.range.last_row:
-            batch, redactor = next(batches), None
-        redactor = redactor or Redactor(secrets_of(accounts.accounts_of(batch.range)))
-        yield replace(row, reason=redactor.clean(row.reason))
+            batch, clean = next(batches), None
+        if clean is None:
+            redactor = Redactor(secrets_of(accounts.accounts_of(batch.range)))
+            clean = lru_cache(_REASONS_KEPT)(redactor.clean)
+        yield replace(row, reason=clean(row.reason))
 
 
 def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:

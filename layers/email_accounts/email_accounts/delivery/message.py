@@ -12,13 +12,19 @@ from email_accounts.delivery.outcomes import Outcome
 from email_accounts.delivery.summary import Group, Summary
 from email_accounts.models.imports import Import
 from email_accounts.models.messages import Message
-from email_accounts.text.display import one_line
+from email_accounts.models.upload import WORKSPACE_NAME
+from email_accounts.text.display import one_line, within
 
 SCHEMA = 1
 _LONGEST_SUBJECT = 99
 _SHORTEST_NAME = 20
 _CAUSES_SHOWN = 3
 _CAUSES_SENT = 10
+_LONGEST_TEXT = 1000
+_LARGEST_DOCUMENT = 47_000
+"""Bytes of the document in a notification, which has it five times, and the mail, in 256 KB.
+Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
+"""
 _COLUMNS_SHOWN = 5
 _LONGEST_REASON = 160
 _LONGEST_TROUBLE = 500
@@ -121,8 +127,8 @@ class ImportResult:
             case _:
                 return f"The import is stuck: {counted} {are} known to be connected."
 
-    def document(self) -> dict[str, object]:
-        """Return the answer as plain data, the same for the message and for summary.json."""
+    def document(self, causes: int = _CAUSES_SENT) -> dict[str, object]:
+        """Return the answer as plain data, with so many causes; also for summary.json."""
         upload = self.imported.upload
         counts = {outcome.value: self.summary.outcomes[outcome] for outcome in Outcome}
         return {
@@ -132,7 +138,7 @@ class ImportResult:
             "workspace": upload.workspace,
             "status": self.status.value,
             "headline": self.headline,
-            "failureReason": self.failure_reason,
+            "failureReason": within(self.failure_reason, _LONGEST_TEXT),
             "file": {
                 "name": upload.name,
                 "bucket": upload.bucket,
@@ -146,14 +152,15 @@ class ImportResult:
                     "code": group.cause.code,
                     "outcome": group.outcome.value,
                     "rows": group.rows,
-                    "title": group.cause.title,
-                    "explanation": group.cause.explanation,
-                    "fix": group.cause.fix,
+                    "title": within(group.cause.title, _LONGEST_TEXT),
+                    "explanation": within(group.cause.explanation, _LONGEST_TEXT),
+                    "fix": within(group.cause.fix, _LONGEST_TEXT),
                     "reason": group.reason[:_LONGEST_REASON],
                     "firstRows": group.first_rows,
                 }
-                for group in self.summary.groups[:_CAUSES_SENT]
+                for group in self.summary.groups[:causes]
             ],
+            "moreCauses": max(len(self.summary.groups) - causes, 0),
             "reports": dict(self.reports),
             "console": dict(self.consoles),
             **self._link(),
@@ -162,16 +169,24 @@ class ImportResult:
 
 def message_of(answer: ImportResult) -> Message:
     """Write the one notification."""
+    workspace = answer.imported.upload.workspace
     return Message(
         subject=subject(answer.imported.upload.name, answer.headline),
         mail=_mail(answer),
-        document=json.dumps(answer.document()),
+        document=_document(answer),
         attributes={
             "status": answer.status.value,
-            "workspace": answer.imported.upload.workspace,
             "failed": answer.summary.outcomes[Outcome.FAILED],
-        },
+        }
+        # SNS refuses an empty attribute, and more than its filters can name.
+        | ({"workspace": workspace} if WORKSPACE_NAME.fullmatch(workspace) else {}),
     )
+
+
+def _document(answer: ImportResult) -> str:
+    """Write the document with as many causes as fit into a notification, there quoted once more."""
+    written = (json.dumps(answer.document(causes)) for causes in range(_CAUSES_SENT, -1, -1))
+    return next(one for one in written if len(json.dumps(one)) <= _LARGEST_DOCUMENT)
 
 
 def subject(name: str, headline: str) -> str:
@@ -212,7 +227,7 @@ def title_of(group: Group) -> str:
     """Return what a cause is, in the service's words where we do not know better."""
     if group.cause is UNKNOWN:
         return one_line(f"{group.cause.title}: {group.reason}")
-    return group.cause.title
+    return one_line(group.cause.title)
 
 
 def rows_of(group: Group) -> str:
@@ -269,7 +284,8 @@ def _unknown_columns(answer: ImportResult) -> list[str]:
     columns = answer.imported.unknown_columns
     if not columns:
         return []
-    return [one_line(f"Columns that were not used: {', '.join(columns[:_COLUMNS_SHOWN])}")]
+    more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
+    return [one_line(f"Columns that were not used: {', '.join(columns[:_COLUMNS_SHOWN])}{more}")]
 
 
 def _places(answer: ImportResult) -> Iterator[str]:

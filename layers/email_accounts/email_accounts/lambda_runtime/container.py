@@ -37,10 +37,13 @@ class Container:
         self._settings = settings
         self._session = boto3.Session()
         self._config = Config(
-            connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4}
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"mode": "standard", "max_attempts": 4},
+            max_pool_connections=20,  # more than the threads that read at the same time
         )
         s3 = self._session.client("s3", config=self._config.merge(LINKS))
-        self._uploads = InboxBucket(s3)
+        self._uploads = InboxBucket(s3, settings.data_key)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
             self._session.client("dynamodb", config=self._config),

@@ -18,6 +18,7 @@ class Settings:
 
     api_base_url: str
     workspaces: str
+    data_key: str
     ledger_table: str
     event_bus: str
     notification_topic: str
@@ -42,6 +43,7 @@ class Settings:
         return cls(
             api_base_url=_address(environment["API_BASE_URL"]),
             workspaces=environment["WORKSPACES"],
+            data_key=environment["DATA_KEY"],
             ledger_table=environment["LEDGER_TABLE"],
             event_bus=environment["EVENT_BUS"],
             notification_topic=environment["NOTIFICATION_TOPIC"],

@@ -74,6 +74,7 @@ class ReasonCode(StrEnum):
     API_KEY_REFUSED = "api_key_refused"
     API_KEY_MISSING = "api_key_missing"
     SUBMISSION_FAILED = "submission_failed"
+    STOPPED_BY_OPERATOR = "stopped_by_operator"
     REQUEST_REFUSED = "request_refused"
     ANSWER_LOST = "answer_lost"
     REQUEST_FORGOTTEN = "request_forgotten"

@@ -4,8 +4,10 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+
+from email_accounts.text.display import within
 
 PREFIX = "uploads/"
 FILE_READY = "Email Accounts File Ready"
@@ -13,6 +15,11 @@ DEFAULT_WORKSPACE = "default"
 WORKSPACE_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 ALLOWED_NAME = "lower-case letters, digits, - and _, at most 63, the first one a letter or a digit"
 """What a workspace may be called, for a program and for people."""
+_LONGEST_KEY = 1024
+"""Bytes of a key, or a version, that S3 can have."""
+_LEFT_BY_DESKTOPS = re.compile(
+    r"\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*", re.IGNORECASE | re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ class Upload:
     @property
     def name(self) -> str:
         """The file's name as its owner knows it."""
-        return self.key.rsplit("/", 1)[-1]
+        return self.key.rstrip("/").rpartition("/")[2] or self.key
 
     @property
     def workspace(self) -> str:
@@ -70,16 +77,29 @@ def upload_of(event: Mapping[str, Any]) -> Upload | None:
 
     It is S3's `Object Created`, or `Email Accounts File Ready` of another system, which tells no
     size: 0 then. The key is taken as it stands: EventBridge does not URL-encode it. The version
-    is empty where the event has none. None for what is no file: console folders and empty objects.
+    is empty where the event has none. None for what nobody means to import: the folders of the
+    console, and the files that desktops leave beside others.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
-    detail = event["detail"]
-    told_at = datetime.fromisoformat(event["time"]).timestamp() if event.get("time") else 0.0
+    detail, told_at = event["detail"], _time_of(event)
     if event.get("detail-type") == FILE_READY:
-        bucket, key, version = detail["bucket"], detail["key"], str(detail.get("version") or "")
-        return None if key.endswith("/") else Upload(bucket, key, version, 0, told_at)
-    item = detail["object"]
-    size = int(item.get("size", 0))
-    if size == 0 or item["key"].endswith("/"):
-        return None
-    return Upload(detail["bucket"]["name"], item["key"], item.get("version-id", ""), size, told_at)
+        key, version = (
+            within(str(detail.get(name) or ""), _LONGEST_KEY) for name in ("key", "version")
+        )
+        upload = Upload(detail["bucket"], key, version, 0, told_at)
+    else:
+        item = detail["object"]
+        size, version = int(item.get("size", 0)), item.get("version-id", "")
+        upload = Upload(detail["bucket"]["name"], item["key"], version, size, told_at)
+        if upload.key.endswith("/") and not size:
+            return None
+    return None if _LEFT_BY_DESKTOPS.fullmatch(upload.name) else upload
+
+
+def _time_of(event: Mapping[str, Any]) -> float:
+    """Return when an event happened, in seconds since the epoch; 0 where it is not readable."""
+    try:
+        told = datetime.fromisoformat(event["time"])
+    except (KeyError, TypeError, ValueError):
+        return 0.0
+    return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()

@@ -22,7 +22,12 @@ steps of an execution within what it may have, however long the remote is out of
 
 def backoff(imported: Import, now: float) -> float:
     """Return the seconds to leave the remote alone after it failed."""
-    return max(_SHORTEST_REST, (now - imported.began_at) / _AGES_PER_REST)
+    return max(_SHORTEST_REST, shortest_wait(imported, now))
+
+
+def shortest_wait(imported: Import, now: float) -> float:
+    """Return the seconds below which no limit on the waits of an import may lie."""
+    return (now - imported.began_at) / _AGES_PER_REST
 
 
 @dataclass(frozen=True, slots=True)

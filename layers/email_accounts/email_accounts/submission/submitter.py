@@ -14,6 +14,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
     RequestRefusedError,
@@ -50,6 +51,8 @@ from email_accounts.saleshandy.reconciliation import (
 _LIST_GOOD_FOR = 30.0
 """Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
 file and drop it again, and enough for files dropped together to share one walk."""
+_LATEST_EVENT = 15 * 86_400.0
+"""Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
 _UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
 _MOST_ATTEMPTS = 2
@@ -60,6 +63,7 @@ FILE_NOT_READ = (
     "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
     "Split the file, or save it as CSV, and upload it again."
 )
+STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
 _SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
 
 
@@ -77,8 +81,11 @@ class Submitter:
     now: Clock
 
     def identified(self, upload: Upload) -> Upload:
-        """Return the upload with its version and size, which an event may lack."""
-        if upload.version and upload.size:
+        """Return the upload with its version and size, which an event may lack.
+
+        What lies beside the folder for uploads is not looked at.
+        """
+        if (upload.version and upload.size) or not upload.key.startswith(PREFIX):
             return upload
         try:
             return self.uploads.found(upload)
@@ -92,7 +99,8 @@ class Submitter:
         the caller.
         """
         now = self.now()
-        upload = replace(upload, uploaded_at=min(upload.uploaded_at, now))
+        if not now - _LATEST_EVENT <= upload.uploaded_at <= now:
+            upload = replace(upload, uploaded_at=now)  # another system may say anything
         imported, is_new = self.ledger.claim(upload, now, now + self.policy.deadline)
         if imported.state is not ImportState.NOTIFIED:
             self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
@@ -128,6 +136,20 @@ class Submitter:
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
         return reopened
+
+    def stop(self, import_id: str) -> bool:
+        """Have nothing more of an import sent, so that its next task leads to the report.
+
+        False for one that has no plan yet, or has already ended or been stopped.
+        """
+        imported = self.ledger.get(import_id)
+        if imported.state is not ImportState.PLANNED or imported.stopped:
+            return False
+        try:
+            self.ledger.stop(imported, ReasonCode.STOPPED_BY_OPERATOR, STOPPED_BY_OPERATOR)
+        except LedgerConflictError:  # its report is being written by now
+            return False
+        return True
 
     def _start(self, imported: Import, first: TaskResult) -> None:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
@@ -193,6 +215,16 @@ class Submitter:
                 f"It does not lie under {PREFIX}, where files are read from.",
                 f"Drop it again as {PREFIX}{upload.name}.",
             )
+        if upload.key.endswith("/"):
+            raise FileRefusedError(
+                "Its key ends with a slash, so it is shown as a folder.",
+                f"Drop it again as {PREFIX}{upload.name}.",
+            )
+        if not upload.workspace:
+            raise FileRefusedError(
+                "Its key has two slashes in a row, so it lies in a folder without a name.",
+                f"Drop it again as {PREFIX}{upload.name}.",
+            )
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
@@ -255,7 +287,7 @@ class Submitter:
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
-                if self.now() >= imported.deadline:
+                if self.now() >= imported.deadline or self.ledger.get(imported.id).stopped:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)

@@ -5,10 +5,14 @@ import re
 import unicodedata
 from binascii import a2b_base64
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 _DEPTH = 3
 """Twice, and once more because a cell of a report may be JSON."""
+
+_REMEMBERED = 500
+"""Texts whose decoding is remembered: what services write differs in a few words."""
 
 _ESCAPE = re.compile(
     r"\\(?:u\{(?P<braced>[0-9a-fA-F]{1,6})\}|u(?P<four>[0-9a-fA-F]{4})|U(?P<eight>[0-9a-fA-F]{8})"
@@ -32,35 +36,43 @@ _BYTE_OF_CP1252 = {
     if byte not in (0x81, 0x8D, 0x8F, 0x90, 0x9D)  # these mean nothing there
 }
 
+_UNPRINTABLE = bytes([*range(0x20), 0x7F])
+
 Decoder = Callable[[str], Iterator[str]]
 
 
-def decodings(text: str) -> Iterator[str]:
+def decoded_once(text: str) -> tuple[str, ...]:
+    """Return what a text becomes when it is decoded in each way."""
+    return tuple(decoded for decoder in _DECODERS for decoded in decoder(text))
+
+
+def decodings(text: str, once: Callable[[str], tuple[str, ...]] = decoded_once) -> Iterator[str]:
     """Yield a text, then what it becomes when it is decoded up to three times, in whatever ways.
 
     These are the escapes of JSON, JavaScript, Python and C, percent-encoding and forms, HTML
     entities, quoted-printable, base64 of both alphabets at any place, doubled quotes, UTF-8 taken
-    for Latin-1 or Windows-1252, and Unicode's composed form.
+    for Latin-1 or Windows-1252, and Unicode's composed form. `once` may remember what it returned.
     """
     yield text
     seen, layer = {text}, [text]
-    for _ in range(_DEPTH):
+    for depth in range(_DEPTH):
         deeper = []
-        for one in layer:
-            for decoder in _DECODERS:
-                for decoded in decoder(one):
-                    if decoded not in seen:
-                        seen.add(decoded)
-                        yield decoded
-                        deeper.append(decoded)
-        layer = [one for one in deeper if _is_readable(one)]
+        for one in filter(_is_readable, layer) if depth else layer:
+            for decoded in once(one):
+                if decoded not in seen:
+                    seen.add(decoded)
+                    yield decoded
+                    deeper.append(decoded)
+        layer = deeper
 
 
+@lru_cache(_REMEMBERED)
 def _is_readable(text: str) -> bool:
     """Say whether this may be a text: base64 that begins elsewhere decodes to anything."""
-    if text.isprintable() or sum(" " <= char <= "~" for char in text) * 2 >= len(text):
+    if text.isprintable():
         return True
-    return _NOT_ASCII.sub(_as_utf_8, text) != text
+    printable = text.encode("ascii", "ignore").translate(None, _UNPRINTABLE)
+    return len(printable) * 2 >= len(text) or _NOT_ASCII.sub(_as_utf_8, text) != text
 
 
 def _escapes(text: str) -> Iterator[str]:
@@ -120,16 +132,22 @@ def _doubled_quotes(text: str) -> Iterator[str]:
 
 def _base64(text: str) -> Iterator[str]:
     for found in _BASE64.findall(text):
-        if _WORD.fullmatch(found):
-            continue
-        run = found.translate(_URL_SAFE)
-        for start in range(4):
-            part = run[start:]
-            whole = part[: len(part) - (len(part) % 4 == 1)]
-            data = a2b_base64(whole + "=" * (-len(whole) % 4))
-            yield data.decode("utf-8", "replace")
-            if not data.isascii():
-                yield data.decode("latin-1")
+        if not _WORD.fullmatch(found):
+            yield from _decoded_run(found)
+
+
+@lru_cache(_REMEMBERED)
+def _decoded_run(found: str) -> tuple[str, ...]:
+    run = found.translate(_URL_SAFE)
+    decoded = []
+    for start in range(4):
+        part = run[start:]
+        whole = part[: len(part) - (len(part) % 4 == 1)]
+        data = a2b_base64(whole + "=" * (-len(whole) % 4))
+        decoded.append(data.decode("utf-8", "replace"))
+        if not data.isascii():
+            decoded.append(data.decode("latin-1"))
+    return tuple(decoded)
 
 
 def _taken_for_latin(text: str) -> Iterator[str]:

@@ -9,6 +9,14 @@ def one_line(text: str, longest: int = _LONGEST_LINE) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def within(text: str, size: int) -> str:
+    """Return a text of at most so many bytes in UTF-8; one that is cut ends with an ellipsis."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= size:
+        return data.decode()
+    return data[: size - len("…".encode())].decode("utf-8", "ignore") + "…"
+
+
 def visible(text: str, keep: str = "") -> str:
     """Return a text without invisible characters but those to be kept.
 

@@ -3,9 +3,10 @@
 import unicodedata
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import NoReturn
 
-from email_accounts.text.decoding import decodings
+from email_accounts.text.decoding import decoded_once, decodings
 
 HIDDEN = "***"
 SHORTEST_FOUND_INSIDE = 4
@@ -13,6 +14,9 @@ SHORTEST_FOUND_INSIDE = 4
 
 _START = SHORTEST_FOUND_INSIDE
 _LONGEST_READ = 10_000
+_REMEMBERED = 2_000
+"""Texts whose decodings a redactor remembers: what mail servers say differs in a few words."""
+
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
@@ -69,6 +73,8 @@ class Redactor:
         long = {text for text in texts if len(_folded(text)) >= SHORTEST_FOUND_INSIDE}
         self._inside = {part for text in long for part in (_folded(text), *_in_base64(text))}
         self._starts = {part[:_START] for part in self._inside}
+        self._decoded_once = lru_cache(_REMEMBERED)(decoded_once)
+        self._is_in = lru_cache(_REMEMBERED)(self._holds)
 
     @property
     def has_short_ones(self) -> bool:
@@ -87,15 +93,16 @@ class Redactor:
         """Say whether a text holds a secret, or is too long to tell."""
         if len(text) > _LONGEST_READ:
             return bool(self._whole)
-        return any(map(self._is_in, map(_folded, decodings(text))))
+        return any(map(self._is_in, decodings(text, self._decoded_once)))
 
-    def _is_in(self, folded: str) -> bool:
+    def _holds(self, text: str) -> bool:
+        folded = _folded(text)
         if folded in self._whole:
             return True
-        for text in {folded, folded.translate(_URL_SAFE)}:
+        for one in {folded, folded.translate(_URL_SAFE)}:
             # Most texts hold the start of none: that is one look-up for each of their characters.
-            starts = map("".join, zip(*(text[at:] for at in range(_START)), strict=False))
-            if not self._starts.isdisjoint(starts) and any(map(text.__contains__, self._inside)):
+            starts = map("".join, zip(*(one[at:] for at in range(_START)), strict=False))
+            if not self._starts.isdisjoint(starts) and any(map(one.__contains__, self._inside)):
                 return True
         return False
 

@@ -34,7 +34,12 @@ from email_accounts.models.policy import Policy
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
-from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
+from email_accounts.saleshandy.rate_limit import (
+    SAFE_MARGIN,
+    RateLimitedClient,
+    backoff,
+    shortest_wait,
+)
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.reconciler import Reconciler, Resolution
@@ -49,8 +54,10 @@ _SHORTEST_WAIT = 1.5
 """In first looks: the second look comes so much later."""
 _REPORTS_MISSED = 3
 _POLLED_EARLY = 20
-_GATHERING = 300.0
+_GATHERING = 3600.0
 """Seconds for which reported batches wait for others that run, to be verified together."""
+_LAST_SCAN = 300.0
+"""Seconds before the deadline when they wait no longer."""
 _MOST_VERIFIED = 200
 """Batches that are verified by one scan."""
 
@@ -94,9 +101,10 @@ class PollRound:
             self.poll_again_at(batch.next_poll_at)
 
     def verify(self, now: float, settle: float) -> None:
-        """Take the reported batches: into this round those whose time has come.
+        """Take the reported batches into this round where their time has come.
 
-        They are verified together by one scan of the list, as far as that delays none for long.
+        One scan of the list verifies them together: while others run, those of an hour, in the
+        polls that these need anyway.
         """
         if not self.reported:
             return
@@ -104,13 +112,27 @@ class PollRound:
         together = max(
             batch.next_poll_at for batch in self.reported if batch.next_poll_at <= first + settle
         )
-        if self.running or self.planned:
-            together = max(together, first + _GATHERING)
+        if self.waits_for_others:
+            together = max(together, min(first + _GATHERING, self.last_scan_at))
         for batch in self.reported[:_MOST_VERIFIED]:
             if together <= now and batch.next_poll_at <= now:
                 self.due.append(batch)
             else:
-                self.poll_again_at(max(together, batch.next_poll_at))
+                self.verify_at(max(together, batch.next_poll_at))
+
+    def verify_at(self, moment: float) -> None:
+        """Have reported batches verified at a moment, or with others that are polled later."""
+        self.poll_again_at(self.last_scan_at if self.waits_for_others else moment)
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether batches that are not finished need polls of their own."""
+        return bool(self.running or self.planned)
+
+    @property
+    def last_scan_at(self) -> float:
+        """When reported batches wait for others no longer."""
+        return self.imported.deadline - _LAST_SCAN
 
     def mark_settled(self, batch: Batch, now: float) -> None:
         """Take a batch out that was settled."""
@@ -136,7 +158,8 @@ class PollRound:
             return TaskResult(NextAction.SUBMIT)
         if self.next_poll == math.inf and not self.planned:
             return TaskResult(NextAction.DELIVER)
-        wait = min(self.next_poll - now, policy.max_poll_interval)
+        longest = max(policy.max_poll_interval, shortest_wait(self.imported, now))
+        wait = min(self.next_poll - now, longest)
         return TaskResult(NextAction.CHECK, max(wait, 0.0))
 
 
@@ -300,7 +323,8 @@ class Poller:
     ) -> None:
         now = self.now()
         wait = max(_SHORTEST_WAIT * self.policy.initial_poll_delay, _GROWTH * (now - batch.sent_at))
-        next_poll_at = now + min(wait, self.policy.max_poll_interval)
+        longest = max(self.policy.max_poll_interval, shortest_wait(round_.imported, now))
+        next_poll_at = now + min(wait, longest)
         grace_ends = batch.sent_at + self.policy.grace
         if batch.state is BatchState.REPORTED:
             grace_ends = batch.changed_at + self.policy.grace
@@ -363,7 +387,7 @@ class Poller:
         reported = batch.reported(now, next_poll_at, report=report, missing=missing)
         self.ledger.save(round_.imported.id, batch, reported)
         round_.mark_settled(batch, now)
-        round_.poll_again_at(next_poll_at)
+        round_.verify_at(next_poll_at)
 
     def _reconcile(self, round_: PollRound, due: Sequence[Batch]) -> None:
         """Look in the account list for what became of batches that are due."""

@@ -1,0 +1,17 @@
+"""The page of what was measured: each run writes its own table."""
+
+import re
+from pathlib import Path
+
+PAGE = Path(__file__).parents[2] / "docs/measurements.md"
+
+
+def filled(page: str, name: str, text: str) -> str:
+    """Return the page with another text between the marks of a table."""
+    marks = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+    return marks.sub(lambda found: found[1] + text + found[2], page)
+
+
+def write(name: str, text: str, page: Path = PAGE) -> None:
+    """Write a table into the page."""
+    page.write_text(filled(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
