@@ -43,12 +43,13 @@ class Judgement:
     @property
     def warnings(self) -> list[str]:
         """What is worth a look although no row is rejected for it."""
+        warnings = [one.text for one in self.file.warnings]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
-            return self.file.warnings
+            return warnings
         more = f" and {len(columns) - _COLUMNS_NAMED} more" if columns[_COLUMNS_NAMED:] else ""
         unknown = f"columns that are not used: {', '.join(columns[:_COLUMNS_NAMED])}{more}"
-        return [*self.file.warnings, unknown]
+        return [*warnings, unknown]
 
 
 def _cut(name: str) -> str:

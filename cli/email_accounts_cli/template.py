@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from email_accounts.intake.settings import SENDGRID_USER
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES
+from email_accounts.models.providers import providers
 from email_accounts_cli.terminal import ALL_WELL, CommandError, tell_program
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ IF_BLANK: dict[str, str] = {
     "fromFirstName": "no name",
     "fromLastName": "no name",
     "smtpEmailAddress": "as imapEmailAddress",
-    "smtpUserName": f"the address; for SendGrid {SENDGRID_USER}",
+    "smtpUserName": f"the address; for SendGrid {providers()['sendgrid'].user_name}",
     "smtpPassword": "not possible",
     "smtpHost": "the provider's",
     "smtpPort": "the usual one, where the host is a known provider's",
@@ -71,7 +71,7 @@ def write_template(kind: str | None, output: Path | None, *, as_json: bool) -> i
                 {
                     "field": field,
                     "example": EXAMPLE[field],
-                    "whatToWrite": rule.fix,
+                    "whatToWrite": rule.hint,
                     "ifBlank": IF_BLANK[field],
                 }
             )
@@ -106,7 +106,7 @@ def csv_template() -> bytes:
 def _notes() -> str:
     fields_of: dict[str, list[str]] = {}
     for field, rule in RULES.items():
-        fields_of.setdefault(rule.fix, []).append(field)
+        fields_of.setdefault(rule.hint, []).append(field)
     return " | ".join(f"{', '.join(fields)}: {fix}" for fix, fields in fields_of.items())
 
 
@@ -125,7 +125,7 @@ def xlsx_template() -> bytes:
     notes = book.create_sheet("Allowed values")
     notes.append(["field", "what to write", "if blank"])
     for field, rule in RULES.items():
-        notes.append([field, rule.fix, IF_BLANK[field]])
+        notes.append([field, rule.hint, IF_BLANK[field]])
     for column, width in (("A", _WIDTH), ("B", 4 * _WIDTH), ("C", 3 * _WIDTH)):
         notes.column_dimensions[column].width = width
     content = io.BytesIO()

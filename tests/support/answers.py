@@ -11,7 +11,7 @@ from email_accounts.delivery.message import ImportResult, ImportStatus
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
-from email_accounts.models.account import problem_with
+from email_accounts.models.account import problem
 from email_accounts.models.imports import Import, ImportState
 from email_accounts.models.messages import Message
 from email_accounts.models.steps import NextAction
@@ -142,7 +142,7 @@ def hostile(world: World) -> Upload:
 def large(rows: int) -> ImportResult:
     """Make the answer to an import of many rows, one in twenty of which needs care."""
     summary = Summary()
-    port = rejection(problem_with("smtpPort"))
+    port = rejection(problem("port_invalid", "smtpPort"))
     for number in range(2, rows + 2):
         address = f"robin.stone{number}@team{number % 1500}.example"
         settings = (GOOGLE, MICROSOFT, OTHER)[number % 3]
@@ -150,7 +150,7 @@ def large(rows: int) -> ImportResult:
         if number % 20:
             summary.add(RowOutcome(number, address, Outcome.CONNECTED, "", provider))
         elif number % 60 == 0:
-            said = "smtpPort: this is not a port"
+            said = "smtpPort: not a port"
             summary.add(RowOutcome(number, address, Outcome.REJECTED, said, causes=(port,)))
         else:
             cause = cause_of(_REFUSED, settings)

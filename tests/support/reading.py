@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.intake.layouts import recognized
+from email_accounts.intake.columns import recognized
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import Record, Records, Unreadable
 

@@ -15,11 +15,11 @@ from email_accounts.delivery.message import (
 )
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import Summary
-from email_accounts.models.account import problem_with
+from email_accounts.models.account import problem
 from tests.support import answers
 from tests.support.files import MARK
 
-PORT = rejection(problem_with("smtpPort"))
+PORT = rejection(problem("port_invalid", "smtpPort"))
 SAMPLE_COUNTS = {
     Outcome.CONNECTED: 234,
     Outcome.FAILED: 6,
@@ -216,7 +216,7 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "code": "port_invalid",
         "outcome": "rejected",
         "rows": 5,
-        "title": "smtpPort: this is not a port",
+        "title": "smtpPort: not a port",
         "explanation": "",
         "fix": PORT.fix,
         "reason": "cause a\nsecond line",

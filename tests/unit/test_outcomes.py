@@ -297,9 +297,7 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
 def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
     """Whoever mends the row needs to mend it once only."""
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
-    assert got.reason == (
-        "smtpPort: this is not a port; imapHost: this is not the name of a mail server"
-    )
+    assert got.reason == ("smtpPort: not a port; imapHost: not the name of a mail server")
     assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
     assert got.what_to_do.startswith("Give a number from 1 to 65535")
     assert "Give its full name such as smtp.gmail.com" in got.what_to_do

@@ -11,7 +11,7 @@ import openpyxl
 import pytest
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.intake.layouts import recognized
+from email_accounts.intake.columns import recognized
 from email_accounts.parsing import archive as archive_module
 from email_accounts.parsing import bounds
 from email_accounts.parsing import worksheet as sheet_module

@@ -27,7 +27,7 @@ def test_outcomes_are_counted_by_provider_and_domain() -> None:
 def test_causes_are_grouped_the_most_frequent_first() -> None:
     """A group keeps its first rows and the very words of the first."""
     summary = Summary()
-    port = Cause("port_invalid", "smtpPort: this is not a port", "", "Give a number.")
+    port = Cause("port_invalid", "smtpPort: not a port", "", "Give a number.")
     host = Cause("host_invalid", "smtpHost: no", "", "Name it.")
     summary.add(RowOutcome(2, "", Outcome.REJECTED, "why", causes=(port, host)))
     for row in range(3, 12):

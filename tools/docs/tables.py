@@ -13,15 +13,22 @@ from email_accounts.intake.layouts import (
     OPTIONAL_HEADERS,
     PASSWORD,
 )
-from email_accounts.intake.rows import ENCRYPTION_AND_PORT, GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN
 from email_accounts.intake.settings import (
+    ENCRYPTION_AND_PORT,
     ENCRYPTION_NAMES,
-    PRESETS,
-    PROVIDER_NAMES,
-    PROVIDER_OF_DOMAIN,
-    ServerPreset,
+    ENCRYPTION_UNKNOWN,
+    MICROSOFT_SIGN_IN,
+    PROVIDER_UNKNOWN,
 )
-from email_accounts.models.account import RULES, problem_with, sendgrid_problems
+from email_accounts.intake.values import (
+    GOOGLE_SIGN_IN,
+    NAME_DAMAGED,
+    NAME_NOT_UTF_8,
+    PASSWORD_LIKE_DATE,
+    PASSWORD_TRIMMED,
+)
+from email_accounts.models.account import PROBLEMS, RULES
+from email_accounts.models.providers import Provider, ServerPreset, providers
 from email_accounts_cli.template import IF_BLANK
 
 PAGE = Path(__file__).parents[2] / "docs/account-files.md"
@@ -71,31 +78,31 @@ def _ignored() -> str:
 
 
 def _providers() -> str:
-    rows = ((provider, _code(names)) for provider, names in _by_value(PROVIDER_NAMES))
+    rows = ((f"`{one.code}`", _code(one.aliases)) for one in _known() if one.aliases)
     return _table(("becomes", "written as"), rows)
 
 
 def _domains() -> str:
-    rows = ((provider, _code(domains)) for provider, domains in _by_value(PROVIDER_OF_DOMAIN))
+    rows = (
+        (f"`{one.personal or one.code}`", _code(f"@{name}" for name in one.domains))
+        for one in _known()
+        if one.domains
+    )
     return _table(("provider", "addresses that end in"), rows)
 
 
+def _known() -> Iterable[Provider]:
+    return providers().values()
+
+
 def _encryptions() -> str:
-    rows = ((name, _code(names)) for name, names in _by_value(ENCRYPTION_NAMES))
+    rows = ((f"`{name}`", _code(names)) for name, names in ENCRYPTION_NAMES.items())
     return _table(("becomes", "written as"), rows)
-
-
-def _by_value(names: dict[str, str]) -> Iterable[tuple[str, list[str]]]:
-    return (
-        (f"`{value}`", [name for name in names if names[name] == value])
-        for value in dict.fromkeys(names.values())
-    )
 
 
 def _presets() -> str:
     rows = (
-        (f"`{provider}`", _side(preset.smtp), _side(preset.imap))
-        for provider, preset in PRESETS.items()
+        (f"`{one.code}`", _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host
     )
     return _table(("provider", "SMTP", "IMAP"), rows)
 
@@ -103,25 +110,22 @@ def _presets() -> str:
 def _side(side: ServerPreset) -> str:
     if not side.host:
         return "none: the row has to name one"
-    ports = ", ".join(f"{port} with {encryption}" for encryption, port in side.ports.items())
+    ports = ", ".join(f"{port} with {encryption}" for encryption, port in side.ports)
     return f"`{side.host}` {ports}"
 
 
 def _rules() -> str:
-    fields_of: dict[tuple[str, str, str], list[str]] = {}
-    problems = (*map(problem_with, RULES), *sendgrid_problems(()))
-    for one in problems:
-        fields_of.setdefault((one.code, one.message, one.fix), []).append(one.field)
-    rows = (
-        (f"`{code}`", _code(fields), message, fix)
-        for (code, message, fix), fields in fields_of.items()
-    )
-    return _table(("code", "fields", "problem", "what to write"), rows)
+    rows = ((f"`{code}`", message, fix) for code, (message, fix) in PROBLEMS.items())
+    return _table(("code", "problem", "what to write"), rows)
 
 
 def _warnings() -> str:
-    warnings = (GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT)
-    return "".join(f"- {warning}.\n" for warning in warnings)
+    warnings = (
+        *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
+        *(PASSWORD_TRIMMED, PASSWORD_LIKE_DATE, NAME_DAMAGED, NAME_NOT_UTF_8),
+        *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
+    )
+    return "".join(f"- `{one.code}`: {one.message}.\n" for one in warnings)
 
 
 _TABLES: dict[str, Callable[[], str]] = {

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from email_accounts.intake.settings import SSL_PORTS, TLS_PORTS
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
+from email_accounts.models.providers import SSL_PORTS, TLS_PORTS
 
 
 @dataclass(frozen=True, slots=True)

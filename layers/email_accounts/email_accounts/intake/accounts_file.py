@@ -11,7 +11,8 @@ from email_accounts.intake.values import ValueReader
 from email_accounts.models.upload import NO_OPTIONS, ReadOptions
 from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
+from email_accounts.parsing.records import NewHeader, Place, Record, Records
+from email_accounts.parsing.table import cells_of
 
 _LONGEST_SAMPLE = 1 << 16
 
@@ -70,7 +71,7 @@ def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Recor
         taken.append(record)
         if isinstance(record, NewHeader):
             break
-        row = record.cells if isinstance(record, DamagedRow) else record[1] if isinstance(record, tuple) else []
+        row = cells_of(record) or []
         cells.append(row)
         room -= sum(map(len, row))
         if room < 0:

@@ -35,7 +35,8 @@ _DAMAGED = re.compile(
 )
 _LIKE_DATE = re.compile(
     r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2}[./](?:\d\d|\d{4})
-    | \d{1,2}[-. ](?:[A-Z][a-z]{2})(?:[-. ]\d{2,4})? | [A-Z][a-z]{2}[- ]\d\d | \d{1,2}:\d\d(?::\d\d)?
+    | \d{1,2}[-. ](?:[A-Z][a-z]{2})(?:[-. ]\d{2,4})? | [A-Z][a-z]{2}[- ]\d\d
+    | \d{1,2}:\d\d(?::\d\d)?
     """,
     re.VERBOSE,
 )
@@ -74,7 +75,9 @@ def visible(text: str) -> tuple[str, str]:
     found = dict.fromkeys(char for char in text if is_invisible(char) and char not in kept)
     shown = "".join(char for char in text if char not in found)
     named = ", ".join(_named(char) for char in found)
-    return "".join(" " if char.isspace() and ord(char) > ord(" ") else char for char in shown), named
+    return "".join(
+        " " if char.isspace() and ord(char) > ord(" ") else char for char in shown
+    ), named
 
 
 def invisible_in(text: str) -> str:

@@ -22,6 +22,7 @@ from email_accounts.intake.layouts import (
     WORDS,
 )
 from email_accounts.models.account import ADDRESS_FIELD, RowWarning, is_address
+from email_accounts.parsing.bounds import COLUMNS
 from email_accounts.text.headers import holds_address, normalize_header, shown_header
 
 Cells = Sequence[str]
@@ -129,6 +130,7 @@ def resolve(
 
 def recognized(cells: Cells) -> int:
     """Count the names of columns that are known; 0 without an address, or in a row of data."""
+    cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
         return 0
     columns = find_columns(cells)

@@ -323,23 +323,27 @@ PHRASES: dict[str, str] = {
 """Several words that mean one."""
 
 FILLERS = frozenset(
-    "the your my our of for a an de del der des die das den dem di da do du d la le les el l il "
-    "lo to with on in and e o y und et en s if own relay required optional pflichtfeld obligatoire obligatorio "
-    "requerido app application specific google gmail workspace microsoft outlook yahoo zoho "
-    "account accounts konto compte cuenta conta sender from absender number no nr full complete "
-    "vollstandiger complet completo complete volledige use value field eg ex method "
-    "hostinger".split()
+    """
+    the your my our of for a an de del der des die das den dem di da do du d la le les el l
+    il lo to with on in and e o y und et en s if own relay required optional pflichtfeld
+    obligatoire obligatorio requerido app application specific google gmail workspace
+    microsoft outlook yahoo zoho account accounts konto compte cuenta conta sender from
+    absender number no nr full complete vollstandiger complet completo complete volledige
+    use value field eg ex method hostinger
+    """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
 """Words that change nothing beside others."""
 
 OTHER_THINGS = frozenset(
-    "recovery alternate alternative alternativ secondary backup hash function forward forwarding "
-    "forwards reply bcc cc change changed reset expires expiry status state phone personal home "
-    "private proxy dns ns web website url limit limits daily warmup signature tracking old "
-    "previous hint created updated modified date time count sent verified error errors failure "
-    "success enabled connected active tested check note notes comment comments ssh ftp http "
-    "https pop pop3 passport city country zip street postal billing company job title "
-    "organization organisation domain rate quota per day age strength policy auth authentication "
-    "oauth 2fa mfa totp".split()
+    """
+    recovery alternate alternative alternativ secondary backup hash function forward
+    forwarding forwards reply bcc cc change changed reset expires expiry status state phone
+    personal home private proxy dns ns web website url limit limits daily warmup signature
+    tracking old previous hint created updated modified date time count sent verified error
+    errors failure success enabled connected active tested check note notes comment comments
+    ssh ftp http https pop pop3 passport city country zip street postal billing company job
+    title organization organisation domain rate quota per day age strength policy auth
+    authentication oauth 2fa mfa totp
+    """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
 """Words that make a column something else."""

@@ -87,6 +87,16 @@ class WarningCount:
     rows: int = 0
     first_rows: list[int] = field(default_factory=list)
 
+    @property
+    def text(self) -> str:
+        """The warning as a person reads it, with its first rows."""
+        if not self.rows:
+            return self.message
+        others = self.rows - len(self.first_rows)
+        more = f" and {others:,} more" if others else ""
+        named = ", ".join(map(str, self.first_rows))
+        return f"row{'s' if self.rows > 1 else ''} {named}{more}: {self.message}"
+
 
 class Warnings:
     """Warnings about the rows of a file, counted."""
@@ -140,7 +150,9 @@ class RowReader:
                 return
             yield self.validate(record)
 
-    def _at_a_glance(self, records: Iterator[Record], glance: "_Glance") -> Iterator[RowResult]:
+    def _at_a_glance(  # noqa: C901  calls for each row took longer than all that they did
+        self, records: Iterator[Record], glance: "_Glance"
+    ) -> Iterator[RowResult]:
         width, known, seen, new = glance.width, self._known, self._seen, tuple.__new__
         address_at, users, passwords = glance.address, glance.users, glance.passwords
         password_at, settings_in, twins_in = glance.password, glance.settings, glance.twins
@@ -153,7 +165,7 @@ class RowReader:
                     return
                 yield self.validate(record)
                 continue
-            number, cells = record  # type: ignore[misc]  it is a tuple
+            number, cells = record
             if len(cells) != width:
                 yield self.validate(record)
                 continue
@@ -199,7 +211,7 @@ class RowReader:
             self._known[key] = settings
         return settings
 
-    def validate(self, record: Record) -> RowResult:
+    def validate(self, record: tuple[int, list[str]] | DamagedRow | Unreadable) -> RowResult:
         """Ask all rules about a row."""
         if isinstance(record, Unreadable):
             problem = Problem("unreadable", "row_unreadable", record.reason, _FIX_UNREADABLE)
@@ -208,7 +220,7 @@ class RowReader:
             number, cells = record.number, record.cells
             read = self._values.read(cells, record.damage)
         else:
-            number, cells = record  # type: ignore[misc]  no other kind is left
+            number, cells = record
             read = self._values.read(cells)
         address = read.address
         first_row = self._seen.row_of(address.lower()) if address else 0

@@ -104,8 +104,8 @@ class SettingsReader:
         texts = [self._text(*one, warnings) for one in zip(SETTINGS, cells, strict=True)]
         provider, known = _provider(texts[0], texts[1], texts[4], domain)
         preset = provider if not unclear else providers()[OTHER]
-        smtp = _server(*texts[1:4], preset.smtp, fill=not unclear)
-        imap = _server(*texts[4:7], preset.imap, fill=not unclear)
+        smtp = _server(texts[1:4], preset.smtp, fill=not unclear)
+        imap = _server(texts[4:7], preset.imap, fill=not unclear)
         values = (provider.code, *smtp, *imap)
         problems = [*self._problems(values, provider, unclear, known=known)]
         if not known and not problems:
@@ -239,9 +239,8 @@ def _domains(text: str, smtp_host: str, imap_host: str) -> tuple[str, ...]:
     )
 
 
-def _server(
-    host: str, port: str, encryption: str, preset: ServerPreset, *, fill: bool
-) -> tuple[str, str, str]:
+def _server(cells: Sequence[str], preset: ServerPreset, *, fill: bool) -> tuple[str, str, str]:
+    host, port, encryption = cells
     host = host or preset.host
     known = preset_of_host(host) if fill else _NONE
     named = _named_encryption(encryption)

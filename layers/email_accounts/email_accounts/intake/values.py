@@ -1,7 +1,7 @@
 """From the cells of one row to the 15 values, with what is wrong with them and what to warn of."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -44,13 +44,15 @@ NAMES = ("fromFirstName", "fromLastName", FULL_NAME)
 USERS = ("smtpUserName", "imapUserName")
 PASSWORDS = ("smtpPassword", PASSWORD, "imapPassword")
 _PERSONAL = (*ADDRESSES, *NAMES, *USERS, *PASSWORDS)
-_IN_ORDER = itemgetter(*(
-    (
-        *("fromFirstName", "fromLastName", "smtpEmailAddress", "smtpUserName", "smtpPassword"),
-        *("imapEmailAddress", "imapUserName", "imapPassword", *SETTINGS),
-    ).index(name)
-    for name in FIELDS
-))
+_IN_ORDER = itemgetter(
+    *(
+        (
+            *("fromFirstName", "fromLastName", "smtpEmailAddress", "smtpUserName", "smtpPassword"),
+            *("imapEmailAddress", "imapUserName", "imapPassword", *SETTINGS),
+        ).index(name)
+        for name in FIELDS
+    )
+)
 _PLACES = {name: at for at, name in enumerate(FIELDS)}
 _DAMAGE = {
     Damage.DATE: "it holds a date",
@@ -126,7 +128,9 @@ class ValueReader:
         settings = self._settings(whole, smtp_address)
         first_name, last_name = row.names(*texts[3:6])
         smtp_user, imap_user = row.users(texts, settings, smtp_address, imap_address)
-        smtp_password, imap_password = row.passwords(*texts[8:], settings.at_google)
+        smtp_password, imap_password = row.passwords(
+            texts[8], texts[9], texts[10], settings.at_google
+        )
         problems = (*row.problems, *row.settings_problems(settings))
         if settings.google and not (problems or APP_PASSWORD.fullmatch(smtp_password)):
             row.warnings.append(GOOGLE_SIGN_IN)
@@ -149,7 +153,7 @@ class ValueReader:
         return [*cells[: len(self._blanks) - 1], *self._blanks[len(cells) :]] or [""]
 
     def _texts(
-        self, getter: "itemgetter[tuple[str, ...]]", names: Sequence[str], whole: list[str]
+        self, getter: Callable[[list[str]], tuple[str, ...]], names: Sequence[str], whole: list[str]
     ) -> tuple[str, ...]:
         """Return the cell of each target; of several columns the first filled one."""
         texts = getter(whole)
@@ -334,9 +338,7 @@ class _Row:
             return settings.problems
         damaged = [name for name in SETTINGS if self._damaged.get(name) in _NO_VALUE]
         encoded = [
-            name
-            for name in ("smtpHost", "imapHost")
-            if self._damaged.get(name) is Damage.ENCODING
+            name for name in ("smtpHost", "imapHost") if self._damaged.get(name) is Damage.ENCODING
         ]
         if not damaged and not encoded:
             return settings.problems

@@ -172,13 +172,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "servers_missing": (
         "the mail servers are not known",
-        "Add a column provider (such as google) or "
-        f"{_SERVERS_GIVEN}; or give it once for the whole file: --set provider=google.",
+        f"Add a column provider (such as google), or {_SERVERS_GIVEN}.",
     ),
     "column_unclear": (
         "the column is not understood, so the provider's servers are not used instead",
-        "Rename the column, such as to smtpHost or imapPort, or use --map \"its name=smtpHost\"; "
-        "--map \"its name=\" ignores it.",
+        "Rename the column, such as to smtpHost or imapPort; or remove it.",
     ),
     "host_invalid": (
         "not the name of a mail server",
