@@ -28,7 +28,7 @@ from email_accounts.intake.rows import Accepted, Rejected, RowReader, RowResult,
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES
-from email_accounts.models.providers import providers
+from email_accounts.models.providers import provider_of_domain, providers
 from email_accounts.parsing.records import Unreadable
 from email_accounts.text.headers import normalize_header
 from tests.support.reading import archive, parts

@@ -35,7 +35,7 @@ def test_nothing_that_is_printed_steers_the_terminal(capsys: pytest.CaptureFixtu
 )
 def test_an_object_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
     """Names of objects are anybody's who may write into the bucket."""
-    with pytest.raises(CommandError, match="no name of a report"):
+    with pytest.raises(CommandError, match="not the name of a report"):
         _place(tmp_path, name)
 
 

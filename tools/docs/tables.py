@@ -22,9 +22,7 @@ from email_accounts.intake.settings import (
 )
 from email_accounts.intake.values import (
     GOOGLE_SIGN_IN,
-    NAME_DAMAGED,
     NAME_NOT_UTF_8,
-    PASSWORD_LIKE_DATE,
     PASSWORD_TRIMMED,
 )
 from email_accounts.models.account import PROBLEMS, RULES
@@ -115,14 +113,14 @@ def _side(side: ServerPreset) -> str:
 
 
 def _rules() -> str:
-    rows = ((f"`{code}`", message, fix) for code, (message, fix) in PROBLEMS.items())
-    return _table(("code", "problem", "what to write"), rows)
+    rows = ((f"`{code}`", message) for code, (message, _) in PROBLEMS.items())
+    return _table(("code", "problem"), rows)
 
 
 def _warnings() -> str:
     warnings = (
         *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
-        *(PASSWORD_TRIMMED, PASSWORD_LIKE_DATE, NAME_DAMAGED, NAME_NOT_UTF_8),
+        *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
         *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
     )
     return "".join(f"- `{one.code}`: {one.message}.\n" for one in warnings)

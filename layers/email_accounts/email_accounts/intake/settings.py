@@ -46,6 +46,13 @@ ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
 _YES = frozenset(("true", "yes", "1", "y", "on", "enabled", "ja", "oui", "si", "sim"))
 _NO = frozenset(("false", "no", "0", "n", "off", "disabled", "nein", "non", "nao", "nee"))
 _BY_PORT = frozenset(("auto", "automatic", "default", "standard", "any"))
+_UNLIKELY = frozenset(
+    {
+        *("none", "plain", "secure", "secured", "encrypted", "unencrypted"),
+        *("keine", "aucune", "aucun", "ninguna", "ninguno", "nessuna", "nenhuma", "geen", "-"),
+    }
+)
+"""Words that say no more than the port does, or less."""
 
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
@@ -113,7 +120,7 @@ class SettingsReader:
         if family_of(provider.code) is MICROSOFT:
             warnings.append(MICROSOFT_SIGN_IN)
         for text, (_, port, encryption) in ((texts[3], smtp), (texts[6], imap)):
-            if _is_unknown_encryption(text) and ENCRYPTION_UNKNOWN not in warnings:
+            if text.lower() in _UNLIKELY and ENCRYPTION_UNKNOWN not in warnings:
                 warnings.append(ENCRYPTION_UNKNOWN)
             if is_mismatched(port, encryption) and ENCRYPTION_AND_PORT not in warnings:
                 warnings.append(ENCRYPTION_AND_PORT)
@@ -249,6 +256,8 @@ def _server(cells: Sequence[str], preset: ServerPreset, *, fill: bool) -> tuple[
     if named:
         return host, port, named
     word = encryption.lower()
+    if _is_unknown_encryption(encryption):
+        return host, port, word
     by_word = "ssl" if word in _YES else "tls" if word in _NO else _any_encryption(word)
     return host, port, _encryption_of(port) or by_word
 
@@ -273,7 +282,7 @@ def _any_encryption(word: str) -> str:
 
 def _is_unknown_encryption(text: str) -> bool:
     word = text.lower()
-    is_known = not word or word in _YES or word in _NO or word in _BY_PORT
+    is_known = not word or word in _YES | _NO | _BY_PORT | _UNLIKELY
     return not (is_known or _named_encryption(text) or _any_encryption(word))
 
 
