@@ -59,7 +59,7 @@ def assert_refused(
             "unknown columns.csv",
             b"Name,Box\nRobin,a@accounts.example\n",
             (
-                "None of its columns is the address of an account.",
+                "No email address column found",
                 "the address is one of email, email_address, e_mail, from_email,",
             ),
         ),
