@@ -231,7 +231,7 @@ class Submitter:
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FileRefusedError(
-                f"There is no workspace {one_line(upload.workspace, 63)!r}.",
+                f"There is no workspace {one_line(upload.workspace, 80)!r}.",
                 f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
                 f"workspace first: email-accounts workspace add {upload.workspace}"
                 if can_be_one
