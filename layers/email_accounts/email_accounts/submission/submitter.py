@@ -47,6 +47,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
+from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
 """Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
@@ -230,7 +231,7 @@ class Submitter:
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FileRefusedError(
-                f"There is no workspace {upload.workspace!r}.",
+                f"There is no workspace {one_line(upload.workspace, 80)!r}.",
                 f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
                 f"workspace first: email-accounts workspace add {upload.workspace}"
                 if can_be_one
