@@ -60,7 +60,7 @@ def assert_refused(
             b"Name,Box\nRobin,a@accounts.example\n",
             (
                 "No email address column found",
-                "the address is one of email, email_address, e_mail, from_email,",
+                "Name the column of the address email, email_address, e_mail, from_email,",
             ),
         ),
     ],

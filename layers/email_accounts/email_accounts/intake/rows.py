@@ -150,7 +150,7 @@ class RowReader:
                 return
             yield self.validate(record)
 
-    def _at_a_glance(  # noqa: C901  calls for each row took longer than all that they did
+    def _at_a_glance(  # noqa: C901  one loop, as it runs for each row
         self, records: Iterator[Record], glance: "_Glance"
     ) -> Iterator[RowResult]:
         width, known, seen, new = glance.width, self._known, self._seen, tuple.__new__
