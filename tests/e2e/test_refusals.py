@@ -87,13 +87,14 @@ def test_size_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
     [
         ("elsewhere/accounts.csv", "It does not lie under uploads/"),
         ("accounts.csv", "It does not lie under uploads/"),
+        # The emulator keeps no object of such a key.
         ("uploads/accounts.csv/", "Its key ends with a slash"),
     ],
 )
 def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, said: str) -> None:
     """A file in the wrong place is answered with where it should lie."""
     cloud.behave()
-    identity = cloud.upload(key, SMALL)
+    identity = cloud.announce(key, "version-of-no-object", len(SMALL))
     answer = subscriber.answer(identity)
     assert answer.subject == "accounts.csv: not imported, the file cannot be used"
     assert said in answer.mail
@@ -103,7 +104,8 @@ def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, s
 def test_a_workspace_without_a_name_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """Its message has no attribute for it: SNS takes no empty one."""
     cloud.behave()
-    answer = subscriber.answer(cloud.upload("uploads//accounts.csv", SMALL))
+    identity = cloud.announce("uploads//accounts.csv", "version-of-no-object", len(SMALL))
+    answer = subscriber.answer(identity)
     assert "it lies in a folder without a name" in answer.mail
     assert answer.attributes == {"status": "refused", "failed": "0"}
 
