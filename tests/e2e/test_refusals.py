@@ -9,16 +9,16 @@ from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
 
-SAVE_AS = "Save it as CSV, as an Excel workbook (.xlsx) or as JSON, and drop it again."
 NO_ROWS = SMALL.splitlines(keepends=True)[0]
 REFUSED = {"status": "refused", "workspace": "default", "failed": "0"}
 
 
 def archive() -> bytes:
-    """Return a zip archive that holds a good file."""
+    """Return a zip archive that holds two good files."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:
         packed.writestr("accounts.csv", SMALL)
+        packed.writestr("more.csv", SMALL)
     return content.getvalue()
 
 
@@ -42,12 +42,12 @@ def assert_refused(
         (
             "picture.csv",
             NO_ROWS + b"\xff\xfe\x80\x81",
-            ("It is neither text nor a format that can be read.", SAVE_AS),
+            ("It is text in an encoding that cannot be recognized.", "Save it as 'CSV UTF-8'"),
         ),
         (
             "packed.csv",
             archive(),
-            ("It is a zip archive, not an Excel workbook.", SAVE_AS),
+            ("It is a zip archive of 2 files.", "Unpack it and drop what is inside."),
         ),
         (
             "no rows.csv",
