@@ -29,12 +29,13 @@ def handler(event, context):
 def test_killed_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """A function killed at a point fails its task; the state machine tries again."""
     cloud.behave()
-    rule = Rule("deliver_report", "notifications.publish", "before", times=2)
-    with crash_at(cloud, rule) as laid:
+    rule = Rule("deliver_report", "notifications.publish", "before")
+    # The lease of a killed delivery outlasts the time that its function had.
+    with timeout(cloud, "deliver_report", 15), crash_at(cloud, rule) as laid:
         identity = cloud.upload("uploads/killed.csv", SMALL)
         answer = subscriber.answer(identity)
-    assert laid.fired() == 2
-    assert cloud.history(identity).count("TaskFailed") == 2
+    assert laid.fired() == 1
+    assert cloud.history(identity).count("TaskFailed") >= 1
     assert answer.subject == "killed.csv: 2 connected, 1 failed"
 
 
