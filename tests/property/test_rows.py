@@ -435,3 +435,18 @@ def test_a_rejected_row_never_stops_the_next(
     assert [one.row for one in judged if isinstance(one, Rejected)] == [
         first + at for at, row in enumerate(rows) if row in damaged
     ]
+
+
+DAMAGED = ["1.23457E+15", "#NAME?", "########", "#REF!", "TRUE", "****", "N/A", "nan", "a\u200bb"]
+
+
+@given(st.integers(0, 4), st.sampled_from(DAMAGED), st.sampled_from(TEXT_FORMATS))
+def test_a_damaged_password_is_never_sent_and_its_neighbours_are(
+    at: int, damaged: str, write: Callable[[list[list[str]]], str]
+) -> None:
+    """Whatever the format, one bad cell costs its own row alone."""
+    rows = [[f"a{number}@gmail.com", "abcdefghijklmnop"] for number in range(5)]
+    rows[at][1] = damaged
+    content = write([["email", "password"], *rows]).encode()
+    kinds = [type(one) for one in open_accounts_file(io.BytesIO(content)).rows]
+    assert kinds == [Rejected if number == at else Accepted for number in range(5)]
