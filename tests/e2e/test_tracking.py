@@ -23,7 +23,7 @@ def test_check_that_keeps_failing(cloud: LocalCloud, subscriber: Subscriber) -> 
         answer = subscriber.answer(identity)
 
     history = cloud.history(identity)
-    assert history.count("TaskFailed") == 4
+    assert history.count("TaskFailed") == 3
     assert history[-1] == "ExecutionSucceeded"
     assert answer.subject == "unseen.csv: not finished, 3 unconfirmed"
     assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
