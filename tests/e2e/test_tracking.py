@@ -16,7 +16,7 @@ WRONG_KEY = api_key("wrong")
 
 
 def test_check_that_keeps_failing(cloud: LocalCloud, subscriber: Subscriber) -> None:
-    """A look that fails four times is given up: the answer says so, the rows are unconfirmed."""
+    """A poll that fails three times is given up: the answer says so, the rows are unconfirmed."""
     cloud.behave()
     with cloud.without("check_status", "dynamodb:Query"):
         identity = cloud.upload("uploads/unseen.csv", SMALL)
