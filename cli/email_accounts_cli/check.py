@@ -11,6 +11,7 @@ from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.intake.accounts_file import AccountsFile
 from email_accounts.intake.rows import Duplicate, Rejected
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
@@ -77,6 +78,8 @@ def _document(row: int, problem: Problem) -> dict[str, str | int]:
         "field": problem.field,
         "code": problem.code,
         "message": problem.message,
+        "column": problem.column,
+        "fix": problem.fix,
     }
 
 
@@ -91,6 +94,16 @@ def _summary(name: str, judgement: Judgement) -> dict[str, object]:
         "rejected": judgement.plan.rejected,
         "duplicates": judgement.plan.duplicates,
         "warnings": judgement.warnings,
+        "warningDetails": [
+            {
+                "code": one.code,
+                "message": one.message,
+                "rows": one.rows,
+                "firstRows": one.first_rows,
+            }
+            for one in judgement.file.warnings
+        ],
+        "sheets": list(judgement.file.sheets),
     }
 
 
@@ -129,25 +142,30 @@ def _print(name: str, judgement: Judgement, told: _Told) -> None:
     screen.print(name, style="bold")
     screen.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
     for row, account in judgement.preview.items():
-        screen.print(f"\nRow {row:,} as it would be sent", style="bold")
+        screen.print(f"\nRow {file.shown(row)} as it would be sent", style="bold")
         screen.print(table((), account.items()))
     if told.problems:
-        rows = ((f"{row:,}", one.field, one.message, one.fix) for row, one in told.problems)
+        rows = (
+            (file.shown(row), one.column or one.field, one.message, one.fix)
+            for row, one in told.problems
+        )
         screen.print()
-        screen.print(table(("Row", "Field", "What is wrong", "How to mend it"), rows))
+        screen.print(table(("Row", "Column", "What is wrong", "How to mend it"), rows))
     if more := told.problem_count - len(told.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
     if told.duplicates:
-        screen.print(_repeats(told.duplicates, judgement.plan.duplicates))
+        screen.print(_repeats(file, told.duplicates, judgement.plan.duplicates))
     for warning in judgement.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(_counts(judgement.plan), style="bold")
     screen.print()
 
 
-def _repeats(first: Sequence[Duplicate], count: int) -> str:
-    repeats = ", ".join(f"row {one.row:,} repeats row {one.first_row:,}" for one in first)
+def _repeats(file: AccountsFile, first: Sequence[Duplicate], count: int) -> str:
+    repeats = ", ".join(
+        f"row {file.shown(one.row)} repeats row {file.shown(one.first_row)}" for one in first
+    )
     more = f" and {count - len(first):,} more" if count > len(first) else ""
     return f"Sent once: {repeats}{more}"
 

@@ -183,7 +183,7 @@ def _rows(
                 continue
             number, cells = number_of(record), cells_of(record)
             outcome = next(outcomes, {"row": "", "outcome": ""})
-            if outcome["row"] != str(number):
+            if outcome["row"] != str(found.place(number).row):
                 raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
             if outcome["outcome"] == Outcome.UNCONFIRMED:
                 count.unconfirmed += 1

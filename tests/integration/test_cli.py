@@ -79,7 +79,10 @@ def test_json_says_all_that_was_found() -> None:
     """One file is exactly one document: detection, counts, warnings, problems, preview."""
     file = SAMPLES / "accounts.csv"
     document = checked(file)
-    warnings = document.pop("warnings")
+    warnings, details = document.pop("warnings"), document.pop("warningDetails")
+    assert {
+        one.pop("column") == one["field"] and bool(one.pop("fix")) for one in document["problems"]
+    } == {True}
     assert document == {
         "file": str(file),
         "format": "CSV",
@@ -89,6 +92,7 @@ def test_json_says_all_that_was_found() -> None:
         "accepted": 240,
         "rejected": 5,
         "duplicates": 1,
+        "sheets": [],
         "problems": [
             problem(12, "smtpEmailAddress", "address_invalid", "not an email address"),
             problem(52, "smtpPort", "port_invalid", "not a port"),
@@ -102,13 +106,15 @@ def test_json_says_all_that_was_found() -> None:
                 122,
                 "imapEncryption",
                 "encryption_invalid",
-                "unsupported encryption, and the port does not tell it",
+                "the encryption is missing or unsupported",
             ),
             problem(202, "imapHost", "host_invalid", "not the name of a mail server"),
         ],
         "preview": [],
     }
     assert all(isinstance(warning, str) for warning in warnings)
+    assert [one["code"] for one in details] == ["google_sign_in"]
+    assert details[0]["message"] in warnings[0]
 
 
 def problem(number: int, field: str, code: str, message: str) -> dict[str, str | int]:

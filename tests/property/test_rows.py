@@ -179,7 +179,8 @@ def is_no_value(text: str) -> bool:
 EDGELESS = st.text(
     st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=20
 ).filter(lambda text: text == text.strip() and not is_no_value(text))
-WORDS = EDGELESS.map(lambda text: text.replace(" ", "_"))
+LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_"))  # "Last, First" is told by it
+WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_"))
 LABELS = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,4})?", fullmatch=True)
 DOMAINS = st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: f"{'.'.join(labels)}.example")
 LOCAL = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Za-z0-9]{1,6})?", fullmatch=True)
@@ -214,7 +215,7 @@ def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
     values = {
         "emailServiceProvider": provider,
         "fromFirstName": draw(WORDS),
-        "fromLastName": draw(EDGELESS),
+        "fromLastName": draw(LAST_NAMES),
         "smtpEmailAddress": draw(LOCAL) + draw(domain),
         "imapEmailAddress": draw(LOCAL) + draw(own),
         **{f"{side}UserName": draw(EDGELESS) for side in ("smtp", "imap")},

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
+import openpyxl
 import pytest
 
 from email_accounts.delivery.deliverer import (
@@ -26,6 +27,7 @@ from email_accounts.errors import (
     ReportUnavailableError,
     RequestRefusedError,
 )
+from email_accounts.models.account import FIELDS
 from email_accounts.models.imports import ImportState, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.service import AccountStatus, ListedAccount
@@ -243,8 +245,10 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     upload = everything(world)
     delivered(world, upload)
     rows = {one["row"]: one for one in outcome(world, upload)}
-    columns = ["row", "address", "provider", "outcome", "evidence", "reason", "what to do"]
-    assert list(rows["2"]) == columns
+    assert list(rows["2"]) == [
+        *("row", "address", "provider", "outcome", "evidence", "reason", "what to do"),
+        *("warnings", "sheet"),
+    ]
     assert {number: one["provider"] for number, one in rows.items()} == {
         **dict.fromkeys(("2", "3", "5", "6", "8"), "gsuite"),
         **dict.fromkeys(("4", "7"), ""),
@@ -259,6 +263,41 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
     assert rows["7"]["what to do"].startswith("Nothing")
     assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
+
+
+def test_warnings_reach_everybody(world: World) -> None:
+    """The row, the page, the mail and the documents tell what a check of the file tells."""
+    upload = looked_at(world, row(ADDRESSES[0], smtpPassword=" blanks "), ADDRESSES[1])
+    message = delivered(world, upload)
+    first, second = outcome(world, upload)
+    assert "blanks before or after" in first["warnings"]
+    assert "blanks before or after" not in second["warnings"]
+    for document in (summary(world, upload), json.loads(message.document)):
+        told = {one["code"]: (one["rows"], one["firstRows"]) for one in document["warnings"]}
+        assert told == {"google_sign_in": (2, [2, 3]), "password_trimmed": (1, [2])}
+    for text in (message.mail, world.reports.texts[upload.import_id, PAGE_NAME]):
+        assert "row 2: blanks before or after the password were removed" in text
+
+
+def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
+    """No person has ever seen the number by which such a row is known inside."""
+    book = openpyxl.Workbook()
+    for sheet in (book.worksheets[0], book.create_sheet("Elm")):
+        sheet.append(list(FIELDS))
+        sheet.append(list(row("a@elm.example", smtpPort="0").values()))
+        sheet.append(list(row("b@elm.example").values()))
+    content = io.BytesIO()
+    book.save(content)
+    upload = world.uploads.put("uploads/accounts.xlsx", content.getvalue())
+    world.receive(upload, plenty)
+    follow(world, upload)
+    message = delivered(world, upload)
+    rows = outcome(world, upload)
+    assert [(one["sheet"], one["row"]) for one in rows] == [
+        *(("Sheet", "2"), ("Sheet", "3"), ("Elm", "2"), ("Elm", "3"))
+    ]
+    assert rows[3]["reason"] == "the same address as in row Sheet 3"
+    assert "2 rows: Sheet 2, Elm 2" in message.mail
 
 
 # Secrets and formulas

@@ -59,7 +59,7 @@ def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Pa
     assert [*found] == ["b@n.example", "c@n.example"]
     assert found["b@n.example"][:4] == ["=ä;b", "b@n.example", f"=secret{MARK}", "y"]
     assert found["b@n.example"][-1] == "'=wrong password"
-    assert found["c@n.example"][-1].startswith("smtpPassword: ")
+    assert found["c@n.example"][-1].startswith("App Password: ")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 

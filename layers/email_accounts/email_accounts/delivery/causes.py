@@ -351,7 +351,8 @@ def rejection(problem: Problem) -> Cause:
     """Return the cause that a problem of a row is."""
     if problem.code == ROW_UNREADABLE.code:
         return ROW_UNREADABLE
-    return Cause(problem.code, f"{problem.field}: {problem.message}", "", problem.fix)
+    name = problem.column or problem.field
+    return Cause(problem.code, f"{name}: {problem.message}", "", problem.fix)
 
 
 def _family(settings: Sequence[str]) -> str:

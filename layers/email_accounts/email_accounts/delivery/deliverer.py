@@ -16,7 +16,8 @@ from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.delivery.page import page
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
-from email_accounts.intake.batches import UploadReader, validate_upload
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
@@ -50,7 +51,10 @@ READERS = 16
 """Files of batches that are read at the same time."""
 _READ_AHEAD = 4 * READERS
 _REASONS_KEPT = 1000
-_COLUMNS = ("row", "address", "provider", "outcome", "evidence", "reason", "what to do")
+_COLUMNS = (
+    *("row", "address", "provider", "outcome", "evidence", "reason", "what to do"),
+    *("warnings", "sheet"),
+)
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
@@ -212,7 +216,8 @@ class Deliverer:
     ) -> Summary:
         summary = Summary()
         with ExitStack() as stack:
-            examined = stack.enter_context(closing(validate_upload(self.uploads, imported.upload)))
+            file = open_accounts_file(stack.enter_context(self.uploads.open(imported.upload)))
+            summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
             )
@@ -222,7 +227,7 @@ class Deliverer:
             pool = ThreadPoolExecutor(READERS)
             stack.callback(pool.shutdown, cancel_futures=True)
             rows = outcomes(
-                examined,
+                file.rows,
                 iter(batches),
                 _read_ahead(
                     pool,
@@ -235,11 +240,13 @@ class Deliverer:
                     (batch for batch in batches if batch.reconciliation),
                 ),
                 failure_reason,
+                shown=file.shown,
             )
             accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
             for row in _cleaned(rows, iter(batches), accounts):
-                summary.add(row)
-                writer.writerow(_line(row))
+                placed = _placed(row, file) if file.has_several_sheets else row
+                summary.add(placed)
+                writer.writerow(_line(placed))
         return summary
 
     def _verdicts(self, import_id: str, batch: Batch) -> dict[str, Verdict]:
@@ -325,9 +332,17 @@ def _cleaned(
         yield replace(row, reason=clean(row.reason))
 
 
-def _line(row: RowOutcome) -> tuple[int, str, str, str, str, str, str]:
+def _placed(row: RowOutcome, file: AccountsFile) -> RowOutcome:
+    """Return a row with the number and the sheet by which a person finds it."""
+    place = file.place(row.row)
+    return replace(row, row=place.row, sheet=place.sheet)
+
+
+def _line(row: RowOutcome) -> tuple[int | str, ...]:
     known = (row.row, safe_cell(row.address), row.provider, row.outcome.value, row.evidence.value)
-    return *known, safe_cell(row.reason) if row.reason else "", row.what_to_do
+    warnings = "; ".join(warning.message for warning in row.warnings)
+    reason = safe_cell(row.reason) if row.reason else ""
+    return *known, reason, row.what_to_do, warnings, safe_cell(row.sheet)
 
 
 def _described(batches: list[Batch]) -> Iterator[dict[str, object]]:

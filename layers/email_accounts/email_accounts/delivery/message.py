@@ -20,6 +20,8 @@ _LONGEST_SUBJECT = 99
 _SHORTEST_NAME = 20
 _CAUSES_SHOWN = 3
 _CAUSES_SENT = 10
+_WARNINGS_SHOWN = 5
+_WARNINGS_SENT = 10
 _LONGEST_TEXT = 1000
 _LARGEST_DOCUMENT = 47_000
 """Bytes of the document in a notification, which has it five times, and the mail, in 256 KB.
@@ -160,6 +162,15 @@ class ImportResult:
                 }
                 for group in self.summary.groups[:causes]
             ],
+            "warnings": [
+                {
+                    "code": warning.code,
+                    "message": within(warning.message, _LONGEST_TEXT),
+                    "rows": warning.rows,
+                    "firstRows": warning.first_rows,
+                }
+                for warning in self.summary.warnings[:_WARNINGS_SENT]
+            ],
             "moreCauses": max(len(self.summary.groups) - causes, 0),
             "reports": dict(self.reports),
             "console": dict(self.consoles),
@@ -232,7 +243,7 @@ def title_of(group: Group) -> str:
 
 def rows_of(group: Group) -> str:
     """Say which rows a cause is about: their number and the first of them."""
-    first = ", ".join(f"{row:,}" for row in group.first_rows)
+    first = ", ".join(group.first_places)
     if group.rows == 1:
         return f"row {first}"
     more = ", …" if group.rows > len(group.first_rows) else ""
@@ -250,6 +261,7 @@ def _mail(answer: ImportResult) -> str:
         [one_line(answer.failure_reason, _LONGEST_TROUBLE)],
         _counted(answer),
         _causes(answer),
+        _warnings(answer),
         _unknown_columns(answer),
         [*_places(answer)],
     ]
@@ -278,6 +290,11 @@ def _causes(answer: ImportResult) -> list[str]:
     if more > 0:
         lines += [f"{counted_as(more, 'more cause is', 'more causes are')} in the report."]
     return [*lines, *filter(None, [again(answer)])]
+
+
+def _warnings(answer: ImportResult) -> list[str]:
+    warnings = answer.summary.warnings[:_WARNINGS_SHOWN]
+    return [one_line(f"Warning, {one.text}", _LONGEST_TROUBLE) for one in warnings]
 
 
 def _unknown_columns(answer: ImportResult) -> list[str]:

@@ -16,6 +16,7 @@ from email_accounts.delivery.causes import (
     rejection,
 )
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import RowWarning
 from email_accounts.models.imports import Batch, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
@@ -78,6 +79,7 @@ class RowOutcome:
 
     `reason` is what was said about the row, `causes` what that means: none where all is well,
     several where several things are wrong with a rejected row. `provider` is the account's.
+    `warnings` are about a row that was valid; `sheet` is "" unless the file has several.
     """
 
     row: int
@@ -88,6 +90,13 @@ class RowOutcome:
     causes: tuple[Cause, ...] = ()
     reason_code: ReasonCode | None = None
     evidence: Evidence = Evidence.NONE
+    warnings: tuple[RowWarning, ...] = ()
+    sheet: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where a person finds the row."""
+        return f"{self.sheet} {self.row:,}" if self.sheet else f"{self.row:,}"
 
     @property
     def what_to_do(self) -> str:
@@ -95,18 +104,21 @@ class RowOutcome:
         return " ".join(dict.fromkeys(cause.fix for cause in self.causes))
 
 
-def outcomes(
+def outcomes(  # noqa: PLR0913  one per source
     examined: Iterator[RowResult],
     batches: Iterator[Batch],
     verdicts_of: Callable[[Batch], dict[str, Verdict]],
     observations_of: Callable[[Batch], dict[str, Observation]],
     failure_reason: str,
+    *,
+    shown: Callable[[int], str] = str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
     `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
     it. `failure_reason` says why the import ended early: it is the reason of the rows whose batch
-    was not sent, or not completed by the service.
+    was not sent, or not completed by the service. `shown` returns the number of a row as
+    people know it.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
@@ -114,11 +126,13 @@ def outcomes(
     names_successes = False
     for row in examined:
         if isinstance(row, Rejected):
-            reason = "; ".join(f"{problem.field}: {problem.message}" for problem in row.problems)
+            reason = "; ".join(
+                f"{problem.column or problem.field}: {problem.message}" for problem in row.problems
+            )
             causes = tuple(map(rejection, row.problems))
             yield RowOutcome(row.row, row.address, Outcome.REJECTED, reason, causes=causes)
         elif isinstance(row, Duplicate):
-            reason = f"the same address as in row {row.first_row}"
+            reason = f"the same address as in row {shown(row.first_row)}"
             yield RowOutcome(row.row, row.address, Outcome.DUPLICATE, reason, causes=(DUPLICATE,))
         else:
             if batch is None or row.row > batch.range.last_row:
@@ -235,7 +249,8 @@ def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowO
     failed = outcome is Outcome.FAILED
     cause = cause_of(reason, row.settings, code) if failed else UNCONFIRMED
     return RowOutcome(
-        row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence
+        *(row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence),
+        warnings=row.warnings,
     )
 
 
@@ -250,7 +265,9 @@ def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> R
         causes = (UNCONFIRMED,)
         reason = f"{batch.reason}; {reason}" if batch.reason else reason
     return RowOutcome(
-        row.row, row.address, outcome, reason, row.settings[0], causes, batch.reason_code, evidence
+        *(row.row, row.address, outcome, reason, row.settings[0], causes, batch.reason_code),
+        evidence,
+        row.warnings,
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from email_accounts.delivery.causes import DUPLICATE, UNKNOWN, Cause
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.intake.rows import WarningCount, Warnings
 
 ROWS_KEPT = 500
 _DOMAINS_KEPT = 1000
@@ -30,6 +31,7 @@ class Group:
     reason: str
     rows: int = 0
     first_rows: list[int] = field(default_factory=list)
+    first_places: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -37,7 +39,8 @@ class Summary:
     """Counts of outcomes, altogether and by provider, domain and cause; the first bad rows.
 
     `other_domains` counts those of domains that came when there were too many already; a
-    rejected row counts once for each thing that is wrong with it.
+    rejected row counts once for each thing that is wrong with it. `notes` are warnings
+    about the file as a whole.
     """
 
     outcomes: Counts = field(default_factory=Counter)
@@ -45,6 +48,8 @@ class Summary:
     domains: dict[str, Counts] = field(default_factory=dict)
     other_domains: Counts = field(default_factory=Counter)
     rows: list[RowOutcome] = field(default_factory=list)
+    notes: list[WarningCount] = field(default_factory=list)
+    _warnings: Warnings = field(default_factory=Warnings)
     _groups: dict[tuple[str, ...], Group] = field(default_factory=dict)
     _unknown: int = 0
 
@@ -58,6 +63,8 @@ class Summary:
             self._domain(row.address)[outcome] += 1
         for cause in row.causes:
             self._count_cause(cause, row)
+        for warning in row.warnings:
+            self._warnings.add(warning, row.row, row.place)
         if outcome in _NEEDS_ATTENTION and len(self.rows) < ROWS_KEPT:
             self.rows.append(row)
 
@@ -71,6 +78,11 @@ class Summary:
         """The causes of what has to be looked after, the most frequent first."""
         found = (group for group in self._groups.values() if group.cause is not DUPLICATE)
         return sorted(found, key=lambda group: -group.rows)
+
+    @property
+    def warnings(self) -> list[WarningCount]:
+        """The warnings about the file, then those about rows, the most frequent first."""
+        return [*self.notes, *self._warnings.counts()]
 
     def of(self, *outcomes: Outcome) -> int:
         """Count the rows with one of these outcomes."""
@@ -95,6 +107,7 @@ class Summary:
         group.rows += 1
         if len(group.first_rows) < _EXAMPLES_KEPT:
             group.first_rows.append(row.row)
+            group.first_places.append(row.place)
 
     def _unknown_key(self, key: tuple[str, ...], reason: str) -> tuple[str, ...]:
         """Keep unknown reasons apart, but for addresses and numbers, while they are few."""

@@ -48,7 +48,10 @@ class AccountsFile:
     @property
     def warnings(self) -> list[WarningCount]:
         """What its owner should know though it is valid, as far as rows have been read."""
-        return [*self.notes, *self._warnings.counts()]
+        counts = self._warnings.counts()
+        for count in counts:
+            count.first_places = [*map(self.shown, count.first_rows)]
+        return [*self.notes, *counts]
 
     @property
     def notes(self) -> list[WarningCount]:
@@ -59,9 +62,24 @@ class AccountsFile:
             notes.append(WarningCount("sheets_left_out", sheets))
         return notes
 
+    @property
+    def sheets(self) -> tuple[str, ...]:
+        """The sheets that are read, in the order of their rows; none outside of workbooks."""
+        return self._records.sheets
+
+    @property
+    def has_several_sheets(self) -> bool:
+        """Whether the number of a row says less than its place."""
+        return len(self.sheets) > 1
+
     def place(self, number: int) -> Place:
         """Return where a person finds the row of a number."""
         return self._records.place(number)
+
+    def shown(self, number: int) -> str:
+        """Return the number of a row as people know it, after its sheet if there are several."""
+        place = self.place(number)
+        return f"{place.sheet} {place.row:,}" if self.has_several_sheets else f"{place.row:,}"
 
 
 def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Record]]:

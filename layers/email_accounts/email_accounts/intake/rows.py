@@ -80,12 +80,16 @@ RowResult = Accepted | Rejected | Duplicate
 
 @dataclass(slots=True)
 class WarningCount:
-    """A warning, how many rows it is about, and the first of them; 0 for the file as a whole."""
+    """A warning, how many rows it is about, and the first of them; 0 for the file as a whole.
+
+    `first_places` is where people find the first rows.
+    """
 
     code: str
     message: str
     rows: int = 0
     first_rows: list[int] = field(default_factory=list)
+    first_places: list[str] = field(default_factory=list)
 
     @property
     def text(self) -> str:
@@ -94,7 +98,7 @@ class WarningCount:
             return self.message
         others = self.rows - len(self.first_rows)
         more = f" and {others:,} more" if others else ""
-        named = ", ".join(map(str, self.first_rows))
+        named = ", ".join(self.first_places)
         return f"row{'s' if self.rows > 1 else ''} {named}{more}: {self.message}"
 
 
@@ -105,7 +109,7 @@ class Warnings:
         """Begin without any."""
         self._counts: dict[RowWarning, WarningCount] = {}
 
-    def add(self, warning: RowWarning, row: int) -> None:
+    def add(self, warning: RowWarning, row: int, place: str = "") -> None:
         """Count a warning about a row. Of ever new ones only the first are kept."""
         count = self._counts.get(warning)
         if count is None:
@@ -115,6 +119,7 @@ class Warnings:
         count.rows += 1
         if count.rows <= _FIRST_ROWS:
             count.first_rows.append(row)
+            count.first_places.append(place)
 
     def counts(self) -> list[WarningCount]:
         """Return each warning, the most frequent first."""

@@ -191,7 +191,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
     ),
     "encryption_invalid": (
-        "unsupported encryption, and the port does not tell it",
+        "the encryption is missing or unsupported",
         "Write ssl (ports 465 and 993) or tls (ports 587, 143 and 2525).",
     ),
     "imap_missing": (

@@ -84,6 +84,7 @@ def page(answer: ImportResult) -> str:
         received=moment(answer.imported.received_at),
         bar_of_all=_slices(summary.outcomes),
         groups=[_described(group) for group in summary.groups],
+        warnings=[warning.text for warning in summary.warnings],
         rows=[_row(row, places) for row in summary.rows],
         shown=len(summary.rows),
         missing=summary.needs_attention - len(summary.rows),
@@ -112,7 +113,7 @@ def _described(group: Group) -> dict[str, object]:
 
 def _row(row: RowOutcome, places: dict[tuple[str, str], int]) -> dict[str, object]:
     return {
-        "number": row.row,
+        "place": row.place,
         "address": row.address,
         "outcome": row.outcome,
         "reason": row.reason if row.outcome is not Outcome.REJECTED else "",
