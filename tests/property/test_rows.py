@@ -143,8 +143,8 @@ def test_a_glance_sees_what_a_close_look_sees(
     """The fast check accepts nothing that the rules reject, and reads and warns the same."""
     columns, rows = made
     fast, slow = Warnings(), Warnings()
-    got = RowReader(ValueReader(columns, {}), SeenAddresses(2), fast).rows(iter(rows))
-    closely = RowReader(ValueReader(columns, {}), SeenAddresses(), slow).validate
+    got = RowReader(ValueReader(columns), SeenAddresses(2), fast).rows(iter(rows))
+    closely = RowReader(ValueReader(columns), SeenAddresses(), slow).validate
     assert [*map(plain, got)] == [*map(plain, map(closely, rows))]
     assert fast.counts() == slow.counts()
 
@@ -155,7 +155,7 @@ def test_what_is_accepted_obeys_every_rule(
 ) -> None:
     """All rules hold for an account; what is rejected has a problem, each cause once."""
     columns, rows = made
-    for one in RowReader(ValueReader(columns, {}), SeenAddresses(), Warnings()).rows(iter(rows)):
+    for one in RowReader(ValueReader(columns), SeenAddresses(), Warnings()).rows(iter(rows)):
         if isinstance(one, Accepted):
             values = zip(FIELDS, one.reader.read(one.cells).values, strict=True)
             assert [field for field, value in values if not RULES[field].holds(value)] == []

@@ -9,7 +9,7 @@ from email_accounts.intake.values import ValueReader
 def test_blank_rows_take_no_memory() -> None:
     """The table of addresses grows with the accounts in it, not with the numbers of their rows."""
     seen = SeenAddresses(16)
-    values = ValueReader(find_columns(("email", "password"), {}), {})
+    values = ValueReader(find_columns(("email", "password")))
     reader = RowReader(values, seen, Warnings())
     numbers = range(1_000_000, 1_000_006)
     records = [(n, [f"a{n}@gmail.com", "abcdefghijklmnop"]) for n in numbers]

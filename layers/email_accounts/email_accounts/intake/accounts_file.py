@@ -8,7 +8,6 @@ from email_accounts.intake.columns import Columns, find_columns, recognized, res
 from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
-from email_accounts.models.upload import NO_OPTIONS, ReadOptions
 from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Place, Record, Records
@@ -20,14 +19,14 @@ _LONGEST_SAMPLE = 1 << 16
 class AccountsFile:
     """What a file was found to be, and its rows, to be read once."""
 
-    def __init__(self, records: Records, options: ReadOptions = NO_OPTIONS) -> None:
+    def __init__(self, records: Records) -> None:
         """Read records. Raises FileRefusedError where no column is the address of an account."""
         self._records = records
         self._warnings = Warnings()
         sample, rest = _sampled(records.records)
-        self.columns = resolve(records.header, options.columns, sample)
+        self.columns = resolve(records.header, sample)
         self.format = records.format
-        by_header = _rows_by_header(rest, self.columns, options, self._warnings)
+        by_header = _rows_by_header(rest, self.columns, self._warnings)
         self.rows: Iterator[RowResult] = chain.from_iterable(by_header)
 
     @property
@@ -98,7 +97,7 @@ def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Recor
 
 
 def _rows_by_header(
-    records: Iterator[Record], columns: Columns, options: ReadOptions, warnings: Warnings
+    records: Iterator[Record], columns: Columns, warnings: Warnings
 ) -> Iterator[Iterator[RowResult]]:
     """Yield the rows up to another header, then those up to the next, and so on.
 
@@ -106,19 +105,19 @@ def _rows_by_header(
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    reader = RowReader(ValueReader(columns, options.values), seen, warnings)
+    reader = RowReader(ValueReader(columns), seen, warnings)
     yield reader.rows(records)
     while reader.next_header:
-        columns = find_columns(reader.next_header, options.columns)
-        reader = RowReader(ValueReader(columns, options.values), seen, warnings)
+        columns = find_columns(reader.next_header)
+        reader = RowReader(ValueReader(columns), seen, warnings)
         yield reader.rows(records)
 
 
-def open_accounts_file(stream: BinaryIO, options: ReadOptions = NO_OPTIONS) -> AccountsFile:
+def open_accounts_file(stream: BinaryIO) -> AccountsFile:
     """Recognize format, encoding and columns from the content.
 
     Raises:
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
-    return AccountsFile(open_records(stream, recognized), options)
+    return AccountsFile(open_records(stream, recognized))

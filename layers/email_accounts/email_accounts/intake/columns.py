@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cache, lru_cache
 
 from email_accounts.errors import FileRefusedError
@@ -52,8 +51,6 @@ _OF_SIDE = {
     "address": "EmailAddress",
 }
 _UNCLEAR = "unclear"
-_SHORTEST_GUESSED = 4
-_SIMILAR = 0.8
 _COLUMNS_QUOTED = 12
 
 
@@ -85,15 +82,13 @@ class Columns:
         return ", ".join(self.names[at] for at in self.targets.get(target, ()))
 
 
-def find_columns(
-    headers: Cells, mapped: Mapping[str, str] | None = None, samples: Sequence[Cells] = ()
-) -> Columns:
+def find_columns(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
     """Find the targets among the headers.
 
-    `mapped` says by the name of a column what it is; see `ReadOptions`. `samples` are the first
-    records: of several columns that may hold the address those count whose cells are addresses.
+    `samples` are the first records: of several columns that may hold the address those count
+    whose cells are addresses.
     """
-    found = _Found(len(headers), {_folded(name): to for name, to in (mapped or {}).items()})
+    found = _Found(len(headers))
     for position, header in enumerate(headers):
         found.add(position, header)
     found.assign_sides()
@@ -101,9 +96,7 @@ def find_columns(
     return found.columns(headers)
 
 
-def resolve(
-    headers: Cells, mapped: Mapping[str, str] | None = None, samples: Sequence[Cells] = ()
-) -> Columns:
+def resolve(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
     """Find the columns of a file.
 
     Raises:
@@ -114,7 +107,7 @@ def resolve(
             "The name of a column holds an email address, so its first row is no header row.",
             "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
         )
-    columns = find_columns(headers, mapped, samples)
+    columns = find_columns(headers, samples)
     if not columns.has_address:
         seen = ", ".join(columns.names[:_COLUMNS_QUOTED])
         more = len(columns.names) - _COLUMNS_QUOTED
@@ -137,26 +130,11 @@ def recognized(cells: Cells) -> int:
     return len(columns.targets) if columns.has_address else 0
 
 
-def suggestion(header: str) -> str:
-    """Return the target whose name is close to a header that is not understood; else ""."""
-    name = normalize_header(header)
-    if len(name) < _SHORTEST_GUESSED:
-        return ""
-    close = get_close_matches(name, _TARGET_OF, n=1, cutoff=_SIMILAR)
-    return _TARGET_OF[close[0]] if close else ""
-
-
-def target_named(text: str) -> str | None:
-    """Return the target that a person names, "" for a column to be ignored; None for neither."""
-    return _TARGET_OF.get(normalize_header(text)) if text.strip() else ""
-
-
 @dataclass(slots=True)
 class _Found:
     """What the headers are, while they are gone through."""
 
     width: int
-    mapped: Mapping[str, str]
     targets: dict[str, list[int]] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
     unclear: list[int] = field(default_factory=list)
@@ -169,8 +147,7 @@ class _Found:
     def add(self, position: int, header: str) -> None:
         """Sort one header in."""
         self.names[position] = _shown(header, position)
-        given = self.mapped.get(_folded(header))
-        meaning = target_named(given) if given is not None else _meaning(header)
+        meaning = _meaning(header)
         self.side_before[position] = self._side
         if meaning in _SERVER_NOUNS:
             self.sideless.setdefault(meaning, []).append(position)

@@ -94,11 +94,10 @@ class Settings:
 class SettingsReader:
     """Reads the settings of one file's rows.
 
-    `name_of` returns what the file calls a field; `defaults` are values for blank cells.
+    `name_of` returns what the file calls a field.
     """
 
     name_of: Callable[[str], str]
-    defaults: Mapping[str, str]
 
     def read(self, cells: Sequence[str], domain: str, unclear: str = "") -> Settings:
         """Normalize the cells of SETTINGS.
@@ -143,7 +142,7 @@ class SettingsReader:
         text, removed = visible(cell)
         if removed:
             warnings.append(invisible_removed(removed, self.name_of(field) or field))
-        text = filled(text) or self.defaults.get(field, "")
+        text = filled(text)
         return in_ascii(text) if field.endswith("Host") else text
 
     def _problems(

@@ -23,21 +23,6 @@ _LEFT_BY_DESKTOPS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
-    """What a person says about a file as a whole.
-
-    `values` are settings for cells that are blank, by their fields; never a secret one. `columns`
-    says by the name of a column what it is; "" for one to be ignored.
-    """
-
-    values: Mapping[str, str] = field(default_factory=dict)
-    columns: Mapping[str, str] = field(default_factory=dict)
-
-
-NO_OPTIONS = ReadOptions()
-
-
-@dataclass(frozen=True, slots=True)
 class Upload:
     """One version of one object in the inbox.
 
