@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email_accounts.intake.cells import filled, in_ascii, visible
 from email_accounts.models.account import (
     ENCRYPTIONS,
+    FIELDS,
     RULES,
     SETTINGS,
     Problem,
@@ -165,7 +166,7 @@ class SettingsReader:
         if unclear and any(one.code == "port_missing" for one in found):
             found = [one for one in found if one.code != "port_missing"]
             found.append(problem("column_unclear", "smtpPort", unclear))
-        return once(found)
+        return sorted(once(found), key=lambda one: FIELDS.index(one.field))
 
     def _without_servers(self, lacking: list[str], unclear: str, *, known: bool) -> Problem:
         field = f"{lacking[0]}Host"
