@@ -2,7 +2,7 @@
 
     python -m local.cloud [--state DIRECTORY] up | down | status | run FILE
 
-`up` starts the emulator and the stand-in for the remote API on free ports of 127.0.0.1, builds
+`up` starts the emulator and the fake API on free ports of 127.0.0.1, builds
 and deploys the template, and leaves everything running; `run` takes one file the whole way.
 Several clouds can run side by side, each with a state directory of its own. Each takes requests
 with its own keys alone; they and all else in that directory are for its owner only.
@@ -64,7 +64,7 @@ class FileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What `up` was asked for. No address of an API means: with the stand-in."""
+    """What `up` was asked for. No address of an API means: with the fake API."""
 
     api_base_url: str
     wait_scale: float
@@ -85,7 +85,7 @@ class Cloud:
     """The environment of who may use its AWS: the endpoint and the keys."""
     api_base_url: str
     control: dict[str, str]
-    """The environment of who may set the stand-in's switches; empty with another API."""
+    """The environment of who may set the fake API's switches; empty with another API."""
     sources: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -118,18 +118,18 @@ class State:
 
     @property
     def api_key(self) -> Path:
-        """The key that the stand-in accepts."""
+        """The key that the fake API accepts."""
         return self.path / "api-key"
 
     @property
     def control_key(self) -> Path:
-        """The key to the stand-in's switches."""
+        """The key to the fake API's switches."""
         return self.path / "control-key"
 
     @property
     def database(self) -> Path:
-        """What the stand-in remembers."""
-        return self.path / "standin.sqlite"
+        """What the fake API remembers."""
+        return self.path / "fake_api.sqlite"
 
     @property
     def emulator(self) -> Path:
@@ -214,13 +214,13 @@ def _start(state: State, settings: Settings, own_api_key: str) -> Cloud:
 
 
 def serve(state: State, settings: Settings) -> Cloud:
-    """Start the emulator, and the stand-in unless another API is asked for."""
+    """Start the emulator, and the fake API unless another API is asked for."""
     with _step("Starting the emulator"):
         aws = _start_emulator(state, settings)
     if settings.api_base_url:
         return Cloud(settings, aws, settings.api_base_url, {})
-    with _step("Starting the stand-in for the remote API"):
-        address, key = _start_standin(state)
+    with _step("Starting the fake API"):
+        address, key = _start_fake_api(state)
     control = {"CONTROL_URL": f"{address}/control", "CONTROL_KEY": key}
     return Cloud(settings, aws, f"{address}/v1", control)
 
@@ -280,14 +280,14 @@ def _start_emulator(state: State, settings: Settings) -> dict[str, str]:
     return aws
 
 
-def _start_standin(state: State) -> tuple[str, str]:
+def _start_fake_api(state: State) -> tuple[str, str]:
     """Return its address and the key to its switches; its keys are made here."""
     # Signs that every way of quoting changes: where it is seen, it is seen as it is.
     state.api_key.write_text(f"key-{secrets.token_hex(8)}\"'&<%+/=>\\,;#9")
     control_key = secrets.token_hex(20)
     state.control_key.write_text(control_key)
-    log = state.log("standin")
-    command = [sys.executable, "-m", "local.standin", "--port", "0"]
+    log = state.log("fake-api")
+    command = [sys.executable, "-m", "local.fake_api", "--port", "0"]
     command += ["--database", str(state.database), "--api-key-file", str(state.api_key)]
     command += ["--control-key-file", str(state.control_key)]
     child = processes.start(state.record, command, log, os.environ, ROOT)
@@ -518,7 +518,9 @@ def _run(state: State, file: Path) -> None:
         _email_accounts("watch", import_id)
         if not (mail := _mail_about(import_id, state.emulator / "mail")):
             _save_logs(state.log("functions"))
-            logs = ", ".join(_shown(state.log(one)) for one in ("functions", "emulator", "standin"))
+            logs = ", ".join(
+                _shown(state.log(one)) for one in ("functions", "emulator", "fake-api")
+            )
             raise CloudError(f"import {import_id} has no mail. What happened is in {logs}.")
         print(f"\n{mail}\n", flush=True)
         folder = state.path / "reports" / import_id

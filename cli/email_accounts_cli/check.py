@@ -1,4 +1,4 @@
-"""Telling a person or a program how the rows of files were judged.
+"""Report to a person or a program how the rows of files were validated.
 
 Memory does not grow with a file: of what a person is told only the beginning is kept, and
 what a program is told waits in a temporary file until the counts are known.
@@ -15,7 +15,6 @@ from email_accounts.intake.accounts_file import AccountsFile
 from email_accounts.intake.rows import Duplicate, Rejected
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
-from email_accounts_cli.judging import Judgement, judge
 from email_accounts_cli.terminal import (
     ALL_WELL,
     IMPOSSIBLE,
@@ -26,6 +25,7 @@ from email_accounts_cli.terminal import (
     printable,
     table,
 )
+from email_accounts_cli.validation import Validation, validate
 
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
@@ -42,34 +42,34 @@ def check_files(names: Sequence[str], preview: int, *, as_json: bool) -> int:
     return max([_exit_code(check, name, preview) for name in names])
 
 
-def _exit_code(check: Callable[[str, int], Judgement], name: str, preview: int) -> int:
+def _exit_code(check: Callable[[str, int], Validation], name: str, preview: int) -> int:
     try:
-        judgement = check(name, preview)
+        validation = check(name, preview)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
-    return ALL_WELL if judgement.is_clean else NOT_ALL_WELL
+    return ALL_WELL if validation.is_clean else NOT_ALL_WELL
 
 
 # For programs: one document per file, whole or not at all.
 
 
-def _check_for_program(name: str, preview: int) -> Judgement:
+def _check_for_program(name: str, preview: int) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
         def tell(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        judgement = judge(name, preview, tell)
+        validation = validate(name, preview, tell)
         problems.seek(len(_BETWEEN))
-        before = json.dumps(_summary(name, judgement)).removesuffix("}")
-        after = json.dumps([*judgement.preview.values()])
+        before = json.dumps(_summary(name, validation)).removesuffix("}")
+        after = json.dumps([*validation.preview.values()])
         sys.stdout.write(f'{before}, "problems": [')
         copyfileobj(problems, sys.stdout)
         sys.stdout.write(f'], "preview": {after}}}\n')
         sys.stdout.flush()
-    return judgement
+    return validation
 
 
 def _document(row: int, problem: Problem) -> dict[str, str | int]:
@@ -83,17 +83,17 @@ def _document(row: int, problem: Problem) -> dict[str, str | int]:
     }
 
 
-def _summary(name: str, judgement: Judgement) -> dict[str, object]:
+def _summary(name: str, validation: Validation) -> dict[str, object]:
     return {
         "file": name,
-        "format": judgement.file.format,
-        "encoding": judgement.file.encoding,
-        "layout": judgement.file.layout,
-        "rows": judgement.plan.rows,
-        "accepted": judgement.plan.accepted,
-        "rejected": judgement.plan.rejected,
-        "duplicates": judgement.plan.duplicates,
-        "warnings": judgement.warnings,
+        "format": validation.file.format,
+        "encoding": validation.file.encoding,
+        "layout": validation.file.layout,
+        "rows": validation.plan.rows,
+        "accepted": validation.plan.accepted,
+        "rejected": validation.plan.rejected,
+        "duplicates": validation.plan.duplicates,
+        "warnings": validation.warnings,
         "warningDetails": [
             {
                 "code": one.code,
@@ -101,9 +101,9 @@ def _summary(name: str, judgement: Judgement) -> dict[str, object]:
                 "rows": one.rows,
                 "firstRows": one.first_rows,
             }
-            for one in judgement.file.warnings
+            for one in validation.file.warnings
         ],
-        "sheets": list(judgement.file.sheets),
+        "sheets": list(validation.file.sheets),
     }
 
 
@@ -128,20 +128,20 @@ class _Told:
         self.problem_count += len(row.problems)
 
 
-def _check_for_person(name: str, preview: int) -> Judgement:
+def _check_for_person(name: str, preview: int) -> Validation:
     told = _Told()
-    judgement = judge(name, preview, told.tell)
-    _print(printable(name), judgement, told)
-    return judgement
+    validation = validate(name, preview, told.tell)
+    _print(printable(name), validation, told)
+    return validation
 
 
-def _print(name: str, judgement: Judgement, told: _Told) -> None:
+def _print(name: str, validation: Validation, told: _Told) -> None:
     screen = console()
-    file = judgement.file
+    file = validation.file
     known_as = f"layout {file.layout}" if file.layout else "columns known by their names"
     screen.print(name, style="bold")
     screen.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
-    for row, account in judgement.preview.items():
+    for row, account in validation.preview.items():
         screen.print(f"\nRow {file.shown(row)} as it would be sent", style="bold")
         screen.print(table((), account.items()))
     if told.problems:
@@ -155,10 +155,10 @@ def _print(name: str, judgement: Judgement, told: _Told) -> None:
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
     if told.duplicates:
-        screen.print(_repeats(file, told.duplicates, judgement.plan.duplicates))
-    for warning in judgement.warnings:
+        screen.print(_repeats(file, told.duplicates, validation.plan.duplicates))
+    for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
-    screen.print(_counts(judgement.plan), style="bold")
+    screen.print(_counts(validation.plan), style="bold")
     screen.print()
 
 

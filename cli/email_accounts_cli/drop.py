@@ -12,7 +12,6 @@ from boto3.s3.transfer import TransferConfig
 from email_accounts.errors import FileRefusedError
 from email_accounts.models.upload import DEFAULT_WORKSPACE, PREFIX, Upload
 from email_accounts_cli.history import History
-from email_accounts_cli.judging import judge
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -22,6 +21,7 @@ from email_accounts_cli.terminal import (
     printable,
     tell_program,
 )
+from email_accounts_cli.validation import validate
 from email_accounts_cli.watch import follow as follow_to_the_end
 from email_accounts_cli.watch import how_to_watch
 from email_accounts_cli.workspaces import is_known
@@ -101,16 +101,16 @@ def _check(files: Sequence[Path], largest: float) -> None:
     for file in files:
         try:
             _refuse_too_large(file, largest)
-            judgement = judge(str(file), 0, lambda _: None)
+            validation = validate(str(file), 0, lambda _: None)
         except FileRefusedError as error:
             refused += 1
             echo(f"{printable(str(file))}: {error}", err=True)
         else:
-            left_out = judgement.plan.rows - judgement.plan.accepted
+            left_out = validation.plan.rows - validation.plan.accepted
             if left_out:
                 echo(
                     f"{printable(str(file))}: {counted(left_out, 'row')} of "
-                    f"{judgement.plan.rows:,} will not be sent; `email-accounts check` says why",
+                    f"{validation.plan.rows:,} will not be sent; `email-accounts check` says why",
                     err=True,
                 )
     if refused:

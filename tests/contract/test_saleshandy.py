@@ -1,6 +1,6 @@
 """The remote API: what the domain relies on, held against the fake and the real client.
 
-The real client speaks to the stand-in, a process of its own.
+The real client speaks to the fake API, a process of its own.
 """
 
 import io
@@ -15,9 +15,9 @@ from email_accounts.models.service import AccountStatus, ListedAccount, RequestS
 from email_accounts.ports import Saleshandy
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.saleshandy.report import verdicts
+from tests.support.fake_api import API_KEY, Server, start, stop
 from tests.support.fakes import FakeApiKey, FakeClock, FakeRemote, Journal
 from tests.support.files import account
-from tests.support.standin import API_KEY, Server, start, stop
 
 GOOD = account("robin@reach.example")
 FAILING = account("kim@reach.example", smtpPassword="wrong-password", imapPassword="wrong-password")
@@ -33,8 +33,8 @@ class Service:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Start the stand-in."""
-    server = start(tmp_path_factory.mktemp("standin"))
+    """Start the fake API."""
+    server = start(tmp_path_factory.mktemp("fake-api"))
     yield server
     stop(server)
 

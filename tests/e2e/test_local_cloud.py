@@ -138,7 +138,7 @@ def test_keys_of_functions_are_no_common_knowledge(cloud: LocalCloud) -> None:
 
 @pytest.mark.long
 def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> None:
-    """With an address and a key of an API there is no stand-in, and the key is the stack's.
+    """With an address and a key of an API there is no fake API, and the key is the stack's.
 
     The key is wrong there: the import is answered so, after a call or two. Afterwards `down`
     leaves no process, no address and no password, and says so. The SAM CLI has left nothing in
@@ -157,7 +157,7 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> N
     assert stored() == KEY
     second.up("--api-base-url", api, API_KEY=api_key("another key"), HOME=str(home))
     assert stored() == api_key("another key")
-    assert not (second.state / "standin.log").exists()
+    assert not (second.state / "fake-api.log").exists()
     assert "CONTROL_URL" not in second.environment
     running = processes_of(second)
     assert running

@@ -21,7 +21,7 @@ LEFT = 11  # rows of the sample that fail or are rejected
 
 
 def mended(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """Mend what the stand-in refuses, and the fields that `problem` names where there is one."""
+    """Mend what the fake API refuses, and the fields that `problem` names where there is one."""
     return [
         {
             name: value
@@ -34,7 +34,7 @@ def mended(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def is_good(value: str) -> bool:
-    """Say whether the stand-in connects an account with this value."""
+    """Say whether the fake API connects an account with this value."""
     return value not in ("wrong-password", "imap-disabled") and "unreachable" not in value
 
 

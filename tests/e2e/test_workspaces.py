@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 
 CONNECT = "/v1/email-accounts/connect"
 KEY = api_key("north")
-DEFAULT = 1  # the stand-in's name of the tenant with the first key
+DEFAULT = 1  # the fake API's name of the tenant with the first key
 CONNECTED = "2 connected, 1 failed"
 LIMIT = 20
 
@@ -28,7 +28,7 @@ def _north(cloud: LocalCloud) -> Iterator[None]:
 
 
 def behaving(cloud: LocalCloud, **switches: object) -> int:
-    """Have the stand-in begin anew with a second key; return the tenant of it."""
+    """Have the fake API begin anew with a second key; return the tenant of it."""
     cloud.behave(**switches)
     return int(cloud.control("POST", "keys", {"key": KEY}).json()["tenant"])
 

@@ -1,25 +1,25 @@
-"""Servers to speak to: the stand-in for the remote API, and one that answers as it is told."""
+"""Servers to speak to: the fake API, and one that answers as it is told."""
 
 import time
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support.fake_api import Server, start, stop
 from tests.support.service import Service, serving
-from tests.support.standin import Server, start, stop
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One stand-in for the tests that do not restart it."""
-    server = start(tmp_path_factory.mktemp("standin"))
+    """One fake API for the tests that do not restart it."""
+    server = start(tmp_path_factory.mktemp("fake-api"))
     yield server
     stop(server)
 
 
 @pytest.fixture
 def server(running: Server) -> Server:
-    """Give a stand-in that remembers nothing and completes requests at once."""
+    """Give a fake API that remembers nothing and completes requests at once."""
     running.control("POST", "/reset")
     running.behave(completion_seconds=0)
     return running

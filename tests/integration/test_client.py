@@ -1,4 +1,4 @@
-"""The client of the remote API, against the stand-in and against a server that misbehaves."""
+"""The client of the remote API, against the fake API and against a server that misbehaves."""
 
 import datetime as dt
 import email.utils
@@ -27,6 +27,7 @@ from email_accounts.models.account import FIELDS
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.saleshandy.client import SECONDS, SaleshandyClient
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from tests.support.fake_api import API_KEY, Server
 from tests.support.fakes import FakeApiKey
 from tests.support.files import MARK, PASSWORD, account
 from tests.support.service import (
@@ -42,7 +43,6 @@ from tests.support.service import (
     speak_tls,
     truncated,
 )
-from tests.support.standin import API_KEY, Server
 
 KEY = "key-5d1c0e9b7a"
 NOW = 1_790_000_000.0
@@ -650,11 +650,11 @@ def test_a_report_is_fetched_without_the_key(service: Service) -> None:
     assert KEY not in str(call)
 
 
-# The stand-in
+# The fake API
 
 
-def standin(server: Server, key: str = API_KEY) -> SaleshandyClient:
-    """Make a client of the stand-in, whose reports lie on this machine."""
+def fake_api(server: Server, key: str = API_KEY) -> SaleshandyClient:
+    """Make a client of the fake API, whose reports lie on this machine."""
     return api(f"{server.url}/v1", "127.0.0.1", key=key)
 
 
@@ -662,7 +662,7 @@ def standin(server: Server, key: str = API_KEY) -> SaleshandyClient:
 def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
     """Connect, status and report work together, in both shapes of answers."""
     server.behave(top_level_fields=top_level)
-    client = standin(server)
+    client = fake_api(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")
     request_id = client.connect([ACCOUNT, failing])
     status = client.status(request_id)
@@ -680,13 +680,13 @@ def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
 def test_a_running_request_is_not_complete(server: Server, link: str) -> None:
     """Whatever stands in place of the link, a running request is not complete."""
     server.behave(completion_seconds=60, running_report_url=link)
-    client = standin(server)
+    client = fake_api(server)
     assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=False)
 
 
 def test_a_request_without_failures_has_no_link(server: Server) -> None:
     """Complete without a link."""
-    client = standin(server)
+    client = fake_api(server)
     assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=True)
 
 
@@ -694,7 +694,7 @@ def test_a_request_without_failures_has_no_link(server: Server) -> None:
 def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
     """The key is refused for connect and status alike, in each way the service may say so."""
     server.behave(refused_key_status=status)
-    client = standin(server, "wrong-key-0123")
+    client = fake_api(server, "wrong-key-0123")
     for call in (lambda: client.connect([ACCOUNT]), lambda: client.status("x")):
         with pytest.raises(ApiKeyRefusedError) as caught:
             call()
@@ -704,7 +704,7 @@ def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
 def test_a_request_not_known_yet(server: Server) -> None:
     """The first looks may find nothing; an id nobody gave finds nothing for ever."""
     server.behave(status_not_found_polls=2)
-    client = standin(server)
+    client = fake_api(server)
     request_id = client.connect([ACCOUNT])
     for _ in range(2):
         with pytest.raises(RequestNotFoundError):
@@ -718,12 +718,12 @@ def test_a_refused_body_is_told_in_the_services_words(server: Server) -> None:
     """Too many accounts, and a value the service does not take, are refused with its text."""
     server.behave(max_accounts=1)
     with pytest.raises(RequestRefusedError, match="at most 1 email accounts"):
-        standin(server).connect([ACCOUNT, ACCOUNT])
+        fake_api(server).connect([ACCOUNT, ACCOUNT])
     with pytest.raises(RequestRefusedError, match="emailServiceProvider"):
-        standin(server).connect([account("a@x.example", emailServiceProvider="unknown")])
+        fake_api(server).connect([account("a@x.example", emailServiceProvider="unknown")])
 
 
-# The faults of the stand-in
+# The faults of the fake API
 
 
 @pytest.fixture
@@ -760,7 +760,7 @@ ERRORS: dict[str, type[SaleshandyError]] = {
 
 
 def test_the_table_of_errors_is_whole(server: Server) -> None:
-    """Every fault of the stand-in has its error; a look that says 'running' is none."""
+    """Every fault of the fake API has its error; a look that says 'running' is none."""
     schema = requests.get(f"{server.url}/openapi.json", timeout=10).json()
     faults = schema["components"]["schemas"]["Rule"]["properties"]["fault"]["enum"]
     assert set(faults) - {"running"} == set(ERRORS)
@@ -773,7 +773,7 @@ def test_what_a_connect_makes_of_each_fault(server: Server, fault: str, carried_
     """Each fault has its error, whatever became of the accounts, and nothing is sent twice."""
     server.fault("connect", fault, carried_out=carried_out, seconds=5, megabytes=2)
     with pytest.raises(SaleshandyError) as caught:
-        standin(server).connect([ACCOUNT])
+        fake_api(server).connect([ACCOUNT])
     assert type(caught.value) is ERRORS[fault]
     assert MARK not in str(caught.value)
     (call,) = server.control("GET", "/calls")
@@ -790,7 +790,7 @@ RUNNING = {"json_array", "json_empty", "running"}
 @pytest.mark.parametrize("fault", [*ERRORS, "running"])
 def test_what_a_status_makes_of_each_fault(server: Server, fault: str) -> None:
     """Each fault has the error that it has for a connect, and the next look is answered."""
-    client = standin(server)
+    client = fake_api(server)
     request_id = client.connect([ACCOUNT])
     server.fault("status", fault, seconds=5, megabytes=2)
     if fault in RUNNING:
@@ -838,7 +838,7 @@ def test_what_a_report_makes_of_each_fault(
 ) -> None:
     """It is unavailable, unless it is a whole answer: then its readers have to judge it."""
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.LARGEST", 1_000_000)
-    client = standin(server)
+    client = fake_api(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")
     link = client.status(client.connect([failing])).report_link or ""
     server.fault("report", fault, times=None, seconds=5, megabytes=2, location=location)
@@ -856,7 +856,7 @@ def test_what_a_report_makes_of_each_fault(
 
 def test_an_address_that_exists_is_refused_or_reported(server: Server) -> None:
     """A refusal of the whole request has the service's words, and so has a row of the report."""
-    client = standin(server)
+    client = fake_api(server)
     client.connect([ACCOUNT])
     server.behave(already_listed="refused")
     with pytest.raises(RequestRefusedError, match="already exists"):

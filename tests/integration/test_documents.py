@@ -24,7 +24,7 @@ PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 WRITTEN = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "local/standin/README.md",
+    ROOT / "local/fake_api/README.md",
 )
 """The pages for readers. Decisions and the changelog keep the words of their day."""
 MOST_WORDS = 15_000

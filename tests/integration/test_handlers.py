@@ -1,4 +1,4 @@
-"""The three functions as Lambda calls them: on AWS in this process and the stand-in."""
+"""The three functions as Lambda calls them: on AWS in this process and the fake API."""
 
 import csv
 import importlib.util
@@ -38,10 +38,10 @@ from tests.support.aws import (
     new_topic,
     received,
 )
+from tests.support.fake_api import API_KEY, Server
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
-from tests.support.standin import API_KEY, Server
 from tests.support.template import ROOT, of_type, statements_of, template
 
 FIRST_LOOK = 0.05

@@ -22,8 +22,8 @@ from playwright.sync_api import Browser
 
 from local import processes
 from local.cloud import DEFAULTS, Cloud, State
+from tests.support.fake_api import API_KEY
 from tests.support.files import api_key, open_to_others
-from tests.support.standin import API_KEY
 
 ROOT = Path(__file__).parents[2]
 SERVE = """
@@ -56,7 +56,7 @@ def client(cloud: Cloud, service: Any, **changed: str) -> Any:  # noqa: ANN401  
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    """Run the emulator and the stand-in, with an upload and an API key in them."""
+    """Run the emulator and the fake API, with an upload and an API key in them."""
     state = State(tmp_path_factory.mktemp("cloud"))
     try:
         # By a process of its own: what is started outlives who starts it.
@@ -97,7 +97,7 @@ def attacks(cloud: Cloud) -> dict[str, tuple[str, dict[str, Any]]]:
         "reset of the emulator": (f"{cloud.endpoint}/_ministack/reset", {"method": "POST"}),
         "switches": (f"{control}/behaviour", {}),
         "accounts": (f"{control}/accounts", {}),
-        "reset of the stand-in": (f"{control}/reset", {"method": "POST"}),
+        "reset of the fake API": (f"{control}/reset", {"method": "POST"}),
         "list": (f"{cloud.api_base_url}/email-accounts", {"method": "POST", "body": "{}"}),
     }
 
@@ -142,7 +142,7 @@ def test_what_a_page_sends_is_refused_even_with_the_keys(
 
 
 def test_nothing_is_answered_without_a_key(cloud: Cloud) -> None:
-    """Neither the emulator nor the stand-in says anything to a program of another user."""
+    """Neither the emulator nor the fake API says anything to a program of another user."""
     for name, (address, options) in attacks(cloud).items():
         answer = requests.request(
             options.get("method", "GET"),

@@ -37,9 +37,9 @@ from tests.support.deployment import (
     received,
     served,
 )
+from tests.support.fake_api import API_KEY, Server
 from tests.support.files import accounts_file, row
 from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
-from tests.support.standin import API_KEY, Server
 from tests.support.template import listed as as_list
 from tests.support.template import of_type, statements_of, template
 

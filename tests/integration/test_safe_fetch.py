@@ -309,7 +309,7 @@ def from_service(service: Service, *answers: Answer, trusted: str = "127.0.0.1")
 
 
 def test_a_trusted_host_is_asked_wherever_it_is(service: Service) -> None:
-    """The local cloud's stand-in is neither public nor encrypted."""
+    """The local cloud's fake API is neither public nor encrypted."""
     content = b"Email,Reason\r\n" + b"x" * 200_000
     assert from_service(service, said(200, content)) == content
     (call,) = service.calls

@@ -37,7 +37,7 @@ from tests.support.faults import workers
 from tests.support.measurements import write
 
 STATE = ROOT / ".local/load"
-OTHERS = ("emulator", "stand-in")
+OTHERS = ("emulator", "fake API")
 FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
 FILES, ROWS_EACH = 300, 50
 BAD = 0.02
@@ -272,8 +272,8 @@ def _outcomes(cloud: LocalCloud, identities: list[str]) -> tuple[Counter[str], i
 
 
 def _service(cloud: LocalCloud) -> sqlite3.Connection:
-    """Look into what the stand-in remembers; its own list of a million accounts takes minutes."""
-    return sqlite3.connect(f"file:{cloud.state}/standin.sqlite?mode=ro", uri=True)
+    """Look into what the fake API remembers; its own list of a million accounts takes minutes."""
+    return sqlite3.connect(f"file:{cloud.state}/fake_api.sqlite?mode=ro", uri=True)
 
 
 def _count_of_calls(cloud: LocalCloud) -> int:

@@ -3,7 +3,7 @@
     python -m tests.load.waiting
 
 Hours pass in minutes: the clock of the functions, the waits of the state machine and the requests
-of the stand-in are all quicker by one factor. What a call takes stays as it is, and so counts for
+of the fake API are all quicker by one factor. What a call takes stays as it is, and so counts for
 more by that factor; it is worked out beside with calls that take as long as those that were
 measured. Each import has a workspace, and so a budget, of its own.
 """
@@ -121,7 +121,7 @@ def _drop(cloud: LocalCloud, batches: int, seconds: float) -> tuple[str, int]:
     began = time.time()
     addresses = [f"a{number}@a.example" for number in range(batches)]
     identity = cloud.upload(f"uploads/{workspace}/waiting.csv", accounts_file(*addresses))
-    with closing(sqlite3.connect(cloud.state / "standin.sqlite")) as service:
+    with closing(sqlite3.connect(cloud.state / "fake_api.sqlite")) as service:
         wait_until(lambda: len(_requests(service, tenant)) == batches)
         for (number, _, _), end in zip(
             _requests(service, tenant), evenly(batches, seconds), strict=True
@@ -150,7 +150,7 @@ def _wait_for_ends(cloud: LocalCloud, identities: list[str]) -> None:
 
 
 def _measured(cloud: LocalCloud, identity: str, tenant: int, pace: int) -> Measured:
-    with closing(sqlite3.connect(cloud.state / "standin.sqlite")) as service:
+    with closing(sqlite3.connect(cloud.state / "fake_api.sqlite")) as service:
         *_, (_, last, done) = _requests(service, tenant)
         calls = service.execute(
             "SELECT operation, at, request_id FROM calls WHERE tenant = ?", (tenant,)

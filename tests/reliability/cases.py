@@ -39,7 +39,7 @@ def untroubled(cloud: LocalCloud) -> Iterator[Meanwhile]:  # noqa: ARG001  as al
 class Case:
     """A fault, and what must come of it.
 
-    `fault` is its name in the table. `rules` and `switches` are the stand-in's. The subject of
+    `fault` is its name in the table. `rules` and `switches` are the fake API's. The subject of
     the message is given without the file's name, its trouble by how it begins. `connects` are the
     requests to connect that reach the service, carried out or not; a range where it depends on
     how fast this computer is. `sendings` is how often an account was carried out, this import and
@@ -63,7 +63,7 @@ class Case:
 
 
 def rule(operation: str, fault: str, **more: object) -> dict[str, object]:
-    """Return a rule of the stand-in."""
+    """Return a rule of the fake API."""
     return {"operation": operation, "fault": fault, **more}
 
 

@@ -25,7 +25,7 @@ from tests.support.files import accounts_file, row
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "tests/samples/accounts.csv"
-# Two accounts that get connected around one whose password the stand-in refuses.
+# Two accounts that get connected around one whose password the fake API refuses.
 SMALL = accounts_file(
     "a@accounts.example",
     row("b@accounts.example", smtpPassword="wrong-password"),
@@ -39,7 +39,7 @@ PARAMETERS = (
     *("--parameter", "CallsPerMinute=600"),
     *("--parameter", "InitialPollDelaySeconds=1"),
     *("--parameter", "GraceSeconds=10"),
-    # The stand-in is made to forget between tests, which an account list that was read would not.
+    # The fake API is made to forget between tests, which an account list that was read would not.
     *("--parameter", "SkipConnected=false"),
     # Lists are asked where a test is about them.
     *("--parameter", "VerifyConnected=false"),
@@ -270,17 +270,17 @@ class LocalCloud:
         return f"{self.environment['STACK_NAME']}-{function}"
 
     def behave(self, **switches: object) -> None:
-        """Have the stand-in forget all it knows and behave like this."""
+        """Have the fake API forget all it knows and behave like this."""
         self.control("POST", "reset")
         self.control("PUT", "behaviour", {"completion_seconds": 0} | switches)
 
     def calls(self, path: str) -> int:
-        """Count the calls that the stand-in received at a path."""
+        """Count the calls that the fake API received at a path."""
         received = self.control("GET", "calls").json()
         return sum(call["path"] == path for call in received)
 
     def control(self, method: str, path: str, body: object = None) -> requests.Response:
-        """Call the control endpoint of the stand-in."""
+        """Call the control endpoint of the fake API."""
         known = self.environment
         answer = requests.request(
             *(method, f"{known['CONTROL_URL']}/{path}"),

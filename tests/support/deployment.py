@@ -31,8 +31,8 @@ from tests.support.aws import (
     new_table,
     new_topic,
 )
+from tests.support.fake_api import API_KEY
 from tests.support.ledger import planned, send, settle, submit
-from tests.support.standin import API_KEY
 from tests.support.template import of_type
 
 NOW = time.time()
@@ -41,7 +41,7 @@ REPORT = "Email,Status,Reason\r\n{},failed,=wrong password\r\n"
 
 
 def new_stack(api_url: str) -> Stack:
-    """Make a deployment without functions, with a key that works at the stand-in."""
+    """Make a deployment without functions, with a key that works at the fake API."""
     queues = boto3.client("sqs")
     name = new_name("stack")
     boto3.client("secretsmanager").create_secret(

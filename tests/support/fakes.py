@@ -1,4 +1,4 @@
-"""In-memory stand-ins for all that the domain needs of the world.
+"""in-memory fakes for all that the domain needs of the world.
 
 Each effect is written to a journal just before it happens: a journal that raises there is a crash
 between two effects. The contract tests hold the fakes to what the real adapters do.

@@ -48,7 +48,7 @@ ALLOWED = (
     Allowed("object inbox/*", PASSWORD, "the upload itself"),
     Allowed("secret email-accounts/workspaces/*", API_KEY, "where the key is kept"),
     Allowed(
-        "file */standin.sqlite*",
+        "file */fake_api.sqlite*",
         PASSWORD,
         "what the fake API was sent: it stands for Saleshandy, which gets the passwords",
     ),

@@ -167,7 +167,7 @@ def masked(recording: str) -> str:
 def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
     """Run all steps on a local cloud that is otherwise unused; return what each showed.
 
-    `exports` is the environment that leads to the cloud, `api_key` what its stand-in takes.
+    `exports` is the environment that leads to the cloud, `api_key` what its fake API takes.
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | exports | {"PATH": path, "TZ": "UTC", "COLUMNS": "100"}

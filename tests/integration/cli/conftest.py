@@ -7,7 +7,7 @@ import pytest
 from email_accounts_cli.stack import Stack
 from tests.support.aws import aws
 from tests.support.deployment import new_stack
-from tests.support.standin import Server
+from tests.support.fake_api import Server
 
 
 @pytest.fixture(autouse=True)

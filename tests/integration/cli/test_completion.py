@@ -13,7 +13,7 @@ from click.shell_completion import ShellComplete
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
 from tests.support.deployment import deployed, received
-from tests.support.standin import API_KEY
+from tests.support.fake_api import API_KEY
 
 
 def suggested(*words: str) -> list[str]:

@@ -21,7 +21,7 @@ from tests.support.deployment import (
     documents,
     served,
 )
-from tests.support.standin import API_KEY, Server
+from tests.support.fake_api import API_KEY, Server
 
 EVERYTHING = {"protocol": "sqs", "confirmed": True, "workspaces": None}
 """The subscription of a new stack, which has no filter."""

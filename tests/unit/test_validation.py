@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from email_accounts_cli import judging
+from email_accounts_cli import validation
 from tests.support.files import accounts_file
 
 
@@ -25,10 +25,10 @@ def test_the_bar_counts_the_bytes_read(tmp_path: Path, monkeypatch: pytest.Monke
     file.write_bytes(accounts_file(*(f"a{number}@n.example" for number in range(3_000))))
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(judging, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(validation, "_PATIENCE_SECONDS", 0)
     monkeypatch.setenv("TERM", "xterm")
-    judgement = judging.judge(str(file), 0, list[object]().append)
-    assert judgement.plan.accepted == 3_000
+    found = validation.validate(str(file), 0, list[object]().append)
+    assert found.plan.accepted == 3_000
     size = f"{file.stat().st_size / 1000:.1f}"
     drawn = re.findall(rf"([0-9.]+)/{re.escape(size)} kB", terminal.getvalue())
     assert float(drawn[-1]) > float(size) / 2

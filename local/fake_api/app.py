@@ -15,11 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from local.standin import answers, api, control
-from local.standin.connections import Dropped, Patience
-from local.standin.faults import Operation, Rule, broken, echoing
-from local.standin.store import RATE_LIMITED, Store
-from local.standin.store import Request as Submission
+from local.fake_api import answers, api, control
+from local.fake_api.connections import Dropped, Patience
+from local.fake_api.faults import Operation, Rule, broken, echoing
+from local.fake_api.store import RATE_LIMITED, Store
+from local.fake_api.store import Request as Submission
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,7 +31,7 @@ OWN_PATHS = (CONTROL, "/docs", "/openapi.json")
 
 def create_app(store: Store, patience: Patience, base_url: str, control_key: str) -> FastAPI:
     """Build the application; links to reports begin with the base URL."""
-    app = FastAPI(title="Stand-in for the remote API", redoc_url=None, redirect_slashes=False)
+    app = FastAPI(title="Fake Saleshandy API", redoc_url=None, redirect_slashes=False)
     app.state.store = store
     app.state.patience = patience
     app.state.base_url = base_url

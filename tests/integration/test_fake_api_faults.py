@@ -1,4 +1,4 @@
-"""The faults, limits and tenants of the stand-in, each through a real client."""
+"""The faults, limits and tenants of the fake API, each through a real client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.support.standin import API_KEY, ROOT, Server, account, failing, start, stop
+from tests.support.fake_api import API_KEY, ROOT, Server, account, failing, start, stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -614,7 +614,7 @@ def test_keys_are_added_once_and_never_shown(server: Server, tmp_path: Path) -> 
     before.fault("any", "error_500", skip=1)
     before.emails()
     stop(before)
-    assert SECOND_KEY.encode() not in (tmp_path / "standin.sqlite").read_bytes()
+    assert SECOND_KEY.encode() not in (tmp_path / "fake_api.sqlite").read_bytes()
     after = start(tmp_path)
     assert after.call("POST", "", headers=OTHER).status_code == 500
     assert after.call("POST", "", headers=OTHER).status_code == 200
@@ -763,7 +763,7 @@ def test_the_totals_show_how_often_a_tenant_sent(server: Server) -> None:
 
 def table(*headings: str) -> dict[str, list[str]]:
     """Return a table on control by the first cells of its rows, without the marks of code."""
-    page = (ROOT / "local/standin/README.md").read_text(encoding="utf-8")
+    page = (ROOT / "local/fake_api/README.md").read_text(encoding="utf-8")
     _, _, control = page.partition("\n## Control\n")
     _, _, rest = control.partition(f"\n| {' | '.join(headings)} | |\n|---|")
     assert rest

@@ -1,4 +1,4 @@
-"""Serve the stand-in on loopback: `python -m local.standin --help`."""
+"""Serve the fake API on loopback: `python -m local.fake_api --help`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pathlib import Path
 
 import uvicorn
 
-from local.standin.app import create_app
-from local.standin.connections import Connection, Patience, PatientServer
-from local.standin.store import Store
+from local.fake_api.app import create_app
+from local.fake_api.connections import Connection, Patience, PatientServer
+from local.fake_api.store import Store
 
 HOST = "127.0.0.1"
 SHUTDOWN_SECONDS = 3
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="local.standin", description=main.__doc__)
+    parser = argparse.ArgumentParser(prog="local.fake_api", description=main.__doc__)
     parser.add_argument("--port", type=int, required=True, help="0 for any free port")
     parser.add_argument("--database", type=Path, required=True, help="SQLite file, made if absent")
     for name, what in (

@@ -1,4 +1,4 @@
-"""The stand-in's memory: everything it was sent and told, in one SQLite file.
+"""The fake API's memory: everything it was sent and told, in one SQLite file.
 
 What becomes of an account is settled when it is sent and shows when its time has come, so that
 nothing has to be brought up to date later. Times are epoch milliseconds.
@@ -14,9 +14,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from local.standin.account import Account, sign_in
-from local.standin.behaviour import Behaviour
-from local.standin.faults import Operation, Rule
+from local.fake_api.account import Account, sign_in
+from local.fake_api.behaviour import Behaviour
+from local.fake_api.faults import Operation, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

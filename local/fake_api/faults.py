@@ -11,9 +11,9 @@ from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.standin import answers
-from local.standin.answers import Throttle
-from local.standin.connections import Dropped, Shortened
+from local.fake_api import answers
+from local.fake_api.answers import Throttle
+from local.fake_api.connections import Dropped, Shortened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.standin.api import CurrentBehaviour, CurrentStore
-from local.standin.behaviour import Behaviour
-from local.standin.connections import Patience
-from local.standin.faults import Rule
-from local.standin.store import Call, KnownAccount, Rate, Total
+from local.fake_api.api import CurrentBehaviour, CurrentStore
+from local.fake_api.behaviour import Behaviour
+from local.fake_api.connections import Patience
+from local.fake_api.faults import Rule
+from local.fake_api.store import Call, KnownAccount, Rate, Total
 
 router = APIRouter(prefix="/control")
 

@@ -1,14 +1,14 @@
-"""How the stand-in behaves where the service is configurable, undocumented or unknown."""
+"""How the fake API behaves where the service is configurable, undocumented or unknown."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.standin.answers import Throttle
+from local.fake_api.answers import Throttle
 
 
 class Behaviour(BaseModel):
-    """Every switch of the stand-in; the defaults are the service's most likely behaviour."""
+    """Every switch of the fake API; the defaults are the service's most likely behaviour."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

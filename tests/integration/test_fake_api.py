@@ -1,4 +1,4 @@
-"""The stand-in for the remote API, as a process of its own and over HTTP only."""
+"""The fake API, as a process of its own and over HTTP only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from tests.support.standin import API_KEY, APP_PASSWORD, ROOT, Server, account, failing, start, stop
+from tests.support.fake_api import (
+    API_KEY,
+    APP_PASSWORD,
+    ROOT,
+    Server,
+    account,
+    failing,
+    start,
+    stop,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -744,7 +753,7 @@ def test_it_ends_cleanly_and_silently(tmp_path: Path) -> None:
     server.connect(account())
     server.call("POST", "/connect", json=[account(smtpPort=0)])
     assert stop(server) == (0, "")
-    assert stat.S_IMODE((tmp_path / "standin.sqlite").stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "fake_api.sqlite").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("kind", ["api", "control"])
@@ -758,7 +767,7 @@ def test_it_does_not_start_without_a_key(
     if content is not None:
         key_file.write_text(content, encoding="utf-8")
     files = {"api": other, "control": other, kind: key_file}
-    command = [sys.executable, "-m", "local.standin", "--port", "0", "--database", "unused"]
+    command = [sys.executable, "-m", "local.fake_api", "--port", "0", "--database", "unused"]
     command += [f"--{one}-key-file={file}" for one, file in files.items()]
     ended = subprocess.run(
         command,

@@ -1,4 +1,4 @@
-"""The stand-in for the remote API, started as a process of its own."""
+"""The fake API, started as a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 ROOT = Path(__file__).parents[2]
-API_KEY = "key-of-the-stand-in"
+API_KEY = "key-of-the-fake-api"
 CONTROL_KEY = "of-its-switches"
 APP_PASSWORD = "app-3f9c2a7e51d0b864"
 
@@ -48,7 +48,7 @@ def failing(address: str = "failing@reach.example") -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running stand-in and the calls the tests make to it."""
+    """A running fake API and the calls the tests make to it."""
 
     process: subprocess.Popen[str]
     url: str
@@ -114,15 +114,15 @@ class Server:
 
 
 def start(folder: Path) -> Server:
-    """Start the stand-in on a free port with its files in the folder."""
+    """Start the fake API on a free port with its files in the folder."""
     key_file = folder / "api-key"
     key_file.write_text(f"{API_KEY}\n", encoding="utf-8")
     control_key_file = folder / "control-key"
     control_key_file.write_text(f"{CONTROL_KEY}\n", encoding="utf-8")
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "local.standin", "--port", "0"),
-            *("--database", str(folder / "standin.sqlite")),
+            *(sys.executable, "-m", "local.fake_api", "--port", "0"),
+            *("--database", str(folder / "fake_api.sqlite")),
             *("--api-key-file", str(key_file)),
             *("--control-key-file", str(control_key_file)),
         ],
@@ -138,7 +138,7 @@ def start(folder: Path) -> Server:
 
 
 def stop(server: Server) -> tuple[int, str]:
-    """End the stand-in with SIGTERM; return its exit status and all it still printed."""
+    """End the fake API with SIGTERM; return its exit status and all it still printed."""
     server.process.send_signal(signal.SIGTERM)
     printed = server.process.communicate(timeout=10)
     return server.process.returncode, "".join(printed)

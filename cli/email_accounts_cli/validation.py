@@ -1,4 +1,4 @@
-"""Judging a file on this computer by the code that judges an upload."""
+"""Validate a file on this computer with the code that validates an upload."""
 
 import os
 import sys
@@ -28,7 +28,7 @@ Sent = dict[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class Validation:
     """What a file was found to be and to hold, and its first accounts by their rows."""
 
     file: AccountsFile
@@ -56,7 +56,7 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
-def judge(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None]) -> Judgement:
+def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None]) -> Validation:
     """Read a file to its end, and tell of each row that would not be sent.
 
     Nothing is kept but what `tell` keeps, and the first `preview` accounts.
@@ -84,7 +84,7 @@ def judge(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None])
         raise FileRefusedError(
             f"{error.strerror}.", "Name a file of accounts that can be read."
         ) from None
-    return Judgement(file, planned, first)
+    return Validation(file, planned, first)
 
 
 def _as_sent(account: Account) -> Sent:

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from local.standin import answers
-from local.standin.account import Account, Provider, sign_in
-from local.standin.behaviour import Behaviour
-from local.standin.store import SORT_COLUMNS, Attempt, ListedAccount, SortKey, Store
-from local.standin.store import Request as Submission
+from local.fake_api import answers
+from local.fake_api.account import Account, Provider, sign_in
+from local.fake_api.behaviour import Behaviour
+from local.fake_api.store import SORT_COLUMNS, Attempt, ListedAccount, SortKey, Store
+from local.fake_api.store import Request as Submission
 
 REPORTS = "/v3-email-connect-fault-csv"
 INITIATED = "The email accounts {verb} process has been initiated successfully."

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local.standin.behaviour import Behaviour
+    from local.fake_api.behaviour import Behaviour
 
 Throttle = Literal[
     "throttle_retry_after", "throttle_reset_epoch", "throttle_reset_date", "throttle_code"
