@@ -9,10 +9,10 @@ import pytest
 from moto.sns.models import sns_backends
 
 from email_accounts.aws.messaging import NotificationTopic
-from email_accounts.delivery.causes import Cause
 from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import Summary
+from email_accounts.models.causes import Cause
 from email_accounts.models.messages import Message
 from tests.support import answers
 from tests.support.aws import ACCOUNT, REGION, new_topic, received

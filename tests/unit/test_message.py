@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.delivery.causes import UNKNOWN, rejection
 from email_accounts.delivery.message import (
     ImportResult,
     ImportStatus,
@@ -16,6 +15,7 @@ from email_accounts.delivery.message import (
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import Summary
 from email_accounts.models.account import problem
+from email_accounts.models.causes import UNKNOWN, rejection
 from tests.support import answers
 from tests.support.files import MARK
 

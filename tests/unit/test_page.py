@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from email_accounts.delivery.causes import WRONG_PASSWORD
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.page import page
 from email_accounts.delivery.summary import Summary
+from email_accounts.models.causes import WRONG_PASSWORD
 from tests.support import answers
 from tests.support.files import MARK
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from email_accounts.delivery.causes import UNKNOWN, WRONG_PASSWORD, Cause
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import ROWS_KEPT, Summary, most_frequent
+from email_accounts.models.causes import UNKNOWN, WRONG_PASSWORD, Cause
 
 
 def failed(row: int, reason: str = "535", cause: Cause = WRONG_PASSWORD) -> RowOutcome:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from email_accounts.delivery.causes import UNKNOWN
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.delivery.summary import Group, Summary
+from email_accounts.models.causes import UNKNOWN
 from email_accounts.models.imports import Import
 from email_accounts.models.messages import Message
 from email_accounts.models.upload import WORKSPACE_NAME

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
-from email_accounts.delivery.causes import (
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import RowWarning
+from email_accounts.models.causes import (
     DUPLICATE,
     NOT_WORKING,
     OTHER_WORKSPACE,
@@ -15,8 +17,6 @@ from email_accounts.delivery.causes import (
     cause_of,
     rejection,
 )
-from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.account import RowWarning
 from email_accounts.models.imports import Batch, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation

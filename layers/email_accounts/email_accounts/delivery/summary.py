@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from email_accounts.delivery.causes import DUPLICATE, UNKNOWN, Cause
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.intake.rows import WarningCount, Warnings
+from email_accounts.models.causes import DUPLICATE, UNKNOWN, Cause
 
 ROWS_KEPT = 500
 _DOMAINS_KEPT = 1000

@@ -14,7 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from email_accounts.delivery.causes import UNKNOWN, Cause
 from email_accounts.delivery.message import (
     MEANINGS,
     ImportResult,
@@ -26,6 +25,7 @@ from email_accounts.delivery.message import (
 )
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import Counts, Group, Summary, most_frequent
+from email_accounts.models.causes import UNKNOWN, Cause
 from email_accounts.text.display import one_line
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ mail servers and their clients have been seen to answer with.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from email_accounts.models.account import Problem
@@ -16,12 +16,17 @@ from email_accounts.models.providers import SSL_PORTS, TLS_PORTS
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One kind of trouble: its stable code, what it is, why it is so, and what to do."""
+    """One kind of trouble: its stable code, what it is, why it is so, and what to do.
+
+    `certain` says that a server's words prove it about the mailbox. Otherwise they may be about
+    who signed in: the place, the address or the pace.
+    """
 
     code: str
     title: str
     explanation: str
     fix: str
+    certain: bool = False
 
 
 GOOGLE_APP_PASSWORD = Cause(
@@ -31,6 +36,7 @@ GOOGLE_APP_PASSWORD = Cause(
     "which exists only with 2-Step Verification on.",
     "Turn on 2-Step Verification, make an app password (16 letters) at "
     "https://myaccount.google.com/apppasswords and put it into the password column.",
+    certain=True,
 )
 YAHOO_APP_PASSWORD = Cause(
     "yahoo_app_password",
@@ -38,6 +44,7 @@ YAHOO_APP_PASSWORD = Cause(
     "Yahoo refuses the mailbox's own password when a program signs in.",
     "Make an app password at https://login.yahoo.com/account/security and put it into the "
     "password column.",
+    certain=True,
 )
 ZOHO_APP_PASSWORD = Cause(
     "zoho_app_password",
@@ -46,6 +53,7 @@ ZOHO_APP_PASSWORD = Cause(
     "an account of zoho.eu is unknown at zoho.com.",
     "Make an app password at https://accounts.zoho.com (Security, App Passwords), and check that "
     "the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
+    certain=True,
 )
 YANDEX_APP_PASSWORD = Cause(
     "yandex_app_password",
@@ -53,6 +61,7 @@ YANDEX_APP_PASSWORD = Cause(
     "Yandex refuses the mailbox's own password when a program signs in.",
     "Allow mail programs in Yandex Mail's settings, and make an app password for mail at "
     "https://id.yandex.com/security/app-passwords.",
+    certain=True,
 )
 APP_PASSWORD = Cause(
     "app_password",
@@ -60,6 +69,7 @@ APP_PASSWORD = Cause(
     "Where two-step verification is on, a mailbox's own password does not sign a program in.",
     "Make an app password in the security settings of the mailbox and put it into the password "
     "column.",
+    certain=True,
 )
 MICROSOFT_SIGN_IN = Cause(
     "microsoft_sign_in",
@@ -68,6 +78,44 @@ MICROSOFT_SIGN_IN = Cause(
     "organisation or Microsoft switched them off.",
     "Connect these one by one in Saleshandy with the button for Microsoft, which signs in on "
     "Microsoft's page; a file cannot do it.",
+    certain=True,
+)
+MICROSOFT_SMTP_OFF = Cause(
+    "microsoft_smtp_off",
+    "SMTP sign-in is disabled at Microsoft",
+    "An administrator of the organization, or Microsoft, switched off SMTP sign-in with passwords. "
+    "IMAP does not accept passwords either.",
+    "Connect these one by one in Saleshandy with the Microsoft button. For SMTP alone, an "
+    "administrator can allow Authenticated SMTP for the mailbox.",
+    certain=True,
+)
+MICROSOFT_POLICY = Cause(
+    "microsoft_policy",
+    "A Microsoft policy blocks the sign-in",
+    "Security defaults or Conditional Access of the organization forbid it. Such a rule may depend "
+    "on the place of the program that signs in.",
+    "Ask the administrator of the organization, or connect these in Saleshandy with the Microsoft "
+    "button.",
+)
+PLAN_OF_PROVIDER = Cause(
+    "plan_of_provider",
+    "The provider's quota is used up",
+    "The plan of this account at the mail provider allows no more mail for now.",
+    "Wait until the quota is renewed, or upgrade the plan at the provider.",
+)
+NO_SIGN_IN = Cause(
+    "no_sign_in",
+    "The server accepts no passwords at this port",
+    "It offers no sign-in with a password: it requires OAuth, or the port is for other servers.",
+    "Use port 587 or 465 for SMTP and 993 for IMAP. If the provider requires OAuth, connect these "
+    "one by one in Saleshandy.",
+    certain=True,
+)
+BLOCKED_HERE = Cause(
+    "blocked_here",
+    "The mail server blocks our address",
+    "It refuses connections from this network, for example because of a block list.",
+    "Nothing need be wrong with the row. Connect one of these in Saleshandy to find out.",
 )
 SENDGRID_KEY = Cause(
     "sendgrid_key",
@@ -75,6 +123,7 @@ SENDGRID_KEY = Cause(
     "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
     "Make a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys and "
     "put it into the SMTP password column.",
+    certain=True,
 )
 WRONG_PASSWORD = Cause(
     "wrong_password",
@@ -82,6 +131,7 @@ WRONG_PASSWORD = Cause(
     "The mail server was reached and did not accept the sign-in.",
     "Sign in at the provider's web mail with exactly these; where that works, ask the provider "
     "for an app password and for the user name that mail programs use.",
+    certain=True,
 )
 SIGN_IN_HELD = Cause(
     "sign_in_held",
@@ -95,12 +145,14 @@ IMAP_OFF = Cause(
     "The mailbox, or the organisation it belongs to, lets no program read it.",
     "Switch IMAP on in the settings of the mailbox; in an organisation its administrator does it "
     "for all.",
+    certain=True,
 )
 LOCKED = Cause(
     "mailbox_locked",
     "The mailbox is locked",
     "The provider has suspended or disabled it.",
     "Sign in at the provider's web mail and do what it asks for.",
+    certain=True,
 )
 TOO_MANY = Cause(
     "too_many_attempts",
@@ -113,12 +165,14 @@ HOST_NOT_FOUND = Cause(
     "The mail server's name does not exist",
     "Nobody answers to the name in the host column: it is misspelt, or the domain has ended.",
     "Look the hosts up in the provider's help and mend them.",
+    certain=True,
 )
 TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
     "The server was spoken to in the wrong way, which mostly looks as if it did not answer.",
     "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
+    certain=True,
 )
 CERTIFICATE = Cause(
     "certificate",
@@ -209,6 +263,10 @@ def _sign(cause: Cause, words: str, family: str = "") -> _Sign:
     return _Sign(cause, re.compile(words, re.IGNORECASE | re.VERBOSE | re.DOTALL), family)
 
 
+def _possibly(cause: Cause) -> Cause:
+    return replace(cause, certain=False)
+
+
 _REFUSED_SIGN_IN = r"""
     \b53[45]\b | authenticat\w*\ (?:has\ )?(?:failed|failure|unsuccessful|error|rejected)
     | authenticationfailed | \beauth\b | \bbadcredentials | log-?in\ (?:failed|denied|refused|error)
@@ -225,8 +283,8 @@ _NO_CONNECTION = r"""
     | socket\ hang\ up
 """
 _MISMATCHED = (
-    _sign(TLS_AND_PORT, _NO_CONNECTION),
-    _sign(TLS_AND_PORT, r"unexpected\ (?:eof|end|close)|greeting"),
+    _sign(_possibly(TLS_AND_PORT), _NO_CONNECTION),
+    _sign(_possibly(TLS_AND_PORT), r"unexpected\ (?:eof|end|close)|greeting"),
 )
 """What is a matter of encryption and port only where these do not match in the row."""
 
@@ -239,11 +297,41 @@ _PLAN_LIMIT = _sign(
 )
 _SIGNS = (
     _PLAN_LIMIT,
+    _sign(PLAN_OF_PROVIDER, r"maximum\ credits\ exceeded"),
+    _sign(MICROSOFT_SMTP_OFF, r"smtpclientauth\w*\ is\ disabled | smtp_auth_disabled"),
+    _sign(replace(MICROSOFT_POLICY, certain=True), r"security\ defaults\ policy"),
+    _sign(MICROSOFT_POLICY, r"did\ not\ meet\ the\ criteria"),
+    _sign(_possibly(LOCKED), r"\b5\.7\.139\b.*\baccount\ (?:is\ )?locked"),
+    _sign(IMAP_OFF, r"authenticated\ but\ not\ connected"),
     _sign(
         MICROSOFT_SIGN_IN,
-        r"""\b5\.7\.(?:139|30)\b | smtpclientauth | smtp_auth_disabled | basicauthblocked
+        r"""\b5\.7\.(?:139|30)\b | basicauthblocked
         | basic\ ?auth(?:entication)?\b.{0,40}\b(?:disabled|blocked|not\ supported)""",
     ),
+    _sign(MICROSOFT_SIGN_IN, r"\b5\.7\.(?:4|57)\b | \btakes\b.{0,200}\bxoauth2\b", "microsoft"),
+    _sign(_possibly(YAHOO_APP_PASSWORD), r"\bauth005\b.*\btoo\ many"),
+    _sign(YAHOO_APP_PASSWORD, r"\bauth005\b"),
+    _sign(YANDEX_APP_PASSWORD, r"invalid\ credentials\ or\ imap\ is\ disabled", "yandex"),
+    _sign(
+        NO_SIGN_IN,
+        r"""authentication\ not\ enabled | \btakes\ no\ sign-in
+        | \btakes\b.{0,200}\b(?:xoauth2|oauthbearer)\b""",
+    ),
+    _sign(BLOCKED_HERE, r"client\ host\b.{0,80}\bblocked | \bblocked\ using\b"),
+    _sign(LOCKED, r"\b525\ 5\.7\.13\b | \[contactadmin\]"),
+    # Codes: "(reason unavailable)" is what Postfix says of a wrong password.
+    _sign(
+        TOO_MANY,
+        r"""\[(?:unavailable|inuse|limit|serverbug|overquota)\] | \b4(?:21|32)\ 4\.3\.2\b""",
+    ),
+    _sign(WRONG_PASSWORD, r"\[expired\]"),
+    _sign(_possibly(TLS_AND_PORT), r"\bno\ starttls\b | \bbetween\ starttls\b"),
+    _sign(
+        TLS_AND_PORT,
+        r"""\[privacyrequired\] | \btls\ required\b | \btls\ from\ the\ start\b
+        | plaintext\ authentication\ (?:disallowed|not\ allowed)""",
+    ),
+    _sign(APP_PASSWORD, r"enter\ your\ authori[sz]ation\ code"),
     _sign(
         SIGN_IN_HELD, r"\b5\.7\.14\b | web\ (?:browser|login) | suspicious | unusual\ (?:sign|log)"
     ),
@@ -271,7 +359,7 @@ _SIGNS = (
     ),
     _sign(
         TOO_MANY,
-        r"""too\ many | rate\ ?limit | \b4(?:21|54)\b.{0,3}\b4\.7\.\d+ | auth005 | throttl
+        r"""too\ many | rate\ ?limit | \b4(?:21|54)\b.{0,3}\b4\.7\.\d+ | throttl
         | try\ (?:again|it)\ later | temporar\w+\ (?:blocked|locked|unavailable|deferred|error)
         | maximum\ number\ of\ connections""",
     ),
@@ -280,19 +368,26 @@ _SIGNS = (
         r"""\b(?:account|mailbox|user)\b.{0,20}
         \b(?:disabled|suspended|locked|blocked|deactivated|closed)\b""",
     ),
+    _sign(_possibly(HOST_NOT_FOUND), r"eai_again"),
     _sign(
         HOST_NOT_FOUND,
-        r"""enotfound | eai_again | \bedns\b | getaddrinfo | nxdomain | nodename\ nor\ servname
+        r"""enotfound | \bedns\b | getaddrinfo | nxdomain | nodename\ nor\ servname
         | (?:no\ such|unknown)\ host | host\b.{0,80}\bnot\ (?:found|exist)
         | name\ or\ service\ not\ known | (?:not|n't)\ (?:be\ )?resolved? | \bdns\b""",
     ),
     _sign(CERTIFICATE, r"certificate | self[- ]signed | altname"),
     _sign(
         TLS_AND_PORT,
-        r"""wrong\ version\ number | ssl3_get_record | packet\ length\ too\ long | starttls | eproto
-        | (?:ssl|tls)\b.{0,30}\b(?:handshake|routines|alert) | greeting\ never\ received""",
+        r"wrong[ _]version[ _]number | ssl3_get_record | packet\ length\ too\ long | starttls",
+    ),
+    _sign(
+        _possibly(TLS_AND_PORT),
+        r"""eproto | greeting\ never\ received
+        | (?:ssl|tls)\b.{0,30}\b(?:handshake|routines|alert)""",
     ),
     _sign(UNREACHABLE, _NO_CONNECTION),
+    # Exim says the same while it blocks the address of who signs in.
+    _sign(_possibly(WRONG_PASSWORD), r"incorrect\ authentication\ data"),
     *(
         _sign(cause, _REFUSED_SIGN_IN, family)
         for cause, family in (
