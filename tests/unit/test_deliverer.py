@@ -259,10 +259,10 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
         **dict.fromkeys(("4", "7", "8"), "none"),
     }
     assert rows["2"]["what to do"] == ""
-    assert "make an app password" in rows["3"]["what to do"]
+    assert "create an app password" in rows["3"]["what to do"]
     assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
-    assert rows["7"]["what to do"].startswith("Nothing")
-    assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
+    assert rows["7"]["what to do"].startswith("No action needed")
+    assert rows["8"]["what to do"].startswith("Look up the addresses in Saleshandy")
 
 
 def test_warnings_reach_everybody(world: World) -> None:
