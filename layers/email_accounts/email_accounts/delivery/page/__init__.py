@@ -81,11 +81,11 @@ def page(result: ImportResult) -> str:
         row_count=counted(result.rows, "row") if result.rows else "",
         failure=failure_of(result),
         bar_of_all=_slices(summary.outcomes),
-        groups=[_described(group) for group in groups],
+        groups=[_described(group, result.failure_reason) for group in groups],
         more_causes=_more(len(summary.groups) - _CAUSES_SHOWN, "cause"),
         warnings=[warning.text for warning in summary.warnings[:_WARNINGS_SHOWN]],
         more_warnings=_more(len(summary.warnings) - _WARNINGS_SHOWN, "warning"),
-        rows=[_row(row, places) for row in summary.rows],
+        rows=[_row(row, places, result.failure_reason) for row in summary.rows],
         more_rows=_more(summary.needs_attention - len(summary.rows), "row"),
         providers=list(_bars(summary.providers, _PROVIDERS)),
         more_providers=_more(len(summary.providers) - _NAMES_SHOWN, "provider"),
@@ -107,26 +107,30 @@ def _more(hidden: int, what: str, others: Counts | None = None) -> str:
     return f"{least}{counted(hidden, f'more {what}')} {are} in outcome.csv.".capitalize()
 
 
-def _described(group: Group) -> dict[str, object]:
-    said = one_line(group.reason, _LONGEST_REASON)
+def _described(group: Group, failure_reason: str) -> dict[str, object]:
+    is_shown = group.outcome is not Outcome.REJECTED and group.cause is not UNKNOWN
+    said = group.reason if is_shown and group.reason != failure_reason else ""
     return {
         "cause": group.cause,
         "title": title_of(group),
         "outcome": group.outcome,
         "name": label(group.outcome, group.rows),
         "rows": group.rows,
-        "said": "" if group.outcome is Outcome.REJECTED or group.cause is UNKNOWN else said,
+        "said": one_line(said, _LONGEST_REASON),
         "where": rows_of(group),
     }
 
 
-def _row(row: RowOutcome, places: dict[tuple[str, str], int]) -> dict[str, object]:
+def _row(
+    row: RowOutcome, places: dict[tuple[str, str], int], failure_reason: str
+) -> dict[str, object]:
+    is_shown = row.outcome is not Outcome.REJECTED and row.reason != failure_reason
     return {
         "place": row.place,
         "address": row.address,
         "outcome": row.outcome,
         "name": label(row.outcome, 1),
-        "reason": row.reason if row.outcome is not Outcome.REJECTED else "",
+        "reason": row.reason if is_shown else "",
         "causes": [(places.get((one.code, one.title)), one.title) for one in row.causes],
     }
 
