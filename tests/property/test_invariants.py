@@ -272,6 +272,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.deleted: set[str] = set()
         self.answers_due: Counter[str] = Counter()
         self.taken_over: Counter[str] = Counter()
+        self.counted: set[str] = set()
         self.lost_in_between: Counter[str] = Counter()
         self.done_without: Counter[tuple[str, str]] = Counter()
         self.followed: set[str] = set()
@@ -617,6 +618,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _failed(self, execution: str) -> None:
         def run() -> None:
+            # After a delivery that died, the ledger's counts are all that the next one tells.
+            if self.world.ledger.get(import_id).state is ImportState.DELIVERING:
+                self.counted.add(import_id)
             self.world.deliverer().deliver(
                 import_id, "it was aborted", execution=execution, best_effort=True
             )
@@ -641,7 +645,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             assert len(messages) <= len(told) + self.done_without[import_id, "put"]
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
-                unwritten = self.done_without[import_id, "report"]
+                unwritten = self.done_without[import_id, "report"] or import_id in self.counted
                 assert import_id in self.deleted or imported.refusal or unwritten
                 continue
             outcomes = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
