@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from email_accounts.delivery import causes
 from email_accounts.delivery.page import page
+from email_accounts.models import causes
 from tests.support import answers
 
 DOCS = Path(__file__).parents[2] / "docs"
