@@ -22,7 +22,7 @@ FROM_THE_QUEUE = [
     "two_records",
 ]
 FROM_ANOTHER_SYSTEM = "file_ready"
-FROM_THE_STATE_MACHINE = ["check_status", "submit_accounts_resume", "deliver_report"]
+FROM_THE_STATE_MACHINE = ["check_sign_in", "check_status", "submit_accounts_resume", "deliver_report"]
 
 
 def event(name: str) -> dict[str, Any]:

@@ -248,12 +248,12 @@ class Deliverer:
                     lambda batch: self._observations(imported.id, batch),
                     (batch for batch in batches if batch.reconciliation),
                 ),
-                _read_ahead(
+                failure_reason,
+                findings_of=_read_ahead(
                     pool,
                     lambda batch: self._findings(imported.id, batch),
                     (batch for batch in batches if batch.sign_in is SignInState.CHECKED),
                 ),
-                failure_reason,
                 shown=file.shown,
             )
             accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))

@@ -112,17 +112,17 @@ def outcomes(  # noqa: PLR0913  one per source
     batches: Iterator[Batch],
     verdicts_of: Callable[[Batch], dict[str, Verdict]],
     observations_of: Callable[[Batch], dict[str, Observation]],
-    findings_of: Callable[[Batch], dict[str, MailboxFindings]],
     failure_reason: str,
     *,
+    findings_of: Callable[[Batch], dict[str, MailboxFindings]],
     shown: Callable[[int], str] = str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
     `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
-    it, `findings_of` what the sign-in check found. `failure_reason` says why the import ended early: it is the reason of the rows whose batch
-    was not sent, or not completed by the service. `shown` returns the number of a row as
-    people know it.
+    it, `findings_of` what the sign-in check found. `failure_reason` says why the import ended
+    early: it is the reason of the rows whose batch was not sent, or not completed by the service.
+    `shown` returns the number of a row as people know it.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
@@ -279,7 +279,7 @@ def _with_sign_in(
         return outcome
     cause, finding = known
     said = f"the sign-in check: {finding.side.upper()}: {finding.said}"
-    causes = (cause,)
+    causes: tuple[Cause, ...] = (cause,)
     if outcome.outcome is Outcome.UNCONFIRMED:
         causes = (*outcome.causes, cause)
     reason = "; ".join(filter(None, (outcome.reason, said)))
