@@ -1144,6 +1144,10 @@ def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.call("submit_accounts", told("submit_accounts_resume", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     stack.call("check_sign_in", told("check_sign_in", upload))
+    gone = stack.upload("uploads/accounts.csv", content)
+    stack.call("submit_accounts", event("put_object", gone))
+    boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
+    stack.call("check_sign_in", told("check_sign_in", gone))
     monkeypatch.setenv("SIGN_IN_CHECK", "off")
     stack.processes.clear()
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
@@ -19,6 +21,8 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in import gate, wire
 from email_accounts.sign_in.checker import SignInChecker
+from email_accounts_cli.main import commands
+from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
 from tests.support.fakes import World
 from tests.support.files import accounts_file, row
@@ -239,3 +243,50 @@ def test_the_same_settings_are_tried_once_where_all_would_hear_the_same(
     checker(world).check(upload.import_id, lambda: TIME)
     assert servers["clear"].connections <= 2 * Pace(2, 0.5, 3).at_once
     assert {one["outcome"] for one in outcomes(world, upload)} == {"rejected"}
+
+
+# From the command line
+
+
+def test_the_command_line_finds_the_same(
+    servers: MailServers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a person and for a program, without a password."""
+    file = tmp_path / "accounts.csv"
+    rows = [at(servers, "good", "a"), at(servers, "wrong", "b", WRONG), at(servers, "oauth", "c")]
+    file.write_bytes(accounts_file(*rows))
+    assert not try_sign_ins(str(file), 3, None, as_json=True, trusted_hosts=TRUSTED)
+    document = json.loads(capsys.readouterr().out)
+    assert document["signIns"] == 3
+    assert [(one["row"], one["cause"], one["certain"]) for one in document["findings"]] == [
+        (3, "wrong_password", True),
+        (4, "no_sign_in", True),
+    ]
+    assert not try_sign_ins(str(file), 3, None, as_json=False, trusted_hosts=TRUSTED)
+    shown = capsys.readouterr().out
+    assert "535 5.7.8 Error: authentication failed" in shown
+    assert "3 sign-ins, 2 failed" in shown
+    assert WRONG not in shown
+
+
+@pytest.mark.parametrize(("sample", "tried"), [(1, 1), (3, 3), (7, 7), (99, 10)])
+def test_a_sample_is_spread_over_the_file(
+    servers: MailServers, tmp_path: Path, sample: int, tried: int
+) -> None:
+    """As many are tried as were asked for, or all."""
+    file = tmp_path / "accounts.csv"
+    file.write_bytes(accounts_file(*(at(servers, "good", f"m{n}") for n in range(10))))
+    assert try_sign_ins(str(file), 10, sample, as_json=True, trusted_hosts=TRUSTED)
+    assert servers["good"].tried("smtp") == tried
+
+
+def test_the_command_signs_in_only_when_it_is_asked_to(tmp_path: Path) -> None:
+    """A sample without it is a mistake; a host with no public address is not tried."""
+    file = tmp_path / "accounts.csv"
+    hosts = {"smtpHost": "a.localhost", "imapHost": "a.localhost", "smtpPort": "25"}
+    file.write_bytes(accounts_file(row("a@reach.example", emailServiceProvider="other", **hosts)))
+    run = CliRunner().invoke
+    assert run(commands, ["check", "--sample", "1", str(file)]).exit_code == 2
+    assert "sign-in" not in run(commands, ["check", str(file)]).output
+    told = run(commands, ["check", "--sign-in", str(file)])
+    assert "not tried: port 25 is not a usual port of mail programs" in told.output

@@ -81,7 +81,7 @@ class Gate:
     def check_all(
         self,
         accounts: Sequence[Account],
-        tell: Callable[[Account, MailboxFindings], None] = lambda *_: None,
+        tell: Callable[[Account, MailboxFindings], object] = lambda *_: None,
     ) -> Mapping[str, MailboxFindings]:
         """Try each mailbox once; return what was found by addresses in lower case.
 
