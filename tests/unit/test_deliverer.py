@@ -34,6 +34,7 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.submission.submitter import LEASE_MARGIN
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.fakes import FakeEvents, World
@@ -648,15 +649,29 @@ def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> No
 
 
 def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:
-    """A late or second event about it comes after the import was resumed: another runs now."""
+    """A late task or event of it comes after the import was resumed: another runs now."""
     upload = submitted(world)
     first = world.ledger.get(upload.import_id).execution
-    assert world.deliverer().deliver_failed(first, "it was aborted")
+    assert world.deliverer().deliver(upload.import_id, execution=first)
     assert world.submitter().restart(upload.import_id)
-    assert world.deliverer().deliver_failed(first, "it was aborted") is None
+    assert world.deliverer().deliver(upload.import_id, execution=first) is None
     assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
     second = world.ledger.get(upload.import_id).execution
-    assert world.deliverer().deliver_failed(second, "it was aborted")
+    assert world.deliverer().deliver(upload.import_id, execution=second)
+
+
+def test_an_import_whose_deliverer_is_gone_can_be_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is sent, but the ledger does not know: once the lease is over, it may go on."""
+    upload = submitted(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.ledger), "notified", fail)
+        assert world.deliverer().deliver(upload.import_id)
+    assert not world.submitter().restart(upload.import_id)
+    world.clock.advance(LONGEST_RUN + LEASE_MARGIN)
+    assert world.submitter().restart(upload.import_id)
+    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
 
 
 def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(

@@ -93,11 +93,13 @@ class Deliverer:
         import_id: str,
         failure: str = "",
         *,
+        execution: str = "",
         best_effort: bool = False,
         time_left: float = LONGEST_RUN,
     ) -> ImportResult | None:
         """Write the reports, put the event, send the message; None when that was done before.
 
+        None as well for an `execution` that is no longer the import's: it was restarted since.
         `failure` says what broke the tracking off, where something did; `time_left` is how many
         seconds this invocation may still run. At best effort the message
         is sent even where the reports cannot be written or the event bus takes no event; after a
@@ -108,24 +110,8 @@ class Deliverer:
                 answer. The lease ends soon after its holder's invocation.
         """
         imported = self.ledger.get(import_id)
-        return self._deliver(imported, failure, time_left, best_effort=best_effort)
-
-    def deliver_failed(
-        self, execution: str, failure: str, time_left: float = LONGEST_RUN
-    ) -> ImportResult | None:
-        """Deliver, at best effort, the import of an execution that ended without success.
-
-        None where the import has its answer, or has been restarted since, under another execution.
-        """
-        imported = self.ledger.get(execution.partition("-")[0])
-        if imported.execution != execution:
-            return None
-        return self._deliver(imported, failure, time_left, best_effort=True)
-
-    def _deliver(
-        self, imported: Import, failure: str, time_left: float, *, best_effort: bool
-    ) -> ImportResult | None:
-        if imported.state is ImportState.NOTIFIED:
+        is_over = execution not in ("", imported.execution)
+        if is_over or imported.state is ImportState.NOTIFIED:
             return None
         now = self.now()
         until = now + time_left + LEASE_MARGIN

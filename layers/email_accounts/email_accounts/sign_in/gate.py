@@ -14,7 +14,8 @@ from email_accounts.sign_in.dialogue import Finding, sign_in
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, MailboxFindings
 from email_accounts.sign_in.wire import Verdict
 
-_AT_ONCE = 50
+_AT_ONCE = 100
+"""Threads; most of them wait for their turn at a host, or for its reply."""
 _LONGEST_NAP = 1.0
 _TIME_OVER = "the time for sign-in checks was over"
 _SAME_FOR_ALL = frozenset(

@@ -130,14 +130,20 @@ class Submitter:
         return result.before(imported.deadline - self.now())
 
     def restart(self, import_id: str) -> bool:
-        """Take an import up again after its answer; False for one that has none, or was refused.
+        """Restart an import after its answer; False for one that still runs, or was refused.
 
-        A new execution goes on where it stopped and sends a supplementary answer. One that was
-        taken up again by somebody who died before the execution began is begun now.
+        A new execution continues where it stopped and sends a supplementary answer. It is started
+        again where an earlier restart died before it began.
         """
         now = self.now()
-        if self.ledger.get(import_id).refusal:
+        imported = self.ledger.get(import_id)
+        if imported.refusal:
             return False
+        if imported.state is ImportState.DELIVERING and (
+            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
+        ):
+            # Whoever wrote its answer is gone, perhaps after sending it.
+            self.ledger.notified(import_id, lease)
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
