@@ -145,7 +145,7 @@ def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
     )
     file = tmp_path / "dovecot.conf"
     file.write_text(configuration, "utf-8")
-    library = f"{unpacked}/usr/lib/dovecot:{unpacked}/usr/lib/dovecot/modules"
+    library = f"{unpacked}/usr/lib/dovecot:{unpacked}/usr/lib/dovecot/modules/old-stats"
     short = Path(tempfile.mkdtemp(prefix="d", dir="/tmp"))
     short.chmod(0o755)
     _find_modules(unpacked, short / "m")
