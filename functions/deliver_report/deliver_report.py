@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from email_accounts.delivery.deliverer import Deliverer
-from email_accounts.delivery.message import ImportResult
+from email_accounts.delivery.result import ImportResult
 from email_accounts.lambda_runtime.container import container
 from email_accounts.lambda_runtime.observability import (
     bind_import_id,

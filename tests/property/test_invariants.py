@@ -7,6 +7,7 @@ upload must have its answer, and what was answered must be true.
 
 import csv
 import io
+import json
 import math
 import os
 from collections import Counter, deque
@@ -643,6 +644,10 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             assert due - self.taken_over[import_id] <= len(messages) <= due + extra, upload
             told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
             assert len(messages) <= len(told) + self.done_without[import_id, "put"]
+            for message in messages:
+                counts = json.loads(message.document)["counts"]
+                total = counts.pop("rows")
+                assert sum(counts.values()) == total == (0 if imported.refusal else len(rows))
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
                 unwritten = self.done_without[import_id, "report"] or import_id in self.counted
@@ -667,6 +672,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             "rejected": "@" not in address,
             "duplicate": True,
             "unconfirmed": reason != "",
+            "not_sent": not arrived and reason != "",
         }
         assert truths[outcome], (address, outcome, reason)
 

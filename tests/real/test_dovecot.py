@@ -151,9 +151,10 @@ def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
     _find_modules(unpacked, short / "m")
     said = tmp_path / "said"
     # As dovecot itself would begin, which looks for doveconf in the system.
+    configured = ("-c", str(file))
     command = [
-        *(f"{unpacked}/usr/bin/doveconf", "-f", "service=master", "-c", file, "-m", "master"),
-        *("-e", f"{unpacked}/usr/sbin/dovecot", "-F", "-c", file),
+        *(f"{unpacked}/usr/bin/doveconf", "-f", "service=master", *configured, "-m", "master"),
+        *("-e", f"{unpacked}/usr/sbin/dovecot", "-F", *configured),
     ]
     with (
         said.open("wb") as output,

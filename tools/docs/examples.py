@@ -49,8 +49,8 @@ def _file_ready() -> str:
 def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
     return _table(
-        ("code", "cause", "fix"),
-        ((f"`{one.code}`", one.title, one.fix) for one in known),
+        ("code", "cause"),
+        ((f"`{one.code}`", one.title) for one in known),
     )
 
 

@@ -1,7 +1,7 @@
-"""Why a row was not connected: what was said about it, what that means, and the cure.
+"""Why a row was not connected: the reason as quoted, the cause and the fix.
 
-One table for the reports, the page, the mail and machines. The texts it knows are those that
-mail servers and their clients have been seen to answer with.
+One table for reports, page, mail and JSON. Its patterns match texts that mail servers and their
+clients are known to send.
 """
 
 import re
@@ -11,15 +11,15 @@ from functools import lru_cache
 
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
-from email_accounts.models.providers import SSL_PORTS, TLS_PORTS
+from email_accounts.models.providers import PROVIDER_TABLE, SSL_PORTS, TLS_PORTS
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One kind of trouble: its stable code, what it is, why it is so, and what to do.
+    """One reason for failure: its stable code, a title, an explanation and the fix.
 
-    `certain` says that a server's words prove it about the mailbox. Otherwise they may be about
-    who signed in: the place, the address or the pace.
+    `certain` means that a server's words prove it about the mailbox. Otherwise they may be about
+    whoever signed in: the place, the address or the rate.
     """
 
     code: str
@@ -29,57 +29,26 @@ class Cause:
     certain: bool = False
 
 
-GOOGLE_APP_PASSWORD = Cause(
-    "google_app_password",
-    "Google wants an app password",
-    "Google refuses the mailbox's own password when a program signs in; it takes an app password, "
-    "which exists only with 2-Step Verification on.",
-    "Turn on 2-Step Verification, make an app password (16 letters) at "
-    "https://myaccount.google.com/apppasswords and put it into the password column.",
-    certain=True,
-)
-YAHOO_APP_PASSWORD = Cause(
-    "yahoo_app_password",
-    "Yahoo wants an app password",
-    "Yahoo refuses the mailbox's own password when a program signs in.",
-    "Make an app password at https://login.yahoo.com/account/security and put it into the "
-    "password column.",
-    certain=True,
-)
-ZOHO_APP_PASSWORD = Cause(
-    "zoho_app_password",
-    "Zoho refused the password",
-    "With two-factor sign-in Zoho wants an app password, and each region has servers of its own: "
-    "an account of zoho.eu is unknown at zoho.com.",
-    "Make an app password at https://accounts.zoho.com (Security, App Passwords), and check that "
-    "the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
-    certain=True,
-)
-YANDEX_APP_PASSWORD = Cause(
-    "yandex_app_password",
-    "Yandex wants an app password",
-    "Yandex refuses the mailbox's own password when a program signs in.",
-    "Allow mail programs in Yandex Mail's settings, and make an app password for mail at "
-    "https://id.yandex.com/security/app-passwords.",
-    certain=True,
-)
+def _sign_in(family: str) -> Cause:
+    """Return the cause that a refused sign-in has at the providers of a family."""
+    sign_in = next(one.family.sign_in for one in PROVIDER_TABLE if one.family.name == family)
+    assert sign_in, family  # noqa: S101  the table has it, or nothing here can be imported
+    return Cause(sign_in.code, sign_in.title, sign_in.explanation, sign_in.fix, certain=True)
+
+
+GOOGLE_APP_PASSWORD = _sign_in("google")
+YAHOO_APP_PASSWORD = _sign_in("yahoo")
+ZOHO_APP_PASSWORD = _sign_in("zoho")
+YANDEX_APP_PASSWORD = _sign_in("yandex")
 APP_PASSWORD = Cause(
     "app_password",
-    "An app password is needed",
-    "Where two-step verification is on, a mailbox's own password does not sign a program in.",
-    "Make an app password in the security settings of the mailbox and put it into the password "
+    "An app password is required",
+    "With two-step verification on, programs cannot sign in with the mailbox's own password.",
+    "Create an app password in the security settings of the mailbox and put it into the password "
     "column.",
     certain=True,
 )
-MICROSOFT_SIGN_IN = Cause(
-    "microsoft_sign_in",
-    "Microsoft wants a sign-in by its web page",
-    "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
-    "organisation or Microsoft switched them off.",
-    "Connect these one by one in Saleshandy with the button for Microsoft, which signs in on "
-    "Microsoft's page; a file cannot do it.",
-    certain=True,
-)
+MICROSOFT_SIGN_IN = _sign_in("microsoft")
 MICROSOFT_SMTP_OFF = Cause(
     "microsoft_smtp_off",
     "SMTP sign-in is disabled at Microsoft",
@@ -115,138 +84,130 @@ BLOCKED_HERE = Cause(
     "blocked_here",
     "The mail server blocks our address",
     "It refuses connections from this network, for example because of a block list.",
-    "Nothing need be wrong with the row. Connect one of these in Saleshandy to find out.",
+    "The row may be correct. Connect one of these in Saleshandy to find out.",
 )
-SENDGRID_KEY = Cause(
-    "sendgrid_key",
-    "SendGrid refused the API key",
-    "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
-    "Make a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys and "
-    "put it into the SMTP password column.",
-    certain=True,
-)
+SENDGRID_KEY = _sign_in("sendgrid")
 WRONG_PASSWORD = Cause(
     "wrong_password",
-    "User name or password is wrong",
-    "The mail server was reached and did not accept the sign-in.",
-    "Sign in at the provider's web mail with exactly these; where that works, ask the provider "
-    "for an app password and for the user name that mail programs use.",
+    "Wrong user name or password",
+    "The mail server was reached and refused the sign-in.",
+    "Sign in at the provider's webmail with this user name and password. If that works, ask the "
+    "provider whether programs need an app password or another user name.",
     certain=True,
 )
 SIGN_IN_HELD = Cause(
     "sign_in_held",
-    "The provider wants to see the owner first",
-    "A sign-in from a new place looked suspicious and was held.",
+    "Sign-in blocked: verification required",
+    "The provider found a sign-in from a new place suspicious and blocked it.",
     "Sign in to the mailbox in a browser, confirm that it was you, and try again a day later.",
 )
 IMAP_OFF = Cause(
     "imap_off",
-    "Access for mail programs (IMAP) is off",
-    "The mailbox, or the organisation it belongs to, lets no program read it.",
-    "Switch IMAP on in the settings of the mailbox; in an organisation its administrator does it "
-    "for all.",
+    "IMAP access is disabled",
+    "The mailbox, or the organization it belongs to, does not let programs read it.",
+    "Enable IMAP in the settings of the mailbox. In an organization, ask the administrator.",
     certain=True,
 )
 LOCKED = Cause(
     "mailbox_locked",
     "The mailbox is locked",
     "The provider has suspended or disabled it.",
-    "Sign in at the provider's web mail and do what it asks for.",
+    "Sign in at the provider's webmail and follow its instructions.",
     certain=True,
 )
 TOO_MANY = Cause(
     "too_many_attempts",
-    "Too many attempts in a short time",
-    "The mail server refuses sign-ins for a while; nothing need be wrong with the row.",
-    "Wait some hours, then try again.",
+    "Too many sign-in attempts",
+    "The mail server refuses sign-ins for a while. The row may be correct.",
+    "Wait a few hours, then try again.",
 )
 HOST_NOT_FOUND = Cause(
     "host_not_found",
-    "The mail server's name does not exist",
-    "Nobody answers to the name in the host column: it is misspelt, or the domain has ended.",
-    "Look the hosts up in the provider's help and mend them.",
+    "Mail server not found",
+    "The host name does not exist: it is misspelled, or the domain has expired.",
+    "Look up the host names in the provider's help and correct them.",
     certain=True,
 )
 TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
-    "The server was spoken to in the wrong way, which mostly looks as if it did not answer.",
+    "The server expects another kind of encryption at this port. Often it then does not answer.",
     "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
     certain=True,
 )
 CERTIFICATE = Cause(
     "certificate",
     "The mail server's certificate is not valid",
-    "It is out of date, was made by the server itself, or belongs to another name.",
-    "Use the host name that stands in the certificate, mostly the provider's own, or have the "
-    "certificate renewed.",
+    "It has expired, is self-signed, or belongs to another host name.",
+    "Use the host name in the certificate, usually the provider's own, or have the certificate "
+    "renewed.",
 )
 UNREACHABLE = Cause(
     "no_answer",
     "The mail server does not answer",
-    "Host or port is wrong, or the server lets nobody in from outside.",
+    "The host or the port is wrong, or the server refuses connections from outside.",
     "Compare host and port with the provider's help.",
 )
 PLAN_LIMIT = Cause(
     "plan_limit",
     "The limit of the Saleshandy plan is reached",
     "The plan allows no more mailboxes.",
-    "Remove mailboxes that are not used in Saleshandy, or take a larger plan.",
+    "Remove unused mailboxes in Saleshandy, or upgrade your plan. Then upload these rows again.",
 )
 REQUEST_REFUSED = Cause(
     "request_refused",
-    "The service refused the whole request",
-    "It read the accounts of a batch and took none of them, often for one value in one of them.",
-    "The reason names what it did not like: mend that row, and send all of these again.",
+    "Saleshandy refused the whole request",
+    "It connected none of the accounts in the request, often because of one value in one row.",
+    "Fix the value that the reason names, then upload all of these rows again.",
 )
 NOT_SENT = Cause(
     "not_sent",
-    "Not sent, because the import ended early",
-    "These rows never reached the service.",
-    "Mend what ended it, then send these rows again.",
+    "Not sent: the import ended early",
+    "These rows never reached Saleshandy.",
+    "Resume the import, or upload these rows again.",
 )
 UNCONFIRMED = Cause(
     "unconfirmed",
-    "Nobody knows yet",
-    "They were sent, but no answer says what became of them.",
-    "Look for the addresses in Saleshandy; send only those again that are not there.",
+    "Status unknown",
+    "These rows were sent, but neither a report nor the account list shows the result.",
+    "Look up the addresses in Saleshandy. Upload only those again that are missing there.",
 )
 NOT_WORKING = Cause(
     "not_working",
     "Saved in Saleshandy, but not connected",
-    "The account is in the account list as inactive, and no report says why.",
-    "Reconnect one of these by hand in Saleshandy, and fix what its page names.",
+    "The account list shows the account as inactive, and no report gives a reason.",
+    "Reconnect one of these by hand in Saleshandy, and fix the problem that it shows.",
 )
 SUSPENDED = Cause(
     "suspended",
     "Suspended in Saleshandy",
     "The account list shows the account as suspended.",
-    "Look in Saleshandy why it is suspended, and lift the suspension there.",
+    "Open the account in Saleshandy, find out why it is suspended, and reactivate it there.",
 )
 OTHER_WORKSPACE = Cause(
     "other_workspace",
     "Connected in another Saleshandy account",
-    "Saleshandy says that the address exists, and this account's list does not show it.",
+    "Saleshandy reports that the address exists, but this account's list does not show it.",
     "Disconnect it in the other Saleshandy account, or use it there.",
 )
 ROW_UNREADABLE = Cause(
     "row_unreadable",
     "The row cannot be read",
-    "Its cells do not fit the columns, or a quote stands in the wrong place.",
-    "Mend the row: one cell per column, and quotes in pairs.",
+    "Its cells do not match the columns, or a quote is in the wrong place.",
+    "Fix the row: one cell per column, and quotes in pairs.",
 )
 DUPLICATE = Cause(
     "duplicate",
-    "The address stands in the file before",
-    "An address is sent once; the first row that is right counts.",
-    "Nothing, unless this row is the right one: then take the other one out.",
+    "The address appears earlier in the file",
+    "Each address is sent once: its first valid row.",
+    "No action needed. To send this row instead, delete the other one.",
 )
 UNKNOWN = Cause(
     "unknown",
-    "Another reason",
-    "The service gave a reason that this importer does not know.",
-    "Read the reason; where it does not help, connect one of these by hand in Saleshandy, which "
-    "tells more on its page.",
+    "Other reason",
+    "The importer does not recognize the reason.",
+    "Read the reason. If it does not help, connect one of these by hand in Saleshandy, which shows "
+    "more details.",
 )
 
 

@@ -14,6 +14,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    FolderRefusedError,
     LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
@@ -63,12 +64,11 @@ _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
-FILE_NOT_READ = (
-    "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
-    "Split the file, or save it as CSV, and upload it again."
+FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
+STOPPED_BY_OPERATOR = (
+    "An operator stopped the import. Rows that were sent before have their results."
 )
-STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
-_SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
+_SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,40 +227,36 @@ class Submitter:
                 file = open_accounts_file(stream)
                 planned = plan(file, self.policy.batch_size)
         except UploadMissingError:
-            refusal = "It was deleted or replaced before it could be read. Drop it again."
+            refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
+        except FolderRefusedError as error:
+            self.ledger.refuse(imported.id, lease, ReasonCode.WRONG_FOLDER, str(error))
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
             self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
+        elsewhere = f"Upload it again as {PREFIX}{upload.name}."
         if not upload.key.startswith(PREFIX):
-            raise FileRefusedError(
-                f"It does not lie under {PREFIX}, where files are read from.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError(f"It is not in the folder {PREFIX}.", elsewhere)
         if upload.key.endswith("/"):
-            raise FileRefusedError(
-                "Its key ends with a slash, so it is shown as a folder.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError("Its key ends with a slash, as a folder's does.", elsewhere)
         if not upload.workspace:
-            raise FileRefusedError(
-                "Its key has two slashes in a row, so it lies in a folder without a name.",
-                f"Drop it again as {PREFIX}{upload.name}.",
+            raise FolderRefusedError(
+                "Its key has two slashes in a row, so its folder has no name.", elsewhere
             )
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
-            raise FileRefusedError(
+            raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
-                f"workspace first: email-accounts workspace add {upload.workspace}"
+                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
+                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
                 if can_be_one
-                else f"Drop it into the folder of a workspace, or directly under {PREFIX}. "
-                f"A workspace cannot have this name: it may have {ALLOWED_NAME}.",
+                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
+                f"of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
