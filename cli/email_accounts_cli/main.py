@@ -169,8 +169,7 @@ def check(
 ) -> None:
     """Validate files locally, as an upload would be. Only --sign-in uses the network.
 
-    With it each mailbox is tried once, slowly enough for its server; --json prints the findings
-    as a second line.
+    Each mailbox is tried once; --json prints the findings as a second line.
 
     The exit code is 0 if all rows are accepted and sign in, 1 if some do not, and 2 if a whole
     file is refused or cannot be read.
