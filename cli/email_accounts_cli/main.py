@@ -155,25 +155,21 @@ def commands() -> None:
     "--sign-in",
     "signs_in",
     is_flag=True,
-    help="Also sign in to each mailbox at its own mail server, from this computer's network.",
+    help="Also sign in to each mailbox at its own mail server.",
 )
 @click.option(
     "--sample",
     metavar="N",
     type=click.IntRange(min=1),
-    help="With --sign-in: try only N mailboxes, spread over the file.",
+    help="Try only N mailboxes, spread over the file.",
 )
 @_as_json
 def check(
     files: tuple[str, ...], preview: int, sample: int | None, *, signs_in: bool, as_json: bool
 ) -> None:
-    """Validate files locally, as an upload would be.
+    """Validate files locally, as an upload would be. Only --sign-in uses the network.
 
-    Nothing leaves this computer unless you use --sign-in.
-
-    With --sign-in each mailbox is tried once, slowly enough for its server; nothing is sent or
-    read. Passwords go only to the mail servers that the file names, encrypted. With --json its
-    findings are a second line per file.
+    Each mailbox is tried once; --json prints the findings as a second line.
 
     The exit code is 0 if all rows are accepted and sign in, 1 if some do not, and 2 if a whole
     file is refused or cannot be read.

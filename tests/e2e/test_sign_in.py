@@ -3,11 +3,14 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
+from local.faults import Rule
 from local.mail_servers import DOMAIN, MailServers, Manner
-from tests.support.cloud import PARAMETERS, LocalCloud
+from tests.support.cloud import PARAMETERS, LocalCloud, wait_until
+from tests.support.faults import crash_at, kill_workers, timeout
 from tests.support.files import accounts_file, row
 from tests.support.leaks import searched
 from tests.support.mail import FAULTS, Fault, mail_servers
@@ -109,3 +112,34 @@ def test_a_file_with_ten_kinds_of_fault(
     tried = {name: one.tried("smtp") - before[name] for name, one in servers.by_name.items()}
     assert all(count <= 4 for name, count in tried.items() if name != "good")
     assert tried["good"] == 20
+
+
+@pytest.mark.parametrize(
+    ("point", "how"),
+    [
+        ("ledger.get", "raise"),
+        ("ledger.enter_host", "kill"),
+        ("ledger.leave_host", "kill"),
+        ("reports.writer", "kill"),
+        ("ledger.enter_host", "hang"),
+    ],
+)
+def test_a_check_that_fails_stops_no_import(
+    cloud: LocalCloud, servers: MailServers, point: str, how: Literal["raise", "kill", "hang"]
+) -> None:
+    """Before, during or after the attempts, each time: all is sent, nothing is tried twice."""
+    server = servers["good"]
+    server.attempts.clear()
+    rule = Rule("check_sign_in", point, "before", how, times=20)
+    # Longer than a batch needs at least; what hangs is ended by it.
+    with timeout(cloud, "check_sign_in", 302), crash_at(cloud, rule) as laid:
+        identity = cloud.upload(f"uploads/{how}.csv", accounts_file(*rows(servers, None, 5)))
+        if how == "hang":
+            wait_until(lambda: laid.fired() > 0)
+            kill_workers(cloud, "check_sign_in")
+        cloud.wait_for_end(identity)
+    assert {one["outcome"] for one in cloud.outcomes(identity)} == {"connected"}
+    assert all(
+        "sent without a sign-in check" in one["warnings"] for one in cloud.outcomes(identity)
+    )
+    assert set(server.attempts.values()) <= {1}

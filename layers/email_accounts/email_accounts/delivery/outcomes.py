@@ -273,7 +273,7 @@ def _with_sign_in(
 ) -> RowOutcome:
     """Add what the sign-in check found to an outcome, or that it tried nothing."""
     not_tried = found.not_tried if found else _NOT_TRIED.get(batch.sign_in, "")
-    if not_tried and outcome.outcome is not Outcome.ALREADY_CONNECTED:
+    if not_tried and outcome.outcome not in (Outcome.ALREADY_CONNECTED, Outcome.NOT_SENT):
         warning = RowWarning("sign_in_not_tried", f"sent without a sign-in check: {not_tried}")
         outcome = replace(outcome, warnings=(*outcome.warnings, warning))
     known = found.cause(row.settings) if found else None
