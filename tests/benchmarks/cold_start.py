@@ -44,6 +44,7 @@ ENVIRONMENT = {
     # Nothing is called, so anything that is both a text and a number will do.
     **dict.fromkeys(template()["Globals"]["Function"]["Environment"]["Variables"], "1"),
     "API_BASE_URL": "https://api.example",
+    "NAME_SERVER": "",
 }
 
 

@@ -26,7 +26,13 @@ from email_accounts.intake.values import (
     PASSWORD_TRIMMED,
 )
 from email_accounts.models.account import PROBLEMS, RULES
-from email_accounts.models.providers import Provider, ServerPreset, providers
+from email_accounts.models.providers import (
+    OTHER,
+    PROVIDER_TABLE,
+    Provider,
+    ServerPreset,
+    providers,
+)
 from email_accounts_cli.template import IF_BLANK
 
 PAGE = Path(__file__).parents[2] / "docs/account-files.md"
@@ -82,8 +88,8 @@ def _providers() -> str:
 
 def _domains() -> str:
     rows = (
-        (f"`{one.personal or one.code}`", _code(f"@{name}" for name in one.domains))
-        for one in _known()
+        (_named(one), _code(f"@{name}" for name in one.domains))
+        for one in PROVIDER_TABLE
         if one.domains
     )
     return _table(("provider", "addresses that end in"), rows)
@@ -100,9 +106,16 @@ def _encryptions() -> str:
 
 def _presets() -> str:
     rows = (
-        (f"`{one.code}`", _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host
+        (_named(one), _side(one.smtp), _side(one.imap), _code(one.mx))
+        for one in PROVIDER_TABLE
+        if one.smtp.host
     )
-    return _table(("provider", "SMTP", "IMAP"), rows)
+    return _table(("provider", "SMTP", "IMAP", "MX record in"), rows)
+
+
+def _named(one: Provider) -> str:
+    is_code = one.code != OTHER and providers()[one.code] is one
+    return f"`{one.code}`" if is_code else one.name
 
 
 def _side(side: ServerPreset) -> str:

@@ -56,6 +56,7 @@ class Container:
 
     def submitter(self) -> "Submitter":
         """Make what submits accounts."""
+        from email_accounts.intake.server_lookup import ServerLookup  # noqa: PLC0415  see above
         from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
 
         states = self._session.client("stepfunctions", config=self._config)
@@ -68,6 +69,7 @@ class Container:
             TrackImport(states, self._settings.state_machine),
             self._settings.policy,
             time.time,
+            ServerLookup(self._settings.name_server) if self._settings.find_servers else None,
         )
 
     def poller(self) -> "Poller":

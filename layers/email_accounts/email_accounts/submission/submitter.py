@@ -22,8 +22,9 @@ from email_accounts.errors import (
     UploadMissingError,
     WorkspaceUnknownError,
 )
-from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
@@ -33,13 +34,23 @@ from email_accounts.models.imports import (
     BatchState,
     Import,
     ImportState,
+    Plan,
     ReasonCode,
 )
 from email_accounts.models.policy import Policy
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
-from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
+from email_accounts.ports import (
+    ClientFactory,
+    Clock,
+    Executions,
+    FindServers,
+    Ledger,
+    Reports,
+    Uploads,
+)
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -70,7 +81,10 @@ _SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_account
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Starts imports and submits their batches."""
+    """Starts imports and submits their batches.
+
+    `find_servers` finds the servers of rows that have none; None where that is switched off.
+    """
 
     ledger: Ledger
     uploads: Uploads
@@ -80,6 +94,7 @@ class Submitter:
     executions: Executions
     policy: Policy
     now: Clock
+    find_servers: FindServers | None = None
 
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
@@ -199,9 +214,7 @@ class Submitter:
         upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
-            with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream)
-                planned = plan(file, self.policy.batch_size)
+            file, planned = self._read(imported)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read. Drop it again."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -209,6 +222,24 @@ class Submitter:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
             self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
+
+    def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
+        """Plan an upload: once, and again where servers of its rows had to be found first.
+
+        What is found is recorded before the plan, so that every later reading finds the same.
+        """
+        record = ServerRecord(self.reports, imported.id)
+        wanted = WantedDomains(record)
+        file, planned = self._planned(imported, wanted if self.find_servers else record)
+        if self.find_servers and wanted.domains:
+            record.write(self.find_servers(wanted.domains))
+            file, planned = self._planned(imported, record)
+        return file, planned
+
+    def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
+        with self.uploads.open(imported.upload) as stream:
+            file = open_accounts_file(stream, servers_of)
+            return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
         if not upload.key.startswith(PREFIX):
@@ -283,7 +314,7 @@ class Submitter:
             self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
         )
         before: Mapping[str, AccountStatus] | None = None
-        with closing(validate_upload(self.uploads, imported.upload)) as examined:
+        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
