@@ -24,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import OutcomeUnknownError
+from email_accounts.intake.servers import RECORD_NAME
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, Upload
 from tests.support.aws import (
@@ -41,6 +42,7 @@ from tests.support.aws import (
 from tests.support.fake_api import API_KEY, Server
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
+from tests.support.name_servers import answering
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.template import ROOT, of_type, statements_of, template
 
@@ -1091,6 +1093,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     """
     monkeypatch.setenv("VERIFY_CONNECTED", "true")
     monkeypatch.setenv("SETTLE_SECONDS", "0")
+    use_servers_found(stack, monkeypatch)
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -1123,6 +1126,46 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
             call(broken)
     for function, rights in stack.rights.items():
         assert set(rights.granted) == rights.used, function
+
+
+def use_servers_found(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take files with a row that has no servers through all functions, with a record and without.
+
+    The row is rejected in either case, so that the plan is the same.
+    """
+    content = accounts_file({"email": "b@unknown.example", "password": MARK}, "a@reach.example")
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", "on")
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for is_kept in (True, False):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            if not is_kept:
+                key = f"imports/{upload.import_id}/{RECORD_NAME}"
+                boto3.client("s3").delete_object(Bucket=stack.reports, Key=key)
+            stack.poll(upload)
+            stack.poll(upload)
+            stack.call("deliver_report", told("deliver_report", upload))
+        assert ("unknown.example", "MX") in name_server.questions
+
+
+@pytest.mark.parametrize(("switch", "are_asked"), [("on", True), ("off", False)])
+def test_name_servers_are_asked_where_that_is_on(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, switch: str, *, are_asked: bool
+) -> None:
+    """Switched off, not one packet goes to a name server; rows with servers never cause one."""
+    without = accounts_file({"email": "b@workspace.example", "password": MARK})
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", switch)
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for content in (CONTENT, without):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            stack.call("deliver_report", told("deliver_report", upload))
+            asked = content is without and are_asked
+            assert name_server.questions == [("workspace.example", "MX")] * asked
+    outcome = stack.report(upload.import_id, "outcome.csv")
+    assert ("workspace.example: Google Workspace (by MX)" in outcome) is are_asked
 
 
 def lose_the_answer(upload: Upload) -> None:

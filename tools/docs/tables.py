@@ -105,12 +105,13 @@ def _encryptions() -> str:
 
 
 def _presets() -> str:
-    rows = (
-        (_named(one), _side(one.smtp), _side(one.imap), _code(one.mx))
-        for one in PROVIDER_TABLE
-        if one.smtp.host
-    )
-    return _table(("provider", "SMTP", "IMAP", "MX record in"), rows)
+    rows = ((_named(one), _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host)
+    return _table(("provider", "SMTP", "IMAP"), rows)
+
+
+def _found() -> str:
+    names = (one.name.partition(" (")[0] for one in PROVIDER_TABLE if one.mx)
+    return f"{', '.join(dict.fromkeys(names))}\n"
 
 
 def _named(one: Provider) -> str:
@@ -121,8 +122,7 @@ def _named(one: Provider) -> str:
 def _side(side: ServerPreset) -> str:
     if not side.host:
         return "none: the row has to name one"
-    ports = ", ".join(f"{port} with {encryption}" for encryption, port in side.ports)
-    return f"`{side.host}` {ports}"
+    return f"`{side.host}` {', '.join(f'{port} {name}' for name, port in side.ports)}"
 
 
 def _rules() -> str:
@@ -148,6 +148,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "domains": _domains,
     "encryptions": _encryptions,
     "presets": _presets,
+    "found": _found,
     "rules": _rules,
     "warnings": _warnings,
 }

@@ -179,11 +179,11 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "Check the address; if it is right, the domain may have expired.",
     ),
     "servers_unanswered": (
-        "the mail servers are not known, because DNS did not answer",
+        "the mail servers are not known: DNS did not answer",
         f"Import the row again later, or give the servers in {_SERVERS_GIVEN}.",
     ),
     "servers_not_asked": (
-        "the mail servers are not known: the file has more domains than are looked up",
+        "the mail servers are not known: too many domains to look up",
         f"Split the file, or give the servers in {_SERVERS_GIVEN}.",
     ),
     "column_unclear": (
