@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"(\d+)([dhm])")
 _EPOCH = re.compile(r"\d{9,}\.?\d*")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
-_STATUSES = ("running", "complete", "partial", "refused", "stopped", "unfinished", "broken")
+_STATUSES = (
+    "running",
+    "complete",
+    "partial",
+    "failed",
+    "refused",
+    "stopped",
+    "unfinished",
+    "broken",
+)
 
 
 class _Commands(click.Group):

@@ -222,7 +222,7 @@ class Progress:
         identity = short(self.import_id)
         commands: tuple[str, ...] = ()
         match self.status:
-            case "partial" if self.outcomes.keys() & {"failed", "rejected"}:
+            case "partial" | "failed" if self.outcomes.keys() & {"failed", "rejected"}:
                 commands = (f"failed {identity}",)
             case "stopped" if self.reason_code in _KEY_TROUBLE:
                 commands = (f"workspace add {self.workspace} --replace", f"resume {identity}")
@@ -230,7 +230,7 @@ class Progress:
                 commands = (f"check {shlex.quote(self.file)}",)
             case "refused":
                 commands = (f"check {shlex.quote(self.file)}",)
-            case "partial" | "stopped" | "unfinished":
+            case "partial" | "failed" | "stopped" | "unfinished":
                 commands = (f"resume {identity}",)
             case "broken":
                 commands = (f"show {identity}",)

@@ -13,7 +13,7 @@ from email_accounts.aws.messaging import EVENT_SOURCE
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY
-from email_accounts.saleshandy import client
+from email_accounts.saleshandy import exchange
 from email_accounts.saleshandy import safe_fetch as egress
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.submission.submitter import LEASE_MARGIN
@@ -496,7 +496,7 @@ def test_imports_can_be_listed_by_day() -> None:
 
 def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
     """A call < what a function keeps back for it < function < task."""
-    call = max(client.SECONDS, egress.SECONDS)
+    call = max(exchange.SECONDS, egress.SECONDS)
     assert call < SAFE_MARGIN < min(map(timeout_of, FUNCTIONS))
     assert timeout_of("DeliverReport") == LONGEST_RUN
     for queue in of_type("AWS::SQS::Queue").values():

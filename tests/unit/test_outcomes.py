@@ -25,7 +25,7 @@ from email_accounts.saleshandy.report import Verdict
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.files import accounts_file, row
 
-TROUBLE = "the deadline passed"
+ENDED_EARLY = "the deadline passed"
 
 
 def told(
@@ -40,7 +40,7 @@ def told(
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
         lambda batch: (observed or {})[batch.number],
-        TROUBLE,
+        ENDED_EARLY,
     )
     return list(read)
 
@@ -78,9 +78,9 @@ def the_one(
     ("state", "outcome", "reason"),
     [
         (BatchState.COMPLETED, Outcome.CONNECTED, ""),
-        (BatchState.REFUSED, Outcome.FAILED, "the service refused the request: why"),
+        (BatchState.REFUSED, Outcome.FAILED, "Saleshandy refused the request: why"),
         (BatchState.UNCONFIRMED, Outcome.UNCONFIRMED, "why"),
-        (BatchState.PLANNED, Outcome.FAILED, f"not sent: {TROUBLE}"),
+        (BatchState.PLANNED, Outcome.NOT_SENT, ENDED_EARLY),
     ],
 )
 def test_the_state_of_a_batch_decides_about_its_rows(
@@ -95,7 +95,7 @@ def test_the_state_of_a_batch_decides_about_its_rows(
 def test_what_was_not_finished_is_unconfirmed(state: BatchState) -> None:
     """A batch under way has no reason of its own: what ended the import early is its reason."""
     got = the_one(one_batch(state))
-    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, TROUBLE)
+    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, ENDED_EARLY)
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_the_table_is_whole() -> None:
             "the account list shows it as active, but the report says: 535 refused",
         ),
         (Observation(after=AccountStatus.INACTIVE), REFUSED, "535 refused"),
-        (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it does not work"),
+        (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it is not connected"),
         (Observation(after=AccountStatus.SUSPENDED), None, "shows it as suspended"),
         (Observation(after=AccountStatus.ABSENT), EXISTS, "another Saleshandy account"),
         (Observation(after=AccountStatus.ABSENT), None, "the account list does not show it"),
-        (Observation(after=AccountStatus.UNKNOWN), None, "reported, not verified"),
+        (Observation(after=AccountStatus.UNKNOWN), None, "reported, but not verified"),
         (Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE), None, ""),
     ],
 )

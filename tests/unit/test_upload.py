@@ -258,7 +258,7 @@ def test_the_events_of_the_state_machine_name_the_sample_upload(name: str) -> No
     (upload,) = uploads("put_object")
     assert upload is not None
     assert event(name)["importId"] == upload.import_id
-    assert set(event(name)) <= {"importId", "failure", "startedAt"}
+    assert set(event(name)) <= {"importId", "execution", "failure", "startedAt"}
 
 
 def test_an_import_id_names_exactly_one_object_version() -> None:

@@ -1,12 +1,15 @@
-"""What became of each row."""
+"""How each row ended."""
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
-from email_accounts.delivery.causes import (
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import RowWarning
+from email_accounts.models.causes import (
     DUPLICATE,
+    NOT_SENT,
     NOT_WORKING,
     OTHER_WORKSPACE,
     SUSPENDED,
@@ -15,8 +18,6 @@ from email_accounts.delivery.causes import (
     cause_of,
     rejection,
 )
-from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.account import RowWarning
 from email_accounts.models.imports import Batch, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
@@ -27,18 +28,19 @@ _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECAS
 
 
 class Outcome(StrEnum):
-    """What can become of a row, in the order in which people want to know."""
+    """How a row can end, in the order of display."""
 
     CONNECTED = "connected"
     ALREADY_CONNECTED = "already_connected"
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
+    NOT_SENT = "not_sent"
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
 
 
 class Evidence(StrEnum):
-    """What an outcome rests on; a report is Saleshandy's own word, a refusal included."""
+    """The basis of an outcome; a refused request counts as a report."""
 
     ACCOUNT_LIST = "account list"
     REPORT = "report"
@@ -46,9 +48,9 @@ class Evidence(StrEnum):
 
 
 class Finding(StrEnum):
-    """Why an account that was sent has its outcome; the value is what people read.
+    """Why an account that was sent has its outcome; the value is the text for people.
 
-    `{reason}` is what the report says of it.
+    `{reason}` is the reason in the report.
     """
 
     NONE = ""
@@ -56,13 +58,13 @@ class Finding(StrEnum):
     NOT_PROVEN = "it was connected before and still is; the new settings are not proven"
     SETTINGS_REFUSED = "the old connection is still active, the new settings were refused: {reason}"
     CONTRADICTED = "the account list shows it as active, but the report says: {reason}"
-    NOT_WORKING = "the service has saved it, but it does not work there"
+    NOT_WORKING = "Saleshandy has saved it, but it is not connected there"
     SUSPENDED = "the account list shows it as suspended"
     OTHER_WORKSPACE = "connected in another Saleshandy account"
     ABSENT = "the account list does not show it"
-    STILL_TRIED = "the account list shows it as inactive; the service may still be trying it"
-    NOT_VERIFIED = "reported, not verified: there was no account list to be had"
-    NOT_NAMED = "the report names those that were connected, and not this one"
+    STILL_TRIED = "the account list shows it as inactive; Saleshandy may still be trying it"
+    NOT_VERIFIED = "reported, but not verified: the account list was not available"
+    NOT_NAMED = "the report lists the connected accounts, and this one is not among them"
 
 
 _CAUSES = {
@@ -77,9 +79,9 @@ Resolution = tuple[Outcome, Evidence, Finding]
 class RowOutcome:
     """One line of outcome.csv.
 
-    `reason` is what was said about the row, `causes` what that means: none where all is well,
-    several where several things are wrong with a rejected row. `provider` is the account's.
-    `warnings` are about a row that was valid; `sheet` is "" unless the file has several.
+    `reason` is quoted, `causes` explain it: none for a connected row, several for a rejected row
+    with several problems. `provider` is the account's. `warnings` are those of a valid row;
+    `sheet` is "" unless the file has several.
     """
 
     row: int
@@ -100,7 +102,7 @@ class RowOutcome:
 
     @property
     def what_to_do(self) -> str:
-        """The cures of its causes, or none."""
+        """The fixes of its causes, or none."""
         return " ".join(dict.fromkeys(cause.fix for cause in self.causes))
 
 
@@ -237,17 +239,16 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
 
 def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowOutcome:
     """Return the outcome of a row whose request was not sent, refused, or not seen to complete."""
-    outcome, evidence, code = Outcome.FAILED, Evidence.NONE, batch.reason_code
+    evidence, code = Evidence.NONE, batch.reason_code
     if batch.state is BatchState.REFUSED:
-        evidence, code = Evidence.REPORT, ReasonCode.REQUEST_REFUSED
-        reason = f"the service refused the request: {batch.reason}"
+        outcome, evidence, code = Outcome.FAILED, Evidence.REPORT, ReasonCode.REQUEST_REFUSED
+        reason = f"Saleshandy refused the request: {batch.reason}"
+        cause = cause_of(reason, row.settings, code)
     elif batch.state is BatchState.PLANNED:
-        code = ReasonCode.NOT_SENT
-        reason = f"not sent: {failure_reason}"
+        outcome, code, cause = Outcome.NOT_SENT, ReasonCode.NOT_SENT, NOT_SENT
+        reason = failure_reason
     else:
-        outcome, reason = Outcome.UNCONFIRMED, batch.reason or failure_reason
-    failed = outcome is Outcome.FAILED
-    cause = cause_of(reason, row.settings, code) if failed else UNCONFIRMED
+        outcome, cause, reason = Outcome.UNCONFIRMED, UNCONFIRMED, batch.reason or failure_reason
     return RowOutcome(
         *(row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence),
         warnings=row.warnings,

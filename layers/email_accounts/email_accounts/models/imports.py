@@ -69,6 +69,7 @@ class ReasonCode(StrEnum):
     """Why an import, a batch or a row is in its state; the text beside it is for people."""
 
     FILE_REFUSED = "file_refused"
+    WRONG_FOLDER = "wrong_folder"
     UPLOAD_DELETED = "upload_deleted"
     FILE_NOT_READ = "file_not_read"
     API_KEY_REFUSED = "api_key_refused"
@@ -81,6 +82,8 @@ class ReasonCode(StrEnum):
     REPORT_MISSING = "report_missing"
     NO_PROGRESS = "no_progress"
     NOT_SENT = "not_sent"
+    DEADLINE_PASSED = "deadline_passed"
+    EXECUTION_FAILED = "execution_failed"
 
 
 FINAL = frozenset({BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED})

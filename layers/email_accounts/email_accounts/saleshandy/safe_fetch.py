@@ -90,7 +90,9 @@ def _answered(url: Url, trusted_hosts: frozenset[str], until: float) -> Iterator
             break
         with ExitStack() as cleaning:
             try:
-                cleaning.enter_context(closed_in_time(connection, until))
+                cleaning.enter_context(closing(connection))
+                connection.connect()
+                cleaning.enter_context(cut_off(connection.sock, until))
                 response = cleaning.enter_context(_asked(connection, url))
             except (HTTPError, HTTPException, OSError, ValueError) as error:
                 if last:
@@ -144,21 +146,19 @@ def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
 
 
 @contextmanager
-def closed_in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
-    """Connect; close in the end, and cut off in time.
+def cut_off(wire: socket.socket, until: float) -> Iterator[None]:
+    """Cut a connection off in time.
 
     Time-outs of a socket are for one receipt: a server that sends a byte now and then passes
     every one of them, the head of its answer included.
     """
-    with closing(connection):
-        connection.connect()
-        timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connection.sock])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [wire])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _cut(wire: socket.socket) -> None:

@@ -14,6 +14,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    FolderRefusedError,
     LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
@@ -71,12 +72,11 @@ _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
-FILE_NOT_READ = (
-    "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
-    "Split the file, or save it as CSV, and upload it again."
+FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
+STOPPED_BY_OPERATOR = (
+    "An operator stopped the import. Rows that were sent before have their results."
 )
-STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
-_SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
+_SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,20 @@ class Submitter:
         return result.before(imported.deadline - self.now())
 
     def restart(self, import_id: str) -> bool:
-        """Take an import up again after its answer; False for one that has none, or was refused.
+        """Restart an import after its answer; False for one that still runs, or was refused.
 
-        A new execution goes on where it stopped and sends a supplementary answer. One that was
-        taken up again by somebody who died before the execution began is begun now.
+        A new execution continues where it stopped and sends a supplementary answer. It is started
+        again where an earlier restart died before it began.
         """
         now = self.now()
-        if self.ledger.get(import_id).refusal:
+        imported = self.ledger.get(import_id)
+        if imported.refusal:
             return False
+        if imported.state is ImportState.DELIVERING and (
+            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
+        ):
+            # Whoever wrote its answer is gone, perhaps after sending it.
+            self.ledger.notified(import_id, lease)
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
@@ -216,8 +222,10 @@ class Submitter:
             self._refuse_what_is_not_read(upload)
             file, planned = self._read(imported)
         except UploadMissingError:
-            refusal = "It was deleted or replaced before it could be read. Drop it again."
+            refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
+        except FolderRefusedError as error:
+            self.ledger.refuse(imported.id, lease, ReasonCode.WRONG_FOLDER, str(error))
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
@@ -242,32 +250,26 @@ class Submitter:
             return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
+        elsewhere = f"Upload it again as {PREFIX}{upload.name}."
         if not upload.key.startswith(PREFIX):
-            raise FileRefusedError(
-                f"It does not lie under {PREFIX}, where files are read from.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError(f"It is not in the folder {PREFIX}.", elsewhere)
         if upload.key.endswith("/"):
-            raise FileRefusedError(
-                "Its key ends with a slash, so it is shown as a folder.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError("Its key ends with a slash, as a folder's does.", elsewhere)
         if not upload.workspace:
-            raise FileRefusedError(
-                "Its key has two slashes in a row, so it lies in a folder without a name.",
-                f"Drop it again as {PREFIX}{upload.name}.",
+            raise FolderRefusedError(
+                "Its key has two slashes in a row, so its folder has no name.", elsewhere
             )
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
-            raise FileRefusedError(
+            raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
-                f"workspace first: email-accounts workspace add {upload.workspace}"
+                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
+                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
                 if can_be_one
-                else f"Drop it into the folder of a workspace, or directly under {PREFIX}. "
-                f"A workspace cannot have this name: it may have {ALLOWED_NAME}.",
+                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
+                f"of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
