@@ -156,8 +156,8 @@ def commands() -> None:
 def check(files: tuple[str, ...], preview: int, *, offline: bool, as_json: bool) -> None:
     """Validate files locally, as an upload would be.
 
-    Only the domains of rows without mail servers leave this computer: they are looked up by DNS,
-    as in an import. A pipe is checked offline.
+    Only domains of rows without mail servers leave this computer, for DNS lookups. A pipe is
+    checked offline.
 
     The exit code is 0 if all rows are accepted, 1 if some are rejected or duplicates, and 2 if
     a whole file is refused or cannot be read.
