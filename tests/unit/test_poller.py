@@ -379,7 +379,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert poll(world, upload) == TaskResult(NextAction.CHECK)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
-    assert "no longer knows the request" in unconfirmed.reason
+    assert "no longer has the request" in unconfirmed.reason
     assert poll(world, upload) == DELIVER
     assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 1

@@ -312,7 +312,7 @@ class Poller:
             if not status.completed:
                 self._poll_again(round_, batch)
             elif status.report_link is None:
-                self._report_missed(round_, batch, "its link is not recognized")
+                self._report_missed(round_, batch, "its link is not valid")
             elif status.report_link:
                 self._fetch_report(round_, batch, status.report_link)
             else:
