@@ -263,7 +263,7 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     assert "create an app password" in rows["3"]["what to do"]
     assert rows["4"]["what to do"].startswith("Enter a number from 1 to 65535")
     assert rows["7"]["what to do"].startswith("No action needed")
-    assert rows["8"]["what to do"].startswith("Look up the addresses in Saleshandy")
+    assert rows["8"]["what to do"].startswith("Resume the import to check them again")
 
 
 def test_warnings_reach_everybody(world: World) -> None:

@@ -164,13 +164,14 @@ NOT_SENT = Cause(
     "not_sent",
     "Not sent: the import ended early",
     "These rows never reached Saleshandy.",
-    "Resume the import, or upload these rows again.",
+    "Resume the import: it sends these rows. If its file was deleted, upload them again.",
 )
 UNCONFIRMED = Cause(
     "unconfirmed",
     "Status unknown",
     "These rows were sent, but neither a report nor the account list shows the result.",
-    "Look up the addresses in Saleshandy. Upload only those again that are missing there.",
+    "Resume the import to check them again. Or look up the addresses in Saleshandy, and upload "
+    "only those again that are missing there.",
 )
 NOT_WORKING = Cause(
     "not_working",
