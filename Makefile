@@ -18,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend mail lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -56,6 +56,9 @@ coverage: $(DEV) ## report the branches of the domain package that no test runs;
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
+
+mail: $(DEV) ## sign in to real Dovecot, unpacked from its packages; says why where it cannot run
+	.venv/bin/python -m pytest tests/real -m long
 
 lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff check

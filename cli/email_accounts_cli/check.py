@@ -33,22 +33,44 @@ _DUPLICATES_SHOWN = 5
 _BETWEEN = ", "
 
 
-def check_files(names: Sequence[str], preview: int, *, as_json: bool) -> int:
+def check_files(
+    names: Sequence[str],
+    preview: int,
+    *,
+    as_json: bool,
+    signs_in: bool = False,
+    sample: int | None = None,
+) -> int:
     """Check files one after the other; return the worst exit code.
 
-    0: all rows are accepted, 1: some are not, 2: the file as a whole is refused.
+    0: all rows are accepted, 1: some are not, 2: the file as a whole is refused. With `signs_in`
+    the mailboxes, or a `sample` of so many, are tried at their servers: 1 if one does not sign in.
     """
     check = _check_for_program if as_json else _check_for_person
-    return max([_exit_code(check, name, preview) for name in names])
+
+    def tried(name: str, validation: Validation) -> bool:
+        if not signs_in or not validation.plan.accepted:
+            return True
+        from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only where asked for
+
+        return try_sign_ins(name, validation.plan.accepted, sample, as_json=as_json)
+
+    return max([_exit_code(check, name, preview, tried) for name in names])
 
 
-def _exit_code(check: Callable[[str, int], Validation], name: str, preview: int) -> int:
+def _exit_code(
+    check: Callable[[str, int], Validation],
+    name: str,
+    preview: int,
+    tried: Callable[[str, Validation], bool],
+) -> int:
     try:
         validation = check(name, preview)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
-    return ALL_WELL if validation.is_clean else NOT_ALL_WELL
+    all_well = tried(name, validation) and validation.is_clean
+    return ALL_WELL if all_well else NOT_ALL_WELL
 
 
 # For programs: one document per file, whole or not at all.

@@ -68,17 +68,20 @@ _TABLE_WIDTH = 120
 _NEWEST_EVENTS = 5
 _MOST_NAMED = 3
 _TASKS = {
+    "CheckSignIn": "check_sign_in",
     "CheckStatus": "check_status",
     "SubmitAccounts": "submit_accounts",
     "DeliverReport": "deliver_report",
 }
 """The function that each state of the state machine calls."""
 _NOW = {
+    "check_sign_in": "trying sign-ins",
     "check_status": "checking the status",
     "submit_accounts": "submitting",
     "deliver_report": "writing the report",
 }
 _LATER = {
+    "check_sign_in": "next sign-ins",
     "check_status": "next status check",
     "submit_accounts": "next submission",
     "deliver_report": "report",

@@ -115,6 +115,6 @@ def test_processes_of_functions(cloud: LocalCloud, second: LocalCloud) -> None:
     cloud.upload("uploads/process.csv", SMALL)
     wait_until(lambda: "check_status" in workers(cloud.state))
     found = workers(cloud.state)
-    assert set(found) <= {"submit_accounts", "check_status", "deliver_report"}
+    assert set(found) <= {"submit_accounts", "check_sign_in", "check_status", "deliver_report"}
     assert all(isinstance(one, psutil.Process) for one in found["submit_accounts"])
     assert workers(second.state) == {}

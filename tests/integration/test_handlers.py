@@ -42,6 +42,7 @@ from tests.support.fake_api import API_KEY, Server
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
+from tests.support.service import closed_port
 from tests.support.template import ROOT, of_type, statements_of, template
 
 FIRST_LOOK = 0.05
@@ -69,8 +70,10 @@ SETTINGS = {
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
     "SETTLE_SECONDS": "15",
+    "SIGN_IN_CHECK": "off",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
+    "TRUSTED_MAIL_HOSTS": "",
     "TRUSTED_REPORT_HOSTS": "",
     "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
@@ -1112,6 +1115,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     stack.poll(gone)
     stack.call("deliver_report", told("deliver_report", gone))
     stack.call("submit_accounts", event("file_ready", gone))
+    try_sign_ins(stack, monkeypatch)
     broken = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", broken))
     monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", 1)
@@ -1121,6 +1125,31 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
             call(broken)
     for function, rights in stack.rights.items():
         assert set(rights.granted) == rights.used, function
+
+
+def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have sign-ins tried at a mail server that does not answer, then submit and report."""
+    monkeypatch.setenv("SIGN_IN_CHECK", "strict")
+    monkeypatch.setenv("TRUSTED_MAIL_HOSTS", "mail.test")
+    stack.processes.clear()
+    port = str(closed_port())
+    server = {"smtpHost": "mail.test", "smtpPort": port, "imapHost": "mail.test", "imapPort": port}
+    content = accounts_file(row("a@x.example", emailServiceProvider="other", **server))
+    upload = stack.upload("uploads/accounts.csv", content)
+    stack.call("submit_accounts", event("put_object", upload))
+    told_next = stack.call("submit_accounts", told("submit_accounts_resume", upload))
+    assert told_next["next"] == "check_sign_in"
+    told_next = stack.call("check_sign_in", told("check_sign_in", upload))
+    assert told_next["next"] == "submit_accounts"
+    stack.call("submit_accounts", told("submit_accounts_resume", upload))
+    stack.call("deliver_report", told("deliver_report", upload))
+    stack.call("check_sign_in", told("check_sign_in", upload))
+    gone = stack.upload("uploads/accounts.csv", content)
+    stack.call("submit_accounts", event("put_object", gone))
+    boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
+    stack.call("check_sign_in", told("check_sign_in", gone))
+    monkeypatch.setenv("SIGN_IN_CHECK", "off")
+    stack.processes.clear()
 
 
 def lose_the_answer(upload: Upload) -> None:

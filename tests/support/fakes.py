@@ -23,6 +23,7 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.models.account import Account
+from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
     FINAL,
     AccountScan,
@@ -41,6 +42,7 @@ from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.ports import Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
@@ -88,6 +90,7 @@ class FakeLedger:
     _imports: dict[str, Import] = field(default_factory=dict)
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
+    _brakes: LocalBrakes = field(default_factory=LocalBrakes)
     _scans: dict[str, tuple[AccountScan, float]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -198,6 +201,16 @@ class FakeLedger:
         """Let nobody call before a time."""
         self.journal.effect("close budget", workspace)
         self._budgets[workspace] = self._budgets.get(workspace, Budget()).closed(now, until)
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in."""
+        self.journal.effect("enter host", host)
+        return self._brakes.enter_host(host, attempt, now)
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt to sign in."""
+        self.journal.effect("leave host", host)
+        self._brakes.leave_host(host, attempt, reply, now)
 
     def scan(self, owner: str) -> AccountScan | None:
         """Return the last walk through the account list."""

@@ -22,6 +22,7 @@ from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonC
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.sign_in.findings import MailboxFindings
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.files import accounts_file, row
 
@@ -33,6 +34,7 @@ def told(
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
     observed: dict[int, dict[str, Observation]] | None = None,
+    found: dict[int, dict[str, MailboxFindings]] | None = None,
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with what is known on each batch by its number."""
     read = outcomes(
@@ -41,6 +43,7 @@ def told(
         lambda batch: (verdicts or {})[batch.number],
         lambda batch: (observed or {})[batch.number],
         ENDED_EARLY,
+        findings_of=lambda batch: (found or {})[batch.number],
     )
     return list(read)
 

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.models.account import Account
+from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.service import ListedAccount, RequestStatus
@@ -158,6 +159,12 @@ class Ledger(Protocol):
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now."""
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; what came of it may close the host for a time."""
 
     def scan(self, owner: str) -> AccountScan | None:
         """Return the last walk through the account list for a workspace or an import."""

@@ -4,6 +4,7 @@ Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
+  HOST#<host> / HOST                     sign-ins at a mail server, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
 The index imports-by-day holds the imports alone, by the day on which they were received.
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from email_accounts.errors import ImporterError, LedgerConflictError
+from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
 from email_accounts.models.imports import (
     AccountScan,
     Batch,
@@ -30,6 +32,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignInState,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
@@ -249,6 +252,7 @@ class DynamoLedger(LedgerReader):
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
                 "reconciliation": changed.reconciliation,
+                "sign_in": changed.sign_in,
             },
             "#state = :seen AND "
             + ("#revision = :revision" if seen.revision else "attribute_not_exists(#revision)"),
@@ -269,6 +273,23 @@ class DynamoLedger(LedgerReader):
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""
         self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now; see `Ledger`."""
+
+        def enter(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.enter(attempt, now, pace_of(host))
+
+        return self._braked(host, enter) or Admission(wait=_CROWDED)
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; see `Ledger`."""
+
+        def leave(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.leave(attempt, reply, now, pace_of(host)), Admission()
+
+        if not self._braked(host, leave):
+            raise LedgerConflictError(f"the brake of {host} changes all the time")
 
     def scan(self, owner: str) -> AccountScan | None:
         """Return the last walk through the account list for a workspace or an import."""
@@ -371,6 +392,27 @@ class DynamoLedger(LedgerReader):
                 return wait
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
         return _CROWDED
+
+    def _braked(
+        self, host: str, change: Callable[[HostBrake], tuple[HostBrake, Admission]]
+    ) -> Admission | None:
+        """Change the brake of a host as `_budgeted` does; None where others were quicker."""
+        key = {"pk": {"S": f"HOST#{host}"}, "sk": {"S": "HOST"}}
+        for _ in range(_TRIES):
+            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            item = _unmarshalled(found.get("Item", {}))
+            before = HostBrake.loaded(item["brake"]) if item else HostBrake()
+            after, admission = change(before)
+            version = int(item.get("version", 0))
+            if after == before or self._changed(
+                key,
+                {"brake": after.dumped(), "version": version + 1, "expires_at": self._expiry()},
+                "attribute_not_exists(version) OR version = :seen",
+                {"seen": version},
+            ):
+                return admission
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
+        return None
 
     def _expiry(self) -> int:
         return int(time.time() + self._retention)
@@ -553,6 +595,7 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         reports_missed=int(item.get("reports_missed", 0)),
         report=item.get("report", False),
         reconciliation=item.get("reconciliation", item.get("listing", False)),
+        sign_in=SignInState(item.get("sign_in", "")),
         revision=item.get("revision", ""),
     )
 

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TextIO, TypeVar
 
 from email_accounts.delivery.message import document, message_of
-from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome, outcomes
 from email_accounts.delivery.page import page
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
@@ -20,7 +20,15 @@ from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import secrets_of
-from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
+from email_accounts.models.imports import (
+    FINAL,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+    SignInState,
+)
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -28,6 +36,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+from email_accounts.sign_in.findings import MailboxFindings, findings_name, read_findings
 from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
 from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
@@ -226,6 +235,11 @@ class Deliverer:
                     (batch for batch in batches if batch.reconciliation),
                 ),
                 failure_reason,
+                findings_of=_read_ahead(
+                    pool,
+                    lambda batch: self._findings(imported.id, batch),
+                    (batch for batch in batches if batch.sign_in is SignInState.CHECKED),
+                ),
                 shown=file.shown,
             )
             accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
@@ -242,6 +256,10 @@ class Deliverer:
     def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
+
+    def _findings(self, import_id: str, batch: Batch) -> dict[str, MailboxFindings]:
+        with self.reports.open(import_id, findings_name(batch.number)) as evidence:
+            return read_findings(evidence)
 
     def _write_page(self, answer: ImportResult) -> None:
         with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
@@ -320,7 +338,8 @@ def _cleaned(
     batch: Batch | None = None
     clean: Callable[[str], str] | None = None
     for row in rows:
-        if row.outcome not in _SAID_BY_THE_SERVICE or not row.reason:
+        said = row.outcome in _SAID_BY_THE_SERVICE or row.evidence is Evidence.SIGN_IN
+        if not said or not row.reason:
             yield row
             continue
         while batch is None or row.row > batch.range.last_row:

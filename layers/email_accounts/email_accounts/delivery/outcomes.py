@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
@@ -14,14 +14,16 @@ from email_accounts.models.causes import (
     OTHER_WORKSPACE,
     SUSPENDED,
     UNCONFIRMED,
+    UNKNOWN,
     Cause,
     cause_of,
     rejection,
 )
-from email_accounts.models.imports import Batch, BatchState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ReasonCode, SignInState
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.sign_in.findings import MailboxFindings
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
 _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
@@ -44,6 +46,7 @@ class Evidence(StrEnum):
 
     ACCOUNT_LIST = "account list"
     REPORT = "report"
+    SIGN_IN = "sign-in"
     NONE = "none"
 
 
@@ -113,18 +116,20 @@ def outcomes(  # noqa: PLR0913  one per source
     observations_of: Callable[[Batch], dict[str, Observation]],
     failure_reason: str,
     *,
+    findings_of: Callable[[Batch], dict[str, MailboxFindings]],
     shown: Callable[[int], str] = str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
     `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
-    it. `failure_reason` says why the import ended early: it is the reason of the rows whose batch
-    was not sent, or not completed by the service. `shown` returns the number of a row as
-    people know it.
+    it, `findings_of` what the sign-in check found. `failure_reason` says why the import ended
+    early: it is the reason of the rows whose batch was not sent, or not completed by the service.
+    `shown` returns the number of a row as people know it.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
     observations: dict[str, Observation] = {}
+    findings: dict[str, MailboxFindings] = {}
     names_successes = False
     for row in examined:
         if isinstance(row, Rejected):
@@ -142,11 +147,17 @@ def outcomes(  # noqa: PLR0913  one per source
                 verdicts = verdicts_of(batch) if batch.report else {}
                 names_successes = any(one.connected for one in verdicts.values())
                 observations = observations_of(batch) if batch.reconciliation else {}
+                findings = findings_of(batch) if batch.sign_in is SignInState.CHECKED else {}
             address = row.address.lower()
+            found = findings.get(address)
+            if found and found.held:
+                yield _held(row, found)
+                continue
             verdict = verdicts.get(address)
             observed = _observed(batch, observations.get(address))
             if observed.sent and batch.state not in _SEEN_COMPLETE:
-                yield _not_seen_complete(row, batch, failure_reason)
+                outcome = _not_seen_complete(row, batch, failure_reason)
+                yield _with_sign_in(outcome, row, batch, found)
                 continue
             resolved = outcome_of(
                 observed,
@@ -154,7 +165,8 @@ def outcomes(  # noqa: PLR0913  one per source
                 names_successes=names_successes,
                 may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )
-            yield _resolved(row, batch, resolved, verdict.reason if verdict else "")
+            outcome = _resolved(row, batch, resolved, verdict.reason if verdict else "")
+            yield _with_sign_in(outcome, row, batch, found)
 
 
 def outcome_of(
@@ -235,6 +247,45 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
     (None, _Said.FAILURE): _FAILED_BY_REPORT,
     (None, _Said.EXISTS): (Outcome.ALREADY_CONNECTED, Evidence.REPORT, Finding.FAILURE),
 }
+
+
+_SAYS_LITTLE = (UNKNOWN, NOT_WORKING, UNCONFIRMED)
+_NOT_TRIED = {
+    SignInState.TRYING: "the check was interrupted",
+    SignInState.SKIPPED: "the time for sign-in checks was over, or the check failed",
+}
+
+
+def _held(row: Accepted, found: MailboxFindings) -> RowOutcome:
+    """Return the outcome of a row that was not sent because its sign-in is proven not to work."""
+    known = found.cause(row.settings)
+    cause, finding = known or (UNKNOWN, found.smtp)
+    reason = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    return RowOutcome(
+        *(row.row, row.address, Outcome.REJECTED, reason, row.settings[0], (cause,)),
+        evidence=Evidence.SIGN_IN,
+        warnings=row.warnings,
+    )
+
+
+def _with_sign_in(
+    outcome: RowOutcome, row: Accepted, batch: Batch, found: MailboxFindings | None
+) -> RowOutcome:
+    """Add what the sign-in check found to an outcome, or that it tried nothing."""
+    not_tried = found.not_tried if found else _NOT_TRIED.get(batch.sign_in, "")
+    if not_tried and outcome.outcome not in (Outcome.ALREADY_CONNECTED, Outcome.NOT_SENT):
+        warning = RowWarning("sign_in_not_tried", f"sent without a sign-in check: {not_tried}")
+        outcome = replace(outcome, warnings=(*outcome.warnings, warning))
+    known = found.cause(row.settings) if found else None
+    if not known or not outcome.causes or outcome.causes[0] not in _SAYS_LITTLE:
+        return outcome
+    cause, finding = known
+    said = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    causes: tuple[Cause, ...] = (cause,)
+    if outcome.outcome is Outcome.UNCONFIRMED:
+        causes = (*outcome.causes, cause)
+    reason = "; ".join(filter(None, (outcome.reason, said)))
+    return replace(outcome, reason=reason, causes=causes)
 
 
 def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowOutcome:

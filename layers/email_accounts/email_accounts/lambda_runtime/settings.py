@@ -1,10 +1,10 @@
-"""The settings of the three functions."""
+"""The settings of the functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from email_accounts.models.policy import Policy
+from email_accounts.models.policy import Policy, SignInCheck
 
 _HOUR = 3600.0
 _DAY = 86400.0
@@ -25,6 +25,7 @@ class Settings:
     reports_bucket: str
     state_machine: str
     trusted_report_hosts: frozenset[str]
+    trusted_mail_hosts: frozenset[str]
     retention: float
     report_link: float
     policy: Policy
@@ -39,7 +40,10 @@ class Settings:
             except ValueError:
                 raise ValueError(f"{name} is no number") from None
 
-        hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
+        def hosts(name: str) -> frozenset[str]:
+            found = environment[name].lower().split(",")
+            return frozenset(filter(None, map(str.strip, found)))
+
         return cls(
             api_base_url=_address(environment["API_BASE_URL"]),
             workspaces=environment["WORKSPACES"],
@@ -49,7 +53,8 @@ class Settings:
             notification_topic=environment["NOTIFICATION_TOPIC"],
             reports_bucket=environment["REPORTS_BUCKET"],
             state_machine=environment["STATE_MACHINE"],
-            trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
+            trusted_report_hosts=hosts("TRUSTED_REPORT_HOSTS"),
+            trusted_mail_hosts=hosts("TRUSTED_MAIL_HOSTS"),
             retention=number("RETENTION_DAYS") * _DAY,
             report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
             policy=Policy(
@@ -63,6 +68,7 @@ class Settings:
                 verify_connected=environment["VERIFY_CONNECTED"] == "true",
                 settle=number("SETTLE_SECONDS"),
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
+                sign_in_check=SignInCheck(environment["SIGN_IN_CHECK"]),
             ),
         )
 

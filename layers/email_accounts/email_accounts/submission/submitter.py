@@ -35,8 +35,9 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     ReasonCode,
+    SignInState,
 )
-from email_accounts.models.policy import Policy
+from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
@@ -48,6 +49,8 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
+from email_accounts.sign_in.checker import is_sign_in_due
+from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -107,16 +110,19 @@ class Submitter:
             self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
         return is_new
 
-    def submit(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
+    def submit(
+        self, import_id: str, time_left: Callable[[], float], *, skip_sign_in: bool = False
+    ) -> TaskResult:
         """Read and plan an import unless that is done, and submit what time and budget allow.
 
-        `time_left` gives the seconds this invocation may still run.
+        `time_left` gives the seconds this invocation may still run. Batches whose mailboxes are to
+        be tried first wait for the sign-in check, unless that is skipped because it failed.
         """
         now = self.now()
         lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
-            result = self._submitted(imported, lease, time_left)
+            result = self._submitted(imported, lease, time_left, skip_sign_in=skip_sign_in)
         elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
             result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         else:
@@ -162,7 +168,12 @@ class Submitter:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
     def _submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         """Submit under a lease and give it back.
 
@@ -170,7 +181,9 @@ class Submitter:
         runs nothing here, so it stays counted.
         """
         try:
-            result = self._planned_and_submitted(imported, lease, time_left)
+            result = self._planned_and_submitted(
+                imported, lease, time_left, skip_sign_in=skip_sign_in
+            )
         except Exception:
             self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
             raise
@@ -178,7 +191,12 @@ class Submitter:
         return result
 
     def _planned_and_submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         if imported.attempts > _MOST_ATTEMPTS:
             if imported.state is ImportState.RECEIVED:
@@ -192,7 +210,7 @@ class Submitter:
         if imported.state is ImportState.REFUSED or imported.stopped:
             return TaskResult(NextAction.DELIVER)
         try:
-            return self._submit_batches(imported, time_left)
+            return self._submit_batches(imported, time_left, skip_sign_in=skip_sign_in)
         except ApiKeyRefusedError as error:
             self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
         except ApiKeyMissingError as error:
@@ -247,9 +265,15 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> TaskResult:
+    def _submit_batches(
+        self, imported: Import, time_left: Callable[[], float], *, skip_sign_in: bool
+    ) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
+                if not skip_sign_in and self._is_sign_in_due(imported):
+                    # The list comes first: what is connected already is not tried.
+                    self._before(imported, self._client(imported), time_left)
+                    return TaskResult(NextAction.SIGN_IN)
                 self._send_planned(imported, time_left)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
@@ -280,10 +304,19 @@ class Submitter:
         )
         return min(polls, default=float("inf"))
 
-    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
-        saleshandy = RateLimitedClient(
-            self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
+    def _is_sign_in_due(self, imported: Import) -> bool:
+        now = self.now()
+        return any(
+            is_sign_in_due(imported, batch, self.policy, now)
+            for batch in self.ledger.batches(imported.id)
         )
+
+    def _client(self, imported: Import) -> RateLimitedClient:
+        client = self.client_for(imported.upload.workspace)
+        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
+
+    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
+        saleshandy = self._client(imported)
         before: Mapping[str, AccountStatus] | None = None
         with closing(validate_upload(self.uploads, imported.upload)) as examined:
             reader = BatchReader(examined)
@@ -333,11 +366,14 @@ class Submitter:
         before: Mapping[str, AccountStatus],
         saleshandy: RateLimitedClient,
     ) -> None:
+        held = self._held(imported, batch)
         observed = {
-            address: self._observed(before[address])
+            address: self._observed(before[address], held=address in held)
             for address in (account.smtp.address.lower() for account in accounts)
         }
-        is_known = before is not _UNKNOWN
+        is_known = before is not _UNKNOWN or bool(held)
+        if self.policy.sign_in_check is not SignInCheck.OFF:
+            batch = batch.unchecked()
         if is_known:
             with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
@@ -369,9 +405,16 @@ class Submitter:
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
 
-    def _observed(self, before: AccountStatus) -> Observation:
+    def _observed(self, before: AccountStatus, *, held: bool) -> Observation:
         skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
-        return Observation(before, sent=not skipped)
+        return Observation(before, sent=not (skipped or held))
+
+    def _held(self, imported: Import, batch: Batch) -> set[str]:
+        """Return the addresses that the sign-in check holds back, in lower case."""
+        if batch.sign_in is not SignInState.CHECKED:
+            return set()
+        with self.reports.open(imported.id, findings_name(batch.number)) as text:
+            return {address for address, one in read_findings(text).items() if one.held}
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()
