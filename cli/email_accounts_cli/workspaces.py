@@ -17,6 +17,7 @@ from email_accounts.errors import (
     SaleshandyError,
     ThrottledError,
 )
+from email_accounts.models.service import ListQuery
 from email_accounts.models.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.text.secret import Secret
@@ -188,7 +189,7 @@ def try_key(stack: Stack, name: str) -> Trial:
         time.time,
     )
     try:
-        api.listed(1)
+        api.listed(ListQuery())
     except ApiKeyMissingError as error:
         return Trial(works=False, code="key_missing", said=f"does not work: {error}")
     except ApiKeyRefusedError as error:

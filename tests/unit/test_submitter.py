@@ -19,7 +19,7 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ImportState, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
@@ -520,7 +520,7 @@ def have(world: World, *addresses: str, status: AccountStatus = AccountStatus.AC
 
 def listings(world: World) -> list[object]:
     """Return the pages of the account list that were asked for."""
-    return [about for name, about in world.journal.entries if name == "list"]
+    return [about.page for name, about in world.journal.entries if name == "list"]  # type: ignore[attr-defined]
 
 
 def observed(world: World, upload: Upload, number: int) -> dict[str, Observation]:
@@ -539,10 +539,10 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
     assert batches(world, upload)[0].reconciliation
     assert observed(world, upload, 1) == {
         "a@x.example": Observation(AccountStatus.ABSENT),
-        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False),
+        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False, seen_at=world.clock()),
     }
     names = world.journal.names()
-    assert names.index("report", names.index("walked")) < names.index("sending")
+    assert names.index("report", names.index("save index")) < names.index("sending")
 
 
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
@@ -555,7 +555,7 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     first = batches(world, upload)[0]
     assert (first.state, first.sent, first.reconciliation) == (BatchState.COMPLETED, 0, True)
     assert observed(world, upload, 1) == dict.fromkeys(
-        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False)
+        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False, seen_at=world.clock())
     )
 
 
@@ -579,7 +579,9 @@ def test_what_is_connected_is_sent_where_nothing_is_skipped(world: World) -> Non
     upload = five(world)
     world.receive(upload, plenty)
     assert sent(world) == BATCHES
-    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(AccountStatus.ACTIVE)
+    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(
+        AccountStatus.ACTIVE, seen_at=world.clock()
+    )
 
 
 @pytest.mark.parametrize("refused", [RequestRefusedError, RequestNotFoundError])
@@ -588,7 +590,7 @@ def test_a_list_that_is_refused_leaves_what_was_before_unknown(
 ) -> None:
     """An empty workspace may be told so: everything is sent."""
     skipping(world)
-    world.saleshandy.list_errors.append(refused("Email accounts not found"))
+    world.saleshandy.list_errors.extend([refused("Email accounts not found")] * 2)
     upload = five(world)
     assert world.receive(upload, plenty) == CHECK
     assert sent(world) == BATCHES
@@ -663,9 +665,7 @@ def test_two_imports_do_not_read_the_list_at_once(world: World) -> None:
     """While one reads it the other waits for it, and then uses what the first one read."""
     skipping(world)
     have(world, ADDRESSES[0])
-    now = world.clock()
-    scan = AccountScan(now, 0)
-    assert world.ledger.lease_scan("default", None, scan, now, now + 300)
+    assert world.ledger.lease_index("default", world.clock(), world.clock() + 300)
     upload = five(world)
     step = world.receive(upload, plenty)
     assert step is not None
@@ -678,7 +678,7 @@ def test_a_list_that_is_refused_keeps_nobody_from_sending(world: World) -> None:
     """Where the service has no such list everything is sent, and it says itself what it has."""
     skipping(world)
     have(world, *ADDRESSES)
-    world.saleshandy.list_errors.append(RequestRefusedError("HTTP 404"))
+    world.saleshandy.list_errors.extend([RequestRefusedError("HTTP 404")] * 2)
     assert world.receive(five(world), plenty) == CHECK
     assert sent(world) == BATCHES
 

@@ -5,8 +5,7 @@ invocation leaves off, the plan, and only then the requests, each between its in
 request id.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -40,7 +39,12 @@ from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
-from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.account_list import (
+    SEEN_WITHIN,
+    AccountList,
+    AccountListReader,
+    Seen,
+)
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -55,7 +59,6 @@ file and drop it again, and enough for files dropped together to share one walk.
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
-_UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
 _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
@@ -282,9 +285,12 @@ class Submitter:
         saleshandy = RateLimitedClient(
             self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
         )
-        before: Mapping[str, AccountStatus] | None = None
+        reader: AccountListReader | None = None
+        if self.policy.skip_connected or self.policy.verify_connected:
+            reader = self.account_list.reader(saleshandy, time_left)
+        resends = self._resends(imported)
         with closing(validate_upload(self.uploads, imported.upload)) as examined:
-            reader = BatchReader(examined)
+            rows = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
@@ -292,66 +298,71 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                if before is None:
-                    before = self._before(imported, saleshandy, time_left)
-                accounts = reader.accounts_of(batch.range)
-                self._submit_batch(imported, batch, accounts, before, saleshandy)
+                accounts = rows.accounts_of(batch.range)
+                observed = None
+                if reader:
+                    observed = self._observed(imported, accounts, reader, resends=resends)
+                reader = reader if observed else None
+                self._submit_batch(imported, batch, accounts, observed, saleshandy)
 
-    def _before(
-        self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
-    ) -> Mapping[str, AccountStatus]:
-        """Return the status of each address, in lower case, when the import began.
+    def _resends(self, imported: Import) -> bool:
+        """Say whether what is connected already is sent all the same."""
+        return not self.policy.skip_connected or self.uploads.found(imported.upload).resend
 
-        What is not in the list is absent. Where there is no list to be had, all are unknown.
-        """
-        if not (self.policy.skip_connected or self.policy.verify_connected):
-            return _UNKNOWN
-        workspace = imported.upload.workspace
+    def _observed(
+        self,
+        imported: Import,
+        accounts: Sequence[Account],
+        reader: AccountListReader,
+        *,
+        resends: bool,
+    ) -> dict[str, Observation] | None:
+        """Return what each address, in lower case, was before; None where there is no list."""
+        addresses = [account.smtp.address.lower() for account in accounts]
         fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
-            scan = self.account_list.scan(
-                workspace, saleshandy, fresh=fresh, since=0, time_left=time_left
-            )
+            before = reader.before(addresses, fresh, imported.accepted)
         except RequestRefusedError:
-            return _UNKNOWN
+            return None
         except OutcomeUnknownError as error:
             if self.now() > imported.began_at + self.policy.grace:
-                return _UNKNOWN
+                return None
             raise NotSentError(str(error)) from None
-        accounts = self.account_list.accounts(workspace, scan)
-        return defaultdict(
-            lambda: AccountStatus.ABSENT, {one.address: one.status for one in accounts}
-        )
+        seen_within = self.now() - SEEN_WITHIN
+
+        def observation(one: Seen) -> Observation:
+            is_active = one.status is AccountStatus.ACTIVE and one.seen_at >= seen_within
+            return Observation(
+                one.status, sent=resends or not is_active, seen_at=one.seen_at * is_active
+            )
+
+        return {address: observation(one) for address, one in before.items()}
 
     def _submit_batch(
         self,
         imported: Import,
         batch: Batch,
         accounts: tuple[Account, ...],
-        before: Mapping[str, AccountStatus],
+        observed: Mapping[str, Observation] | None,
         saleshandy: RateLimitedClient,
     ) -> None:
-        observed = {
-            address: self._observed(before[address])
-            for address in (account.smtp.address.lower() for account in accounts)
-        }
-        is_known = before is not _UNKNOWN
-        if is_known:
+        left_out = {address for address, one in (observed or {}).items() if not one.sent}
+        if observed:
             with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
             ) as text:
                 write_reconciliation(text, observed)
-        if not any(one.sent for one in observed.values()):
+        if len(left_out) == len(accounts):
             completed = batch.completed(self.now(), reconciliation=True)
             self.ledger.save(imported.id, batch, completed)
             return
         saleshandy.turn(imported.batches - batch.number + 1)
         batch = self.ledger.save(
-            imported.id, batch, batch.sending(self.now(), reconciliation=is_known)
+            imported.id, batch, batch.sending(self.now(), reconciliation=bool(observed))
         )
         try:
             request_id = saleshandy.connect(
-                [one for one in accounts if observed[one.smtp.address.lower()].sent]
+                [one for one in accounts if one.smtp.address.lower() not in left_out]
             )
         except (ApiKeyRefusedError, ApiKeyMissingError, RetryAfterError, NotSentError):
             self.ledger.save(imported.id, batch, batch.withdrawn())
@@ -366,10 +377,6 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
-
-    def _observed(self, before: AccountStatus) -> Observation:
-        skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
-        return Observation(before, sent=not skipped)
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()
