@@ -470,7 +470,6 @@ INDEX = AccountIndex(
     stopped_at=NOW - 30,
     scan=Reading(NOW - 9, NOW - 8, 7),
     stopped=Reading(NOW - 7, NOW - 6, 2, 1),
-    honoured=Honoured(page=True, sort=False, status=True, search=False),
     probed=2,
 )
 
@@ -518,6 +517,16 @@ def test_who_lost_the_lease_changes_nothing(ledger: Ledger) -> None:
     with pytest.raises(LedgerConflictError):
         ledger.save_index("default", replace(late, pages=1))
     assert ledger.index("default").pages == 5
+
+
+def test_what_the_service_honours_is_remembered(ledger: Ledger) -> None:
+    """Until it is found out anew, of each workspace."""
+    assert ledger.honoured("default") is None
+    for search in (True, False):
+        honoured = Honoured(page=True, sort=False, status=True, search=search)
+        ledger.save_honoured("default", honoured)
+        assert ledger.honoured("default") == honoured
+    assert ledger.honoured("other") is None
 
 
 # The budget. A ledger that has to be reached takes a moment, in which the clock goes on.
@@ -715,13 +724,13 @@ def test_every_entry_expires(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_index_whose_files_may_have_expired_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the service honours is still known."""
+    """What it says is in them is there no longer."""
     ledger = dynamo_ledger()
     ledger.lease_index("default", NOW, NOW + 300)
     ledger.save_index("default", INDEX)
     for seconds, index in (
         (RETENTION - 3601, replace(INDEX, version=1)),
-        (RETENTION - 3599, AccountIndex(version=1, honoured=INDEX.honoured)),
+        (RETENTION - 3599, AccountIndex(version=1)),
     ):
         monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda at=seconds: NOW + at)
         assert ledger.index("default") == index

@@ -23,7 +23,7 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.account_index import AccountIndex
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.imports import (
     FINAL,
     Batch,
@@ -95,6 +95,7 @@ class FakeLedger:
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
     _indexes: dict[str, tuple[AccountIndex, float]] = field(default_factory=dict)
+    _honoured: dict[str, Honoured] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -204,6 +205,15 @@ class FakeLedger:
         """Let nobody call before a time."""
         self.journal.effect("close budget", workspace)
         self._budgets[workspace] = self._budgets.get(workspace, Budget()).closed(now, until)
+
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list."""
+        return self._honoured.get(workspace)
+
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list."""
+        self.journal.effect("save honoured", workspace)
+        self._honoured[workspace] = honoured
 
     def index(self, workspace: str) -> AccountIndex:
         """Return the account index of a workspace."""

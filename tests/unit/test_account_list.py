@@ -126,7 +126,7 @@ def test_a_short_list_is_read_whole_and_not_probed(world: World) -> None:
     assert before(world, ["a", "c", "d"]) == {"a": ACTIVE, "c": INACTIVE, "d": ABSENT}
     assert asked(world) == ["newest 1", "newest 2", "newest 3"]
     index = world.ledger.index("default")
-    assert (index.honoured, index.pages, index.scan) == (None, 2, None)
+    assert (world.ledger.honoured("default"), index.pages, index.scan) == (None, 2, None)
     seen = reader(world).before(["a@x.example"], 0, 1)["a@x.example"]
     assert (seen.id, seen.seen_at) == ("id of a", world.clock())
 
@@ -307,7 +307,7 @@ def test_the_probe_finds_what_is_honoured(world: World, at: int) -> None:
     world.saleshandy.ignores = frozenset(ignored)
     many(world)
     wanted = {name: name not in ignored for name in names}
-    assert world.ledger.index("default").honoured == Honoured(**wanted)
+    assert world.ledger.honoured("default") == Honoured(**wanted)
 
 
 def test_an_order_is_not_believed_without_times(world: World) -> None:
@@ -315,7 +315,7 @@ def test_an_order_is_not_believed_without_times(world: World) -> None:
     have(world, *(f"old{at}" for at in range(30)))
     world.saleshandy.accounts = [replace(one, created_at=None) for one in world.saleshandy.accounts]
     before(world, ["a", "b"], rows=1000)
-    assert world.ledger.index("default").honoured == replace(ALL, sort=False)
+    assert world.ledger.honoured("default") == replace(ALL, sort=False)
 
 
 class Strict(FakeRemote):
@@ -333,7 +333,17 @@ def test_a_parameter_that_is_refused_is_not_honoured(world: World) -> None:
     world.saleshandy = Strict(world.journal, world.clock, page_size=2)
     have(world, *(f"old{at}" for at in range(30)))
     assert before(world, ["old1", "b"], rows=1000) == {"old1": ACTIVE, "b": ABSENT}
-    assert world.ledger.index("default").honoured == replace(ALL, sort=False, status=False)
+    assert world.ledger.honoured("default") == replace(ALL, sort=False, status=False)
+
+
+def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None:
+    """Nothing is read for ever."""
+    many(world)
+    have(world, "x")
+    world.saleshandy.ignores = frozenset({"page"})
+    have(world, "y", "z")
+    assert after(world, "x", "y") == {"x": ACTIVE, "y": ACTIVE}
+    assert world.ledger.honoured("default") == replace(ALL, page=False)
 
 
 # Readings that are broken off
@@ -366,7 +376,7 @@ def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: in
     queries = asked(world)
     assert len(queries) == len(set(queries)) + 1 == 16 + PROBE
     assert len(waits) == (len(queries) - 1) // calls
-    assert world.ledger.index("default").honoured == ALL
+    assert world.ledger.honoured("default") == ALL
 
 
 @pytest.mark.parametrize("kind", ["newest", "stopped"])

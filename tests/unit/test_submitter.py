@@ -545,6 +545,32 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
     assert names.index("report", names.index("save index")) < names.index("sending")
 
 
+def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
+    """Whoever changed passwords says so with the file; what it was before is kept all the same."""
+    skipping(world)
+    have(world, *ADDRESSES)
+    upload = five(world)
+    world.uploads.resent.add(upload.key)
+    world.receive(upload, plenty)
+    assert sent(world) == BATCHES
+    assert observed(world, upload, 1)[ADDRESSES[0]].before is AccountStatus.ACTIVE
+
+
+def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
+    """Where nothing tells whether it is still active."""
+    skipping(world)
+    world.saleshandy.page_size = 1
+    world.saleshandy.ignores = frozenset({"sort", "status", "search"})
+    have(world, *ADDRESSES[:2], *(f"n{number}@x.example" for number in range(20)))
+    expected: list[object] = []
+    for name, seconds in (("a", 0.0), ("b", 80_000.0), ("c", 10_000.0)):
+        world.clock.advance(seconds)
+        upload = world.uploads.put(f"uploads/{name}.csv", accounts_file(*ADDRESSES[:2]))
+        world.receive(upload, plenty)
+        expected += [ADDRESSES[:2]] * (name == "c")
+        assert sent(world) == expected
+
+
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     """Where nothing is left of a batch nothing is sent, and nothing is waited for."""
     skipping(world)

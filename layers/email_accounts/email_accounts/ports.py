@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.models.account import Account
-from email_accounts.models.account_index import AccountIndex
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.imports import Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
@@ -159,6 +159,12 @@ class Ledger(Protocol):
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time, because the remote said so."""
+
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list; None where nobody has probed it."""
+
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list."""
 
     def index(self, workspace: str) -> AccountIndex:
         """Return the account index of a workspace; an empty one where there is none."""

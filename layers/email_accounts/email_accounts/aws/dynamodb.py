@@ -5,6 +5,7 @@ Items, by their keys:
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
   INDEX#<workspace> / INDEX              how far its account list is known, as JSON
+  HONOURED#<workspace> / HONOURED        which parameters of the account list the service honours
 
 The index imports-by-day holds the imports alone, by the day on which they were taken on.
 """
@@ -13,7 +14,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from email_accounts.errors import ImporterError, LedgerConflictError
-from email_accounts.models.account_index import AccountIndex
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.imports import (
     Batch,
     BatchRange,
@@ -104,6 +105,14 @@ class LedgerReader:
             return 0.0
         budget = Budget.loaded(_unmarshalled(found["Item"])["budget"])
         return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
+
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list; None where nobody has probed it."""
+        found = self._client.get_item(TableName=self._table, Key=_honoured_key(workspace))
+        if "Item" not in found:
+            return None
+        item = _unmarshalled(found["Item"])
+        return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
@@ -272,6 +281,11 @@ class DynamoLedger(LedgerReader):
         """Let nobody call before a time, because the remote said so."""
         self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
 
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list; see `Ledger`."""
+        always = "attribute_exists(pk) OR attribute_not_exists(pk)"
+        self._changed(_honoured_key(workspace), asdict(honoured), always, {})
+
     def index(self, workspace: str) -> AccountIndex:
         """Return the account index of a workspace; see `Ledger`."""
         found = self._client.get_item(
@@ -304,7 +318,7 @@ class DynamoLedger(LedgerReader):
             return AccountIndex()
         index = AccountIndex.loaded(item["index"])
         if index.packed_at and time.time() > index.packed_at + self._retention - _EXPIRES_EARLY:
-            return AccountIndex(version=index.version, honoured=index.honoured)
+            return AccountIndex(version=index.version)
         return index
 
     def deliver(self, imported: Import, now: float, until: float) -> str | None:
@@ -479,6 +493,10 @@ def _batch_key(import_id: str, number: int) -> dict[str, Any]:
 
 def _budget_key(workspace: str) -> dict[str, Any]:
     return {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
+
+
+def _honoured_key(workspace: str) -> dict[str, Any]:
+    return {"pk": {"S": f"HONOURED#{workspace}"}, "sk": {"S": "HONOURED"}}
 
 
 def _index_key(workspace: str) -> dict[str, Any]:

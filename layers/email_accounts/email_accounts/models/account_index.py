@@ -13,6 +13,10 @@ class Honoured:
     status: bool
     search: bool
 
+    def __str__(self) -> str:
+        """Name the parameters; "nothing" for none."""
+        return ", ".join(name for name, works in asdict(self).items() if works) or "nothing"
+
     @property
     def newest_first(self) -> bool:
         """Whether the list can be read from its newest account on."""
@@ -45,8 +49,8 @@ class AccountIndex:
     were written, the first one at `packed_at`. Every account of the time `complete_at` is in
     them (0: the list has never been read to its end), where it had `pages`; once it has been,
     every account of the time `newest_at`, and every one that did not work at `stopped_at`. The
-    readings under way are `scan`, `newest` and `stopped`. `probed` counts the calls made to find
-    out what is `honoured`.
+    readings under way are `scan`, `newest` and `stopped`. `probed` counts the calls made so far to
+    find out what the service honours.
     """
 
     version: int = 0
@@ -59,7 +63,6 @@ class AccountIndex:
     scan: Reading | None = None
     newest: Reading | None = None
     stopped: Reading | None = None
-    honoured: Honoured | None = None
     probed: int = 0
 
     def dumped(self) -> str:
@@ -72,5 +75,4 @@ class AccountIndex:
         fields = json.loads(text)
         for name in ("scan", "newest", "stopped"):
             fields[name] = fields[name] and Reading(**fields[name])
-        honoured = fields["honoured"] and Honoured(**fields["honoured"])
-        return cls(**fields | {"parts": tuple(fields["parts"]), "honoured": honoured})
+        return cls(**fields | {"parts": tuple(fields["parts"])})

@@ -56,17 +56,24 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountList:
-    """Reads the account lists of workspaces."""
+    """Reads the account lists of workspaces.
+
+    `loaded` is the index that was read or written last, with its accounts: files of many megabytes
+    that the next invocation in this process need not read again.
+    """
 
     ledger: Ledger
     reports: Reports
     now: Clock
+    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]] = field(default_factory=dict)
 
     def reader(
         self, saleshandy: RateLimitedClient, time_left: Callable[[], float]
     ) -> "AccountListReader":
         """Return what one invocation reads the list of an import's workspace with."""
-        return AccountListReader(self.ledger, self.reports, self.now, saleshandy, time_left)
+        return AccountListReader(
+            self.ledger, self.reports, self.now, self.loaded, saleshandy, time_left
+        )
 
 
 @dataclass(slots=True)
@@ -76,13 +83,17 @@ class AccountListReader:
     ledger: Ledger
     reports: Reports
     now: Clock
+    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]]
     saleshandy: RateLimitedClient
     time_left: Callable[[], float]
     index: AccountIndex | None = None
+    honoured: Honoured | None = None
     accounts: dict[str, Seen] = field(default_factory=dict)
     changed: dict[str, Seen] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
+    pages: list[list[str]] = field(default_factory=list)
     sliced: bool = False
+    is_probed: bool = False
 
     def before(self, addresses: Collection[str], fresh: float, rows: int) -> dict[str, Seen]:
         """Return what each address was when an import was dropped, about the time `fresh`.
@@ -183,7 +194,7 @@ class AccountListReader:
         index = self._index
         if index.complete_at and index.pages <= _SMALL and self._can.page:
             return self._scan if index.complete_at < moment else None
-        if index.honoured is None:
+        if self.honoured is None:
             has_begun = index.scan and index.scan.pages >= _SLICE
             return self._probe if index.complete_at or has_begun else partial(self._scan, _SLICE)
         return None if self._can.page or self.sliced else self._read_first
@@ -199,12 +210,11 @@ class AccountListReader:
 
     @property
     def _can(self) -> Honoured:
-        return self._index.honoured or _NOTHING
+        return self.honoured or _NOTHING
 
     @property
     def _order(self) -> Order | None:
-        can = self._index.honoured
-        return Order.NEWEST_FIRST if can is None or can.sort else None
+        return Order.NEWEST_FIRST if self.honoured is None or self.honoured.sort else None
 
     @property
     def _workspace(self) -> str:
@@ -271,6 +281,7 @@ class AccountListReader:
             raise RetryAfterError(_WHILE_ANOTHER_READS)
         if leased != self.index:
             self._load(leased)
+        self.loaded.clear()  # what is not saved must not be known to anybody
         try:
             yield
         finally:
@@ -295,18 +306,16 @@ class AccountListReader:
         scan = index.scan
         if scan is None or scan.moved_at < self.now() - _LEFT_LYING:
             scan = Reading(self.now(), self.now())
-        before: list[list[str]] = []
+        self.pages.clear()
         while scan.pages < most:
             try:
                 at, accounts = self._page(ListQuery(scan.pages + 1, self._order))
             except RequestRefusedError:
-                if index.honoured:
+                if self.honoured:
                     raise
                 return self._probe()
-            addresses = [one.address for one in accounts]
-            if addresses and before[-2:] == [addresses, addresses]:
-                return self._probe()
-            before.append(addresses)
+            if self._repeats(accounts):
+                return self._probe_again()
             if not accounts:
                 self.index = replace(
                     self._index,
@@ -328,13 +337,16 @@ class AccountListReader:
         until = newest.began_at
         if index.complete_at and index.scan:
             until = min(until, index.scan.began_at)  # what it comes across has a gap above
+        self.pages.clear()
         while True:
             at, accounts = self._page(ListQuery(newest.pages + 1, Order.NEWEST_FIRST))
+            if self._repeats(accounts):
+                return self._probe_again()
             is_known = all(self._was_listed(one, until) for one in accounts)
             self._see(at, accounts, listed=True)
             if is_known:
                 self.index = replace(self._index, newest_at=newest.began_at, newest=None)
-                return
+                return None
             newest = replace(newest, pages=newest.pages + 1, moved_at=at)
             self.index = replace(self._index, newest=newest)
 
@@ -347,16 +359,20 @@ class AccountListReader:
         stopped = self._index.stopped
         if stopped is None or stopped.moved_at < self.now() - _LEFT_LYING:
             stopped = Reading(self.now(), self.now())
+        self.pages.clear()
         while stopped.statuses < len(_STOPPED):
             at, accounts = self._page(
                 ListQuery(stopped.pages + 1, status=_STOPPED[stopped.statuses])
             )
+            if self._repeats(accounts):
+                return self._probe_again()
             self._see(at, accounts, listed=False)
             stopped = replace(stopped, pages=stopped.pages + 1, moved_at=at)
             if not accounts:
                 stopped = replace(stopped, pages=0, statuses=stopped.statuses + 1)
             self.index = replace(self._index, stopped=stopped)
         self.index = replace(self._index, stopped_at=stopped.began_at, stopped=None)
+        return None
 
     def _search(self, addresses: Sequence[str]) -> None:
         """Search for addresses one by one."""
@@ -369,6 +385,7 @@ class AccountListReader:
 
     def _probe(self) -> None:
         """Find out what the service honours."""
+        self.is_probed = True
         while query := next_query(self.answers):
             try:
                 _, answer = self._page(query)
@@ -379,8 +396,26 @@ class AccountListReader:
             else:
                 self.answers.append(answer)
             self.index = replace(self._index, probed=len(self.answers))
-        self.index = replace(self._index, honoured=honoured(self.answers), probed=0)
+        self.honoured = honoured(self.answers) or _NOTHING
+        self.ledger.save_honoured(self._workspace, self.honoured)
+        self.index = replace(self._index, probed=0)
         self.answers.clear()
+
+    def _repeats(self, accounts: Sequence[ListedAccount]) -> bool:
+        """Say whether a page is the same as the two before it.
+
+        One page may be the same as the one before: as many accounts have come in meanwhile.
+        """
+        page = [one.address for one in accounts]
+        repeats = bool(page) and self.pages[-2:] == [page, page]
+        self.pages.append(page)
+        return repeats
+
+    def _probe_again(self) -> None:
+        """Find out why every page is the same."""
+        if self.is_probed:
+            raise RequestRefusedError("the account list shows the same page for every page")
+        self._probe()
 
     def _page(self, query: ListQuery) -> tuple[float, Sequence[ListedAccount]]:
         """Return a page of the list, and when it was asked for."""
@@ -406,17 +441,25 @@ class AccountListReader:
 
     def _load(self, index: AccountIndex) -> None:
         self.index = index
-        self.accounts.clear()
+        self.honoured = self.ledger.honoured(self._workspace)
+        same, accounts = self.loaded.get(self._workspace, (None, {}))
+        self.accounts = accounts if same == index else {}
+        if same != index:
+            self._load_accounts(index)
+        self.answers.clear()
+        if index.probed:
+            with self.reports.open(self._workspace, _PROBE) as text:
+                self.answers += [_answer(one) for one in json.load(text)]
+
+    def _load_accounts(self, index: AccountIndex) -> None:
         for part in index.parts:
             with self.reports.open(self._workspace, part) as text:
                 for address, status, created_at, id_, seen_at, listed_at in csv.reader(text):
                     created = float(created_at) if created_at else None
                     times = float(seen_at), float(listed_at)
                     self._keep(address, Seen(AccountStatus(status), created, id_, *times))
-        self.answers.clear()
-        if index.probed:
-            with self.reports.open(self._workspace, _PROBE) as text:
-                self.answers += [_answer(one) for one in json.load(text)]
+        self.loaded.clear()
+        self.loaded[self._workspace] = index, self.accounts
 
     def _save(self) -> None:
         index, now = self._index, self.now()
@@ -440,6 +483,7 @@ class AccountListReader:
                 )
         self.ledger.save_index(self._workspace, index)
         self.index = replace(index, version=index.version + 1)
+        self.loaded[self._workspace] = self.index, self.accounts
 
 
 _NOTHING = Honoured(page=True, sort=False, status=False, search=False)

@@ -9,6 +9,7 @@ from email_accounts.models.service import AccountStatus, ListedAccount, ListQuer
 Answer = Sequence[ListedAccount] | None
 """A page of the list; None where the service refused the query."""
 
+_QUERIES = 8
 _NOBODY = "nobody.d41c8a@probe.invalid"
 
 
@@ -17,7 +18,7 @@ def next_query(answers: Sequence[Answer]) -> ListQuery | None:
     if not answers:
         return ListQuery()
     first = answers[0]
-    if not first:
+    if not first or (len(answers) > 1 and answers[1] == []):
         return None
     queries = (
         ListQuery(page=2),
@@ -31,10 +32,13 @@ def next_query(answers: Sequence[Answer]) -> ListQuery | None:
     return queries[len(answers) - 1] if len(answers) <= len(queries) else None
 
 
-def honoured(answers: Sequence[Answer]) -> Honoured:
-    """Return what the answers to all queries show; what they do not show is not honoured."""
-    if len(answers) == 1:
-        return Honoured(page=True, sort=False, status=False, search=False)
+def honoured(answers: Sequence[Answer]) -> Honoured | None:
+    """Return what the answers to all queries show; what they do not show is not honoured.
+
+    None where the list has one page at most, which shows nothing.
+    """
+    if len(answers) < _QUERIES:
+        return None
     first, second, newest, oldest, inactive, suspended, found, nobody = answers
     return Honoured(
         page=second is not None and _differ(first, second),
