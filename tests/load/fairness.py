@@ -214,8 +214,8 @@ def _tell(title: str, answered: list[Answered], service: Service) -> None:
     _print(
         f"{title}: first request after {median(sent):.0f} s (worst {sent[-1]:.0f} s) and "
         f"{max(one.listed for one in answered)} calls of the list; "
-        f"answered {median(beyond):.1f} min (worst {beyond[-1]:.1f} min) after the service's own; steps at most "
-        f"{max(one.steps for one in answered)}; calls {dict(calls)}"
+        f"answered {median(beyond):.1f} min (worst {beyond[-1]:.1f} min) after the service's own; "
+        f"steps at most {max(one.steps for one in answered)}; calls {dict(calls)}"
     )
 
 

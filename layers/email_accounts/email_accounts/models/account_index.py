@@ -32,13 +32,15 @@ class Honoured:
 class Reading:
     """A way through the list, or through a part of it, that has come so many pages far.
 
-    `statuses` counts the values of the status filter that are read to their end.
+    `statuses` counts the values of the status filter that are read to their end; `in_order` says
+    whether the pages are asked for newest first.
     """
 
     began_at: float
     moved_at: float
     pages: int = 0
     statuses: int = 0
+    in_order: bool = True
 
 
 @dataclass(frozen=True, slots=True)

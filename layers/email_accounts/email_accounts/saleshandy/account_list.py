@@ -108,7 +108,7 @@ class AccountListReader:
         """
         fresh = min(fresh, self.now())
         self._read(lambda: self._step_before(addresses, fresh, rows))
-        if not self.sliced and self._index.scan and not self._index.complete_at:
+        if self.honoured and self.honoured.page and not (self.sliced or self._index.complete_at):
             self._read_on()
         return {address: self._before(address, fresh) for address in addresses}
 
@@ -150,7 +150,8 @@ class AccountListReader:
         batches = rows / len(addresses)
         known = [one for one in stale if self._is_known(one)]
         wanted = [] if can.newest_first else [one for one in stale if not self._is_known(one)]
-        if known and can.stopped and self._pages_of_stopped() <= len(known) * batches:
+        few = can.search and len(known) * batches < self._pages_of_stopped()
+        if known and can.stopped and not few:
             if index.stopped_at < fresh:
                 return self._read_stopped
             known = [one for one in known if self._is_old(one)]
@@ -192,6 +193,8 @@ class AccountListReader:
     def _first_step(self, moment: float) -> Callable[[], None] | None:
         """Return what comes first whoever asks: a short list is read, a long one probed."""
         index = self._index
+        if index.probed:
+            return self._probe
         if index.complete_at and index.pages <= _SMALL and self._can.page:
             return self._scan if index.complete_at < moment else None
         if self.honoured is None:
@@ -305,11 +308,12 @@ class AccountListReader:
         index = self._index
         scan = index.scan
         if scan is None or scan.moved_at < self.now() - _LEFT_LYING:
-            scan = Reading(self.now(), self.now())
+            scan = Reading(self.now(), self.now(), in_order=self._order is not None)
+        order = Order.NEWEST_FIRST if scan.in_order else None
         self.pages.clear()
         while scan.pages < most:
             try:
-                at, accounts = self._page(ListQuery(scan.pages + 1, self._order))
+                at, accounts = self._page(ListQuery(scan.pages + 1, order))
             except RequestRefusedError:
                 if self.honoured:
                     raise
