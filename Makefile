@@ -18,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend mail lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -42,11 +42,11 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
-test: lint ## lint, types, templates and every test, end to end beside all others
+test: $(RUN) $(LINT) ## lint, types, templates and every test, end to end beside all others
 	@mkdir -p -m 700 .local
 	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
-	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
+	$(MAKE) --no-print-directory lint && .venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
 	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
 
 coverage: $(DEV) ## report the branches of the domain package that no test runs; fails below 95 %
@@ -56,6 +56,9 @@ coverage: $(DEV) ## report the branches of the domain package that no test runs;
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
+
+mail: $(DEV) ## sign in to real Dovecot, unpacked from its packages; says why where it cannot run
+	.venv/bin/python -m pytest tests/real -m long
 
 lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff check

@@ -34,7 +34,7 @@ from email_accounts_cli.terminal import (
 PROBLEM = "problem"
 """The column that says what went wrong; it is ignored when the file is dropped again."""
 
-_WRITTEN = (Outcome.FAILED, Outcome.REJECTED)
+_WRITTEN = (Outcome.FAILED, Outcome.NOT_SENT, Outcome.REJECTED)
 _DELIMITERS = ("\t", ";", ",")
 _SEPARATOR = re.compile('"?sep=', re.IGNORECASE)
 _ENDINGS = (".gz", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx")

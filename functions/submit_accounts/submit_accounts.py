@@ -37,7 +37,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
         return {"stopped": _submitter().stop(event["stop"])}
     if "importId" in event:
         bind_import_id(event["importId"])
-        return result_document(_submitter().submit(event["importId"], time_left))
+        skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
+        return result_document(_submitter().submit(event["importId"], time_left, skip_sign_in=skip))
     for record in event["Records"]:
         _start(json.loads(record["body"]), time_left)
     return None

@@ -23,10 +23,11 @@ from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonC
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.sign_in.findings import MailboxFindings
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.files import accounts_file, row
 
-TROUBLE = "the deadline passed"
+ENDED_EARLY = "the deadline passed"
 
 
 def told(
@@ -34,6 +35,7 @@ def told(
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
     observed: dict[int, dict[str, Observation]] | None = None,
+    found: dict[int, dict[str, MailboxFindings]] | None = None,
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with what is known on each batch by its number."""
     read = outcomes(
@@ -41,7 +43,8 @@ def told(
         iter(batches),
         lambda batch: (verdicts or {})[batch.number],
         lambda batch: (observed or {})[batch.number],
-        TROUBLE,
+        ENDED_EARLY,
+        findings_of=lambda batch: (found or {})[batch.number],
     )
     return list(read)
 
@@ -79,9 +82,9 @@ def the_one(
     ("state", "outcome", "reason"),
     [
         (BatchState.COMPLETED, Outcome.CONNECTED, ""),
-        (BatchState.REFUSED, Outcome.FAILED, "the service refused the request: why"),
+        (BatchState.REFUSED, Outcome.FAILED, "Saleshandy refused the request: why"),
         (BatchState.UNCONFIRMED, Outcome.UNCONFIRMED, "why"),
-        (BatchState.PLANNED, Outcome.FAILED, f"not sent: {TROUBLE}"),
+        (BatchState.PLANNED, Outcome.NOT_SENT, ENDED_EARLY),
     ],
 )
 def test_the_state_of_a_batch_decides_about_its_rows(
@@ -96,7 +99,7 @@ def test_the_state_of_a_batch_decides_about_its_rows(
 def test_what_was_not_finished_is_unconfirmed(state: BatchState) -> None:
     """A batch under way has no reason of its own: what ended the import early is its reason."""
     got = the_one(one_batch(state))
-    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, TROUBLE)
+    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, ENDED_EARLY)
 
 
 @pytest.mark.parametrize(
@@ -202,11 +205,11 @@ def test_the_table_is_whole() -> None:
             "the account list shows it as active, but the report says: 535 refused",
         ),
         (Observation(after=AccountStatus.INACTIVE), REFUSED, "535 refused"),
-        (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it does not work"),
+        (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it is not connected"),
         (Observation(after=AccountStatus.SUSPENDED), None, "shows it as suspended"),
         (Observation(after=AccountStatus.ABSENT), EXISTS, "another Saleshandy account"),
         (Observation(after=AccountStatus.ABSENT), None, "the account list does not show it"),
-        (Observation(after=AccountStatus.UNKNOWN), None, "reported, not verified"),
+        (Observation(after=AccountStatus.UNKNOWN), None, "reported, but not verified"),
         (Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE), None, ""),
     ],
 )

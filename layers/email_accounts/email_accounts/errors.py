@@ -6,13 +6,17 @@ class ImporterError(Exception):
 
 
 class FileRefusedError(ImporterError):
-    """The upload as a whole cannot be read as accounts: what is wrong, and the cure."""
+    """The upload as a whole cannot be read as accounts: the problem and the fix."""
 
     def __init__(self, problem: str, fix: str) -> None:
-        """Say what is wrong and how to mend it, one sentence each."""
+        """Take the problem and the fix, one sentence each."""
         super().__init__(f"{problem} {fix}")
         self.problem = problem
         self.fix = fix
+
+
+class FolderRefusedError(FileRefusedError):
+    """The upload is in a folder that belongs to no workspace."""
 
 
 class UploadMissingError(ImporterError):

@@ -1,13 +1,15 @@
 """What the domain needs of the world besides the ledger."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.models.account import Account
 from email_accounts.models.account_index import AccountIndex, Honoured
+from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
+from email_accounts.models.servers import Found
 from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload
@@ -51,8 +53,11 @@ class Reports(Protocol):
     ) -> AbstractContextManager[TextIO]:
         """Open a report for writing; it appears when it has been written without an error."""
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
 
 
 class Saleshandy(Protocol):
@@ -76,6 +81,9 @@ class Saleshandy(Protocol):
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
 
+
+FindServers = Callable[[Sequence[str]], Mapping[str, Found]]
+"""Finds the mail servers of domains; bounded in time, so that some may have no answer."""
 
 ClientFactory = Callable[[str], Saleshandy]
 """The remote API with the API key of a workspace; WorkspaceUnknownError where there is none."""
@@ -159,6 +167,12 @@ class Ledger(Protocol):
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time, because the remote said so."""
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now."""
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; what came of it may close the host for a time."""
 
     def honoured(self, workspace: str) -> Honoured | None:
         """Return what the service honours of the account list; None where nobody has probed it."""

@@ -125,6 +125,12 @@ def test_dropped_again_only_the_failed_rows_are_imported(
     assert header.split(",").count("problem") == 1
 
 
+def test_rows_that_were_never_sent_are_written(stack: Stack, tmp_path: Path) -> None:
+    """An import that was stopped early leaves rows to send, though none of them failed."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example"), stopped="no API key")
+    assert again(stack, identity, tmp_path / "again.csv") == {"a@n.example": "accepted"}
+
+
 def test_unconfirmed_and_unreadable_rows_are_left_out(
     stack: Stack, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ Items, by their keys:
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
   INDEX#<workspace> / INDEX              how far its account list is known, as JSON
   HONOURED#<workspace> / HONOURED        which parameters of the account list the service honours
+  HOST#<host> / HOST                     sign-ins at a mail server, as JSON
 
 The index imports-by-day holds the imports alone, by the day on which they were taken on.
 """
@@ -23,6 +24,7 @@ from botocore.exceptions import ClientError
 
 from email_accounts.errors import ImporterError, LedgerConflictError
 from email_accounts.models.account_index import AccountIndex, Honoured
+from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
 from email_accounts.models.imports import (
     Batch,
     BatchRange,
@@ -31,6 +33,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignInState,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
@@ -260,6 +263,7 @@ class DynamoLedger(LedgerReader):
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
                 "reconciliation": changed.reconciliation,
+                "sign_in": changed.sign_in,
             },
             "#state = :seen AND "
             + ("#revision = :revision" if seen.revision else "attribute_not_exists(#revision)"),
@@ -280,6 +284,23 @@ class DynamoLedger(LedgerReader):
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time, because the remote said so."""
         self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now; see `Ledger`."""
+
+        def enter(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.enter(attempt, now, pace_of(host))
+
+        return self._braked(host, enter) or Admission(wait=_CROWDED)
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; see `Ledger`."""
+
+        def leave(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.leave(attempt, reply, now, pace_of(host)), Admission()
+
+        if not self._braked(host, leave):
+            raise LedgerConflictError(f"the brake of {host} changes all the time")
 
     def save_honoured(self, workspace: str, honoured: Honoured) -> None:
         """Remember what the service honours of the account list; see `Ledger`."""
@@ -390,6 +411,27 @@ class DynamoLedger(LedgerReader):
                 return wait
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
         return _CROWDED
+
+    def _braked(
+        self, host: str, change: Callable[[HostBrake], tuple[HostBrake, Admission]]
+    ) -> Admission | None:
+        """Change the brake of a host as `_budgeted` does; None where others were quicker."""
+        key = {"pk": {"S": f"HOST#{host}"}, "sk": {"S": "HOST"}}
+        for _ in range(_TRIES):
+            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            item = _unmarshalled(found.get("Item", {}))
+            before = HostBrake.loaded(item["brake"]) if item else HostBrake()
+            after, admission = change(before)
+            version = int(item.get("version", 0))
+            if after == before or self._changed(
+                key,
+                {"brake": after.dumped(), "version": version + 1, "expires_at": self._expiry()},
+                "attribute_not_exists(version) OR version = :seen",
+                {"seen": version},
+            ):
+                return admission
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
+        return None
 
     def _expiry(self) -> int:
         return int(time.time() + self._retention)
@@ -566,6 +608,7 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         reports_missed=int(item.get("reports_missed", 0)),
         report=item.get("report", False),
         reconciliation=item.get("reconciliation", item.get("listing", False)),
+        sign_in=SignInState(item.get("sign_in", "")),
         revision=item.get("revision", ""),
     )
 

@@ -1,4 +1,4 @@
-"""Logs and metrics of the three functions."""
+"""Logs and metrics of the functions."""
 
 import logging
 from collections.abc import Callable

@@ -65,10 +65,24 @@ class BatchState(StrEnum):
     RECONCILED = "listed"
 
 
+class SignInState(StrEnum):
+    """Whether the sign-in check tried the mailboxes of a batch.
+
+    `trying` is written before the first attempt, so that none is made twice; a batch that stays so
+    was interrupted. One that is sent untried is skipped.
+    """
+
+    NONE = ""
+    TRYING = "trying"
+    CHECKED = "checked"
+    SKIPPED = "skipped"
+
+
 class ReasonCode(StrEnum):
     """Why an import, a batch or a row is in its state; the text beside it is for people."""
 
     FILE_REFUSED = "file_refused"
+    WRONG_FOLDER = "wrong_folder"
     UPLOAD_DELETED = "upload_deleted"
     FILE_NOT_READ = "file_not_read"
     API_KEY_REFUSED = "api_key_refused"
@@ -81,6 +95,8 @@ class ReasonCode(StrEnum):
     REPORT_MISSING = "report_missing"
     NO_PROGRESS = "no_progress"
     NOT_SENT = "not_sent"
+    DEADLINE_PASSED = "deadline_passed"
+    EXECUTION_FAILED = "execution_failed"
 
 
 FINAL = frozenset({BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED})
@@ -146,7 +162,8 @@ class Batch:
     `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
     or report is missing; `reports_missed` counts the times a report could not be had. `report`
     says that a cleaned copy of its report is in the reports bucket, `reconciliation` that the
-    reconciliation record is there. `revision` names the ledger's last write of it.
+    reconciliation record is there, `sign_in` how far the sign-in check came. `revision` names the
+    ledger's last write of it.
 
     The methods return the batch in its next state. They raise LedgerConflictError where that
     state does not follow; `Ledger.save` remembers the result.
@@ -164,12 +181,27 @@ class Batch:
     reports_missed: int = 0
     report: bool = False
     reconciliation: bool = False
+    sign_in: SignInState = SignInState.NONE
     revision: str = field(default="", compare=False)
 
     @property
     def number(self) -> int:
         """The batch's place in its import, from 1."""
         return self.range.number
+
+    def trying(self) -> "Batch":
+        """Return it as it is just before the first attempt to sign in."""
+        self._must_be(BatchState.PLANNED)
+        return replace(self, sign_in=SignInState.TRYING)
+
+    def checked(self) -> "Batch":
+        """Return it with what the sign-in check found in the reports bucket."""
+        self._must_be(BatchState.PLANNED)
+        return replace(self, sign_in=SignInState.CHECKED)
+
+    def unchecked(self) -> "Batch":
+        """Return it as one that is sent although its mailboxes were not tried."""
+        return self if self.sign_in else replace(self, sign_in=SignInState.SKIPPED)
 
     def sending(self, now: float, *, reconciliation: bool) -> "Batch":
         """Return it as it is just before its request."""

@@ -67,6 +67,19 @@ class AccountList:
     now: Clock
     loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]] = field(default_factory=dict)
 
+    def connected(self, workspace: str) -> set[str]:
+        """Return the addresses that were seen to be active within a day; nothing is called."""
+        index = self.ledger.index(workspace)
+        known, accounts = self.loaded.get(workspace, (None, {}))
+        if known != index:
+            accounts = _loaded(self.reports, workspace, index)
+        since = self.now() - SEEN_WITHIN
+        return {
+            address
+            for address, one in accounts.items()
+            if one.status is AccountStatus.ACTIVE and one.seen_at >= since
+        }
+
     def reader(
         self, saleshandy: RateLimitedClient, time_left: Callable[[], float]
     ) -> "AccountListReader":
@@ -432,38 +445,24 @@ class AccountListReader:
     def _see(self, at: float, accounts: Sequence[ListedAccount], *, listed: bool) -> None:
         for one in accounts:
             seen = Seen(one.status, one.created_at, one.id, at, at if listed else 0.0)
-            self._keep(one.address, seen)
+            _keep(self.accounts, one.address, seen)
             self.changed[one.address] = self.accounts[one.address]
-
-    def _keep(self, address: str, seen: Seen) -> None:
-        old = self.accounts.get(address)
-        if old and old.listed_at and old.id == seen.id:
-            seen = seen._replace(listed_at=old.listed_at)
-        self.accounts[address] = seen
 
     # What is kept
 
     def _load(self, index: AccountIndex) -> None:
         self.index = index
         self.honoured = self.ledger.honoured(self._workspace)
-        same, accounts = self.loaded.get(self._workspace, (None, {}))
-        self.accounts = accounts if same == index else {}
-        if same != index:
-            self._load_accounts(index)
+        known, accounts = self.loaded.get(self._workspace, (None, {}))
+        if known != index:
+            accounts = _loaded(self.reports, self._workspace, index)
+            self.loaded.clear()
+            self.loaded[self._workspace] = index, accounts
+        self.accounts = accounts
         self.answers.clear()
         if index.probed:
             with self.reports.open(self._workspace, _PROBE) as text:
                 self.answers += [_answer(one) for one in json.load(text)]
-
-    def _load_accounts(self, index: AccountIndex) -> None:
-        for part in index.parts:
-            with self.reports.open(self._workspace, part) as text:
-                for address, status, created_at, id_, seen_at, listed_at in csv.reader(text):
-                    created = float(created_at) if created_at else None
-                    times = float(seen_at), float(listed_at)
-                    self._keep(address, Seen(AccountStatus(status), created, id_, *times))
-        self.loaded.clear()
-        self.loaded[self._workspace] = index, self.accounts
 
     def _save(self) -> None:
         index, now = self._index, self.now()
@@ -491,6 +490,25 @@ class AccountListReader:
 
 
 _NOTHING = Honoured(page=True, sort=False, status=False, search=False)
+
+
+def _loaded(reports: Reports, workspace: str, index: AccountIndex) -> dict[str, Seen]:
+    accounts: dict[str, Seen] = {}
+    for part in index.parts:
+        with reports.open(workspace, part) as text:
+            for address, status, created_at, id_, seen_at, listed_at in csv.reader(text):
+                created = float(created_at) if created_at else None
+                times = float(seen_at), float(listed_at)
+                _keep(accounts, address, Seen(AccountStatus(status), created, id_, *times))
+    return accounts
+
+
+def _keep(accounts: dict[str, Seen], address: str, seen: Seen) -> None:
+    """Put in what was seen last, and keep when it was first listed."""
+    old = accounts.get(address)
+    if old and old.listed_at and old.id == seen.id:
+        seen = seen._replace(listed_at=old.listed_at)
+    accounts[address] = seen
 
 
 def _seen_nowhere(status: AccountStatus) -> Seen:

@@ -4,30 +4,18 @@ Nothing here is repeated: a connect may have been carried out although its answe
 a status that did not come is asked for again at the next poll. Only fetching a report, which
 changes nothing and has no budget, is tried again at once; how that is done is in `safe_fetch`.
 
-Every answer is read within bounds of bytes, nesting and seconds. Each call has a connection of
-its own, which is closed after it: a kept one may have died unnoticed, which would leave a connect
-unanswered that never was sent.
+How one call is made, and within which bounds its answer is read, is in `exchange`.
 """
 
-import json
 import math
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from http.client import HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-
-import certifi
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
-from urllib3.util import parse_url
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -47,19 +35,15 @@ from email_accounts.models.service import (
     RequestStatus,
 )
 from email_accounts.ports import ApiKey, Clock
-from email_accounts.saleshandy.safe_fetch import closed_in_time, fetch
+from email_accounts.saleshandy.safe_fetch import fetch
 from email_accounts.text.secret import Redactor, Secret
 
-SECONDS = 60.0
-"""Seconds for one call: connecting, sending, every byte of the answer."""
-LARGEST = 10_000_000
-"""Bytes of an answer that are read at most, as they are after unpacking."""
+if TYPE_CHECKING:
+    from email_accounts.saleshandy.exchange import Answer
+
 PAGE_SIZE = 100
 """Accounts on a page of the account list: the most that the service gives."""
 
-_CONNECT_TIMEOUT = 5.0
-_READ_TIMEOUT = 30.0
-_CHUNK = 1 << 16
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
@@ -90,15 +74,6 @@ _FROM_THE_NETWORK = frozenset(
     }
 )
 """Refusals that come from a firewall, a proxy or a gateway unless their body is the service's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer of the API; `json` is None where the body is none."""
-
-    status: int
-    headers: Mapping[str, str]
-    json: object
 
 
 class SaleshandyClient:
@@ -203,7 +178,10 @@ class SaleshandyClient:
             self._count("ApiKeyRefusals")
             raise
         self._count("Calls")
-        answer = _exchange(method, self._base_url + path, body, key)
+        # Only who calls the API pays for loading requests.
+        from email_accounts.saleshandy.exchange import exchange  # noqa: PLC0415  see above
+
+        answer = exchange(method, self._base_url + path, body, key)
         self._closed_for = _closed_for(answer, self._now())
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             if answer.json is None:
@@ -222,74 +200,7 @@ class SaleshandyClient:
         raise refusal
 
 
-def _exchange(method: str, url: str, body: object, key: Secret) -> _Answer:
-    """Send one request and read its answer.
-
-    Raises:
-        NotSentError: nothing was sent: no connection came about, or the request has no form.
-        OutcomeUnknownError: it may have arrived.
-    """
-    until = time.monotonic() + SECONDS
-    headers = {
-        "accept": "application/json",
-        "connection": "close",
-        "content-type": "application/json",
-        "x-api-key": key.reveal(),
-    }
-    with ExitStack() as stack:
-        try:
-            parsed = parse_url(url)
-            connection = _connection(parsed.scheme, parsed.host or "", parsed.port)
-            stack.enter_context(closed_in_time(connection, until))
-        except (HTTPError, OSError, ValueError) as error:
-            raise NotSentError(f"the service cannot be reached ({type(error).__name__})") from None
-        connection.timeout = _READ_TIMEOUT
-        try:
-            # Whatever is wrong with the parts of a request is found before its first byte is sent.
-            content = None if body is None else json.dumps(body).encode()
-            connection.request(method, parsed.request_uri, content, headers, preload_content=False)
-        except ValueError as error:
-            raise NotSentError(f"the request cannot be sent ({type(error).__name__})") from None
-        except (HTTPError, HTTPException, OSError) as error:
-            raise _unanswered(error) from None
-        try:
-            response = connection.getresponse()
-            return _Answer(response.status, response.headers, _json(_content(response)))
-        except (HTTPError, HTTPException, OSError, ValueError) as error:
-            raise _unanswered(error) from None
-
-
-def _unanswered(error: Exception) -> OutcomeUnknownError:
-    return OutcomeUnknownError(f"the service did not answer ({type(error).__name__})")
-
-
-def _connection(scheme: str | None, host: str, port: int | None) -> HTTPConnection:
-    if scheme == "http":
-        return HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT)
-    return HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT, ca_certs=certifi.where())
-
-
-def _content(response: BaseHTTPResponse) -> bytes:
-    content = bytearray()
-    while chunk := response.read1(_CHUNK, decode_content=True):
-        content += chunk
-        if len(content) > LARGEST:
-            raise OutcomeUnknownError(
-                f"the service's answer is larger than {LARGEST // 1_000_000} MB"
-            )
-    return bytes(content)
-
-
-def _json(content: bytes) -> object:
-    """Read JSON; None for what is none, or nested too deeply."""
-    try:
-        found: object = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def _error_of(answer: _Answer, redactor: Redactor | None, now: float) -> SaleshandyError:
+def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> SaleshandyError:
     """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
 
     They quote the service only in what the redactor has cleaned. What a firewall, a proxy or a
@@ -331,7 +242,7 @@ def _shape(body: object) -> tuple[int | None, str]:
     return (int(code) if _CODE.fullmatch(code) else None), text if isinstance(text, str) else ""
 
 
-def _retry_after(answer: _Answer, now: float) -> float:
+def _retry_after(answer: "Answer", now: float) -> float:
     """Return the seconds to wait: from either header, as seconds, epoch or date."""
     seconds = _moment(answer.headers.get("retry-after", ""), now)
     if seconds is None:
@@ -363,7 +274,7 @@ def _date(value: str, now: float) -> float | None:
     return None
 
 
-def _closed_for(answer: _Answer, now: float) -> float:
+def _closed_for(answer: "Answer", now: float) -> float:
     """Return the seconds until the remote's own limit is reset, where it is used up."""
     if answer.headers.get("x-ratelimit-remaining", "").strip() != "0":
         return 0.0

@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from itertools import cycle, islice
 from typing import Final
 from urllib.parse import urljoin
@@ -23,6 +22,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from email_accounts.errors import ReportUnavailableError
+from email_accounts.resolving import is_public, resolve
 
 LARGEST = 50_000_000
 """Bytes that are read at most, as they are after unpacking."""
@@ -38,8 +38,6 @@ _CHUNK = 1 << 16
 _OK = 200
 _PASSING_FAILURES = frozenset({500, 502, 503, 504})
 _PORTS: Final[Mapping[str, int]] = {"https": 443, "http": 80}
-# What is outside is reserved, local, or an IPv4 address in disguise.
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 # Its warnings about unreadable headers quote the link, which may be all that is needed to read
 # what it leads to.
@@ -90,7 +88,9 @@ def _answered(url: Url, trusted_hosts: frozenset[str], until: float) -> Iterator
             break
         with ExitStack() as cleaning:
             try:
-                cleaning.enter_context(closed_in_time(connection, until))
+                cleaning.enter_context(closing(connection))
+                connection.connect()
+                cleaning.enter_context(cut_off(connection.sock, until))
                 response = cleaning.enter_context(_asked(connection, url))
             except (HTTPError, HTTPException, OSError, ValueError) as error:
                 if last:
@@ -114,7 +114,7 @@ def _connections(url: Url, trusted_hosts: frozenset[str]) -> Iterator[tuple[bool
     port = url.port or _PORTS[url.scheme or ""]
     addresses = _resolved(host, port)
     # Which of its addresses answers is not ours to say, so all must be public.
-    if not addresses or not (trusted or all(map(_is_public, addresses))):
+    if not addresses or not (trusted or all(map(is_public, addresses))):
         raise ReportUnavailableError("the link does not lead to a public address")
     for number, address in enumerate(islice(cycle(addresses), _ATTEMPTS), start=1):
         yield number == _ATTEMPTS, _connection(url, host, address, port)
@@ -122,17 +122,9 @@ def _connections(url: Url, trusted_hosts: frozenset[str]) -> Iterator[tuple[bool
 
 def _resolved(host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return resolve(host, port)
     except (OSError, UnicodeError):
         return []
-    return [str(entry[4][0]) for entry in found]
-
-
-def _is_public(address: str) -> bool:
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or ip.sixtofour):
-        return False
-    return ip.is_global and not ip.is_multicast
 
 
 def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
@@ -144,21 +136,19 @@ def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
 
 
 @contextmanager
-def closed_in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
-    """Connect; close in the end, and cut off in time.
+def cut_off(wire: socket.socket, until: float) -> Iterator[None]:
+    """Cut a connection off in time.
 
     Time-outs of a socket are for one receipt: a server that sends a byte now and then passes
     every one of them, the head of its answer included.
     """
-    with closing(connection):
-        connection.connect()
-        timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connection.sock])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [wire])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _cut(wire: socket.socket) -> None:

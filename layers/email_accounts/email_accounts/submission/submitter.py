@@ -5,7 +5,7 @@ invocation leaves off, the plan, and only then the requests, each between its in
 request id.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -13,6 +13,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    FolderRefusedError,
     LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
@@ -21,8 +22,9 @@ from email_accounts.errors import (
     UploadMissingError,
     WorkspaceUnknownError,
 )
-from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
@@ -32,13 +34,24 @@ from email_accounts.models.imports import (
     BatchState,
     Import,
     ImportState,
+    Plan,
     ReasonCode,
+    SignInState,
 )
-from email_accounts.models.policy import Policy
+from email_accounts.models.policy import Policy, SignInCheck
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
-from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
+from email_accounts.ports import (
+    ClientFactory,
+    Clock,
+    Executions,
+    FindServers,
+    Ledger,
+    Reports,
+    Uploads,
+)
 from email_accounts.saleshandy.account_list import (
     SEEN_WITHIN,
     AccountList,
@@ -51,6 +64,8 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
+from email_accounts.sign_in.checker import is_sign_in_due
+from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -63,17 +78,19 @@ _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
-FILE_NOT_READ = (
-    "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
-    "Split the file, or save it as CSV, and upload it again."
+FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
+STOPPED_BY_OPERATOR = (
+    "An operator stopped the import. Rows that were sent before have their results."
 )
-STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
-_SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
+_SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Starts imports and submits their batches."""
+    """Starts imports and submits their batches.
+
+    `find_servers` finds the servers of rows that have none; None where that is switched off.
+    """
 
     ledger: Ledger
     uploads: Uploads
@@ -83,6 +100,7 @@ class Submitter:
     executions: Executions
     policy: Policy
     now: Clock
+    find_servers: FindServers | None = None
 
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
@@ -110,16 +128,19 @@ class Submitter:
             self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
         return is_new
 
-    def submit(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
+    def submit(
+        self, import_id: str, time_left: Callable[[], float], *, skip_sign_in: bool = False
+    ) -> TaskResult:
         """Read and plan an import unless that is done, and submit what time and budget allow.
 
-        `time_left` gives the seconds this invocation may still run.
+        `time_left` gives the seconds this invocation may still run. Batches whose mailboxes are to
+        be tried first wait for the sign-in check, unless that is skipped because it failed.
         """
         now = self.now()
         lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
-            result = self._submitted(imported, lease, time_left)
+            result = self._submitted(imported, lease, time_left, skip_sign_in=skip_sign_in)
         elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
             result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         else:
@@ -127,14 +148,20 @@ class Submitter:
         return result.before(imported.deadline - self.now())
 
     def restart(self, import_id: str) -> bool:
-        """Take an import up again after its answer; False for one that has none, or was refused.
+        """Restart an import after its answer; False for one that still runs, or was refused.
 
-        A new execution goes on where it stopped and sends a supplementary answer. One that was
-        taken up again by somebody who died before the execution began is begun now.
+        A new execution continues where it stopped and sends a supplementary answer. It is started
+        again where an earlier restart died before it began.
         """
         now = self.now()
-        if self.ledger.get(import_id).refusal:
+        imported = self.ledger.get(import_id)
+        if imported.refusal:
             return False
+        if imported.state is ImportState.DELIVERING and (
+            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
+        ):
+            # Whoever wrote its answer is gone, perhaps after sending it.
+            self.ledger.notified(import_id, lease)
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
@@ -159,7 +186,12 @@ class Submitter:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
     def _submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         """Submit under a lease and give it back.
 
@@ -167,7 +199,9 @@ class Submitter:
         runs nothing here, so it stays counted.
         """
         try:
-            result = self._planned_and_submitted(imported, lease, time_left)
+            result = self._planned_and_submitted(
+                imported, lease, time_left, skip_sign_in=skip_sign_in
+            )
         except Exception:
             self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
             raise
@@ -175,7 +209,12 @@ class Submitter:
         return result
 
     def _planned_and_submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         if imported.attempts > _MOST_ATTEMPTS:
             if imported.state is ImportState.RECEIVED:
@@ -189,7 +228,7 @@ class Submitter:
         if imported.state is ImportState.REFUSED or imported.stopped:
             return TaskResult(NextAction.DELIVER)
         try:
-            return self._submit_batches(imported, time_left)
+            return self._submit_batches(imported, time_left, skip_sign_in=skip_sign_in)
         except ApiKeyRefusedError as error:
             self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
         except ApiKeyMissingError as error:
@@ -202,44 +241,56 @@ class Submitter:
         upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
-            with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream)
-                planned = plan(file, self.policy.batch_size)
+            file, planned = self._read(imported)
         except UploadMissingError:
-            refusal = "It was deleted or replaced before it could be read. Drop it again."
+            refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
+        except FolderRefusedError as error:
+            self.ledger.refuse(imported.id, lease, ReasonCode.WRONG_FOLDER, str(error))
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
             self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
 
+    def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
+        """Plan an upload: once, and again where servers of its rows had to be found first.
+
+        What is found is recorded before the plan, so that every later reading finds the same.
+        """
+        record = ServerRecord(self.reports, imported.id)
+        wanted = WantedDomains(record)
+        file, planned = self._planned(imported, wanted if self.find_servers else record)
+        if self.find_servers and wanted.domains:
+            record.write(self.find_servers(wanted.domains))
+            file, planned = self._planned(imported, record)
+        return file, planned
+
+    def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
+        with self.uploads.open(imported.upload) as stream:
+            file = open_accounts_file(stream, servers_of)
+            return file, plan(file, self.policy.batch_size)
+
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
+        elsewhere = f"Upload it again as {PREFIX}{upload.name}."
         if not upload.key.startswith(PREFIX):
-            raise FileRefusedError(
-                f"It does not lie under {PREFIX}, where files are read from.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError(f"It is not in the folder {PREFIX}.", elsewhere)
         if upload.key.endswith("/"):
-            raise FileRefusedError(
-                "Its key ends with a slash, so it is shown as a folder.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError("Its key ends with a slash, as a folder's does.", elsewhere)
         if not upload.workspace:
-            raise FileRefusedError(
-                "Its key has two slashes in a row, so it lies in a folder without a name.",
-                f"Drop it again as {PREFIX}{upload.name}.",
+            raise FolderRefusedError(
+                "Its key has two slashes in a row, so its folder has no name.", elsewhere
             )
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
-            raise FileRefusedError(
+            raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
-                f"workspace first: email-accounts workspace add {upload.workspace}"
+                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
+                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
                 if can_be_one
-                else f"Drop it into the folder of a workspace, or directly under {PREFIX}. "
-                f"A workspace cannot have this name: it may have {ALLOWED_NAME}.",
+                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
+                f"of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
@@ -248,9 +299,16 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> TaskResult:
+    def _submit_batches(
+        self, imported: Import, time_left: Callable[[], float], *, skip_sign_in: bool
+    ) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
+                if not skip_sign_in and self._is_sign_in_due(imported):
+                    # The list comes first: what is connected already is not tried.
+                    for _ in self._to_be_sent(imported, self._client(imported), time_left):
+                        pass
+                    return TaskResult(NextAction.SIGN_IN)
                 self._send_planned(imported, time_left)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
@@ -281,15 +339,31 @@ class Submitter:
         )
         return min(polls, default=float("inf"))
 
-    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
-        saleshandy = RateLimitedClient(
-            self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
+    def _is_sign_in_due(self, imported: Import) -> bool:
+        now = self.now()
+        return any(
+            is_sign_in_due(imported, batch, self.policy, now)
+            for batch in self.ledger.batches(imported.id)
         )
+
+    def _client(self, imported: Import) -> RateLimitedClient:
+        client = self.client_for(imported.upload.workspace)
+        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
+
+    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
+        saleshandy = self._client(imported)
+        for batch, accounts, observed in self._to_be_sent(imported, saleshandy, time_left):
+            self._submit_batch(imported, batch, accounts, observed, saleshandy)
+
+    def _to_be_sent(
+        self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
+    ) -> Iterator[tuple[Batch, tuple[Account, ...], dict[str, Observation]]]:
+        """Yield each batch to be sent, and what the list shows of its addresses, if anything."""
         reader: AccountListReader | None = None
         if self.policy.skip_connected or self.policy.verify_connected:
             reader = self.account_list.reader(saleshandy, time_left)
         resends = self._resends(imported)
-        with closing(validate_upload(self.uploads, imported.upload)) as examined:
+        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
             rows = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
@@ -299,11 +373,11 @@ class Submitter:
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
                 accounts = rows.accounts_of(batch.range)
-                observed = None
+                observed: dict[str, Observation] = {}
                 if reader:
                     observed = self._observed(imported, accounts, reader, resends=resends)
                 reader = reader if observed else None
-                self._submit_batch(imported, batch, accounts, observed, saleshandy)
+                yield batch, accounts, observed
 
     def _resends(self, imported: Import) -> bool:
         """Say whether what is connected already is sent all the same."""
@@ -316,17 +390,17 @@ class Submitter:
         reader: AccountListReader,
         *,
         resends: bool,
-    ) -> dict[str, Observation] | None:
-        """Return what each address, in lower case, was before; None where there is no list."""
+    ) -> dict[str, Observation]:
+        """Return what each address, in lower case, was before; nothing where there is no list."""
         addresses = [account.smtp.address.lower() for account in accounts]
         fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
             before = reader.before(addresses, fresh, imported.accepted)
         except RequestRefusedError:
-            return None
+            return {}
         except OutcomeUnknownError as error:
             if self.now() > imported.began_at + self.policy.grace:
-                return None
+                return {}
             raise NotSentError(str(error)) from None
         seen_within = self.now() - SEEN_WITHIN
 
@@ -343,10 +417,15 @@ class Submitter:
         imported: Import,
         batch: Batch,
         accounts: tuple[Account, ...],
-        observed: Mapping[str, Observation] | None,
+        observed: dict[str, Observation],
         saleshandy: RateLimitedClient,
     ) -> None:
-        left_out = {address for address, one in (observed or {}).items() if not one.sent}
+        held = self._held(imported, batch)
+        for address in held:
+            observed[address] = replace(observed.get(address, Observation()), sent=False)
+        left_out = {address for address, one in observed.items() if not one.sent}
+        if self.policy.sign_in_check is not SignInCheck.OFF:
+            batch = batch.unchecked()
         if observed:
             with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
@@ -377,6 +456,13 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
+
+    def _held(self, imported: Import, batch: Batch) -> set[str]:
+        """Return the addresses that the sign-in check holds back, in lower case."""
+        if batch.sign_in is not SignInState.CHECKED:
+            return set()
+        with self.reports.open(imported.id, findings_name(batch.number)) as text:
+            return {address for address, one in read_findings(text).items() if one.held}
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()
