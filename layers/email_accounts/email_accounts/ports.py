@@ -1,6 +1,6 @@
 """The protocols of everything outside the domain, except the ledger."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
@@ -8,6 +8,7 @@ from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
+from email_accounts.models.servers import Found
 from email_accounts.models.service import ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload
@@ -51,8 +52,11 @@ class Reports(Protocol):
     ) -> AbstractContextManager[TextIO]:
         """Open a report for writing; it appears when it has been written without an error."""
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
 
 
 class Saleshandy(Protocol):
@@ -76,6 +80,9 @@ class Saleshandy(Protocol):
     def closed_for(self) -> float:
         """Return the seconds for which the last answer allows no further call; 0 for none."""
 
+
+FindServers = Callable[[Sequence[str]], Mapping[str, Found]]
+"""Finds the mail servers of domains; bounded in time, so that some may have no answer."""
 
 ClientFactory = Callable[[str], Saleshandy]
 """Saleshandy's API with the key of a workspace; WorkspaceUnknownError if there is none."""

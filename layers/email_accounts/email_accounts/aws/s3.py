@@ -209,9 +209,25 @@ class ReportsBucket:
         finally:
             text.detach()
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._key(import_id, name),
+                Body=text.encode(),
+                ContentType=f"{content_type}; charset=utf-8",
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "PreconditionFailed":
+                return False
+            raise
+        return True
+
     @contextmanager
     def open(self, import_id: str, name: str) -> Iterator[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
         parts = _Parts(self._client, self._bucket, self._key(import_id, name))
         with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
             yield text

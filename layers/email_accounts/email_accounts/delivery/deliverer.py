@@ -19,6 +19,7 @@ from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import UploadReader
+from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     FINAL,
@@ -211,7 +212,8 @@ class Deliverer:
     ) -> Summary:
         summary = Summary()
         with ExitStack() as stack:
-            file = open_accounts_file(stack.enter_context(self.uploads.open(imported.upload)))
+            stream = stack.enter_context(self.uploads.open(imported.upload))
+            file = open_accounts_file(stream, ServerRecord(self.reports, imported.id))
             summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
@@ -242,7 +244,8 @@ class Deliverer:
                 ),
                 shown=file.shown,
             )
-            accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
+            reader = UploadReader(self.uploads, self.reports, imported)
+            accounts = stack.enter_context(closing(reader))
             for row in _cleaned(rows, iter(batches), accounts):
                 placed = _placed(row, file) if file.has_several_sheets else row
                 summary.add(placed)

@@ -5,16 +5,19 @@ from collections.abc import Generator, Iterator
 from email_accounts.errors import FileRefusedError, ImporterError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted, Rejected, RowResult
+from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import Account
-from email_accounts.models.imports import BatchRange, Plan
-from email_accounts.models.upload import Upload
-from email_accounts.ports import Uploads
+from email_accounts.models.imports import BatchRange, Import, Plan
+from email_accounts.ports import Reports, Uploads
 
 
-def validate_upload(uploads: Uploads, upload: Upload) -> Generator[RowResult]:
-    """Validate each row of an upload, which is opened when the first row is read."""
-    with uploads.open(upload) as stream:
-        yield from open_accounts_file(stream).rows
+def validate_upload(uploads: Uploads, reports: Reports, imported: Import) -> Generator[RowResult]:
+    """Validate each row of an upload, which is opened when the first row is read.
+
+    Rows without servers get those of the import's record.
+    """
+    with uploads.open(imported.upload) as stream:
+        yield from open_accounts_file(stream, ServerRecord(reports, imported.id)).rows
 
 
 def plan(file: AccountsFile, batch_size: int) -> Plan:
@@ -50,14 +53,15 @@ def plan(file: AccountsFile, batch_size: int) -> Plan:
 class UploadReader:
     """Hands out the accounts of an upload's batches in any order; ascending in one reading."""
 
-    def __init__(self, uploads: Uploads, upload: Upload) -> None:
+    def __init__(self, uploads: Uploads, reports: Reports, imported: Import) -> None:
         """Read an upload, which is opened when the first accounts are asked for."""
         self._uploads = uploads
-        self._upload = upload
+        self._reports = reports
+        self._imported = imported
         self._begin()
 
     def _begin(self) -> None:
-        self._examined = validate_upload(self._uploads, self._upload)
+        self._examined = validate_upload(self._uploads, self._reports, self._imported)
         self._reader = BatchReader(self._examined)
         self._last = 0
 

@@ -18,7 +18,13 @@ from email_accounts.intake.cells import (
 )
 from email_accounts.intake.columns import Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
-from email_accounts.intake.settings import Settings, SettingsReader, invisible_removed, once
+from email_accounts.intake.settings import (
+    ANY_DOMAIN,
+    Settings,
+    SettingsReader,
+    invisible_removed,
+    once,
+)
 from email_accounts.models.account import (
     FIELDS,
     LONGEST_TEXT,
@@ -30,6 +36,7 @@ from email_accounts.models.account import (
     problem,
 )
 from email_accounts.models.providers import provider_of_domain
+from email_accounts.models.servers import ServersOf
 from email_accounts.parsing.records import Damage
 
 MEMO_SIZE = 4096
@@ -104,8 +111,8 @@ class RowValues:
 class ValueReader:
     """Reads the rows under one header."""
 
-    def __init__(self, columns: Columns) -> None:
-        """Prepare for columns."""
+    def __init__(self, columns: Columns, servers_of: ServersOf | None = None) -> None:
+        """Prepare for columns; `servers_of` finds the servers of rows that have none."""
         self.columns = columns
         targets, width = columns.targets, columns.width
         self._blanks = [""] * (width + 1)
@@ -113,7 +120,7 @@ class ValueReader:
         self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
         self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
         self._several = {name: at for name, at in targets.items() if len(at) > 1}
-        self._settings_reader = SettingsReader(columns.name_of)
+        self._settings_reader = SettingsReader(columns.name_of, servers_of)
         self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
 
     def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:
@@ -168,8 +175,16 @@ class ValueReader:
         raw = self._texts(self._shared, SETTINGS, whole)
         names, unclear = self.columns.names, self.columns.unclear
         blocked = next((names[at] for at in unclear if filled(whole[at])), "")
+        settings = self._read(raw, blocked, "")
+        if not settings.domains:
+            return settings
         domain = address[address.rfind("@") + 1 :].lower()
-        key = raw, blocked, domain if provider_of_domain(domain) else ""
+        if provider_of_domain(domain) or (settings.domains == ANY_DOMAIN and is_address(address)):
+            return self._read(raw, blocked, domain)
+        return settings
+
+    def _read(self, raw: tuple[str, ...], blocked: str, domain: str) -> Settings:
+        key = raw, blocked, domain
         settings = self._known.get(key)
         if settings is None:
             settings = self._settings_reader.read(raw, domain, blocked)

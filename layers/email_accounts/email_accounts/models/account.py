@@ -174,6 +174,18 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "unknown mail servers",
         f"Add a provider column (such as google), or {_SERVERS_GIVEN}.",
     ),
+    "domain_missing": (
+        "the domain of the address does not exist",
+        "Check the address; if it is right, the domain may have expired.",
+    ),
+    "servers_unanswered": (
+        "the mail servers are not known: DNS did not answer",
+        f"Import the row again later, or give the servers in {_SERVERS_GIVEN}.",
+    ),
+    "servers_not_asked": (
+        "the mail servers are not known: too many domains to look up",
+        f"Split the file, or give the servers in {_SERVERS_GIVEN}.",
+    ),
     "column_unclear": (
         "the column is not recognized, so its server is not known",
         "Rename the column, for example to smtpHost or imapPort, or remove it.",

@@ -72,7 +72,7 @@ class SignInChecker:
         done = TaskResult(NextAction.SUBMIT)
         connected: set[str] | None = None
         try:
-            with closing(UploadReader(self.uploads, imported.upload)) as reader:
+            with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
                 for batch in self.ledger.batches(import_id):
                     if not is_sign_in_due(imported, batch, self.policy, self.now()):
                         continue

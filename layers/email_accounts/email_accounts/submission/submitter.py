@@ -23,8 +23,9 @@ from email_accounts.errors import (
     UploadMissingError,
     WorkspaceUnknownError,
 )
-from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
@@ -34,14 +35,24 @@ from email_accounts.models.imports import (
     BatchState,
     Import,
     ImportState,
+    Plan,
     ReasonCode,
     SignInState,
 )
 from email_accounts.models.policy import Policy, SignInCheck
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
-from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
+from email_accounts.ports import (
+    ClientFactory,
+    Clock,
+    Executions,
+    FindServers,
+    Ledger,
+    Reports,
+    Uploads,
+)
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -73,7 +84,10 @@ _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts s
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Starts imports and submits their batches."""
+    """Starts imports and submits their batches.
+
+    `find_servers` finds the servers of rows that have none; None where that is switched off.
+    """
 
     ledger: Ledger
     uploads: Uploads
@@ -83,6 +97,7 @@ class Submitter:
     executions: Executions
     policy: Policy
     now: Clock
+    find_servers: FindServers | None = None
 
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
@@ -223,9 +238,7 @@ class Submitter:
         upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
-            with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream)
-                planned = plan(file, self.policy.batch_size)
+            file, planned = self._read(imported)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -235,6 +248,24 @@ class Submitter:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
             self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
+
+    def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
+        """Plan an upload: once, and again where servers of its rows had to be found first.
+
+        What is found is recorded before the plan, so that every later reading finds the same.
+        """
+        record = ServerRecord(self.reports, imported.id)
+        wanted = WantedDomains(record)
+        file, planned = self._planned(imported, wanted if self.find_servers else record)
+        if self.find_servers and wanted.domains:
+            record.write(self.find_servers(wanted.domains))
+            file, planned = self._planned(imported, record)
+        return file, planned
+
+    def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
+        with self.uploads.open(imported.upload) as stream:
+            file = open_accounts_file(stream, servers_of)
+            return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
         elsewhere = f"Upload it again as {PREFIX}{upload.name}."
@@ -318,7 +349,7 @@ class Submitter:
     def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
         saleshandy = self._client(imported)
         before: Mapping[str, AccountStatus] | None = None
-        with closing(validate_upload(self.uploads, imported.upload)) as examined:
+        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:

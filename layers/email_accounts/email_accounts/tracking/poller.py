@@ -212,7 +212,7 @@ class Poller:
         if imported.state is not ImportState.PLANNED:
             return TaskResult(NextAction.DELIVER)
         try:
-            with closing(UploadReader(self.uploads, imported.upload)) as reader:
+            with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
                 client = self._client(imported)
                 return self._round(
                     PollRound(imported, client, reader, time_left, submitting=leased), batches

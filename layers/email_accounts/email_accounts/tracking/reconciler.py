@@ -74,7 +74,7 @@ class Reconciler:
     ) -> dict[Batch, dict[str, Observation]]:
         """Return what is observed by now of each address, in lower case, of each batch."""
         in_order = sorted(batches, key=lambda batch: batch.number)
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
+        with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
             return {
                 batch: {
                     one.smtp.address.lower(): Observation()
