@@ -428,7 +428,7 @@ def peak_memory(*arguments: str | Path) -> int:
     [
         (["--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
         (["check", "--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
-        (["check", "--json", str(SAMPLES / "accounts.json")], {"boto3", "rich", "openpyxl"}),
+        (["check", "--json", str(SAMPLES / "accounts.json")], {"boto3", "rich", "openpyxl", "dns"}),
         (["check", str(SAMPLES / "accounts.json")], {"boto3", "openpyxl", "requests"}),
         (["template"], {"boto3", "rich", "openpyxl", "requests"}),
         (["drop", "--help"], {"boto3", "rich", "openpyxl", "requests", "email_accounts.reading"}),
