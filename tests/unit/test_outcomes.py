@@ -304,14 +304,14 @@ def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
     assert got.reason == ("smtpPort: not a port; imapHost: not the name of a mail server")
     assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
-    assert got.what_to_do.startswith("Give a number from 1 to 65535")
-    assert "Give its full name such as smtp.gmail.com" in got.what_to_do
+    assert got.what_to_do.startswith("Enter a number from 1 to 65535")
+    assert "Enter its full name, such as smtp.gmail.com" in got.what_to_do
 
 
 def test_a_cure_that_helps_twice_is_told_once() -> None:
     """Both ports are mended alike."""
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
-    assert got.what_to_do.count("Give a number") == 1
+    assert got.what_to_do.count("Enter a number") == 1
 
 
 def test_a_duplicate_names_the_row_that_is_sent() -> None:
