@@ -216,7 +216,9 @@ class Deliverer:
     ) -> Summary:
         summary = Summary()
         with ExitStack() as stack:
-            file = open_accounts_file(stack.enter_context(self.uploads.open(imported.upload)))
+            upload = imported.upload
+            stream = stack.enter_context(self.uploads.open(upload))
+            file = open_accounts_file(stream, self.uploads.options(upload))
             summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")

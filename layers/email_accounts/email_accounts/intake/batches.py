@@ -14,7 +14,7 @@ from email_accounts.ports import Uploads
 def validate_upload(uploads: Uploads, upload: Upload) -> Generator[RowResult]:
     """Judge each row of an upload, which is opened when the first row is asked for."""
     with uploads.open(upload) as stream:
-        yield from open_accounts_file(stream).rows
+        yield from open_accounts_file(stream, uploads.options(upload)).rows
 
 
 def plan(file: AccountsFile, batch_size: int) -> Plan:

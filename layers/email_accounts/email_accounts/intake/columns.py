@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from types import MappingProxyType
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.layouts import (
@@ -20,9 +21,14 @@ from email_accounts.intake.layouts import (
     PHRASES,
     WORDS,
 )
-from email_accounts.models.account import ADDRESS_FIELD, RowWarning, is_address
+from email_accounts.models.account import ADDRESS_FIELD, SETTINGS, RowWarning, is_address
 from email_accounts.parsing.bounds import COLUMNS
-from email_accounts.text.headers import holds_address, normalize_header, shown_header
+from email_accounts.text.headers import (
+    holds_address,
+    looks_like_a_name,
+    normalize_header,
+    shown_header,
+)
 
 Cells = Sequence[str]
 
@@ -52,6 +58,8 @@ _OF_SIDE = {
 }
 _UNCLEAR = "unclear"
 _COLUMNS_QUOTED = 12
+NOTHING: Mapping[str, str] = MappingProxyType({})
+_SHORTEST_NEAR, _LONGEST_NEAR = 5, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,8 @@ class Columns:
     `layout` is the name of the layout, "" for none. `targets` has the positions of each target,
     the preferred one first: of several the first filled cell counts. `names` has each column as
     people may see it, `unknown` those that are not used. `unclear` are positions of columns that
-    mention a server and are not understood. `notes` are about the columns as a whole.
+    mention a server and are not understood. `near` are unused columns with the target whose name
+    is close to theirs. `notes` are about the columns as a whole.
     """
 
     layout: str
@@ -70,6 +79,7 @@ class Columns:
     names: tuple[str, ...]
     unknown: tuple[str, ...]
     unclear: tuple[int, ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
     notes: tuple[RowWarning, ...] = ()
 
     @property
@@ -82,13 +92,16 @@ class Columns:
         return ", ".join(self.names[at] for at in self.targets.get(target, ()))
 
 
-def find_columns(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
+def find_columns(
+    headers: Cells, samples: Sequence[Cells] = (), mapped: Mapping[str, str] = NOTHING
+) -> Columns:
     """Find the targets among the headers.
 
     `samples` are the first records: of several columns that may hold the address those count
-    whose cells are addresses.
+    whose cells are addresses. `mapped` says what columns hold, by their names as `folded` makes
+    them; "" for one to be ignored.
     """
-    found = _Found(len(headers))
+    found = _Found(len(headers), mapped)
     for position, header in enumerate(headers):
         found.add(position, header)
     found.assign_sides()
@@ -96,38 +109,91 @@ def find_columns(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
     return found.columns(headers)
 
 
-def resolve(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
-    """Find the columns of a file.
+def resolve(
+    headers: Cells,
+    samples: Sequence[Cells] = (),
+    mapped: Mapping[str, str] = NOTHING,
+    place: str = "",
+) -> Columns:
+    """Find the columns of a file; `place` says where its header is, "" in JSON.
 
     Raises:
         FileRefusedError: no header is the address of an account, or one is an address itself.
     """
     if any(map(holds_address, headers)):
         raise FileRefusedError(
-            "The name of a column holds an email address, so its first row is no header row.",
+            f"No header row found: {place or 'the first item'} holds an email address where the "
+            "columns are named.",
             "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
         )
-    columns = find_columns(headers, samples)
+    columns = find_columns(headers, samples, mapped)
     if not columns.has_address:
-        seen = ", ".join(columns.names[:_COLUMNS_QUOTED])
-        more = len(columns.names) - _COLUMNS_QUOTED
+        refuse_unused(mapped.keys() - {*map(folded, headers)}, columns.names)
+        near = next((one for one in columns.near if one[1] in ADDRESS_TARGETS), None)
         raise FileRefusedError(
-            f"No email address column found; its columns are: {seen}"
-            f"{f' and {more} more' if more > 0 else ''}.",
-            "Name the column of the address "
+            f"No email address column found{f' in {place}' if place else ''}; its columns are: "
+            f"{_listed(columns.names)}.",
+            f"Rename the column {near[0]} to email."
+            if near
+            else "Name the column of the address "
             f"{', '.join((*ALIASES[ADDRESS], *ADDRESS_TARGETS[1:]))}; other recognized columns: "
             f"{', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
         )
     return columns
 
 
-def recognized(cells: Cells) -> int:
+def refuse_unused(unused: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse a file without columns that its uploader maps; `names` are those it has."""
+    missing = ", ".join(f"`{one}`" if looks_like_a_name(one) else "given" for one in sorted(unused))
+    if missing:
+        raise FileRefusedError(
+            f"The file has no column {missing}; its columns are: {_listed(names)}.",
+            "Map the column by the name it has in the file.",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _COLUMNS_QUOTED
+    return f"{', '.join(names[:_COLUMNS_QUOTED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def recognized(cells: Cells, mapped: Mapping[str, str] = NOTHING) -> int:
     """Count the names of columns that are known; 0 without an address, or in a row of data."""
     cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
         return 0
-    columns = find_columns(cells)
+    columns = find_columns(cells, mapped=mapped)
     return len(columns.targets) if columns.has_address else 0
+
+
+def target_named(text: str) -> str | None:
+    """Return the target that a person names, "" for a column to be ignored; None for neither."""
+    return _TARGET_OF.get(normalize_header(text)) if text.strip() else ""
+
+
+@lru_cache(1024)
+def _near(header: str) -> str:
+    """Return the target whose name is a slip of a finger away from a header; "" for none."""
+    name = normalize_header(header)
+    if not _SHORTEST_NEAR <= len(name) <= _LONGEST_NEAR or {*_words(header)} & OTHER_THINGS:
+        return ""
+    known = _known_shortened()
+    return next((known[one] for one in _shortened(name) if one in known), "")
+
+
+@cache
+def _known_shortened() -> dict[str, str]:
+    return {
+        one: target
+        for name, target in _TARGET_OF.items()
+        if len(name) >= _SHORTEST_NEAR
+        for one in _shortened(name)
+    }
+
+
+def _shortened(name: str) -> list[str]:
+    """Return a name, and what is left of it without each of its letters."""
+    return [name, *(name[:at] + name[at + 1 :] for at in range(len(name)))]
 
 
 @dataclass(slots=True)
@@ -135,6 +201,7 @@ class _Found:
     """What the headers are, while they are gone through."""
 
     width: int
+    mapped: Mapping[str, str]
     targets: dict[str, list[int]] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
     unclear: list[int] = field(default_factory=list)
@@ -147,7 +214,8 @@ class _Found:
     def add(self, position: int, header: str) -> None:
         """Sort one header in."""
         self.names[position] = _shown(header, position)
-        meaning = _meaning(header)
+        given = self.mapped.get(folded(header)) if self.mapped else None
+        meaning = _meaning(header) if given is None else given
         self.side_before[position] = self._side
         if meaning in _SERVER_NOUNS:
             self.sideless.setdefault(meaning, []).append(position)
@@ -220,9 +288,24 @@ class _Found:
 
     def columns(self, headers: Cells) -> Columns:
         """Return what was found."""
+        near = {
+            at: target
+            for at in self.unknown
+            if (target := _near(headers[at])) and target not in self.targets
+        }
+        self.unclear += (at for at, target in near.items() if target in SETTINGS[1:])
         self.notes += (
             RowWarning("column_unclear", f"the column {self.names[at]} is not understood")
             for at in self.unclear
+            if at not in near
+        )
+        self.notes += (
+            RowWarning(
+                "column_near",
+                f"the column {self.names[at]} is not used: if it is {target}, rename it, or drop "
+                f'the file with --map "{self.names[at]}={target}"',
+            )
+            for at, target in near.items()
         )
         unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())
         return Columns(
@@ -232,6 +315,7 @@ class _Found:
             tuple(self.names[at] for at in range(self.width)),
             tuple(dict.fromkeys(unused)),
             tuple(self.unclear),
+            tuple((self.names[at], target) for at, target in near.items()),
             tuple(self.notes),
         )
 
@@ -326,15 +410,15 @@ def _person(side: str, kinds: list[str]) -> str:
 
 def _words(text: str) -> list[str]:
     """Return the words of a header: in lower case, without accents, parted where they are glued."""
-    text = " ".join(_WORD.findall(_folded(_CAPITAL_INSIDE.sub(" ", text))))
+    text = " ".join(_WORD.findall(folded(_CAPITAL_INSIDE.sub(" ", text))))
     text = f" {text} "
     for phrase, word in _PHRASES:
         text = text.replace(phrase, word)
     return [part for word in text.split() for part in _parted(word)]
 
 
-def _folded(text: str) -> str:
-    """Return a text without accents, in lower case."""
+def folded(text: str) -> str:
+    """Return a text without accents and blanks around it, in lower case."""
     parts = unicodedata.normalize("NFKD", text.strip())
     return "".join(char for char in parts if not unicodedata.combining(char)).lower()
 

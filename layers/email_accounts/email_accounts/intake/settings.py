@@ -95,10 +95,11 @@ class Settings:
 class SettingsReader:
     """Reads the settings of one file's rows.
 
-    `name_of` returns what the file calls a field.
+    `name_of` returns what the file calls a field; `defaults` are values for blank cells.
     """
 
     name_of: Callable[[str], str]
+    defaults: Mapping[str, str]
 
     def read(self, cells: Sequence[str], domain: str, unclear: str = "") -> Settings:
         """Normalize the cells of SETTINGS.
@@ -143,7 +144,7 @@ class SettingsReader:
         text, removed = visible(cell)
         if removed:
             warnings.append(invisible_removed(removed, self.name_of(field) or field))
-        text = filled(text)
+        text = filled(text) or self.defaults.get(field, "")
         return in_ascii(text) if field.endswith("Host") else text
 
     def _problems(
@@ -191,6 +192,14 @@ class SettingsReader:
         elif values[port] and values[encryption] not in ENCRYPTIONS:
             found.append(problem("encryption_invalid", encryption, self.name_of(encryption)))
         return found
+
+
+def is_setting(field: str, value: str) -> bool:
+    """Say whether a value can be used for a field of SETTINGS, whatever else a row holds."""
+    others = {f"{side}Host": f"{side}.company.example" for side in ("smtp", "imap")}
+    cells = others | {"smtpPort": "465", "imapPort": "993", field: value}
+    read = SettingsReader(str, {}).read([cells.get(name, "") for name in SETTINGS], "")
+    return not read.problems and PROVIDER_UNKNOWN not in read.warnings
 
 
 def invisible_removed(characters: str, column: str) -> RowWarning:

@@ -16,7 +16,7 @@ from email_accounts.intake.cells import (
     visible,
     without_blanks,
 )
-from email_accounts.intake.columns import Columns
+from email_accounts.intake.columns import NOTHING, Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
 from email_accounts.intake.settings import Settings, SettingsReader, invisible_removed, once
 from email_accounts.models.account import (
@@ -104,8 +104,8 @@ class RowValues:
 class ValueReader:
     """Reads the rows under one header."""
 
-    def __init__(self, columns: Columns) -> None:
-        """Prepare for columns."""
+    def __init__(self, columns: Columns, defaults: Mapping[str, str] = NOTHING) -> None:
+        """Prepare for columns; `defaults` are settings for blank cells."""
         self.columns = columns
         targets, width = columns.targets, columns.width
         self._blanks = [""] * (width + 1)
@@ -113,7 +113,7 @@ class ValueReader:
         self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
         self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
         self._several = {name: at for name, at in targets.items() if len(at) > 1}
-        self._settings_reader = SettingsReader(columns.name_of)
+        self._settings_reader = SettingsReader(columns.name_of, defaults)
         self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
 
     def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:

@@ -114,6 +114,12 @@ class Records:
         """
         return self._encoding()
 
+    @property
+    def header_place(self) -> str:
+        """Where people find the header; "" in JSON."""
+        sheet = f" of the sheet {self.sheets[0]}" if self.sheets else ""
+        return f"row {self.header_number:,}{sheet}" if self.header_number else ""
+
     def place(self, number: int) -> Place:
         """Return where the row of a number is."""
         if not self.sheets:

@@ -200,7 +200,7 @@ class Submitter:
         try:
             self._refuse_what_is_not_read(upload)
             with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream)
+                file = open_accounts_file(stream, self.uploads.options(upload))
                 planned = plan(file, self.policy.batch_size)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read. Drop it again."
