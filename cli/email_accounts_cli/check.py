@@ -15,6 +15,7 @@ from email_accounts.intake.accounts_file import AccountsFile
 from email_accounts.intake.rows import Duplicate, Rejected
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
+from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts_cli.terminal import (
     ALL_WELL,
     IMPOSSIBLE,
@@ -33,18 +34,25 @@ _DUPLICATES_SHOWN = 5
 _BETWEEN = ", "
 
 
-def check_files(names: Sequence[str], preview: int, *, as_json: bool) -> int:
+def check_files(
+    names: Sequence[str], preview: int, options: UploadOptions = NO_OPTIONS, *, as_json: bool
+) -> int:
     """Check files one after the other; return the worst exit code.
 
     0: all rows are accepted, 1: some are not, 2: the file as a whole is refused.
     """
     check = _check_for_program if as_json else _check_for_person
-    return max([_exit_code(check, name, preview) for name in names])
+    return max([_exit_code(check, name, preview, options) for name in names])
 
 
-def _exit_code(check: Callable[[str, int], Validation], name: str, preview: int) -> int:
+def _exit_code(
+    check: Callable[[str, int, UploadOptions], Validation],
+    name: str,
+    preview: int,
+    options: UploadOptions,
+) -> int:
     try:
-        validation = check(name, preview)
+        validation = check(name, preview, options)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
@@ -54,14 +62,14 @@ def _exit_code(check: Callable[[str, int], Validation], name: str, preview: int)
 # For programs: one document per file, whole or not at all.
 
 
-def _check_for_program(name: str, preview: int) -> Validation:
+def _check_for_program(name: str, preview: int, options: UploadOptions) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
         def tell(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        validation = validate(name, preview, tell)
+        validation = validate(name, preview, tell, options)
         problems.seek(len(_BETWEEN))
         before = json.dumps(_summary(name, validation)).removesuffix("}")
         after = json.dumps([*validation.preview.values()])
@@ -128,9 +136,9 @@ class _Told:
         self.problem_count += len(row.problems)
 
 
-def _check_for_person(name: str, preview: int) -> Validation:
+def _check_for_person(name: str, preview: int, options: UploadOptions) -> Validation:
     told = _Told()
-    validation = validate(name, preview, told.tell)
+    validation = validate(name, preview, told.tell, options)
     _print(printable(name), validation, told)
     return validation
 
@@ -138,7 +146,7 @@ def _check_for_person(name: str, preview: int) -> Validation:
 def _print(name: str, validation: Validation, told: _Told) -> None:
     screen = console()
     file = validation.file
-    known_as = f"layout {file.layout}" if file.layout else "columns known by their names"
+    known_as = f"layout {file.layout}" if file.layout else "columns recognized by name"
     screen.print(name, style="bold")
     screen.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
     for row, account in validation.preview.items():
@@ -150,7 +158,7 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
             for row, one in told.problems
         )
         screen.print()
-        screen.print(table(("Row", "Column", "What is wrong", "How to mend it"), rows))
+        screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
     if more := told.problem_count - len(told.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
@@ -158,7 +166,7 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
         screen.print(_repeats(file, told.duplicates, validation.plan.duplicates))
     for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
-    screen.print(_counts(validation.plan), style="bold")
+    screen.print(counts(validation.plan), style="bold")
     screen.print()
 
 
@@ -167,10 +175,11 @@ def _repeats(file: AccountsFile, first: Sequence[Duplicate], count: int) -> str:
         f"row {file.shown(one.row)} repeats row {file.shown(one.first_row)}" for one in first
     )
     more = f" and {count - len(first):,} more" if count > len(first) else ""
-    return f"Sent once: {repeats}{more}"
+    return f"Duplicates: {repeats}{more}"
 
 
-def _counts(plan: Plan) -> str:
+def counts(plan: Plan) -> str:
+    """Return `3 rows: 1 accepted, 1 rejected, 1 duplicate`."""
     return (
         f"{counted(plan.rows, 'row')}: {plan.accepted:,} accepted, {plan.rejected:,} rejected, "
         f"{counted(plan.duplicates, 'duplicate')}"

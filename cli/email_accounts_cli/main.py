@@ -16,6 +16,7 @@ from email_accounts_cli import INTERRUPTED, completion
 from email_accounts_cli.terminal import CommandError, output_written
 
 if TYPE_CHECKING:
+    from email_accounts.models.upload import Pairs
     from email_accounts_cli.stack import Stack
 
 _DURATION = re.compile(r"(\d+)([dhm])")
@@ -52,6 +53,26 @@ class _Commands(click.Group):
             raise
 
 
+class Pair(click.ParamType[tuple[str, str]]):
+    """Two texts around a `=`; the first may hold one itself."""
+
+    name = "pair"
+
+    def convert(
+        self,
+        value: str | tuple[str, str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Part `provider=google`."""
+        if isinstance(value, tuple):
+            return value
+        first, equals, second = value.rpartition("=")
+        if not (equals and first.strip()):
+            self.fail(f"write it as {param.metavar if param else 'NAME=VALUE'}.", param, ctx)
+        return first.strip(), second.strip()
+
+
 class Moment(click.ParamType[float]):
     """A time, or how long ago; in seconds since the epoch."""
 
@@ -82,6 +103,31 @@ class Moment(click.ParamType[float]):
 _as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, one document per line."
 )
+
+
+_set = click.option(
+    "--set",
+    "values",
+    metavar="FIELD=VALUE",
+    type=Pair(),
+    multiple=True,
+    help="A value for blank cells of every row, such as provider=google; never a password. "
+    "Repeatable.",
+)
+_map = click.option(
+    "--map",
+    "columns",
+    metavar="COLUMN=FIELD",
+    type=Pair(),
+    multiple=True,
+    help="What a column holds, such as 'Mot de passe=password'; nothing after = ignores the "
+    "column. Repeatable.",
+)
+
+
+def is_asked() -> bool:
+    """Return whether a person can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
@@ -142,18 +188,23 @@ def commands() -> None:
     default=0,
     help="Show the first N accounts as they would be sent, passwords as ***.",
 )
+@_set
+@_map
 @_as_json
-def check(files: tuple[str, ...], preview: int, *, as_json: bool) -> None:
+def check(
+    files: tuple[str, ...], preview: int, values: "Pairs", columns: "Pairs", *, as_json: bool
+) -> None:
     """Validate files locally, as an upload would be. Nothing leaves this computer.
 
-    The exit code is 0 if all rows are accepted, 1 if some are rejected or duplicates, and 2 if
-    a whole file is refused or cannot be read.
+    FILE is a path, or - for standard input. The exit code is 0 if all rows are accepted, 1 if
+    some are rejected or duplicates, and 2 if a whole file is refused or cannot be read.
 
     Example: email-accounts check --preview 1 accounts.csv
     """
     from email_accounts_cli.check import check_files  # noqa: PLC0415  not for --help
+    from email_accounts_cli.validation import given_options  # noqa: PLC0415  as above
 
-    sys.exit(check_files(files, preview, as_json=as_json))
+    sys.exit(check_files(files, preview, given_options(values, columns), as_json=as_json))
 
 
 @commands.command()
@@ -197,30 +248,52 @@ def template(kind: str | None, output: Path | None, *, as_json: bool) -> None:
     shell_complete=completion.workspaces,
     help="The workspace whose API key is used. Default: default.",
 )
+@_set
+@_map
 @click.option("--follow", is_flag=True, help="Watch the imports until they end.")
+@click.option("--strict", is_flag=True, help="Upload nothing unless every row is accepted.")
 @click.option("--anyway", is_flag=True, help="Upload without checking the files first.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_of_a_stack
 def drop(  # noqa: PLR0913  one per option
     stack: "Stack",
     files: tuple[Path, ...],
     workspace: str,
+    values: "Pairs",
+    columns: "Pairs",
     *,
     follow: bool,
+    strict: bool,
     anyway: bool,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Check files, upload them, and optionally watch their imports.
 
-    If one file is refused, nothing is uploaded. Large files are uploaded in parts, and failed
-    parts are retried. With --follow, Ctrl-C stops watching; the imports continue.
+    On a terminal it shows the result of the check and asks before it uploads. If one file is
+    refused, nothing is uploaded. Large files are uploaded in parts, and failed parts are retried.
+    With --follow, Ctrl-C stops watching; the imports continue.
 
     The exit code is 0 if everything is uploaded; with --follow, 1 if some row is not connected.
 
     Example: email-accounts drop --follow --workspace north accounts.csv
     """
     from email_accounts_cli.drop import drop as drop_files  # noqa: PLC0415  not for --help
+    from email_accounts_cli.validation import given_options  # noqa: PLC0415  as above
 
-    return drop_files(stack, files, workspace, anyway=anyway, follow=follow, as_json=as_json)
+    if strict and anyway:
+        raise click.UsageError("--strict needs the check that --anyway skips: use one of them.")
+    return drop_files(
+        stack,
+        files,
+        workspace,
+        anyway=anyway,
+        follow=follow,
+        as_json=as_json,
+        options=given_options(values, columns),
+        strict=strict,
+        ask=not (yes or as_json) and is_asked(),
+    )
 
 
 @commands.command()
@@ -329,16 +402,16 @@ def report(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Default: failed-<name of the upload>.csv.",
+    help="Default: failed-<name of the upload>, with the ending of its format.",
 )
 @_of_a_stack
 def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) -> int:
     """Write the failed rows to a file, to fix and drop again.
 
-    It has the failed and the rejected rows, with the columns of the upload and one more,
-    `problem`, which is ignored when you drop it. CSV keeps its delimiter; JSON and workbooks
-    become CSV with the same columns. It holds passwords, so only you can read it. Duplicates and
-    unconfirmed rows are not included.
+    It has the failed and the rejected rows in the format of the upload, with its columns (and
+    sheets) and three more: `problem`, `fix` and `original_row`, which are ignored when you drop
+    it. A password that a spreadsheet changed is written as ########: type it again. The file
+    holds passwords, so only you can read it. Duplicates and unconfirmed rows are not included.
 
     Example: email-accounts failed 0cd944f0 --output again.csv
     """

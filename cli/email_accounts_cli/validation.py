@@ -1,10 +1,12 @@
 """Validate a file on this computer with the code that validates an upload."""
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,16 +14,21 @@ from typing import BinaryIO
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import plan
+from email_accounts.intake.options import understood
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.account import FIELDS, Account, Server, secrets_of
 from email_accounts.models.imports import Plan
+from email_accounts.models.upload import NO_OPTIONS, Pairs, UploadOptions, upload_options
 from email_accounts.text.secret import Redactor
+from email_accounts_cli.terminal import CommandError
 
 _BATCH_SIZE = 100
 _COLUMNS_NAMED = 20
 _LONGEST_NAME = 60
-_PATIENCE_SECONDS = 1
-_ROWS_BETWEEN_LOOKS = 1024
+_SECONDS_WITHOUT_BAR = 1
+_ROWS_BETWEEN_UPDATES = 1024
+STDIN = "-"
+"""What names standard input where a file could be named."""
 
 Sent = dict[str, str | int]
 """The 15 fields of an account as they would be sent, its passwords hidden."""
@@ -42,7 +49,7 @@ class Validation:
 
     @property
     def warnings(self) -> list[str]:
-        """What is worth a look although no row is rejected for it."""
+        """What its owner should know although no row is rejected for it."""
         warnings = [one.text for one in self.file.warnings]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
@@ -56,7 +63,22 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
-def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None]) -> Validation:
+def given_options(values: Pairs, columns: Pairs) -> UploadOptions:
+    """Return what `--set` and `--map` say; CommandError where it cannot be said of any file."""
+    try:
+        options = upload_options(UploadOptions(values, columns).metadata)
+        understood(options)
+    except FileRefusedError as error:
+        raise CommandError(str(error)) from None
+    return options
+
+
+def validate(
+    name: str,
+    preview: int,
+    tell: Callable[[Rejected | Duplicate], None],
+    options: UploadOptions = NO_OPTIONS,
+) -> Validation:
     """Read a file to its end, and tell of each row that would not be sent.
 
     Nothing is kept but what `tell` keeps, and the first `preview` accounts.
@@ -75,8 +97,8 @@ def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], Non
             yield row
 
     try:
-        with Path(name).open("rb") as stream:
-            file = open_accounts_file(stream)
+        with _opened(name) as stream:
+            file = open_accounts_file(stream, options)
             with closing(_with_progress(file.rows, stream)) as rows:
                 file.rows = watched(rows)
                 planned = plan(file, _BATCH_SIZE)
@@ -85,6 +107,19 @@ def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], Non
             f"{error.strerror}.", "Name a file of accounts that can be read."
         ) from None
     return Validation(file, planned, first)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """Open a file; standard input is copied first, because workbooks are read in no order."""
+    if name != STDIN:
+        with Path(name).open("rb") as stream:
+            yield stream
+        return
+    with tempfile.TemporaryFile() as copy:  # it has no name, so nobody else can open it
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.seek(0)
+        yield copy
 
 
 def _as_sent(account: Account) -> Sent:
@@ -120,7 +155,10 @@ def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[Row
         start = time.monotonic()
         for count, row in enumerate(rows):
             yield row
-            if not count % _ROWS_BETWEEN_LOOKS and time.monotonic() > start + _PATIENCE_SECONDS:
+            if (
+                not count % _ROWS_BETWEEN_UPDATES
+                and time.monotonic() > start + _SECONDS_WITHOUT_BAR
+            ):
                 yield from _with_bar(rows, stream)
     yield from rows
 
@@ -141,6 +179,6 @@ def _with_bar(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResul
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=size)
         for count, row in enumerate(rows):
-            if seekable and not count % _ROWS_BETWEEN_LOOKS:
+            if seekable and not count % _ROWS_BETWEEN_UPDATES:
                 progress.update(task, completed=stream.tell())
             yield row

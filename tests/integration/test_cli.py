@@ -132,7 +132,7 @@ def test_a_person_sees_the_same() -> None:
     assert port.split(maxsplit=2)[1:2] == ["smtpPort"]
     assert "not a port" in port
     assert "Give a number from 1 to 65535" in port
-    assert "Sent once: row 247 repeats row 7" in lines
+    assert "Duplicates: row 247 repeats row 7" in lines
     assert "246 rows: 240 accepted, 5 rejected, 1 duplicate" in lines
 
 

@@ -105,6 +105,7 @@ class Records:
     header_number: int = 0
     sheets: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    delimiter: str = ""
 
     @property
     def encoding(self) -> str:
