@@ -38,15 +38,17 @@ _TARGET_OF = {
 _IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
 _IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
 ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
-_WORD_CLASS = {word: kind for kind, words in WORDS.items() for word in words.split()}
-_GLUED = frozenset(word for word in (*_WORD_CLASS, *FILLERS) if len(word) > 2)  # noqa: PLR2004
+_SHORTEST_GLUED = 3
 _PHRASES = tuple((f" {phrase} ", f" {word} ") for phrase, word in PHRASES.items())
 _BRACKETS = re.compile(r"[(\[{<][^)\]}>]*[)\]}>]?")
 _SEVERAL_THINGS = re.compile(r"[:/&+,]|\b(?:and|und|et|y|e)\b")
 _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _SIDES = ("smtp", "imap")
+_SIGN_IN = {"smtpUserName", PASSWORD}
 _SERVER_NOUNS = ("host", "port", "encryption")
+_ASSIGNED = ("port", "host", "encryption")
+"""The order in which columns without a side get one."""
 _NOUNS = {*_SERVER_NOUNS, "user", "password"}
 _OF_SIDE = {
     "host": "Host",
@@ -124,7 +126,9 @@ def resolve(
         raise FileRefusedError(
             f"No header row found: {place or 'the first item'} holds an email address where the "
             "columns are named.",
-            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
+            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort."
+            if place
+            else 'Write one object per account: [{"email": …, "password": …}, …].',
         )
     columns = find_columns(headers, samples, mapped)
     if not columns.has_address:
@@ -135,6 +139,8 @@ def resolve(
             f"{_listed(columns.names)}.",
             f"Rename the column {near[0]} to email."
             if near
+            else "Separate the cells by commas, semicolons, tabs or |; put no line in quotes."
+            if len(headers) == 1 and place and not columns.targets
             else "Name the column of the address "
             f"{', '.join((*ALIASES[ADDRESS], *ADDRESS_TARGETS[1:]))}; other recognized columns: "
             f"{', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
@@ -158,12 +164,16 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def recognized(cells: Cells, mapped: Mapping[str, str] = NOTHING) -> int:
-    """Count the names of columns that are known; 0 without an address, or in a row of data."""
+    """Count the names of columns that are known; 0 without an address, or in a row of data.
+
+    A user name beside a password may be the address.
+    """
     cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
         return 0
     columns = find_columns(cells, mapped=mapped)
-    return len(columns.targets) if columns.has_address else 0
+    may_have_address = columns.has_address or columns.targets.keys() >= _SIGN_IN
+    return len(columns.targets) if may_have_address else 0
 
 
 def target_named(text: str) -> str | None:
@@ -230,8 +240,8 @@ class _Found:
 
     def assign_sides(self) -> None:
         """Give columns that name no side the one they stand beside, else SMTP, then IMAP."""
-        for noun, positions in self.sideless.items():
-            self._assign(noun, positions)
+        for noun in sorted(self.sideless, key=_ASSIGNED.index):
+            self._assign(noun, self.sideless[noun])
         for target, one_side in ((PASSWORD, "Password"), ("smtpUserName", "UserName")):
             positions = self.targets.get(target, [])
             sides = [self.side_before[at] for at in positions]
@@ -246,6 +256,10 @@ class _Found:
     def _assign(self, noun: str, positions: list[int]) -> None:
         free = [side for side in _SIDES if f"{side}{_OF_SIDE[noun]}" not in self.targets]
         alone = len(positions) == 1 and len(free) == len(_SIDES)
+        if alone and noun == "host" and {"smtpPort", "imapPort"} <= self.targets.keys():
+            for side in free:
+                self.targets[f"{side}Host"] = [*positions]
+            return
         for at in positions:
             side = self.side_before[at]
             if side not in free:
@@ -262,13 +276,18 @@ class _Found:
         """Of several columns that may hold the address, keep those that do."""
         named = self.targets.get(ADDRESS, [])
         users = self.targets.get("smtpUserName", [])
-        if not (named and samples) or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
+        if not samples or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
             return
         held = {at: _held(at, samples) for at in (*named, *users)}
         kept = [at for at in named if held[at] or held[at] is None]
         if not any(held[at] for at in kept):
             kept = [at for at in users if held[at]][:1]
         if not kept:
+            return
+        if not named:
+            self.targets[ADDRESS] = kept
+            text = f"the address is taken from the column {self.names[kept[0]]}"
+            self.notes.append(RowWarning("address_column", text))
             return
         kept.sort(key=lambda at: -(held[at] or 0))
         if {*kept} != {*named}:
@@ -340,6 +359,8 @@ def _meaning(header: str) -> str | None:
     """Return a target, a server noun without a side, _UNCLEAR, "" to ignore, None if unknown."""
     outside = _BRACKETS.sub(" ", header)
     for text in (header, outside):
+        if any(char.isalpha() and not char.isascii() for char in text):
+            continue  # of "SMTP порт" only "smtp" would be left
         name = normalize_header(text)
         if name in _TARGET_OF:
             return _TARGET_OF[name]
@@ -352,7 +373,9 @@ def _meaning(header: str) -> str | None:
         words += [word for word in _words(header) if _WORD_CLASS.get(word) in _SIDES]
     meaning = _meaning_of(words)
     names_two = {"host", "port"} <= {*map(_WORD_CLASS.get, words)}
-    return _UNCLEAR if meaning and names_two and _SEVERAL_THINGS.search(outside) else meaning
+    if meaning and names_two and _SEVERAL_THINGS.search(outside):  # "SMTP host:port"
+        return f"{meaning[:4]}Host" if meaning[:4] in _SIDES else _UNCLEAR
+    return meaning
 
 
 def _meaning_of(words: list[str]) -> str | None:
@@ -421,6 +444,12 @@ def folded(text: str) -> str:
     """Return a text without accents and blanks around it, in lower case."""
     parts = unicodedata.normalize("NFKD", text.strip())
     return "".join(char for char in parts if not unicodedata.combining(char)).lower()
+
+
+_WORD_CLASS = {folded(word): kind for kind, words in WORDS.items() for word in words.split()}
+_GLUED = frozenset(
+    word for word in (*_WORD_CLASS, *FILLERS) if len(word) >= _SHORTEST_GLUED or not word.isascii()
+)
 
 
 @cache

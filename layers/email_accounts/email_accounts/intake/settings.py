@@ -34,7 +34,13 @@ from email_accounts.models.providers import (
     providers,
 )
 
-_WHOLE_PORT = re.compile(r"0*([0-9]{1,9})(?:[.,]0+)?")
+_WHOLE_PORT = re.compile(
+    r"[a-z ('#:]{0,20}0*([0-9]{1,9})(?:[.,]0+)?[a-z )':;,]{0,20}", re.IGNORECASE
+)
+_HOST_INSIDE = re.compile(
+    r"<?(?:(?:smtps?|imaps?|ssl|tls|mail)://)?([a-z0-9.-]+[a-z0-9])\.?(?::([0-9]{1,5}))?/?>?",
+    re.IGNORECASE,
+)
 _ENCRYPTION_WORD = re.compile("[a-z]+")
 _NONE = ServerPreset()
 
@@ -44,12 +50,55 @@ ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
 }
 """What people call an encryption. Other words leave it to the port."""
 
-_YES = frozenset(("true", "yes", "1", "y", "on", "enabled", "ja", "oui", "si", "sim"))
-_NO = frozenset(("false", "no", "0", "n", "off", "disabled", "nein", "non", "nao", "nee"))
-_BY_PORT = frozenset(("auto", "automatic", "default", "standard", "any"))
+_YES = frozenset(
+    {
+        *(
+            "true",
+            "yes",
+            "1",
+            "1.0",
+            "y",
+            "on",
+            "enabled",
+            "active",
+            "ja",
+            "oui",
+            "si",
+            "sí",
+            "sim",
+        ),
+        *("wahr", "vrai", "verdadero", "verdadeiro", "vero", "aktiv", "aktiviert", "activé", "да"),
+    }
+)
+_NO = frozenset(
+    {
+        *(
+            "false",
+            "no",
+            "0",
+            "0.0",
+            "n",
+            "off",
+            "disabled",
+            "inactive",
+            "nein",
+            "non",
+            "nao",
+            "não",
+        ),
+        *("nee", "falsch", "faux", "falso", "inaktiv", "deaktiviert", "désactivé", "нет"),
+    }
+)
+_BY_PORT = frozenset(
+    {
+        *("auto", "automatic", "automatisch", "automatique", "auto detect", "autodetect", "detect"),
+        *("auto-detect", "default", "standard", "any", "by port"),
+    }
+)
 _UNLIKELY = frozenset(
     {
-        *("none", "plain", "secure", "secured", "encrypted", "unencrypted"),
+        *("none", "plain", "normal", "secure", "secured", "encrypted", "unencrypted"),
+        *("verschlüsselt", "chiffré", "cifrado", "sécurisé", "seguro", "sicher"),
         *("keine", "aucune", "aucun", "ninguna", "ninguno", "nessuna", "nenhuma", "geen", "-"),
     }
 )
@@ -257,6 +306,11 @@ def _domains(text: str, smtp_host: str, imap_host: str) -> tuple[str, ...]:
 
 def _server(cells: Sequence[str], preset: ServerPreset, *, fill: bool) -> tuple[str, str, str]:
     host, port, encryption = cells
+    if inside := _HOST_INSIDE.fullmatch(host):  # smtps://smtp.company.example:465/
+        if not inside[2] or port in ("", inside[2]):
+            host, port = inside[1], port or inside[2] or ""
+    elif not host and port.strip("0") == "":  # what programs export for none
+        port = ""
     host = host or preset.host
     known = preset_of_host(host) if fill else _NONE
     named = _named_encryption(encryption)
