@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
+from textwrap import fill
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
@@ -31,6 +32,8 @@ from email_accounts_cli.validation import Validation, validate
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
 _DUPLICATES_SHOWN = 5
+_TABLE_WIDTH = 100
+"""Columns that the table of problems needs; narrower terminals get lines."""
 _BETWEEN = ", "
 
 
@@ -153,12 +156,17 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
         screen.print(f"\nRow {file.shown(row)} as it would be sent", style="bold")
         screen.print(table((), account.items()))
     if told.problems:
-        rows = (
+        rows = [
             (file.shown(row), one.column or one.field, one.message, one.fix)
             for row, one in told.problems
-        )
+        ]
         screen.print()
-        screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
+        if screen.width >= _TABLE_WIDTH:
+            screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
+        else:
+            for number, column, problem, fix in rows:
+                echo(fill(f"Row {number}, {column}: {problem}", screen.width))
+                echo(fill(fix, screen.width, initial_indent="  ", subsequent_indent="  "))
     if more := told.problem_count - len(told.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()

@@ -100,7 +100,7 @@ def drop(  # noqa: PLR0913  one per option
     try:
         for one in _uploaded(history.s3, files, bucket, workspace, options):
             dropped.append(one)  # noqa: PERF402  those before an error count
-    finally:  # also where it broke off: these are on their way
+    finally:  # also after an error: these are on their way
         _tell(dropped, files, as_json=as_json)
     if not follow:
         if not as_json:
@@ -111,7 +111,7 @@ def drop(  # noqa: PLR0913  one per option
 
 
 def _refuse_without_content(files: Sequence[Path]) -> None:
-    """Refuse what starts no import, so that nobody waits for its answer."""
+    """Refuse what starts no import: its result would never come."""
     if empty := [printable(str(file)) for file in files if not file.stat().st_size]:
         raise CommandError(
             f"Nothing was uploaded: {', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty."

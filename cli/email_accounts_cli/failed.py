@@ -136,7 +136,7 @@ def _write(history: History, upload: Upload, report: TextIO, output: Path | None
                 _write_rows(found, mapped, outcomes, write, count)
             count.file = target if count.written else None
         finally:
-            if not count.file:  # also what is half written: it holds passwords
+            if not count.file:  # also when half written: it holds passwords
                 target.unlink()
     return count
 

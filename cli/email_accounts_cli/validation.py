@@ -116,7 +116,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         with Path(name).open("rb") as stream:
             yield stream
         return
-    with tempfile.TemporaryFile() as copy:  # it has no name, so nobody else can open it
+    with tempfile.TemporaryFile() as copy:  # without a name: only this process can open it
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.seek(0)
         yield copy

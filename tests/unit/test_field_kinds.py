@@ -77,7 +77,7 @@ CELLS: list[tuple[str, str, Callable[[xlsxwriter.Workbook, Worksheet, int], obje
     ("number", "1234", lambda _b, s, r: s.write_number(r, 1, 1234)),
     ("formula", "xy", lambda _b, s, r: s.write_formula(r, 1, '="x"&"y"', None, "xy")),
     *(
-        (text, text, lambda _b, s, r, text=text: s.write_string(r, 1, text))  # type: ignore[misc]
+        (text, text, lambda _b, s, r, text=text: s.write_string(r, 1, text))
         for text in (
             "x_x005F_cd",
             "=1+1",
