@@ -4,7 +4,7 @@ FILE ?= events/accounts.csv
 MINUTES ?= 10
 ENV ?= dev
 export FILE
-# The SAM CLI tells nobody, and writes what it remembers into this folder.
+# The SAM CLI sends no telemetry, and keeps its state in this folder.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
@@ -18,7 +18,7 @@ AUDIT := .venvs/audit/.synced
 RUN := $(DEV) $(SAM) $(EMULATOR)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run up down status test endtoend lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
+.PHONY: help setup run up down status test endtoend mail lint format coverage docs bench load waiting reliability fuzz deploy smoke audit sbom lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this list
@@ -42,11 +42,11 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
-test: lint ## lint, types, templates and every test, end to end beside all others
+test: $(RUN) $(LINT) ## lint, types, templates and every test, end to end beside all others
 	@mkdir -p -m 700 .local
 	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@.venv/bin/python -m pytest tests/e2e >.local/e2e.txt 2>&1 & e2e=$$!; \
-	.venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
+	$(MAKE) --no-print-directory lint && .venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
 	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
 
 coverage: $(DEV) ## report the branches of the domain package that no test runs; fails below 95 %
@@ -56,6 +56,9 @@ coverage: $(DEV) ## report the branches of the domain package that no test runs;
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	.venv/bin/python -m pytest tests/e2e -m e2e
+
+mail: $(DEV) ## sign in to real Dovecot, unpacked from its packages; says why where it cannot run
+	.venv/bin/python -m pytest tests/real -m long
 
 lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff check
@@ -95,7 +98,7 @@ waiting: $(RUN) ## measure polling on a local cloud; writes docs/costs.md (a qua
 reliability: $(RUN) ## test every fault once; writes docs/faults.csv (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
 
-fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
+fuzz: $(BENCH) ## fuzz reading for MINUTES=10; finds are in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
 # Each parameter of the template can be given by its name; each has a default.

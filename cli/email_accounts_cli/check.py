@@ -7,13 +7,14 @@ what a program is told waits in a temporary file until the counts are known.
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
 from textwrap import fill
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
-from email_accounts.intake.rows import Duplicate, Rejected
+from email_accounts.intake.rows import Duplicate, Rejected, shortened
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
@@ -27,52 +28,83 @@ from email_accounts_cli.terminal import (
     printable,
     table,
 )
-from email_accounts_cli.validation import Validation, validate
+from email_accounts_cli.validation import LocalLookup, Validation, validate
 
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
 _DUPLICATES_SHOWN = 5
 _TABLE_WIDTH = 100
 """Columns that the table of problems needs; narrower terminals get lines."""
+_DOMAINS_SHOWN = 20
 _BETWEEN = ", "
 
 
-def check_files(
-    names: Sequence[str], preview: int, options: UploadOptions = NO_OPTIONS, *, as_json: bool
+def check_files(  # noqa: PLR0913  options of the command
+    names: Sequence[str],
+    preview: int,
+    options: UploadOptions = NO_OPTIONS,
+    *,
+    offline: bool,
+    as_json: bool,
+    signs_in: bool = False,
+    sample: int | None = None,
 ) -> int:
     """Check files one after the other; return the worst exit code.
 
-    0: all rows are accepted, 1: some are not, 2: the file as a whole is refused.
+    0: all rows are accepted, 1: some are not, 2: the file as a whole is refused. With `signs_in`
+    the mailboxes, or a `sample` of so many, are tried at their servers: 1 if one does not sign in.
     """
     check = _check_for_program if as_json else _check_for_person
-    return max([_exit_code(check, name, preview, options) for name in names])
+
+    def tried(name: str, validation: Validation, servers: LocalLookup | None) -> bool:
+        if not signs_in or not validation.plan.accepted:
+            return True
+        from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only where asked for
+
+        accepted = validation.plan.accepted
+        return try_sign_ins(name, accepted, sample, servers, as_json=as_json, options=options)
+
+    def checked(name: str, servers: LocalLookup | None) -> Validation:
+        return check(name, preview, options, servers)
+
+    return max([_exit_code(checked, name, tried, offline=offline) for name in names])
 
 
 def _exit_code(
-    check: Callable[[str, int, UploadOptions], Validation],
+    checked: Callable[[str, LocalLookup | None], Validation],
     name: str,
-    preview: int,
-    options: UploadOptions,
+    tried: Callable[[str, Validation, LocalLookup | None], bool],
+    *,
+    offline: bool,
 ) -> int:
+    # A pipe cannot be read a second time.
+    servers = LocalLookup() if Path(name).is_file() and not offline else None
     try:
-        validation = check(name, preview, options)
+        validation = checked(name, servers)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
-    return ALL_WELL if validation.is_clean else NOT_ALL_WELL
+    all_well = tried(name, validation, servers) and validation.is_clean
+    return ALL_WELL if all_well else NOT_ALL_WELL
 
 
 # For programs: one document per file, whole or not at all.
 
 
-def _check_for_program(name: str, preview: int, options: UploadOptions) -> Validation:
+def _check_for_program(
+    name: str, preview: int, options: UploadOptions, servers: LocalLookup | None
+) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
         def tell(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        validation = validate(name, preview, tell, options)
+        validation = validate(name, preview, tell, options, servers)
+        if servers and servers.has_more():
+            problems.seek(0)
+            problems.truncate()
+            validation = validate(name, preview, tell, options, servers)
         problems.seek(len(_BETWEEN))
         before = json.dumps(_summary(name, validation)).removesuffix("}")
         after = json.dumps([*validation.preview.values()])
@@ -139,9 +171,14 @@ class _Told:
         self.problem_count += len(row.problems)
 
 
-def _check_for_person(name: str, preview: int, options: UploadOptions) -> Validation:
+def _check_for_person(
+    name: str, preview: int, options: UploadOptions, servers: LocalLookup | None
+) -> Validation:
     told = _Told()
-    validation = validate(name, preview, told.tell, options)
+    validation = validate(name, preview, told.tell, options, servers)
+    if servers and servers.has_more():
+        told = _Told()
+        validation = validate(name, preview, told.tell, options, servers)
     _print(printable(name), validation, told)
     return validation
 
@@ -172,6 +209,8 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
     screen.print()
     if told.duplicates:
         screen.print(_repeats(file, told.duplicates, validation.plan.duplicates))
+    if found := file.servers_found:
+        screen.print("\n  ".join(["Servers found:", *shortened(found, _DOMAINS_SHOWN, "domains")]))
     for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(counts(validation.plan), style="bold")

@@ -38,7 +38,7 @@ ADDED = ("problem", "fix", "original_row")
 _ADDED = {normalize_header(name) for name in (*ADDED, "original_sheet")}
 _DAMAGED = "########"
 """What stands for a password or user name that is not what was typed: never accepted."""
-_WRITTEN = (Outcome.FAILED, Outcome.REJECTED)
+_WRITTEN = (Outcome.FAILED, Outcome.NOT_SENT, Outcome.REJECTED)
 _OTHER_ENDINGS = (".gz", ".zip", ".tsv", ".txt")
 _OWNER_ALONE = 0o600
 

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"(\d+)([dhm])")
 _EPOCH = re.compile(r"\d{9,}\.?\d*")
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60}
-_STATUSES = ("running", "complete", "partial", "refused", "stopped", "unfinished", "broken")
+_STATUSES = (
+    "running",
+    "complete",
+    "partial",
+    "failed",
+    "refused",
+    "stopped",
+    "unfinished",
+    "broken",
+)
 
 
 class _Commands(click.Group):
@@ -190,21 +199,62 @@ def commands() -> None:
 )
 @_set
 @_map
+@click.option("--offline", is_flag=True, help="Do not look up mail servers by DNS.")
+@click.option(
+    "--sign-in",
+    "signs_in",
+    is_flag=True,
+    help="Also sign in to each mailbox at its own mail server.",
+)
+@click.option(
+    "--sample",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Try only N mailboxes, spread over the file.",
+)
 @_as_json
-def check(
-    files: tuple[str, ...], preview: int, values: "Pairs", columns: "Pairs", *, as_json: bool
+def check(  # noqa: PLR0913  options of the command
+    files: tuple[str, ...],
+    preview: int,
+    values: "Pairs",
+    columns: "Pairs",
+    sample: int | None,
+    *,
+    offline: bool,
+    signs_in: bool,
+    as_json: bool,
 ) -> None:
-    """Validate files locally, as an upload would be. Nothing leaves this computer.
+    """Validate files locally, as an upload would be.
 
-    FILE is a path, or - for standard input. The exit code is 0 if all rows are accepted, 1 if
-    some are rejected or duplicates, and 2 if a whole file is refused or cannot be read.
+    FILE is a path, or - for standard input. Only domains of rows without mail servers leave this
+    computer, for DNS lookups. A pipe is checked offline. With --sign-in, each mailbox is tried
+    once; --json prints the findings as a second line.
+
+    The exit code is 0 if all rows are accepted and sign in, 1 if some do not, and 2 if a whole
+    file is refused or cannot be read.
 
     Example: email-accounts check --preview 1 accounts.csv
     """
     from email_accounts_cli.check import check_files  # noqa: PLC0415  not for --help
     from email_accounts_cli.validation import given_options  # noqa: PLC0415  as above
 
-    sys.exit(check_files(files, preview, given_options(values, columns), as_json=as_json))
+    if offline and signs_in:
+        raise click.UsageError("--sign-in uses the network: leave out --offline.")
+    if signs_in and "-" in files:
+        raise click.UsageError("--sign-in reads a file twice: name it instead of -.")
+    if sample and not signs_in:
+        raise click.UsageError("--sample needs --sign-in.")
+    sys.exit(
+        check_files(
+            files,
+            preview,
+            given_options(values, columns),
+            offline=offline,
+            as_json=as_json,
+            signs_in=signs_in,
+            sample=sample,
+        )
+    )
 
 
 @commands.command()

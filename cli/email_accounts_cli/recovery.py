@@ -20,7 +20,7 @@ from email_accounts_cli.terminal import (
 )
 
 _SECONDS_TO_COME = 1
-_ALL_KNOWN = ("complete", "partial")
+_ALL_KNOWN = ("complete", "partial", "failed")
 _OF_EXECUTIONS = "aws.states"
 """The source of events about executions; all others are about uploads."""
 _REFUSED = "file_refused", "the file was refused: nothing was sent. Fix it and drop it again."
@@ -91,7 +91,7 @@ def _why_needless(imported: Import, ending: Ending) -> Reason | None:
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return None
     text = "every row already has a result."
-    if ending.status == "partial":
+    if ending.status != "complete":
         text += f" To fix the failed rows: email-accounts failed {short(imported.id)}"
     return "nothing_left", text
 

@@ -68,17 +68,20 @@ _TABLE_WIDTH = 120
 _NEWEST_EVENTS = 5
 _MOST_NAMED = 3
 _TASKS = {
+    "CheckSignIn": "check_sign_in",
     "CheckStatus": "check_status",
     "SubmitAccounts": "submit_accounts",
     "DeliverReport": "deliver_report",
 }
 """The function that each state of the state machine calls."""
 _NOW = {
+    "check_sign_in": "trying sign-ins",
     "check_status": "checking the status",
     "submit_accounts": "submitting",
     "deliver_report": "writing the report",
 }
 _LATER = {
+    "check_sign_in": "next sign-ins",
     "check_status": "next status check",
     "submit_accounts": "next submission",
     "deliver_report": "report",
@@ -222,7 +225,7 @@ class Progress:
         identity = short(self.import_id)
         commands: tuple[str, ...] = ()
         match self.status:
-            case "partial" if self.outcomes.keys() & {"failed", "rejected"}:
+            case "partial" | "failed" if self.outcomes.keys() & {"failed", "rejected"}:
                 commands = (f"failed {identity}",)
             case "stopped" if self.reason_code in _KEY_TROUBLE:
                 commands = (f"workspace add {self.workspace} --replace", f"resume {identity}")
@@ -230,7 +233,7 @@ class Progress:
                 commands = (f"check {shlex.quote(self.file)}",)
             case "refused":
                 commands = (f"check {shlex.quote(self.file)}",)
-            case "partial" | "stopped" | "unfinished":
+            case "partial" | "failed" | "stopped" | "unfinished":
                 commands = (f"resume {identity}",)
             case "broken":
                 commands = (f"show {identity}",)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from email_accounts.delivery.deliverer import Deliverer
-from email_accounts.delivery.message import ImportResult
+from email_accounts.delivery.result import ImportResult
 from email_accounts.lambda_runtime.container import container
 from email_accounts.lambda_runtime.observability import (
     bind_import_id,
@@ -30,26 +30,32 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     time_left = context.get_remaining_time_in_millis() / 1000
     for record in event.get("Records", ()):
         detail = json.loads(record["body"])["detail"]
-        bind_import_id(detail["name"].partition("-")[0])
         failure = detail.get("cause") or f"its execution was {detail['status'].lower()}"
-        _tell(_deliverer().deliver_failed(detail["name"], failure, time_left))
+        execution = detail["name"]
+        import_id = execution.partition("-")[0]
+        _deliver(import_id, failure, execution, time_left, best_effort=True)
     if "importId" not in event:
         return None
     import_id = event["importId"]
-    bind_import_id(import_id)
-    answer = _deliverer().deliver(import_id, event["failure"], time_left=time_left)
-    _tell(answer)
+    answer = _deliver(import_id, event["failure"], event.get("execution", ""), time_left)
     return {"importId": import_id} | ({"status": answer.status} if answer else {})
 
 
-def _tell(answer: ImportResult | None) -> None:
+def _deliver(
+    import_id: str, failure: str, execution: str, time_left: float, *, best_effort: bool = False
+) -> ImportResult | None:
+    bind_import_id(import_id)
+    answer = _deliverer().deliver(
+        import_id, failure, execution=execution, time_left=time_left, best_effort=best_effort
+    )
     if answer is None:
         logger.info("answered before")
-        return
+        return None
     metrics.add_metric(name="ImportsAnswered", unit=MetricUnit.Count, value=1)
     for outcome, rows in answer.summary.outcomes.items():
         metrics.add_metric(name=f"Rows_{outcome}", unit=MetricUnit.Count, value=rows)
     logger.info("answered", extra={"status": answer.status})
+    return answer
 
 
 @cache

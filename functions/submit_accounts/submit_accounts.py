@@ -37,7 +37,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
         return {"stopped": _submitter().stop(event["stop"])}
     if "importId" in event:
         bind_import_id(event["importId"])
-        return result_document(_submitter().submit(event["importId"], time_left))
+        skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
+        return result_document(_submitter().submit(event["importId"], time_left, skip_sign_in=skip))
     for record in event["Records"]:
         _start(json.loads(record["body"]), time_left)
     return None
@@ -50,7 +51,7 @@ def _start(told: dict[str, Any], time_left: "Callable[[], float]") -> None:
         logger.info("no file: nothing to import")
         return
     if upload.bucket != os.environ["INBOX_BUCKET"]:
-        raise WrongBucketError(f"the event tells of {upload.bucket}, which is not the inbox")
+        raise WrongBucketError(f"the event is about {upload.bucket}, which is not the inbox")
     logger.append_keys(bucket=upload.bucket, key=upload.key)
     upload = _submitter().identified(upload)
     bind_import_id(upload.import_id)

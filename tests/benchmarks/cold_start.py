@@ -29,6 +29,7 @@ _1980 = 315_532_800
 
 HANDLERS = {
     "submit_accounts": ("SubmitAccounts", "_submitter"),
+    "check_sign_in": ("CheckSignIn", "_checker"),
     "check_status": ("CheckStatus", "_poller"),
     "deliver_report": ("DeliverReport", "_deliverer"),
 }
@@ -44,6 +45,8 @@ ENVIRONMENT = {
     # Nothing is called, so anything that is both a text and a number will do.
     **dict.fromkeys(template()["Globals"]["Function"]["Environment"]["Variables"], "1"),
     "API_BASE_URL": "https://api.example",
+    "SIGN_IN_CHECK": "off",
+    "NAME_SERVER": "",
 }
 
 

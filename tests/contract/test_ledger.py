@@ -14,6 +14,7 @@ import pytest
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import ImporterError, LedgerConflictError
+from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
     AccountScan,
     Batch,
@@ -23,6 +24,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignInState,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.ports import Ledger
@@ -417,7 +419,7 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
     """It is under way again from now to its new deadline, nobody has it, nothing stops it."""
     planned(ledger)
     before = ledger.get(ID)
-    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "the service refused the API key")
+    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Saleshandy refused the API key")
     answer(ledger, ID)
     assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID) == replace(
@@ -515,6 +517,56 @@ def test_a_walk_that_went_on_meanwhile_is_not_taken(ledger: Ledger) -> None:
     assert not ledger.lease_scan("default", None, WALK, NOW + 2, NOW + 302)
     assert not ledger.lease_scan("default", replace(further, began_at=1), WALK, NOW, NOW + 302)
     assert ledger.scan("default") == further
+
+
+# The brakes of hosts
+
+
+def test_both_sides_of_a_host_share_its_brake(ledger: Ledger) -> None:
+    """Two attempts at once, half a second apart; the third waits for one to end."""
+    assert ledger.enter_host("mail.x.example", "a", NOW) == Admission()
+    assert ledger.enter_host("mail.x.example", "b", NOW).wait == pytest.approx(0.5)
+    assert ledger.enter_host("mail.x.example", "b", NOW + 1) == Admission()
+    assert ledger.enter_host("mail.x.example", "c", NOW + 2).wait
+    assert ledger.enter_host("mail.y.example", "c", NOW + 2) == Admission()
+    ledger.leave_host("mail.x.example", "a", Reply.SIGNED_IN, NOW + 3)
+    assert ledger.enter_host("mail.x.example", "c", NOW + 3) == Admission()
+
+
+def test_refusals_close_a_host_for_everybody(ledger: Ledger) -> None:
+    """Whoever asks next is told why."""
+    for number in range(3):
+        now = NOW + number
+        assert ledger.enter_host("mail.x.example", f"{number}", now) == Admission()
+        ledger.leave_host("mail.x.example", f"{number}", Reply.REFUSED, now)
+    assert "3 sign-ins in a row" in ledger.enter_host("mail.x.example", "next", NOW + 9).closed
+
+
+def test_of_many_attempts_at_once_a_host_sees_as_many_as_it_takes() -> None:
+    """In DynamoDB, where sixteen come at one moment."""
+    ledger = dynamo_ledger()
+    with ThreadPoolExecutor(16) as pool:
+        told = list(
+            pool.map(lambda one: ledger.enter_host("imap.gmail.com", str(one), NOW), range(16))
+        )
+    assert [one for one in told if not one.wait] == [Admission()]
+
+
+def test_a_batch_is_tried_once(ledger: Ledger) -> None:
+    """Trying is written under the state that was seen, so that one of two tries."""
+    planned = ledger_with_plan(ledger)
+    trying = ledger.save(ID, planned, planned.trying())
+    with pytest.raises(LedgerConflictError):
+        ledger.save(ID, planned, planned.trying())
+    ledger.save(ID, trying, trying.checked())
+    assert [one.sign_in for one in ledger.batches(ID)] == [SignInState.CHECKED, SignInState.NONE]
+
+
+def ledger_with_plan(ledger: Ledger) -> Batch:
+    """Plan an import; return its first batch."""
+    ledger.claim(UPLOAD, NOW, NOW + 1)
+    ledger.plan(ID, leased(ledger, ID, NOW), PLAN, [])
+    return next(iter(ledger.batches(ID)))
 
 
 # The budget. A ledger that has to be reached takes a moment, in which the clock goes on.

@@ -9,10 +9,11 @@ import pytest
 from moto.sns.models import sns_backends
 
 from email_accounts.aws.messaging import NotificationTopic
-from email_accounts.delivery.causes import Cause
-from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
+from email_accounts.delivery.message import message_of
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
+from email_accounts.models.causes import Cause
 from email_accounts.models.messages import Message
 from tests.support import answers
 from tests.support.aws import ACCOUNT, REGION, new_topic, received
@@ -117,5 +118,6 @@ def largest(char: str) -> ImportResult:
         made.summary.add(
             RowOutcome(10**9 + number, "a@x.example", Outcome.FAILED, char * 500, "other", (cause,))
         )
-    link = Link(f"https://reports.example/{'s' * 2000}", 1_795_354_800.0)
+    url = f"https://reports.example/{'s' * 2000}"
+    link = Link(url, url, 1_795_354_800.0)
     return replace(made, link=link, imported=replace(made.imported, resumed=9))

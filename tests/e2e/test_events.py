@@ -100,7 +100,7 @@ def test_a_file_that_is_said_to_be_ready(cloud: LocalCloud, subscriber: Subscrib
         wait_until(lambda: bool(told()))
         documents = [one["detail"] for one in told()]
 
-    assert answer.subject == "ready.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] ready.csv, 3 rows: 2 connected, 1 failed"
     assert documents == [answer.document]
     assert answer.document["file"]["bytes"] == len(SMALL)
     assert cloud.history(import_id(reports, "uploads/ready.csv", foreign)) == []

@@ -36,7 +36,7 @@ def test_killed_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
         answer = subscriber.answer(identity)
     assert laid.fired() == 1
     assert cloud.history(identity).count("TaskFailed") >= 1
-    assert answer.subject == "killed.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] killed.csv, 3 rows: 2 connected, 1 failed"
 
 
 def test_killed_from_outside(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -49,7 +49,7 @@ def test_killed_from_outside(cloud: LocalCloud, subscriber: Subscriber) -> None:
         assert kill_workers(cloud, "check_status") >= 1
         answer = subscriber.answer(identity)
     assert cloud.history(identity).count("TaskFailed") >= 1
-    assert answer.subject == "hanging.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] hanging.csv, 3 rows: 2 connected, 1 failed"
 
 
 def test_hanging_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -60,7 +60,7 @@ def test_hanging_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
         identity = cloud.upload("uploads/timed out.csv", SMALL)
         answer = subscriber.answer(identity)
     assert cloud.history(identity).count("TaskFailed") >= 1
-    assert answer.subject == "timed out.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] timed out.csv, 3 rows: 2 connected, 1 failed"
 
 
 def test_killed_while_taking_an_event(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -72,7 +72,7 @@ def test_killed_while_taking_an_event(cloud: LocalCloud, subscriber: Subscriber)
         answer = subscriber.answer(identity)
         wait_until(lambda: not cloud.waiting_events())
     assert laid.fired() == 1
-    assert answer.subject == "again.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] again.csv, 3 rows: 2 connected, 1 failed"
 
 
 def test_bounded_processes(cloud: LocalCloud) -> None:
@@ -115,6 +115,6 @@ def test_processes_of_functions(cloud: LocalCloud, second: LocalCloud) -> None:
     cloud.upload("uploads/process.csv", SMALL)
     wait_until(lambda: "check_status" in workers(cloud.state))
     found = workers(cloud.state)
-    assert set(found) <= {"submit_accounts", "check_status", "deliver_report"}
+    assert set(found) <= {"submit_accounts", "check_sign_in", "check_status", "deliver_report"}
     assert all(isinstance(one, psutil.Process) for one in found["submit_accounts"])
     assert workers(second.state) == {}

@@ -17,7 +17,7 @@ from tests.support.cloud import SAMPLE, LocalCloud
 
 pytestmark = pytest.mark.e2e
 
-SUBJECT = "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+SUBJECT = "[default] accounts.csv, 246 rows: 234 connected, 6 failed, 5 rejected, 1 duplicate"
 OUTCOMES = {"connected": 234, "failed": 6, "rejected": 5, "duplicate": 1}
 CONNECT = "/v1/email-accounts/connect"
 COPIES = 4

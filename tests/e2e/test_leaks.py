@@ -162,7 +162,7 @@ def test_a_service_that_repeats_what_it_was_sent(
     cloud.control("POST", "faults", rules)
     answer = subscriber.answer(cloud.upload("uploads/repeated.csv", SMALL))
     assert cloud.control("GET", "faults").json() == []
-    assert answer.subject == f"repeated.csv: {subject}"
+    assert answer.subject == f"[default] repeated.csv, 3 rows: {subject}"
     assert failure_reason in answer.document["failureReason"]
     assert MARK not in answer.text + answer.mail
 
@@ -177,7 +177,7 @@ def test_a_function_that_raises_with_passwords_at_hand(
         identity = cloud.upload("uploads/raising.csv", SMALL)
         answer = subscriber.answer(identity)
     assert cloud.history(identity).count("TaskFailed") == 1
-    assert answer.subject == "raising.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] raising.csv, 3 rows: 2 connected, 1 failed"
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["for people", "for programs"])

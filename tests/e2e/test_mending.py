@@ -61,7 +61,10 @@ def test_the_failed_rows_are_mended_and_dropped_again(cloud: LocalCloud, tmp_pat
     """Of the sample only what failed and what was rejected is sent again, and all is connected."""
     cloud.behave()
     first, headline = follow(cloud, SAMPLE, 1)
-    assert headline == "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+    assert (
+        headline
+        == "[default] accounts.csv, 246 rows: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+    )
     assert sent(cloud) == [100, 100, 40]
     left, again = tmp_path / "left.csv", tmp_path / "again.csv"
     [written] = cloud.operate("failed", first, "--output", left)
@@ -71,7 +74,7 @@ def test_the_failed_rows_are_mended_and_dropped_again(cloud: LocalCloud, tmp_pat
     again.write_bytes(accounts_file(*rows))
 
     _, headline = follow(cloud, again, 0)
-    assert headline == f"again.csv: {LEFT} connected"
+    assert headline == f"[default] again.csv, {LEFT} rows: {LEFT} connected"
     assert sent(cloud) == [100, 100, 40, LEFT]
     known = cloud.control("GET", "accounts").json()
     assert len(known) == 240 + REJECTED
@@ -89,7 +92,9 @@ def test_the_whole_file_is_mended_and_dropped_again(cloud: LocalCloud, tmp_path:
     whole.write_bytes(accounts_file(*rows))
     with cloud.environment_of("submit_accounts", SKIP_CONNECTED="true"):
         identity, headline = follow(cloud, whole, 1)
-    assert headline == "whole.csv: 6 connected, 234 already connected, 5 rejected, 1 duplicate"
+    assert headline == (
+        "[default] whole.csv, 246 rows: 6 connected, 234 already connected, 5 rejected, 1 duplicate"
+    )
     assert sum(sent(cloud)) == 240 + 6
     known = cloud.control("GET", "accounts").json()
     assert {one["status"] for one in known} == {1}
@@ -108,7 +113,7 @@ def test_a_stopped_import_is_resumed(
     file.write_bytes(accounts_file("a@accounts.example", "b@accounts.example"))
     dropped, *_, last = cloud.operate("drop", "--follow", "--workspace", "stopped", file, code=1)
     identity = dropped["importId"]
-    assert last["headline"] == "accounts.csv: stopped, 2 failed"
+    assert last["headline"] == "[default] accounts.csv, 2 rows: stopped, 2 not sent"
     assert subscriber.answer(identity).attributes["status"] == "stopped"
 
     cloud.control("PUT", "behaviour", {"completion_seconds": 5})
@@ -118,7 +123,7 @@ def test_a_stopped_import_is_resumed(
     ]
     polls = cloud.operate("watch", identity)
     assert polls[0]["status"] == "running"
-    assert polls[-1]["headline"] == "accounts.csv: resumed, 2 connected"
+    assert polls[-1]["headline"] == "[default] accounts.csv, 2 rows: resumed, 2 connected"
     wait_until(lambda: len(messages(subscriber, identity)) == 2)
     assert [one["answer"] for one in messages(subscriber, identity)] == [1, 2]
     assert sent(cloud)[-1] == 2

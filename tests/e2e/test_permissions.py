@@ -58,9 +58,9 @@ def test_permission_is_needed(
         without = subscriber.answer(identity)
     allowed = subscriber.answer(cloud.upload("uploads/allowed.csv", SMALL))
 
-    assert without.subject == "without.csv: not finished, 3 unconfirmed"
+    assert without.subject == "[default] without.csv, 3 rows: not finished, 3 unconfirmed"
     assert said in without.mail
-    assert allowed.subject == "allowed.csv: 2 connected, 1 failed"
+    assert allowed.subject == "[default] allowed.csv, 3 rows: 2 connected, 1 failed"
 
 
 @pytest.mark.usefixtures("impatient")
@@ -76,7 +76,10 @@ def test_an_answer_that_cannot_be_sent_is_not_lost(
         assert subscriber.about(identity) == []
     wait_until(lambda: bool(subscriber.about(identity)))
     # The last resort does less than the answer that could not be sent: it counts.
-    assert subscriber.answer(identity).subject == "unsent.csv: not finished, 3 unconfirmed"
+    assert (
+        subscriber.answer(identity).subject
+        == "[default] unsent.csv, 3 rows: not finished, 3 unconfirmed"
+    )
 
 
 def test_an_uploader_can_put_and_nothing_else(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -100,7 +103,10 @@ def test_an_uploader_can_put_and_nothing_else(cloud: LocalCloud, subscriber: Sub
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(uploads, call)(**arguments)
     identity = import_id(inbox, "uploads/dropped.csv", stored["VersionId"])
-    assert subscriber.answer(identity).subject == "dropped.csv: 2 connected, 1 failed"
+    assert (
+        subscriber.answer(identity).subject
+        == "[default] dropped.csv, 3 rows: 2 connected, 1 failed"
+    )
     cloud.operate("list", code=2, by=uploader)
 
 
@@ -117,7 +123,7 @@ def test_an_operator_runs_every_command(
     [refused] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     stopped = refused["importId"]
     *_, ended = cloud.operate("watch", stopped, code=1, by=user)
-    assert ended["headline"] == "operated.csv: stopped, 3 failed"
+    assert ended["headline"] == "[default] operated.csv, 3 rows: stopped, 3 not sent"
     cloud.operate("workspace", "add", "operated", "--replace", given=key, by=user)
     assert "operated" in [one["workspace"] for one in cloud.operate("workspace", "list", by=user)]
     cloud.operate("workspace", "test", "operated", by=user)
@@ -126,7 +132,7 @@ def test_an_operator_runs_every_command(
     [dropped] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     identity = dropped["importId"]
     *_, ended = cloud.operate("watch", identity, code=1, by=user)
-    assert ended["headline"] == "operated.csv: 2 connected, 1 failed"
+    assert ended["headline"] == "[default] operated.csv, 3 rows: 2 connected, 1 failed"
     assert cloud.operate("list", "--workspace", "operated", by=user)[0]["importId"] == identity
     [shown] = cloud.operate("show", identity, by=user)
     assert shown["execution"]["status"] == "succeeded"
@@ -182,7 +188,7 @@ def test_a_link_that_is_switched_on_opens(second: LocalCloud) -> None:
     second.behave(report="all")
     with subscribed(second) as subscriber:
         answer = subscriber.answer(second.upload("uploads/linked.csv", SMALL))
-    assert answer.subject == "linked.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] linked.csv, 3 rows: 2 connected, 1 failed"
     link = answer.document["link"]["url"]
     assert "<!doctype html>" in requests.get(link, timeout=10).text
     with second.without("deliver_report", "s3:GetObject"):

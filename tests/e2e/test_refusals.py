@@ -28,10 +28,12 @@ def assert_refused(
     """Hold an import to its one message, with these words in the mail, and to no call at all."""
     answer = subscriber.answer(identity)
     wait_until(lambda: not cloud.waiting_events())
-    assert answer.subject == f"{name}: not imported, the file cannot be used"
+    assert answer.subject == f"[default] {name}: not imported, unusable file"
     assert answer.attributes == REFUSED
     assert answer.document["counts"]["rows"] == 0
-    assert answer.mail.startswith(f"Nothing was imported: the file cannot be used.\nFile: {name}\n")
+    assert answer.mail.startswith(
+        f"Nothing was imported: the file cannot be used.\n\nFile: {name}\n"
+    )
     assert [word for word in words if word not in answer.mail] == []
     assert cloud.control("GET", "calls").json() == []
 
@@ -47,14 +49,14 @@ def assert_refused(
         (
             "packed.csv",
             archive(),
-            ("It is a zip archive of 2 files.", "Unpack it and drop what is inside."),
+            ("It is a zip archive of 2 files.", "Unpack it and upload the files inside."),
         ),
         (
             "no rows.csv",
             NO_ROWS,
-            ("It holds no rows.", "Put one account per row below the names of the columns."),
+            ("It has no rows.", "Put one account per row below the header row."),
         ),
-        ("empty.csv", b"", ("It is empty.", "The first line names the columns.")),
+        ("empty.csv", b"", ("It is empty.", "The first line must be the header row.")),
         (
             "unknown columns.csv",
             b"Name,Box\nRobin,a@accounts.example\n",
@@ -85,8 +87,8 @@ def test_size_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("elsewhere/accounts.csv", "It does not lie under uploads/"),
-        ("accounts.csv", "It does not lie under uploads/"),
+        ("elsewhere/accounts.csv", "It is not in the folder uploads/."),
+        ("accounts.csv", "It is not in the folder uploads/."),
         # The emulator keeps no object of such a key.
         ("uploads/accounts.csv/", "Its key ends with a slash"),
     ],
@@ -96,9 +98,9 @@ def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, s
     cloud.behave()
     identity = cloud.announce(key, "version-of-no-object", len(SMALL))
     answer = subscriber.answer(identity)
-    assert answer.subject == "accounts.csv: not imported, the file cannot be used"
+    assert answer.subject == "[default] accounts.csv: not imported, wrong folder"
     assert said in answer.mail
-    assert "Drop it again as uploads/accounts.csv." in answer.mail
+    assert "Upload it again as uploads/accounts.csv." in answer.mail
 
 
 def test_a_workspace_without_a_name_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -106,7 +108,7 @@ def test_a_workspace_without_a_name_is_refused(cloud: LocalCloud, subscriber: Su
     cloud.behave()
     identity = cloud.announce("uploads//accounts.csv", "version-of-no-object", len(SMALL))
     answer = subscriber.answer(identity)
-    assert "it lies in a folder without a name" in answer.mail
+    assert "its folder has no name" in answer.mail
     assert answer.attributes == {"status": "refused", "failed": "0"}
 
 
@@ -114,7 +116,7 @@ def test_deleted_upload(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """A file whose version is gone before it was read is answered so."""
     cloud.behave()
     identity = cloud.announce("uploads/deleted.csv", "version-of-no-object", len(SMALL))
-    words = ("It was deleted or replaced before it could be read.", "Drop it again.")
+    words = ("It was deleted or replaced before it could be read.", "Upload the file again")
     assert_refused(cloud, subscriber, identity, "deleted.csv", words)
 
 
@@ -144,7 +146,7 @@ def test_what_is_no_file(cloud: LocalCloud, subscriber: Subscriber) -> None:
     [
         ("a+b 100% %41%2B .csv", "a+b 100% %41%2B .csv"),
         ("Größe 表 🙂.csv", "Gro?e ? ?.csv"),
-        (f"{'n' * 120}.csv", f"{'n' * 73}..."),
+        (f"{'n' * 120}.csv", f"{'n' * 55}..."),
     ],
 )
 def test_name(cloud: LocalCloud, subscriber: Subscriber, name: str, shown: str) -> None:
@@ -152,7 +154,7 @@ def test_name(cloud: LocalCloud, subscriber: Subscriber, name: str, shown: str) 
     cloud.behave()
     key = f"uploads/{name}"
     answer = subscriber.answer(cloud.upload(key, SMALL))
-    assert answer.subject == f"{shown}: 2 connected, 1 failed"
+    assert answer.subject == f"[default] {shown}, 3 rows: 2 connected, 1 failed"
     assert answer.attributes == {"status": "partial", "workspace": "default", "failed": "1"}
     assert answer.document["file"]["key"] == key
     assert answer.document["file"]["name"] == name

@@ -25,9 +25,9 @@ def test_check_that_keeps_failing(cloud: LocalCloud, subscriber: Subscriber) -> 
     history = cloud.history(identity)
     assert history.count("TaskFailed") == 3
     assert history[-1] == "ExecutionSucceeded"
-    assert answer.subject == "unseen.csv: not finished, 3 unconfirmed"
+    assert answer.subject == "[default] unseen.csv, 3 rows: not finished, 3 unconfirmed"
     assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
-    assert "the import was broken off: check_status failed with " in answer.mail
+    assert "The import was interrupted: check_status failed with " in answer.mail
     assert [line["outcome"] for line in cloud.outcomes(identity)] == ["unconfirmed"] * 3
     assert cloud.calls(CONNECT) == 1
 
@@ -42,7 +42,10 @@ def test_deadline(cloud: LocalCloud, subscriber: Subscriber) -> None:
         identity = cloud.upload("uploads/late.csv", content)
         answer = subscriber.answer(identity)
 
-    assert answer.subject == "late.csv: not finished, 1 unconfirmed, 1 rejected, 1 duplicate"
+    assert (
+        answer.subject
+        == "[default] late.csv, 3 rows: not finished, 1 unconfirmed, 1 rejected, 1 duplicate"
+    )
     assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
     assert "the deadline passed before everything was known" in answer.mail
     assert [line["outcome"] for line in cloud.outcomes(identity)] == [
@@ -66,7 +69,7 @@ def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
 
     ledger.delete_item(TableName=table, Key=budget)
     answer = subscriber.answer(identity)
-    assert answer.subject == "later.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] later.csv, 3 rows: 2 connected, 1 failed"
     assert cloud.calls(CONNECT) == 1
 
 
@@ -85,7 +88,7 @@ def test_unknown(
     """Whichever way the service turns out to behave, the rows are counted right."""
     cloud.behave(**switches)
     answer = subscriber.answer(cloud.upload("uploads/unknown.csv", SMALL))
-    assert answer.subject == f"unknown.csv: {counted}"
+    assert answer.subject == f"[default] unknown.csv, 3 rows: {counted}"
 
 
 def test_report_that_echoes_passwords(cloud: LocalCloud, subscriber: Subscriber) -> None:
@@ -94,7 +97,7 @@ def test_report_that_echoes_passwords(cloud: LocalCloud, subscriber: Subscriber)
     identity = cloud.upload("uploads/echo.csv", SMALL)
     answer = subscriber.answer(identity)
     kept = cloud.report(identity, "remote/batch-000001.csv")
-    assert answer.subject == "echo.csv: 2 connected, 1 failed"
+    assert answer.subject == "[default] echo.csv, 3 rows: 2 connected, 1 failed"
     assert "a@accounts.example" in kept
     assert MARK not in kept
 
@@ -111,8 +114,8 @@ def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
     finally:
         secrets.put_secret_value(**SECRET, SecretString=right)
 
-    assert answer.subject == "locked out.csv: stopped, 3 failed"
+    assert answer.subject == "[default] locked out.csv, 3 rows: stopped, 3 not sent"
     assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "3"}
-    assert "the service refused the API key" in answer.mail
+    assert "Saleshandy refused the API key" in answer.mail
     assert WRONG_KEY[:20] not in answer.text + answer.mail
     assert [call["path"] for call in cloud.control("GET", "calls").json()] == [CONNECT]

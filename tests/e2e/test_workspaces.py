@@ -54,8 +54,8 @@ def test_each_file_goes_to_the_key_of_its_folder(
     assert connects(cloud) == {(DEFAULT, 200): 1, (north, 200): 1}
     known = cloud.control("GET", "accounts").json()
     assert Counter(one["tenant"] for one in known) == {DEFAULT: 3, north: 3}
-    assert answers[theirs].subject == f"theirs.csv: {CONNECTED}"
-    assert answers[ours].subject == f"ours.csv: {CONNECTED}"
+    assert answers[theirs].subject == f"[north] theirs.csv, 3 rows: {CONNECTED}"
+    assert answers[ours].subject == f"[default] ours.csv, 3 rows: {CONNECTED}"
     assert answers[theirs].attributes["workspace"] == "north"
     assert answers[ours].attributes["workspace"] == "default"
     kept = answers[theirs].text + answers[theirs].mail + cloud.report(theirs, "summary.json")
@@ -72,7 +72,7 @@ def test_one_that_is_throttled_slows_no_other(cloud: LocalCloud, subscriber: Sub
     theirs = cloud.upload("uploads/north/slow.csv", SMALL)
     wait_until(lambda: connects(cloud)[north, 429] == 1)
     ours = cloud.upload("uploads/quick.csv", SMALL)
-    assert subscriber.answer(ours).subject == f"quick.csv: {CONNECTED}"
+    assert subscriber.answer(ours).subject == f"[default] quick.csv, 3 rows: {CONNECTED}"
     assert connects(cloud) == {(DEFAULT, 200): 1, (north, 429): 1}
     assert "ExecutionSucceeded" not in cloud.history(theirs)
 
@@ -80,7 +80,7 @@ def test_one_that_is_throttled_slows_no_other(cloud: LocalCloud, subscriber: Sub
     cloud.control("DELETE", "calls")
     budget = {"pk": {"S": "BUDGET#north"}, "sk": {"S": "BUDGET"}}
     cloud.client("dynamodb").delete_item(TableName=cloud.environment["LEDGER_TABLE"], Key=budget)
-    assert subscriber.answer(theirs).subject == f"slow.csv: {CONNECTED}"
+    assert subscriber.answer(theirs).subject == f"[north] slow.csv, 3 rows: {CONNECTED}"
     assert connects(cloud) == {(north, 200): 1}
 
 
@@ -91,12 +91,12 @@ def test_a_folder_that_is_no_workspace(
     """A file in it is answered with its name and with what to do, and nothing is sent."""
     cloud.behave()
     answer = subscriber.answer(cloud.upload(f"uploads/{name}/accounts.csv", SMALL))
-    assert answer.subject == "accounts.csv: not imported, the file cannot be used"
+    assert answer.subject == f"[{name}] accounts.csv: not imported, wrong folder"
     # No subscriber can filter by what no workspace can be called.
     workspace = {"workspace": name} if name == "nobody" else {}
     assert answer.attributes == {"status": "refused", "failed": "0"} | workspace
     assert f"There is no workspace '{name}'." in answer.mail
-    assert "directly under uploads/" in answer.mail
+    assert "directly to uploads/" in answer.mail
     assert cloud.control("GET", "calls").json() == []
 
 

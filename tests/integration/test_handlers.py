@@ -24,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import OutcomeUnknownError
+from email_accounts.intake.servers import RECORD_NAME
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, Upload
 from tests.support.aws import (
@@ -41,7 +42,9 @@ from tests.support.aws import (
 from tests.support.fake_api import API_KEY, Server
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
+from tests.support.name_servers import answering
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
+from tests.support.service import closed_port
 from tests.support.template import ROOT, of_type, statements_of, template
 
 FIRST_LOOK = 0.05
@@ -59,18 +62,22 @@ SETTINGS = {
     "DATA_KEY": "arn:aws:kms:us-east-1:123456789012:key/ours",
     "DEADLINE_HOURS": "6",
     "EVENT_BUS": "default",
+    "FIND_SERVERS": "off",
     "INITIAL_POLL_DELAY_SECONDS": "10",
     "GRACE_SECONDS": "600",
     "LEDGER_TABLE": "ledger",
     "MAX_POLL_INTERVAL_SECONDS": "300",
     "MAX_FILE_MEGABYTES": "500",
+    "NAME_SERVER": "",
     "NOTIFICATION_TOPIC": "topic",
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
     "RETENTION_DAYS": "30",
     "SETTLE_SECONDS": "15",
+    "SIGN_IN_CHECK": "off",
     "SKIP_CONNECTED": "true",
     "STATE_MACHINE": "state machine",
+    "TRUSTED_MAIL_HOSTS": "",
     "TRUSTED_REPORT_HOSTS": "",
     "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
@@ -483,15 +490,15 @@ ANY_FOLDER = "Drop it into the folder of a workspace, or directly under uploads/
 @pytest.mark.parametrize(
     ("key", "said"),
     [
-        ("accounts.csv", "Drop it again as uploads/accounts.csv."),
-        ("uploads", "It does not lie under uploads/"),
-        ("Uploads/accounts.csv", "It does not lie under uploads/"),
-        ("elsewhere/accounts.csv", "It does not lie under uploads/"),
-        ("/uploads/accounts.csv", "It does not lie under uploads/"),
-        ("elsewhere/accounts.csv/", "Drop it again as uploads/accounts.csv."),
-        ("uploads//accounts.csv", "it lies in a folder without a name. Drop it again as uploads/"),
+        ("accounts.csv", "Upload it again as uploads/accounts.csv."),
+        ("uploads", "It is not in the folder uploads/."),
+        ("Uploads/accounts.csv", "It is not in the folder uploads/."),
+        ("elsewhere/accounts.csv", "It is not in the folder uploads/."),
+        ("/uploads/accounts.csv", "It is not in the folder uploads/."),
+        ("elsewhere/accounts.csv/", "Upload it again as uploads/accounts.csv."),
+        ("uploads//accounts.csv", "its folder has no name. Upload it again as uploads/"),
         ("uploads///", "Its key ends with a slash"),
-        ("uploads/accounts.csv/", "as a folder. Drop it again as uploads/accounts.csv."),
+        ("uploads/accounts.csv/", "as a folder's does. Upload it again as uploads/accounts.csv."),
         ("uploads/sales/", "Its key ends with a slash"),
         ("uploads/Sales/accounts.csv", ANY_FOLDER),
         ("uploads/ /accounts.csv", ANY_FOLDER),
@@ -1061,7 +1068,7 @@ def test_every_line_names_its_import(
     told_of = [(line["service"], line.get("message")) for line in logged if "_aws" not in line]
     assert told_of == [
         ("submit_accounts", "import started"),
-        ("check_status", "the poll is broken off: the service did not answer"),
+        ("check_status", "the poll was interrupted: Saleshandy did not answer"),
         ("check_status", "polled"),
         ("deliver_report", "failed"),
         ("deliver_report", "answered"),
@@ -1075,7 +1082,7 @@ def test_every_line_names_its_import(
 
 def unanswered(*_: object) -> None:
     """Get no answer of the service."""
-    raise OutcomeUnknownError("the service did not answer")
+    raise OutcomeUnknownError("Saleshandy did not answer")
 
 
 # Permissions
@@ -1089,6 +1096,8 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     """
     monkeypatch.setenv("VERIFY_CONNECTED", "true")
     monkeypatch.setenv("SETTLE_SECONDS", "0")
+    monkeypatch.setenv("CALLS_PER_MINUTE", "600")
+    use_servers_found(stack, monkeypatch)
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -1112,6 +1121,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     stack.poll(gone)
     stack.call("deliver_report", told("deliver_report", gone))
     stack.call("submit_accounts", event("file_ready", gone))
+    try_sign_ins(stack, monkeypatch)
     broken = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", broken))
     monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", 1)
@@ -1121,6 +1131,78 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
             call(broken)
     for function, rights in stack.rights.items():
         assert set(rights.granted) == rights.used, function
+
+
+def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have sign-ins tried at a mail server that does not answer, then submit and report."""
+    monkeypatch.setenv("SIGN_IN_CHECK", "strict")
+    monkeypatch.setenv("TRUSTED_MAIL_HOSTS", "mail.test")
+    stack.processes.clear()
+    port = str(closed_port())
+    server = {"smtpHost": "mail.test", "smtpPort": port, "imapHost": "mail.test", "imapPort": port}
+    without_servers = {"email": "b@unknown.example", "password": MARK}
+    account = row("a@x.example", emailServiceProvider="other", **server)
+    content = accounts_file(without_servers, account)
+    with answering() as name_server:
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for switch in ("on", "off"):
+            monkeypatch.setenv("FIND_SERVERS", switch)
+            stack.processes.clear()
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            told_next = stack.call("submit_accounts", told("submit_accounts_resume", upload))
+            assert told_next["next"] == "check_sign_in"
+            told_next = stack.call("check_sign_in", told("check_sign_in", upload))
+            assert told_next["next"] == "submit_accounts"
+    stack.call("submit_accounts", told("submit_accounts_resume", upload))
+    stack.call("deliver_report", told("deliver_report", upload))
+    stack.call("check_sign_in", told("check_sign_in", upload))
+    gone = stack.upload("uploads/accounts.csv", content)
+    stack.call("submit_accounts", event("put_object", gone))
+    boto3.client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
+    stack.call("check_sign_in", told("check_sign_in", gone))
+    monkeypatch.setenv("SIGN_IN_CHECK", "off")
+    stack.processes.clear()
+
+
+def use_servers_found(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take files with a row that has no servers through all functions, with a record and without.
+
+    The row is rejected in either case, so that the plan is the same.
+    """
+    content = accounts_file({"email": "b@unknown.example", "password": MARK}, "a@reach.example")
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", "on")
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for is_kept in (True, False):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            if not is_kept:
+                key = f"imports/{upload.import_id}/{RECORD_NAME}"
+                boto3.client("s3").delete_object(Bucket=stack.reports, Key=key)
+            stack.poll(upload)
+            stack.poll(upload)
+            stack.call("deliver_report", told("deliver_report", upload))
+        assert ("unknown.example", "MX") in name_server.questions
+
+
+@pytest.mark.parametrize(("switch", "are_asked"), [("on", True), ("off", False)])
+def test_name_servers_are_asked_where_that_is_on(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, switch: str, *, are_asked: bool
+) -> None:
+    """Switched off, not one packet goes to a name server; rows with servers never cause one."""
+    without = accounts_file({"email": "b@workspace.example", "password": MARK})
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", switch)
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for content in (CONTENT, without):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            stack.call("deliver_report", told("deliver_report", upload))
+            asked = content is without and are_asked
+            assert name_server.questions == [("workspace.example", "MX")] * asked
+    outcome = stack.report(upload.import_id, "outcome.csv")
+    assert ("workspace.example: Google Workspace (by MX)" in outcome) is are_asked
 
 
 def lose_the_answer(upload: Upload) -> None:

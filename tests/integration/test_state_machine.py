@@ -284,7 +284,13 @@ def test_trouble_in_lambda_is_outlasted_for_ten_minutes(task: str, error: str) -
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("error", ["ConnectTimeoutError", "States.Timeout", "Lambda.Unknown"])
 def test_an_error_of_a_function_is_retried_twice(task: str, error: str) -> None:
-    """A minute of an unreachable bucket passes between the first attempt and the last."""
+    """A minute of an unreachable bucket passes between the first attempt and the last.
+
+    A sign-in check that hangs is not tried again: it would hold the import up.
+    """
+    if (task, error) == ("CheckSignIn", "States.Timeout"):
+        assert not delays(retrier_for(task, error))
+        return
     pauses = delays(retrier_for(task, error))
     assert len(pauses) == 2
     assert sum(pauses) >= 60

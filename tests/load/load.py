@@ -38,7 +38,7 @@ from tests.support.measurements import write
 
 STATE = ROOT / ".local/load"
 OTHERS = ("emulator", "fake API")
-FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
+FUNCTIONS = ("submit_accounts", "check_sign_in", "check_status", "deliver_report")
 FILES, ROWS_EACH = 300, 50
 BAD = 0.02
 BUDGET, OPEN_BUDGET = 200, 6000

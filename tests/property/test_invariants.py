@@ -7,6 +7,7 @@ upload must have its answer, and what was answered must be true.
 
 import csv
 import io
+import json
 import math
 import os
 from collections import Counter, deque
@@ -271,6 +272,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.dropped: dict[str, tuple[Upload, list[str]]] = {}
         self.deleted: set[str] = set()
         self.answers_due: Counter[str] = Counter()
+        self.taken_over: Counter[str] = Counter()
+        self.counted: set[str] = set()
         self.lost_in_between: Counter[str] = Counter()
         self.done_without: Counter[tuple[str, str]] = Counter()
         self.followed: set[str] = set()
@@ -356,11 +359,11 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     @precondition(lambda self: self.dropped)
     @rule(data=st.data(), lives=st.none() | st.integers(0, 4))
     def resume(self, data: st.DataObject, lives: int | None) -> None:
-        """Resume an import that has been answered, once more where that is killed."""
+        """Resume an import with an answer, or whose deliverer died; again where that is killed."""
         import_id = data.draw(st.sampled_from(sorted(self.dropped)))
         if import_id not in self.world.ledger._imports:  # noqa: SLF001  there is no other way to ask
             return
-        before = self.world.ledger.get(import_id).resumed
+        before = self.world.ledger.get(import_id)
         self.journal.lives = lives
         try:
             self.world.submitter().restart(import_id)
@@ -369,7 +372,10 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             self.journal.lives = None
             self.world.submitter().restart(import_id)
         self.journal.lives = None
-        self.answers_due[import_id] += self.world.ledger.get(import_id).resumed - before
+        again = self.world.ledger.get(import_id).resumed - before.resumed
+        self.answers_due[import_id] += again
+        if before.state is ImportState.DELIVERING:
+            self.taken_over[import_id] += again
         self._follow()
 
     @precondition(lambda self: any(task.kind == "step" for task in self.tasks))
@@ -600,7 +606,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     def _step(self, execution: str, import_id: str, result: TaskResult, failure: str = "") -> None:
         def run() -> TaskResult | None:
             if result.next is NextAction.DELIVER:
-                self.world.deliverer().deliver(import_id, failure)
+                self.world.deliverer().deliver(import_id, failure, execution=execution)
                 return None
             if result.next is NextAction.SUBMIT:
                 return self.world.submitter().submit(import_id, self._time_left())
@@ -613,7 +619,12 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _failed(self, execution: str) -> None:
         def run() -> None:
-            self.world.deliverer().deliver_failed(execution, "it was aborted")
+            # After a delivery that died, the ledger's counts are all that the next one tells.
+            if self.world.ledger.get(import_id).state is ImportState.DELIVERING:
+                self.counted.add(import_id)
+            self.world.deliverer().deliver(
+                import_id, "it was aborted", execution=execution, best_effort=True
+            )
 
         self.failed.append(execution)
         import_id = execution.partition("-")[0]
@@ -630,12 +641,16 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             messages = [one for one in sent if f'"{import_id}"' in one.document]
             extra = self.lost_in_between[import_id] + forgotten
             due = self.answers_due[import_id]
-            assert due <= len(messages) <= due + extra, upload
+            assert due - self.taken_over[import_id] <= len(messages) <= due + extra, upload
             told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
             assert len(messages) <= len(told) + self.done_without[import_id, "put"]
+            for message in messages:
+                counts = json.loads(message.document)["counts"]
+                total = counts.pop("rows")
+                assert sum(counts.values()) == total == (0 if imported.refusal else len(rows))
             text = self.world.reports.texts.get((import_id, OUTCOME_NAME), "")
             if not text:
-                unwritten = self.done_without[import_id, "report"]
+                unwritten = self.done_without[import_id, "report"] or import_id in self.counted
                 assert import_id in self.deleted or imported.refusal or unwritten
                 continue
             outcomes = list(csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
@@ -657,6 +672,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             "rejected": "@" not in address,
             "duplicate": True,
             "unconfirmed": reason != "",
+            "not_sent": not arrived and reason != "",
         }
         assert truths[outcome], (address, outcome, reason)
 

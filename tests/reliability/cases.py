@@ -18,7 +18,7 @@ FAILING_LAST = accounts_file(
     "b@accounts.example",
     row("c@accounts.example", smtpPassword="wrong-password"),
 )
-BROKEN_OFF = "the import was broken off: "
+INTERRUPTED = "the import was interrupted: "
 GOOD_END = "2 connected, 1 failed"
 METADATA = "https://169.254.169.254/latest/meta-data"
 LIMITED: dict[str, object] = {"rate_limit_calls": 2, "rate_limit_seconds": 10}
@@ -482,7 +482,7 @@ CASES = (
     Case(
         fault="status: never complete, until the deadline",
         subject="not finished, 3 unconfirmed",
-        failure_reason="the deadline passed before everything was known",
+        failure_reason="the deadline passed before Saleshandy had reported",
         rules=(rule("status", "running", times=None),),
         around=with_settings("submit_accounts", DEADLINE_HOURS="0.002"),
     ),
@@ -494,7 +494,7 @@ CASES = (
     Case(
         fault="status: no progress for an hour, and the list does not show them",
         subject="not finished, 3 unconfirmed",
-        failure_reason="the service took the request, but made no progress for an hour",
+        failure_reason="Saleshandy accepted the request, but made no progress for an hour",
         switches={"completion_seconds": 3600},
         around=time_passes(3600, "began_at", "changed_at"),
     ),
@@ -555,14 +555,14 @@ CASES = (
     Case(
         fault="execution stopped by hand",
         subject="not finished, 3 unconfirmed",
-        failure_reason=BROKEN_OFF + "its execution was aborted",
+        failure_reason=INTERRUPTED + "its execution was aborted",
         rules=(rule("status", "running", times=None),),
         around=stopped,
     ),
     Case(
         fault="submit_accounts: killed by the file, whenever it opens it",
-        subject="not imported, the file cannot be used",
-        failure_reason="Every attempt to read it failed, and nothing was sent.",
+        subject="not imported, unusable file",
+        failure_reason="Every attempt to read it failed.",
         connects=0,
         around=killed_by_its_file,
         end_to_end=True,
@@ -577,7 +577,7 @@ CASES = (
     ),
     Case(
         fault="upload deleted for good before it is read",
-        subject="not imported, the file cannot be used",
+        subject="not imported, unusable file",
         failure_reason="It was deleted or replaced before it could be read.",
         connects=0,
         around=deleted_before_it_is_read,
@@ -585,14 +585,14 @@ CASES = (
     Case(
         fault="upload deleted for good in mid-import",
         subject="stopped, 3 unconfirmed",
-        failure_reason="the file was deleted before its answer could be written",
+        failure_reason="the file was deleted before its report was written",
         rules=(rule("status", "running", times=None),),
         around=deleted_in_mid_import,
     ),
     Case(
         fault="reports bucket refused to deliver_report",
         subject="not finished, 3 unconfirmed",
-        failure_reason=BROKEN_OFF + "deliver_report failed with ",
+        failure_reason=INTERRUPTED + "deliver_report failed with ",
         around=reports_refused,
     ),
     Case(

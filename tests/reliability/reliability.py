@@ -109,7 +109,7 @@ def run(cloud: LocalCloud, subscriber: Subscriber, case: Case) -> Found:
     except AssertionError as error:
         return Found((case.fault,), [str(error)])
     documents = [json.loads(envelope["Message"]) for envelope in envelopes]
-    subject = envelopes[-1]["Subject"].removeprefix(f"{NAME}: ")
+    subject = envelopes[-1]["Subject"].rpartition(": ")[2]
     failure_reason = documents[-1]["failureReason"]
     counts = documents[-1]["counts"]
     calls = Counter(call["operation"] for call in cloud.control("GET", "calls").json())

@@ -1,20 +1,20 @@
-"""Answers to imports of every kind, as the use-cases themselves give them."""
+"""Results of imports that ended in every way, from the use cases themselves."""
 
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from email_accounts.delivery.causes import cause_of, rejection
 from email_accounts.delivery.deliverer import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
-from email_accounts.delivery.message import ImportResult, ImportStatus
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.result import ImportResult, ImportStatus
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
 from email_accounts.models.account import problem
+from email_accounts.models.causes import cause_of, rejection
 from email_accounts.models.imports import Import, ImportState
 from email_accounts.models.messages import Message
-from email_accounts.models.steps import NextAction
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from tests.support.fakes import World
 from tests.support.files import PASSWORD, accounts_file, row
@@ -27,6 +27,7 @@ GOOGLE = ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ss
 MICROSOFT = ("o365", "smtp.office365.com", "587", "tls", "outlook.office365.com", "993", "ssl")
 OTHER = ("other", "mail.reach.example", "465", "ssl", "mail.reach.example", "993", "ssl")
 _STEPS = 4
+_INTERRUPTED = "check_status failed with States.Timeout"
 _REFUSED = "535 5.7.8 Username and Password not accepted"
 _SAID_TO = {
     "wrong-password": f"Sign-in refused: {_REFUSED}",
@@ -55,29 +56,37 @@ def told(prepare: Kind, *, link_hours: float = 0) -> Told:
     world.policy = replace(world.policy, batch_size=100, largest_file=100_000_000)
     world.link_seconds = link_hours * 3600
     upload = prepare(world)
-    world.deliverer().deliver(upload.import_id)
+    failure = _INTERRUPTED if prepare is interrupted else ""
+    world.deliverer().deliver(upload.import_id, failure)
     (message,) = world.notifications.messages
     texts = world.reports.texts
     return Told(
         upload,
         message,
-        texts[upload.import_id, PAGE_NAME],
-        texts.get((upload.import_id, OUTCOME_NAME), ""),
-        texts[upload.import_id, SUMMARY_NAME],
+        *(
+            texts.get((upload.import_id, name), "")
+            for name in (PAGE_NAME, OUTCOME_NAME, SUMMARY_NAME)
+        ),
     )
 
 
-def taken(world: World, content: bytes, name: str = "accounts.csv") -> Upload:
-    """Take a file as many steps as it needs where nothing has to be waited for."""
+def taken(
+    world: World, content: bytes, name: str = "accounts.csv", *, steps: int = _STEPS
+) -> Upload:
+    """Upload a file and take it so many steps; the default is enough if nothing has to wait."""
     upload = world.uploads.put(f"uploads/{name}", content)
-    step = world.receive(upload, lambda: 300.0)
-    for _ in range(_STEPS):
+    followed(world, upload, world.receive(upload, lambda: 300.0), steps)
+    return upload
+
+
+def followed(world: World, upload: Upload, step: TaskResult | None, steps: int) -> None:
+    """Do what each step says, as the state machine does."""
+    for _ in range(steps):
         if not step or step.next == NextAction.DELIVER:
             break
         world.clock.advance(step.wait_seconds)
         work = world.submitter().submit if step.next == NextAction.SUBMIT else world.poller().poll
         step = work(upload.import_id, lambda: 300.0)
-    return upload
 
 
 def clean(world: World) -> Upload:
@@ -102,12 +111,56 @@ def refused(world: World) -> Upload:
     return taken(world, b"%PDF-1.7", "accounts.pdf")
 
 
+def wrong_folder(world: World) -> Upload:
+    """Upload a file to a folder that belongs to no workspace."""
+    return taken(world, accounts_file("a1@reach.example"), "nroth/accounts.csv")
+
+
+def rejected(world: World) -> Upload:
+    """Import a file in which no row is valid."""
+    rows = (row(f"a{number}@reach.example", smtpPort="0") for number in range(500))
+    return taken(world, accounts_file(*rows))
+
+
+def failed(world: World) -> Upload:
+    """Have every account fail but the one that is a duplicate."""
+    addresses = [f"a{number}@reach.example" for number in range(3)]
+    world.saleshandy.failing |= dict.fromkeys(addresses, _REFUSED)
+    return taken(world, accounts_file(*addresses, addresses[0]))
+
+
+def unconfirmed(world: World) -> Upload:
+    """Have the account list not show one of two accounts that were connected by the report."""
+    world.policy = replace(world.policy, verify_connected=True)
+    upload = taken(world, accounts_file("a1@reach.example", "a2@reach.example"), steps=0)
+    world.saleshandy.accounts.pop()
+    followed(world, upload, TaskResult(NextAction.CHECK), 100)
+    return upload
+
+
 def stopped(world: World) -> Upload:
     """Have the API key refused at the second batch."""
     world.policy = replace(world.policy, batch_size=20)
-    refusal = "the service refused the API key: Unauthorized (HTTP 401)"
+    refusal = "Saleshandy refused the API key: Unauthorized (HTTP 401)"
     world.saleshandy.connect_errors.extend([None, ApiKeyRefusedError(refusal)])
     return clean(world)
+
+
+def stopped_by_operator(world: World) -> Upload:
+    """Stop an import before its first request."""
+    upload = world.uploads.put(
+        "uploads/accounts.csv", accounts_file("a1@reach.example", "a2@reach.example")
+    )
+    world.receive(upload, lambda: 0.0)
+    assert world.submitter().stop(upload.import_id)
+    return upload
+
+
+def deleted(world: World) -> Upload:
+    """Delete a file before its report is written."""
+    upload = clean(world)
+    world.uploads.delete_version(upload)
+    return upload
 
 
 def stuck(world: World) -> Upload:
@@ -117,6 +170,26 @@ def stuck(world: World) -> Upload:
     world.saleshandy.connect_errors.extend([None, None, OutcomeUnknownError("no answer came")])
     upload = clean(world)
     world.clock.advance(world.policy.deadline)
+    return upload
+
+
+def without_progress(world: World) -> Upload:
+    """Have Saleshandy accept a request and never finish it."""
+    world.saleshandy.running.add("request-1")
+    upload = taken(world, accounts_file("a1@reach.example", "a2@reach.example"), steps=0)
+    world.saleshandy.accounts.clear()
+    followed(world, upload, TaskResult(NextAction.CHECK), 100)
+    return upload
+
+
+def interrupted(world: World) -> Upload:
+    """Have the execution fail after the first request."""
+    upload = world.uploads.put(
+        "uploads/accounts.csv", accounts_file("a1@reach.example", "a2@reach.example")
+    )
+    world.policy = replace(world.policy, batch_size=1)
+    left = iter([300.0, 300.0, 0.0])
+    world.receive(upload, lambda: next(left, 0.0))
     return upload
 
 
@@ -139,8 +212,19 @@ def hostile(world: World) -> Upload:
     return taken(world, accounts_file(*rows), f"=1+1 {script.replace('/', '')}\u202e.csv")
 
 
+ENDINGS: tuple[Kind, ...] = (
+    *(clean, sample, failed, rejected, unconfirmed),
+    *(refused, wrong_folder),
+    *(stopped, stopped_by_operator, deleted),
+    *(stuck, without_progress, interrupted),
+    hostile,
+)
+"""Every way in which an import ends."""
+WITH_PAGE = tuple(kind for kind in ENDINGS if kind is not deleted)
+
+
 def large(rows: int) -> ImportResult:
-    """Make the answer to an import of many rows, one in twenty of which needs care."""
+    """Make the result of an import of many rows, one in twenty of which needs attention."""
     summary = Summary()
     port = rejection(problem("port_invalid", "smtpPort"))
     for number in range(2, rows + 2):
@@ -185,6 +269,7 @@ def answer(
         status,
         summary,
         failure_reason,
+        None,
         {what: f"s3://{folder}/{name}" for what, name in names.items()},
         {what: f"https://console.example/{folder}/{name}" for what, name in names.items()},
     )

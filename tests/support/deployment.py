@@ -19,7 +19,7 @@ from email_accounts.aws.s3 import InboxBucket, ReportsBucket
 from email_accounts.delivery.deliverer import Deliverer
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import BatchState
+from email_accounts.models.imports import BatchState, ReasonCode
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.reconciliation import reconciliation_name, write_reconciliation
 from email_accounts.saleshandy.report import report_name
@@ -84,10 +84,19 @@ def received(stack: Stack, key: str, at: float = NOW) -> str:
     return upload.import_id
 
 
-def imported(
-    stack: Stack, name: str, content: bytes, *, refused: str = "", unconfirmed: bool = False
+def imported(  # noqa: PLR0913  one per way to end
+    stack: Stack,
+    name: str,
+    content: bytes,
+    *,
+    refused: str = "",
+    unconfirmed: bool = False,
+    stopped: str = "",
 ) -> str:
-    """Take a file the whole way, as if the remote had refused one address; return the id."""
+    """Import a file, as if Saleshandy had refused one address; return the id.
+
+    `stopped` says why it was stopped before its first request.
+    """
     bucket = stack.output("InboxBucketName")
     s3 = boto3.client("s3")
     key = f"uploads/{name}"
@@ -100,7 +109,9 @@ def imported(
     with uploads.open(upload) as stream:
         batches = plan(open_accounts_file(stream), 100)
     planned(book, upload.import_id, batches, NOW)
-    for batch in batches.batches:
+    if stopped:
+        book.stop(book.get(upload.import_id), ReasonCode.API_KEY_REFUSED, stopped)
+    for batch in () if stopped else batches.batches:
         send(book, upload.import_id, batch.number, NOW + 1)
         if unconfirmed:
             state, is_report = BatchState.RECONCILED, False

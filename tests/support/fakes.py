@@ -23,6 +23,7 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.models.account import Account
+from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
     FINAL,
     AccountScan,
@@ -38,9 +39,10 @@ from email_accounts.models.policy import Policy
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOptions, upload_options
-from email_accounts.ports import Saleshandy
+from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
@@ -88,6 +90,7 @@ class FakeLedger:
     _imports: dict[str, Import] = field(default_factory=dict)
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
+    _brakes: LocalBrakes = field(default_factory=LocalBrakes)
     _scans: dict[str, tuple[AccountScan, float]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
@@ -198,6 +201,16 @@ class FakeLedger:
         """Let nobody call before a time."""
         self.journal.effect("close budget", workspace)
         self._budgets[workspace] = self._budgets.get(workspace, Budget()).closed(now, until)
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in."""
+        self.journal.effect("enter host", host)
+        return self._brakes.enter_host(host, attempt, now)
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt to sign in."""
+        self.journal.effect("leave host", host)
+        self._brakes.leave_host(host, attempt, reply, now)
 
     def scan(self, owner: str) -> AccountScan | None:
         """Return the last walk through the account list."""
@@ -374,8 +387,18 @@ class FakeReports:
         self.texts[import_id, name] = text.getvalue()
         self.content_types[import_id, name] = f"{content_type}; charset=utf-8"
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+        if (import_id, name) in self.texts:
+            return False
+        with self.writer(import_id, name, content_type) as report:
+            report.write(text)
+        return True
+
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
+        if (import_id, name) not in self.texts:
+            raise UploadMissingError("the upload is gone")
         return io.StringIO(self.texts[import_id, name], newline="")
 
 
@@ -540,6 +563,7 @@ class World:
         self.events = FakeEvents(self.journal)
         self.notifications = FakeNotifications(self.journal)
         self.link_seconds = 0.0
+        self.find_servers: FindServers | None = None
         self.policy = Policy(
             batch_size=2,
             calls_per_minute=1000,
@@ -570,6 +594,7 @@ class World:
             self.executions,
             self.policy,
             self.clock,
+            self.find_servers,
         )
 
     def receive(self, upload: Upload, time_left: Callable[[], float]) -> TaskResult | None:

@@ -9,12 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "layers/email_accounts/email_accounts"
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "text"}),
+    frozenset({"errors", "resolving", "text"}),
     frozenset({"models"}),
     frozenset({"ports"}),
     frozenset({"parsing"}),
     frozenset({"intake"}),
     frozenset({"saleshandy"}),
+    frozenset({"sign_in"}),
     frozenset({"submission", "tracking"}),
     frozenset({"delivery"}),
     frozenset({"aws"}),

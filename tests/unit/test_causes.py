@@ -1,10 +1,14 @@
 """What mail servers, their clients and the service have been seen to say, and what it means."""
 
+import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from email_accounts.delivery.causes import (
+from email_accounts.models.account import PROBLEMS, Problem, problem
+from email_accounts.models.causes import (
     NOT_SENT,
     PLAN_LIMIT,
     REQUEST_REFUSED,
@@ -15,7 +19,6 @@ from email_accounts.delivery.causes import (
     cause_of,
     rejection,
 )
-from email_accounts.models.account import PROBLEMS, Problem, problem
 from email_accounts.models.imports import ReasonCode
 
 GOOGLE = ("gsuite", "smtp.gmail.com", "465", "ssl", "imap.gmail.com", "993", "ssl")
@@ -41,10 +44,6 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (OTHER_AT_GOOGLE, "535 5.7.8 Username and Password not accepted"),
     ],
     "microsoft_sign_in": [
-        (
-            MICROSOFT,
-            "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled",
-        ),
         (MICROSOFT, "550 5.7.30 Basic authentication is not supported for Client Submission"),
         (MICROSOFT, "535 5.7.3 Authentication unsuccessful [AM0PR01CA0094.eurprd01.prod]"),
         (MICROSOFT, "A1 NO AUTHENTICATE failed."),
@@ -78,7 +77,6 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
         (GOOGLE, "NO [ALERT] Your account is not enabled for IMAP use."),
         (OTHER, "IMAP access is switched off for this mailbox: NO [ALERT] IMAP access is disabled"),
         (ZOHO, "You are yet to enable IMAP for your account. Please contact your administrator"),
-        (YANDEX, "NO [AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled"),
         (YANDEX, "535 5.7.8 This user does not have access rights to this service"),
     ],
     "mailbox_locked": [
@@ -88,7 +86,6 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
     ],
     "too_many_attempts": [
         (GOOGLE, "454 4.7.0 Too many login attempts, please try again later."),
-        (YAHOO, "535 5.7.0 (#AUTH005) Too many bad auth attempts."),
         (OTHER, "421 4.7.0 Try again later, closing connection."),
         (OTHER, "Maximum number of connections from user+IP exceeded"),
         (OTHER, "account temporarily locked"),
@@ -124,12 +121,12 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "plan_limit": [
         (OTHER, "Email account limit reached for your current plan"),
         (GOOGLE, "You have reached the limit of your plan. Upgrade to add more."),
-        (GOOGLE, "the service refused the request: Your subscription has expired (HTTP 402)"),
+        (GOOGLE, "Saleshandy refused the request: Your subscription has expired (HTTP 402)"),
         (OTHER, "Limit exceeded: you cannot add more email accounts"),
     ],
     "unknown": [
         (OTHER, "Something went wrong"),
-        (GOOGLE, "the service gave no reason"),
+        (GOOGLE, "Saleshandy gave no reason"),
         (OTHER, "Error 1535"),
         (OTHER, ""),
     ],
@@ -146,9 +143,63 @@ def test_what_was_said_is_understood(code: str, settings: tuple[str, ...], reaso
     assert cause_of(reason.upper(), settings).code == code
 
 
+SERVER_TEXTS = json.loads(
+    (Path(__file__).parents[1] / "samples/server_texts.json").read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("one", SERVER_TEXTS, ids=lambda one: one["text"][:60])
+def test_what_mail_servers_answer_to_a_sign_in_is_understood(one: dict[str, Any]) -> None:
+    """Each text was seen at a live server, or follows from the software that it runs."""
+    assert cause_of(one["text"], tuple(one["settings"])).code == one["wanted"]
+
+
+POSSIBLY_ABOUT_US = (
+    (GOOGLE, "534 5.7.14 Please log in via your web browser and then try again."),
+    (GOOGLE, "454 4.7.0 Too many login attempts, please try again later."),
+    (MICROSOFT, "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria"),
+    (MICROSOFT, "535 5.7.139 Authentication unsuccessful, account locked."),
+    (YAHOO, "535 5.7.0 (#AUTH005) Too many bad auth attempts."),
+    (OTHER, "535 Incorrect authentication data"),
+    (OTHER, "554 5.7.1 Service unavailable; Client host [203.0.113.9] blocked using a list"),
+    (OTHER, "the server offers no STARTTLS at this port"),
+    (OTHER, "certificate has expired"),
+    (OTHER, "connection timed out"),
+    (MISMATCHED, "connection timed out"),
+    (OTHER, "EAI_AGAIN: the name server did not answer"),
+    (SENDGRID, "451 Authentication failed: Maximum credits exceeded"),
+    (OTHER, "Something went wrong"),
+)
+PROVEN = (
+    (GOOGLE, "535 5.7.8 Username and Password not accepted."),
+    (GOOGLE, "NO [ALERT] IMAP access is disabled for your domain."),
+    (MICROSOFT, "535 5.7.139 SmtpClientAuthentication is disabled for the Tenant."),
+    (MICROSOFT, "535 5.7.139 user is locked by your organization's security defaults policy."),
+    (YAHOO, "535 5.7.0 (#AUTH005)"),
+    (OTHER, "535 5.7.8 Error: authentication failed: (reason unavailable)"),
+    (OTHER, "NO [AUTHENTICATIONFAILED] Authentication failed."),
+    (OTHER, "530 5.7.0 TLS required."),
+    (OTHER, "TLS: WRONG_VERSION_NUMBER"),
+    (OTHER, "525 5.7.13 User account disabled"),
+    (OTHER, "getaddrinfo ENOTFOUND mail.reach.example"),
+    (OTHER, "it takes XOAUTH2, OAUTHBEARER"),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason", "certain"),
+    [*((*one, False) for one in POSSIBLY_ABOUT_US), *((*one, True) for one in PROVEN)],
+)
+def test_what_may_be_about_us_is_not_proven_about_the_mailbox(
+    settings: tuple[str, ...], reason: str, *, certain: bool
+) -> None:
+    """What the sign-in check may hold a row back for, and what it may not."""
+    assert cause_of(reason, settings).certain is certain
+
+
 def test_what_the_importer_knows_itself_is_not_read_from_a_text() -> None:
     """A server's text that begins like one of ours is the server's."""
-    refused = "the service refused the API key: 535 5.7.8 authentication failed"
+    refused = "Saleshandy refused the API key: 535 5.7.8 authentication failed"
     assert cause_of(f"not sent: {refused}", OTHER, ReasonCode.NOT_SENT) is NOT_SENT
     assert cause_of(f"not sent: {refused}", OTHER) is not NOT_SENT
     code = ReasonCode.REQUEST_REFUSED
@@ -167,13 +218,14 @@ def every_cause() -> list[Cause]:
                 *found,
                 NOT_SENT,
                 REQUEST_REFUSED,
+                *(cause_of(one["text"], tuple(one["settings"])) for one in SERVER_TEXTS),
                 *(rejection(problem(code, "smtpHost")) for code in PROBLEMS),
             ]
         )
     ]
 
 
-@pytest.mark.parametrize("cause", every_cause(), ids=lambda cause: cause.title)
+@pytest.mark.parametrize("cause", every_cause(), ids=lambda cause: f"{cause.title} {cause.certain}")
 def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
     """A title fits on a phone; a cure is a sentence; codes are for machines."""
     assert re.fullmatch(r"[a-z_0-9]+", cause.code)
@@ -184,8 +236,8 @@ def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
 
 def test_unreadable_rows_have_one_cause() -> None:
     """Whatever is said about each, they are counted together."""
-    one = Problem("unreadable", "row_unreadable", "it goes on over 12 lines", "Mend the row.")
-    other = Problem("unreadable", "row_unreadable", "it goes on over 13 lines", "Mend the row.")
+    one = Problem("unreadable", "row_unreadable", "it continues over 12 lines", "Mend the row.")
+    other = Problem("unreadable", "row_unreadable", "it continues over 13 lines", "Mend the row.")
     assert rejection(one) is rejection(other) is ROW_UNREADABLE
 
 

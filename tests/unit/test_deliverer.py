@@ -19,7 +19,7 @@ from email_accounts.delivery.deliverer import (
     READERS,
     SUMMARY_NAME,
 )
-from email_accounts.delivery.message import ImportStatus
+from email_accounts.delivery.result import ImportStatus
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ImportLockedError,
@@ -34,6 +34,7 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.submission.submitter import LEASE_MARGIN
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.fakes import FakeEvents, World
@@ -156,8 +157,8 @@ def test_the_counts_add_up(world: World) -> None:
     assert {name: count for name, count in told.items() if count} == counts
     assert json.loads(message.document)["counts"] == {"rows": 7, **told}
     assert message.subject == (
-        "accounts.csv: 2 connected, 1 already connected, 1 failed, 1 unconfirmed, 1 rejected, "
-        "1 duplicate"
+        "[default] accounts.csv, 7 rows: 2 connected, 1 already connected, 1 failed, "
+        "1 unconfirmed, ..."
     )
     assert message.attributes == {"status": "partial", "workspace": "default", "failed": 1}
 
@@ -210,7 +211,7 @@ def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> 
     world.submitter().submit(upload.import_id, plenty)
     assert "connect" not in world.journal.names()
     world.clock.advance(300)
-    assert delivered(world, upload).subject.endswith("5 failed")
+    assert delivered(world, upload).subject.endswith("5 not sent")
 
 
 def test_reports_have_their_types(world: World) -> None:
@@ -229,14 +230,14 @@ def test_a_file_all_connected_is_complete(world: World) -> None:
     upload = looked_at(world, ADDRESSES[0], ADDRESSES[0])
     message = delivered(world, upload)
     assert message.attributes["status"] == "complete"
-    assert message.subject == "accounts.csv: 1 connected, 1 duplicate"
+    assert message.subject == "[default] accounts.csv, 2 rows: 1 connected, 1 duplicate"
 
 
-def test_a_file_of_rejected_rows_is_partial(world: World) -> None:
-    """Where nothing could be sent the answer still has every row."""
+def test_a_file_of_rejected_rows_has_failed(world: World) -> None:
+    """If nothing could be sent, the answer still has every row."""
     upload = looked_at(world, "no address", "none either")
     message = delivered(world, upload)
-    assert message.attributes["status"] == "partial"
+    assert message.attributes["status"] == "failed"
     assert [one["outcome"] for one in outcome(world, upload)] == ["rejected"] * 2
 
 
@@ -259,10 +260,10 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
         **dict.fromkeys(("4", "7", "8"), "none"),
     }
     assert rows["2"]["what to do"] == ""
-    assert "make an app password" in rows["3"]["what to do"]
-    assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
-    assert rows["7"]["what to do"].startswith("Nothing")
-    assert rows["8"]["what to do"].startswith("Look for the addresses in Saleshandy")
+    assert "create an app password" in rows["3"]["what to do"]
+    assert rows["4"]["what to do"].startswith("Enter a number from 1 to 65535")
+    assert rows["7"]["what to do"].startswith("No action needed")
+    assert rows["8"]["what to do"].startswith("Resume the import to check them again")
 
 
 def test_warnings_reach_everybody(world: World) -> None:
@@ -270,13 +271,13 @@ def test_warnings_reach_everybody(world: World) -> None:
     upload = looked_at(world, row(ADDRESSES[0], smtpPassword=" blanks "), ADDRESSES[1])
     message = delivered(world, upload)
     first, second = outcome(world, upload)
-    assert "blanks before or after" in first["warnings"]
-    assert "blanks before or after" not in second["warnings"]
+    assert "spaces before or after" in first["warnings"]
+    assert "spaces before or after" not in second["warnings"]
     for document in (summary(world, upload), json.loads(message.document)):
         told = {one["code"]: (one["rows"], one["firstRows"]) for one in document["warnings"]}
         assert told == {"google_sign_in": (2, [2, 3]), "password_trimmed": (1, [2])}
     for text in (message.mail, world.reports.texts[upload.import_id, PAGE_NAME]):
-        assert "row 2: blanks before or after the password were removed" in text
+        assert "row 2: spaces before or after the password were removed" in text
 
 
 def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
@@ -361,7 +362,7 @@ def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
     world.receive(upload, plenty)
     message = delivered(world, upload)
-    assert message.subject == "accounts.pdf: not imported, the file cannot be used"
+    assert message.subject == "[default] accounts.pdf: not imported, unusable file"
     assert "It is a PDF." in message.mail
     assert "Save it as CSV" in message.mail
     assert message.attributes["status"] == "refused"
@@ -390,16 +391,16 @@ def test_a_file_that_was_deleted_is_answered(world: World) -> None:
 
 def test_a_stopped_import_says_why_in_every_row(world: World) -> None:
     """With the key refused at the second batch the first is unconfirmed, the rest not sent."""
-    refused = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+    refused = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
     world.saleshandy.connect_errors.extend([None, refused])
     upload = submitted(world)
     message = delivered(world, upload)
-    assert message.attributes == {"status": "stopped", "workspace": "default", "failed": 3}
-    assert message.subject == "accounts.csv: stopped, 3 failed, 2 unconfirmed"
+    assert message.attributes == {"status": "stopped", "workspace": "default", "failed": 0}
+    assert message.subject == "[default] accounts.csv, 5 rows: stopped, 2 unconfirmed, 3 not sent"
     assert str(refused) in message.mail
-    assert [one["reason"] for one in outcome(world, upload)] == [
-        *([str(refused)] * 2),
-        *([f"not sent: {refused}"] * 3),
+    assert [(one["outcome"], one["reason"]) for one in outcome(world, upload)] == [
+        *([("unconfirmed", str(refused))] * 2),
+        *([("not_sent", str(refused))] * 3),
     ]
 
 
@@ -417,9 +418,9 @@ def test_an_import_past_its_deadline_says_what_is_known(world: World) -> None:
     assert [one["outcome"] for one in outcome(world, upload)] == [
         *(["connected"] * 2),
         *(["unconfirmed"] * 2),
-        "failed",
+        "not_sent",
     ]
-    assert outcome(world, upload)[4]["reason"].startswith("not sent: the deadline passed")
+    assert outcome(world, upload)[4]["reason"].startswith("the deadline passed")
 
 
 def test_what_broke_the_tracking_off_is_told(world: World) -> None:
@@ -427,7 +428,7 @@ def test_what_broke_the_tracking_off_is_told(world: World) -> None:
     upload = submitted(world)
     message = delivered(world, upload, "check_status failed with States.Timeout")
     assert message.attributes["status"] == "unfinished"
-    assert "the import was broken off: check_status failed with States.Timeout" in message.mail
+    assert "The import was interrupted: check_status failed with States.Timeout" in message.mail
     assert {one["outcome"] for one in outcome(world, upload)} == {"unconfirmed"}
 
 
@@ -438,7 +439,7 @@ def test_a_refused_request_fails_its_rows(world: World) -> None:
     delivered(world, upload)
     assert brief(world, upload)[:3] == [("2", "failed"), ("3", "failed"), ("4", "connected")]
     assert outcome(world, upload)[0]["reason"] == (
-        "the service refused the request: 0.smtpPort: no (HTTP 400)"
+        "Saleshandy refused the request: 0.smtpPort: no (HTTP 400)"
     )
 
 
@@ -456,9 +457,9 @@ def test_a_missing_report_is_made_up_for_by_the_list(world: World) -> None:
         *(("4", "connected"), ("5", "connected"), ("6", "connected")),
     ]
     reasons = [one["reason"] for one in outcome(world, upload)]
-    assert reasons[0] == "the service has saved it, but it does not work there"
+    assert reasons[0] == "Saleshandy has saved it, but it is not connected there"
     assert reasons[1] == (
-        "the service finished, but its report is missing: HTTP 404; "
+        "Saleshandy finished, but its report is missing: HTTP 404; "
         "the account list does not show it"
     )
 
@@ -471,7 +472,7 @@ def test_a_batch_whose_answer_was_lost_is_answered_by_the_list(world: World) -> 
     follow(world, upload)
     message = delivered(world, upload)
     assert message.attributes["status"] == "complete"
-    assert message.subject == "accounts.csv: 2 connected"
+    assert message.subject == "[default] accounts.csv, 2 rows: 2 connected"
 
 
 def test_what_was_connected_before_is_complete(world: World) -> None:
@@ -481,7 +482,7 @@ def test_what_was_connected_before_is_complete(world: World) -> None:
     world.clock.advance(3600)
     upload = looked_at(world)
     message = delivered(world, upload)
-    assert message.subject == "accounts.csv: 5 already connected"
+    assert message.subject == "[default] accounts.csv, 5 rows: 5 already connected"
     assert message.attributes["status"] == "complete"
     assert world.journal.names().count("connect") == 3
 
@@ -494,7 +495,7 @@ def test_a_service_that_makes_no_progress_is_named(world: World) -> None:
     follow(world, upload)
     message = delivered(world, upload)
     assert message.attributes["status"] == "unfinished"
-    assert NO_PROGRESS in message.mail
+    assert NO_PROGRESS[1:] in message.mail
     assert Counter(one["outcome"] for one in outcome(world, upload)) == {
         "connected": 4,
         "unconfirmed": 1,
@@ -521,9 +522,10 @@ def test_a_file_deleted_before_its_answer_is_counted(world: World) -> None:
     world.uploads.delete_version(upload)
     message = delivered(world, upload)
     assert message.subject == (
-        "accounts.csv: not finished, 2 connected, 1 failed, 2 unconfirmed, 1 rejected, 1 duplicate"
+        "[default] accounts.csv, 7 rows: not finished, 2 connected, 1 failed, 2 unconfirmed, "
+        "1 rejected, ..."
     )
-    assert "the file was deleted before its answer could be written" in message.mail
+    assert "The file was deleted before its report was written" in message.mail
     document = json.loads(message.document)
     assert document["reports"] == {}
     assert document["counts"]["rows"] == 7
@@ -531,7 +533,7 @@ def test_a_file_deleted_before_its_answer_is_counted(world: World) -> None:
 
 
 def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
-    """Its deletion stops the import; what was not sent has failed."""
+    """Its deletion stops the import; the rest is not sent."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     left = iter([300.0, 300.0, 0.0])
     world.receive(upload, lambda: next(left))
@@ -540,7 +542,7 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
     message = delivered(world, upload)
     assert message.attributes["status"] == "stopped"
     counts = json.loads(message.document)["counts"]
-    assert counts["unconfirmed"] + counts["failed"] == counts["rows"] == 5
+    assert counts["unconfirmed"] + counts["not_sent"] == counts["rows"] == 5
 
 
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
@@ -584,7 +586,7 @@ def test_the_last_resort_sends_the_message_without_reports(broken: World) -> Non
     assert answer is not None
     assert (answer.status, answer.reports) == (ImportStatus.UNFINISHED, {})
     (message,) = broken.notifications.messages
-    assert message.subject == "accounts.csv: not finished, 5 connected"
+    assert message.subject == "[default] accounts.csv, 5 rows: not finished, 5 connected"
     assert failure in message.mail
     assert "email-accounts resume" in message.mail
     assert broken.ledger.get(upload.import_id).state is ImportState.NOTIFIED
@@ -648,15 +650,29 @@ def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> No
 
 
 def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:
-    """A late or second event about it comes after the import was resumed: another runs now."""
+    """A late task or event of it comes after the import was resumed: another runs now."""
     upload = submitted(world)
     first = world.ledger.get(upload.import_id).execution
-    assert world.deliverer().deliver_failed(first, "it was aborted")
+    assert world.deliverer().deliver(upload.import_id, execution=first)
     assert world.submitter().restart(upload.import_id)
-    assert world.deliverer().deliver_failed(first, "it was aborted") is None
+    assert world.deliverer().deliver(upload.import_id, execution=first) is None
     assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
     second = world.ledger.get(upload.import_id).execution
-    assert world.deliverer().deliver_failed(second, "it was aborted")
+    assert world.deliverer().deliver(upload.import_id, execution=second)
+
+
+def test_an_import_whose_deliverer_is_gone_can_be_resumed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its message is sent, but the ledger does not know: once the lease is over, it may go on."""
+    upload = submitted(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.ledger), "notified", fail)
+        assert world.deliverer().deliver(upload.import_id)
+    assert not world.submitter().restart(upload.import_id)
+    world.clock.advance(LONGEST_RUN + LEASE_MARGIN)
+    assert world.submitter().restart(upload.import_id)
+    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
 
 
 def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
@@ -669,7 +685,7 @@ def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
     answer = world.deliverer().deliver(upload.import_id, "submit_accounts failed with MemoryError")
     assert answer is not None
     assert answer.status is ImportStatus.REFUSED
-    assert "nothing was sent" in world.notifications.messages[0].mail
+    assert "Nothing was sent" in world.notifications.messages[0].mail
 
 
 # Many batches
@@ -767,7 +783,7 @@ def test_the_last_resort_sends_the_message_without_an_event(
 
 def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
     """After a resumption there is a second message, and the reports say how it stands now."""
-    refused = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+    refused = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
     world.saleshandy.connect_errors.extend([None, refused])
     upload = submitted(world)
     assert delivered(world, upload).attributes["status"] == "stopped"
@@ -777,7 +793,7 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
     assert answer is not None
     assert answer.status is ImportStatus.COMPLETE
     first, second = world.notifications.messages
-    assert second.subject == "accounts.csv: resumed, 5 connected"
+    assert second.subject == "[default] accounts.csv, 5 rows: resumed, 5 connected"
     assert [json.loads(one.document)["answer"] for one in (first, second)] == [1, 2]
     assert [one["outcome"] for one in outcome(world, upload)] == ["connected"] * 5
     assert summary(world, upload)["answer"] == 2
@@ -820,7 +836,7 @@ def test_the_answer_is_returned(world: World) -> None:
     answer = world.deliverer().deliver(looked_at(world).import_id)
     assert answer is not None
     assert answer.status is ImportStatus.COMPLETE
-    assert answer.headline == "accounts.csv: 5 connected"
+    assert answer.headline == "[default] accounts.csv, 5 rows: 5 connected"
 
 
 def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(

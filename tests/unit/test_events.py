@@ -14,14 +14,7 @@ from tools.docs.examples import DOCS, PAGES, renewed
 
 SCHEMA = DOCS / "message.schema.json"
 
-KINDS = (
-    answers.clean,
-    answers.sample,
-    answers.refused,
-    answers.stopped,
-    answers.stuck,
-    answers.hostile,
-)
+KINDS = answers.ENDINGS
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +80,7 @@ def test_the_schema_describes_what_is_sent_and_nothing_else(schema: dict[str, An
     assert all(meaning.endswith(".") for meaning in meanings.values())
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", answers.WITH_PAGE)
 def test_the_summary_is_the_message_with_the_batches(kind: answers.Kind) -> None:
     """Who reads the file instead needs no second schema."""
     made = answers.told(kind)

@@ -6,20 +6,34 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.delivery.causes import UNKNOWN, rejection
-from email_accounts.delivery.message import (
-    ImportResult,
-    ImportStatus,
-    message_of,
-    subject,
-)
+from email_accounts.delivery.message import document as whole_document
+from email_accounts.delivery.message import message_of, subject
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.result import ImportResult, ImportStatus
 from email_accounts.delivery.summary import Summary
 from email_accounts.models.account import problem
+from email_accounts.models.causes import NOT_SENT, UNCONFIRMED, UNKNOWN, rejection
+from email_accounts.models.imports import ReasonCode
 from tests.support import answers
 from tests.support.files import MARK
 
 PORT = rejection(problem("port_invalid", "smtpPort"))
+CAUSES = {
+    Outcome.FAILED: (UNKNOWN,),
+    Outcome.UNCONFIRMED: (UNCONFIRMED,),
+    Outcome.NOT_SENT: (NOT_SENT,),
+    Outcome.REJECTED: (PORT,),
+}
+RESUMABLE = {
+    *(ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING, ReasonCode.STOPPED_BY_OPERATOR),
+    *(ReasonCode.SUBMISSION_FAILED, ReasonCode.EXECUTION_FAILED),
+    *(ReasonCode.DEADLINE_PASSED, ReasonCode.NO_PROGRESS),
+}
+PER_BATCH = {
+    *(ReasonCode.REQUEST_REFUSED, ReasonCode.ANSWER_LOST, ReasonCode.REQUEST_FORGOTTEN),
+    *(ReasonCode.REPORT_MISSING, ReasonCode.NOT_SENT),
+}
+"""Codes that no import has as a whole."""
 SAMPLE_COUNTS = {
     Outcome.CONNECTED: 234,
     Outcome.FAILED: 6,
@@ -43,39 +57,119 @@ def answer(
         for at in range(count):
             number += 1
             reason = f"cause {'abcd'[at % 4]}\nsecond line"
-            causes = {Outcome.FAILED: (UNKNOWN,), Outcome.REJECTED: (PORT,)}.get(outcome, ())
+            causes = CAUSES.get(outcome, ())
             summary.add(RowOutcome(number, "", outcome, reason, "gsuite", causes))
     return answers.answer(summary, key, status, failure_reason, unknown_columns)
 
 
 def test_the_subject_says_it_all() -> None:
-    """The file and every count, in the order in which people want to know."""
+    """The workspace, the file, its rows and every count, in the order of display."""
     message = message_of(answer(SAMPLE_COUNTS))
-    assert message.subject == "accounts.csv: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+    assert message.subject == (
+        "[default] accounts.csv, 246 rows: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+    )
 
 
 @pytest.mark.parametrize(
     ("status", "counts", "said"),
     [
-        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 1_234}, "1,234 connected"),
-        (ImportStatus.PARTIAL, {Outcome.ALREADY_CONNECTED: 2}, "2 already connected"),
+        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 1_234}, ", 1,234 rows: 1,234 connected"),
+        (ImportStatus.COMPLETE, {Outcome.ALREADY_CONNECTED: 1}, ", 1 row: 1 already connected"),
         (
             ImportStatus.STOPPED,
-            {Outcome.CONNECTED: 1, Outcome.FAILED: 2},
-            "stopped, 1 connected, 2 failed",
+            {Outcome.CONNECTED: 1, Outcome.NOT_SENT: 2},
+            ", 3 rows: stopped, 1 connected, 2 not sent",
         ),
-        (ImportStatus.UNFINISHED, {Outcome.UNCONFIRMED: 3}, "not finished, 3 unconfirmed"),
-        (ImportStatus.UNFINISHED, {}, "not finished"),
-        (ImportStatus.REFUSED, {}, "not imported, the file cannot be used"),
+        (
+            ImportStatus.UNFINISHED,
+            {Outcome.UNCONFIRMED: 3, Outcome.DUPLICATE: 2},
+            ", 5 rows: not finished, 3 unconfirmed, 2 duplicates",
+        ),
+        (ImportStatus.FAILED, {Outcome.REJECTED: 500}, ", 500 rows: 500 rejected"),
+        (ImportStatus.REFUSED, {}, ": not imported, unusable file"),
     ],
 )
-def test_the_headline_tells_how_an_import_ended(
+def test_the_headline_reports_how_an_import_ended(
     status: ImportStatus, counts: dict[Outcome, int], said: str
 ) -> None:
-    """An early end comes before the counts."""
+    """The rows first, then an early end, then the counts."""
     made = answer(counts, status)
-    assert made.headline == f"accounts.csv: {said}"
+    assert made.headline == f"[default] accounts.csv{said}"
     assert message_of(made).subject == made.headline
+
+
+@pytest.mark.parametrize(
+    ("status", "counts", "said"),
+    [
+        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 1, Outcome.DUPLICATE: 1}, "The mailbox is"),
+        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 2}, "Both mailboxes are connected."),
+        (ImportStatus.COMPLETE, {Outcome.CONNECTED: 1_234}, "All 1,234 mailboxes are connected."),
+        (
+            ImportStatus.PARTIAL,
+            {Outcome.CONNECTED: 3, Outcome.FAILED: 1},
+            "1 of 4 rows needs attention.",
+        ),
+        (
+            ImportStatus.PARTIAL,
+            {Outcome.CONNECTED: 3, Outcome.REJECTED: 1, Outcome.UNCONFIRMED: 1},
+            "2 of 5 rows need attention.",
+        ),
+        (ImportStatus.FAILED, {Outcome.FAILED: 1}, "The mailbox is not connected."),
+        (
+            ImportStatus.FAILED,
+            {Outcome.REJECTED: 500},
+            "No mailbox is connected: all 500 rows need attention.",
+        ),
+        (
+            ImportStatus.STOPPED,
+            {Outcome.NOT_SENT: 2},
+            "The import was stopped: both rows need attention.",
+        ),
+        (
+            ImportStatus.STOPPED,
+            {Outcome.CONNECTED: 2},
+            "The import was stopped, but every mailbox is connected.",
+        ),
+        (ImportStatus.UNFINISHED, {}, "The import did not finish."),
+    ],
+)
+def test_the_first_sentence_counts_in_rows(
+    status: ImportStatus, counts: dict[Outcome, int], said: str
+) -> None:
+    """Singular and plural are right, and all counts have one denominator."""
+    assert answer(counts, status).sentence.startswith(said)
+
+
+@pytest.mark.parametrize("code", [None, *ReasonCode])
+def test_every_ending_says_what_to_do_next(code: ReasonCode | None) -> None:
+    """A sentence, and commands that name the import or its workspace."""
+    made = replace(answer({Outcome.NOT_SENT: 2, Outcome.FAILED: 1}), code=code)
+    if code in PER_BATCH:
+        return
+    step = made.next_step
+    assert step.text.endswith(".")
+    for command in step.commands:
+        assert re.fullmatch(r"email-accounts [a-z ]+ (?:[0-9a-f]{8}|default --replace)", command)
+    assert ("resume" in str(step.commands)) == (code in RESUMABLE)
+
+
+@pytest.mark.parametrize(
+    ("counts", "commands"),
+    [
+        ({Outcome.CONNECTED: 2}, []),
+        ({Outcome.CONNECTED: 2, Outcome.FAILED: 1}, ["failed"]),
+        ({Outcome.CONNECTED: 2, Outcome.UNCONFIRMED: 1}, ["resume"]),
+        ({Outcome.UNCONFIRMED: 2, Outcome.REJECTED: 1}, ["failed", "resume"]),
+        ({Outcome.REJECTED: 2}, []),
+    ],
+)
+def test_the_next_step_follows_from_the_outcomes(
+    counts: dict[Outcome, int], commands: list[str]
+) -> None:
+    """Rows to fix go into a new file; unconfirmed ones are looked up first."""
+    step = answer(counts).next_step
+    assert [command.split()[1] for command in step.commands] == commands
+    assert (step.text == "No action needed.") == (counts.keys() == {Outcome.CONNECTED})
 
 
 @pytest.mark.parametrize(
@@ -93,46 +187,55 @@ def test_the_headline_tells_how_an_import_ended(
 def test_a_subject_is_printable_ascii_of_at_most_99_characters(
     name: str, shown: str | None
 ) -> None:
-    """Nothing else can be sent; it is the name that gives way, and the counts that stay."""
-    counts = "234 connected, 6 failed, 5 rejected, 1 duplicate"
-    made = subject(name, f"{name}: {counts}")
-    assert made.endswith(f": {counts}")
+    """Nothing else can be sent. The name is shortened, and the counts stay."""
+    ending = ", 246 rows: 234 connected, 6 failed, 5 rejected, 1 duplicate"
+    made = subject("north", name, ending)
+    assert made.startswith("[north] ")
+    assert made.endswith(ending)
     assert len(made) <= 99
     assert made == made.strip()
     assert made.isascii()
     assert made.isprintable()
     if shown:
-        assert made == f"{shown}: {counts}"
+        assert made == f"[north] {shown}{ending}"
 
 
-def test_a_subject_leaves_out_whole_counts_rather_than_cut_one() -> None:
+def test_a_subject_drops_whole_counts_rather_than_cut_one() -> None:
     """A count that is cut would be a wrong one."""
-    said = (
-        "not finished, 1,234,567 connected, 1,234,567 already connected, 1,234,567 failed, "
-        "1,234,567 unconfirmed, 1,234,567 rejected, 1,234,567 duplicate"
+    ending = (
+        ", 7,407,402 rows: not finished, 1,234,567 connected, 1,234,567 already connected, "
+        "1,234,567 failed, 1,234,567 unconfirmed, 1,234,567 rejected, 1,234,567 duplicates"
     )
-    made = subject("accounts.csv", f"accounts.csv: {said}")
+    made = subject("north", "accounts.csv", ending)
     assert len(made) <= 99
-    assert made.startswith("accounts.csv: not finished, 1,234,567 connected, 1,234,567 already")
+    assert made.startswith("[north] accounts.csv, 7,407,402 rows: not finished, 1,234,567 conn")
     assert made.endswith(", ...")
-    assert said.startswith(made.removeprefix("accounts.csv: ").removesuffix("..."))
+    assert ending.startswith(made.removeprefix("[north] accounts.csv").removesuffix("..."))
 
 
-@pytest.mark.parametrize(
-    "kind", [answers.clean, answers.sample, answers.refused, answers.stopped, answers.stuck]
-)
+@pytest.mark.parametrize("workspace", ["n" * 63, "Ñ\n" * 200, "?"])
+def test_a_long_workspace_does_not_crowd_out_the_counts(workspace: str) -> None:
+    """Anything may be the name of a folder."""
+    made = subject(workspace, "accounts.csv", ", 246 rows: 234 connected, 12 failed")
+    assert made.endswith("accounts.csv, 246 rows: 234 connected, 12 failed")
+    assert made.isascii()
+    assert made.isprintable()
+    assert len(made) <= 99
+
+
+@pytest.mark.parametrize("kind", [kind for kind in answers.ENDINGS if kind is not answers.hostile])
 def test_a_mail_fits_on_a_screen(kind: answers.Kind) -> None:
-    """Its first line says how it ended; at most three causes, and no more than 25 lines."""
+    """Its first line says how it ended; at most three causes, and no more than 30 lines."""
     mail = answers.told(kind).message.mail
     lines = mail.splitlines()
-    assert len(lines) <= 25
-    assert len(mail) <= 1_500
+    assert len(lines) <= 30
+    assert len(mail) <= 1_700
     assert lines[0].endswith(".")
     assert sum(line[:2] in ("1.", "2.", "3.", "4.") for line in lines) <= 3
 
 
 def test_a_mail_has_at_most_three_causes_and_says_how_many_more() -> None:
-    """The most frequent ones, each with its first rows and the cure."""
+    """The most frequent ones, each with its first rows and the fix."""
     mail = message_of(answer(SAMPLE_COUNTS, unknown_columns=("Daily Limit", "Tag"))).mail
     causes = re.findall(r"^(\d)\. .+\((\d) rows: ([\d, ]+)\)\n   (.+)$", mail, re.MULTILINE)
     assert causes == [
@@ -150,13 +253,16 @@ def test_a_refused_file_has_no_outcomes() -> None:
 
 
 def test_a_link_says_until_when_it_opens() -> None:
-    """In the mail for people, in the document with its zone; without one nothing is said."""
+    """In the mail for people, in the document with its zone; without one neither has it."""
     made = answers.told(answers.clean, link_hours=2)
     assert "2026-11-22 15:40 UTC" in made.message.mail
+    folder = f"https://reports.example/imports/{made.upload.import_id}"
     assert json.loads(made.message.document)["link"] == {
-        "url": f"https://reports.example/imports/{made.upload.import_id}/report.html?seconds=7200",
+        "url": f"{folder}/report.html?seconds=7200",
+        "outcome": f"{folder}/outcome.csv?seconds=7200",
         "until": "2026-11-22T15:40:10+00:00",
     }
+    assert f'<a href="{folder}/outcome.csv?seconds=7200"' in made.page
     assert "15:40 UTC" not in answers.told(answers.clean).message.mail
     assert "link" not in json.loads(answers.told(answers.clean).message.document)
 
@@ -185,12 +291,12 @@ def test_a_mail_has_no_lines_without_end() -> None:
     assert max(map(len, lines)) < 600
 
 
-def test_the_document_holds_the_answer_for_machines() -> None:
-    """Plain JSON: the status, the file, each count, the causes, where the reports lie."""
+def test_the_document_has_the_result_for_programs() -> None:
+    """Plain JSON: the status, the file, each count, the causes, the places of the reports."""
     made = answer(SAMPLE_COUNTS)
     document = json.loads(message_of(made).document)
-    assert document == made.document()
-    assert document["schema"] == 1
+    assert document == whole_document(made)
+    assert document["schema"] == 2
     assert document["importId"] == made.imported.id
     assert (document["answer"], document["workspace"]) == (1, "default")
     assert document["status"] == "partial"
@@ -208,6 +314,7 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "already_connected": 0,
         "failed": 6,
         "unconfirmed": 0,
+        "not_sent": 0,
         "rejected": 5,
         "duplicate": 1,
     }
@@ -222,6 +329,8 @@ def test_the_document_holds_the_answer_for_machines() -> None:
         "reason": "cause a\nsecond line",
         "firstRows": [242, 243, 244, 245, 246],
     }
+    assert document["nextStep"]["commands"] == [f"email-accounts failed {made.imported.id[:8]}"]
+    assert (document["failureReason"], document["failureCode"]) == ("", "")
     assert document["reports"] == made.reports
     assert document["console"] == made.consoles
 
@@ -249,6 +358,8 @@ def test_a_file_of_another_workspace_says_so() -> None:
     made = answer(SAMPLE_COUNTS, key="uploads/sales/accounts.csv")
     message = message_of(made)
     assert message.attributes["workspace"] == "sales"
+    assert message.subject.startswith("[sales] accounts.csv, ")
+    assert "\nWorkspace: sales\n" in message.mail
     assert json.loads(message.document)["workspace"] == "sales"
 
 
@@ -256,5 +367,7 @@ def test_a_supplementary_answer_says_so() -> None:
     """Whoever reads two answers to one file knows which is the later one, and of which kind."""
     first = answer({Outcome.UNCONFIRMED: 3}, ImportStatus.UNFINISHED)
     message = message_of(replace(first, imported=replace(first.imported, resumed=2)))
-    assert message.subject == "accounts.csv: resumed, not finished, 3 unconfirmed"
+    assert message.subject == (
+        "[default] accounts.csv, 3 rows: resumed, not finished, 3 unconfirmed"
+    )
     assert json.loads(message.document)["answer"] == 3

@@ -18,7 +18,7 @@ PASSWORD = "abcdefghijklmnop"
 
 def opened(content: str, options: UploadOptions = ALL) -> AccountsFile:
     """Open a file with options."""
-    return open_accounts_file(io.BytesIO(content.encode()), options)
+    return open_accounts_file(io.BytesIO(content.encode()), options=options)
 
 
 def accounts(content: str, options: UploadOptions = ALL) -> list[Account]:

@@ -52,7 +52,7 @@ WITH_SMTP = [(provider, encryption) for provider, sides in SMTP_OF.items() for e
 
 def read(raw: tuple[str, ...], domain: str) -> Settings:
     """Read the cells of the settings of a row whose address ends so."""
-    return SettingsReader(str, {}).read(raw, domain.removeprefix("@"))
+    return SettingsReader(str).read(raw, domain.removeprefix("@"))
 
 
 def settings_of(raw: tuple[str, ...], domain: str) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ BATCHES = [ADDRESSES[:2], ADDRESSES[2:4], ADDRESSES[4:]]
 FIVE = accounts_file(*ADDRESSES)
 CHECK = TaskResult(NextAction.CHECK, 10.0)
 DELIVER = TaskResult(NextAction.DELIVER)
-KEY_REFUSED = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+KEY_REFUSED = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
 
 
 def plenty() -> float:
@@ -186,7 +186,7 @@ def test_an_event_without_a_version_means_the_newest(world: World) -> None:
     ("key", "content", "said"),
     [
         ("uploads/a.csv", b"x" * 1_000_001, "1.0 MB, the limit is 1 MB"),
-        ("other/a.csv", accounts_file("a@x.example"), "Drop it again as uploads/a.csv"),
+        ("other/a.csv", accounts_file("a@x.example"), "Upload it again as uploads/a.csv"),
         ("uploads/a.xlsx", b"PK\x03\x04...", "It is a damaged workbook"),
         ("uploads/a.csv", b"\xff\xfea", "It ends inside a character"),
         (
@@ -227,7 +227,7 @@ def test_a_file_deleted_before_it_was_read_is_answered(world: World, version: st
     world.uploads.delete_version(upload)
     upload = replace(upload, version=version)
     assert world.receive(upload, plenty) == DELIVER
-    assert "Drop it again" in world.ledger.get(upload.import_id).refusal
+    assert "deleted or replaced" in world.ledger.get(upload.import_id).refusal
     assert list(world.executions.started) == [upload.import_id]
 
 
@@ -316,7 +316,7 @@ def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> No
 def test_a_service_that_cannot_be_reached_is_tried_later(world: World) -> None:
     """What never left is planned again, and tried after a while."""
     upload = five(world)
-    world.saleshandy.connect_errors.append(NotSentError("the service cannot be reached"))
+    world.saleshandy.connect_errors.append(NotSentError("Saleshandy cannot be reached"))
     assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 10)
     assert states(world, upload) == [BatchState.PLANNED] * 3
     assert world.submitter().submit(upload.import_id, plenty) == CHECK
@@ -341,21 +341,21 @@ def test_an_unanswered_request_ends_the_submission(world: World) -> None:
     """It may have arrived: it is unconfirmed, and the service is left alone for a while."""
     upload = five(world)
     world.saleshandy.connect_errors.append(
-        OutcomeUnknownError("the service did not answer (ReadTimeout)")
+        OutcomeUnknownError("Saleshandy did not answer (ReadTimeout)")
     )
     assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 10)
     assert sent(world) == BATCHES[:1]
     lost = batches(world, upload)[0]
     assert (lost.state, lost.sent, lost.request_id) == (BatchState.UNCONFIRMED, 1, "")
     assert (lost.sent_at, lost.next_poll_at) == (world.clock(), world.clock() + 10)
-    assert lost.reason == "the service did not answer (ReadTimeout)"
+    assert lost.reason == "Saleshandy did not answer (ReadTimeout)"
 
 
 def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
     """It stays unconfirmed whoever resumes the import; the others go out."""
     upload = five(world)
     world.saleshandy.connect_errors.append(
-        OutcomeUnknownError("the service did not answer (ReadTimeout)")
+        OutcomeUnknownError("Saleshandy did not answer (ReadTimeout)")
     )
     world.receive(upload, plenty)
     for _ in range(2):
@@ -479,9 +479,10 @@ def test_an_unknown_workspace_is_refused(world: World) -> None:
     """A file in a folder that is no workspace is refused with what to do about it."""
     upload = world.uploads.put("uploads/sales/a.csv", accounts_file("a@x.example"))
     assert world.receive(upload, plenty) == DELIVER
-    refusal = world.ledger.get(upload.import_id).refusal
-    assert "There is no workspace 'sales'." in refusal
-    assert refusal.endswith("add the workspace first: email-accounts workspace add sales")
+    imported = world.ledger.get(upload.import_id)
+    assert imported.reason_code is ReasonCode.WRONG_FOLDER
+    assert "There is no workspace 'sales'." in imported.refusal
+    assert imported.refusal.endswith("with `email-accounts workspace add sales`.")
     assert sent(world) == []
 
 
@@ -492,7 +493,7 @@ def test_a_folder_that_can_be_no_workspace_is_not_to_be_added(world: World, fold
     assert world.receive(upload, plenty) == DELIVER
     refusal = world.ledger.get(upload.import_id).refusal
     assert f"There is no workspace '{folder}'." in refusal
-    assert "or directly under uploads/. A workspace cannot have this name: it may have" in refusal
+    assert "or directly to uploads/. The name of a workspace may have" in refusal
     assert "workspace add" not in refusal
 
 
@@ -740,7 +741,7 @@ def test_without_the_first_task_the_execution_does_the_same(world: World) -> Non
     ("content", "errors", "outcomes"),
     [
         (FIVE, [], "connected failed connected connected connected"),
-        (FIVE, [KEY_REFUSED], "failed failed failed failed failed"),
+        (FIVE, [KEY_REFUSED], "not_sent not_sent not_sent not_sent not_sent"),
         (FIVE, [ThrottledError(40)], "connected failed connected connected connected"),
         (FIVE, [NotSentError("no")], "connected failed connected connected connected"),
         (
@@ -993,9 +994,7 @@ def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
     world.receive(upload, lambda: 0.0)
     world.uploads.delete_version(upload)
     assert world.submitter().submit(upload.import_id, plenty) == DELIVER
-    assert world.ledger.get(upload.import_id).stopped == (
-        "the file was deleted while it was being imported"
-    )
+    assert world.ledger.get(upload.import_id).stopped == ("the file was deleted during its import")
     assert sent(world) == []
 
 

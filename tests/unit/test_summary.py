@@ -2,9 +2,9 @@
 
 import pytest
 
-from email_accounts.delivery.causes import UNKNOWN, WRONG_PASSWORD, Cause
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import ROWS_KEPT, Summary, most_frequent
+from email_accounts.models.causes import UNKNOWN, WRONG_PASSWORD, Cause
 
 
 def failed(row: int, reason: str = "535", cause: Cause = WRONG_PASSWORD) -> RowOutcome:
@@ -25,7 +25,7 @@ def test_outcomes_are_counted_by_provider_and_domain() -> None:
 
 
 def test_causes_are_grouped_the_most_frequent_first() -> None:
-    """A group keeps its first rows and the very words of the first."""
+    """A group keeps its first rows and quotes the first."""
     summary = Summary()
     port = Cause("port_invalid", "smtpPort: not a port", "", "Give a number.")
     host = Cause("host_invalid", "smtpHost: no", "", "Name it.")
@@ -42,8 +42,8 @@ def test_causes_are_grouped_the_most_frequent_first() -> None:
     assert summary.groups[0].reason == "535 at 3"
 
 
-def test_duplicates_are_counted_but_are_no_trouble() -> None:
-    """Nobody has to look after them."""
+def test_duplicates_are_counted_but_need_no_attention() -> None:
+    """They have no cause."""
     summary = Summary()
     summary.add(RowOutcome(2, "a@b.example", Outcome.DUPLICATE, "the same"))
     assert (summary.outcomes[Outcome.DUPLICATE], summary.groups, summary.rows) == (1, [], [])
@@ -60,7 +60,7 @@ def test_unknown_reasons_are_kept_apart() -> None:
     ]
 
 
-def test_a_tally_does_not_grow_with_the_file() -> None:
+def test_a_summary_does_not_grow_with_the_file() -> None:
     """Ever new reasons, domains and rows do not pile up, and every row is counted."""
     summary = Summary()
     for row in range(20_000):
@@ -75,7 +75,7 @@ def test_a_tally_does_not_grow_with_the_file() -> None:
 
 
 @pytest.mark.parametrize(("many", "names"), [(2, ["bad", "big"]), (9, ["bad", "big", "small"])])
-def test_what_needs_care_comes_first(many: int, names: list[str]) -> None:
+def test_what_needs_attention_comes_first(many: int, names: list[str]) -> None:
     """Then what is large."""
     summary = Summary()
     for name, outcome, rows in (

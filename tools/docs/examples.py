@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from email_accounts.delivery import causes
 from email_accounts.delivery.page import page
+from email_accounts.models import causes
 from tests.support import answers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -49,8 +49,8 @@ def _file_ready() -> str:
 def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
     return _table(
-        ("code", "cause", "fix"),
-        ((f"`{one.code}`", one.title, one.fix) for one in known),
+        ("code", "cause"),
+        ((f"`{one.code}`", one.title) for one in known),
     )
 
 

@@ -7,14 +7,6 @@ from pathlib import Path
 from tests.support import answers
 
 GOLDEN = Path(__file__).parents[2] / "tests/golden"
-_KINDS: tuple[answers.Kind, ...] = (
-    answers.clean,
-    answers.sample,
-    answers.refused,
-    answers.stopped,
-    answers.stuck,
-    answers.hostile,
-)
 
 
 class _Texts(HTMLParser):
@@ -40,13 +32,14 @@ class _Texts(HTMLParser):
 
 def golden_texts() -> Iterator[tuple[Path, str]]:
     """Yield each golden file with what it has to hold."""
-    for kind in _KINDS:
+    for kind in answers.ENDINGS:
         told = answers.told(kind)
         yield (
             GOLDEN / f"{kind.__name__}.mail.txt",
             f"Subject: {told.message.subject}\n\n{told.message.mail}\n",
         )
-        yield GOLDEN / f"{kind.__name__}.page.txt", "\n".join(_Texts(told.page).lines) + "\n"
+        if told.page:
+            yield GOLDEN / f"{kind.__name__}.page.txt", "\n".join(_Texts(told.page).lines) + "\n"
 
 
 if __name__ == "__main__":

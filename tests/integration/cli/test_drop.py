@@ -111,13 +111,13 @@ def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path)
     assert "größe.csv ? s3://" in done.stdout
 
 
-SAID = ("--set", "provider=google", "--map", "Mot de passe=password")
+SAID = ("--set", "provider=google", "--map", "Sesam offen=password")
 
 
 def test_what_a_file_cannot_say_goes_with_it(stack: Stack, tmp_path: Path) -> None:
     """The check and the import read the file by the same options, of which no password is one."""
     file = tmp_path / "a.csv"
-    file.write_text("email,Mot de passe\na@n.example,abcdefghijklmnop\n", encoding="utf-8")
+    file.write_text("email,Sesam offen\na@n.example,abcdefghijklmnop\n", encoding="utf-8")
     with deployed(stack):
         arguments = ["drop", str(file), "--stack", stack.name, "--strict"]
         assert CliRunner().invoke(commands, arguments).exit_code == 2
@@ -128,7 +128,7 @@ def test_what_a_file_cannot_say_goes_with_it(stack: Stack, tmp_path: Path) -> No
     upload = Upload(stack.output("InboxBucketName"), key, version, size)
     options = InboxBucket(boto3.client("s3")).options(upload)
     assert options.values == (("provider", "google"),)
-    assert options.columns == (("Mot de passe", "password"),)
+    assert options.columns == (("Sesam offen", "password"),)
     assert refused.exit_code == 2
     assert refused.stderr == (
         "Error: A password cannot be set for a whole file. Put it into a column of the file.\n"
@@ -158,6 +158,6 @@ def test_a_person_is_asked_before_passwords_leave(
         arguments = ["drop", str(file), "--stack", stack.name]
         told = CliRunner().invoke(commands, arguments, input=answer)
     assert "a.csv: 2 rows: 1 accepted, 1 rejected, 0 duplicates" in told.stderr
-    assert "Warning: row 2: Google accepts app passwords only" in told.stderr
+    assert "Warning: row 2: Google accepts only app passwords" in told.stderr
     assert f"to the workspace default of {stack.name}? [y/N]" in told.stderr
     assert (told.exit_code, len(stored(stack))) == (0 if uploads else 2, uploads)

@@ -89,7 +89,9 @@ def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
     """Status and workspace choose; the default workspace has what lies directly in uploads."""
     north = received(stack, "uploads/north/a.csv")
     done = imported(stack, "b.csv", accounts_file("a@n.example"))
-    partial = imported(stack, "c.csv", accounts_file("a@n.example"), refused="a@n.example")
+    partial = imported(
+        stack, "c.csv", accounts_file("a@n.example", "b@n.example"), refused="a@n.example"
+    )
 
     def found(status: str | None, workspace: str | None) -> set[str]:
         list_imports(stack, Wanted(NOW - 60, None, status, workspace), 20, as_json=True)

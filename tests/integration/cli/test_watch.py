@@ -60,7 +60,7 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
     )
     assert watch(stack, [identity[:8]], as_json=False) == 1
     assert capsys.readouterr().out == (
-        "a.csv: 1 connected, 1 failed\n"
+        "[default] a.csv, 2 rows: 1 connected, 1 failed\n"
         f"  full results: s3://{stack.output('ReportsBucketName')}/imports/{identity}/outcome.csv\n"
         f"  next: email-accounts failed {identity[:8]}\n"
     )
@@ -74,7 +74,7 @@ def test_why_nothing_was_imported_is_told(stack: Stack, capsys: Captured) -> Non
     deliverer(stack).deliver(identity)
     assert watch(stack, [identity], as_json=False) == 1
     assert capsys.readouterr().out == (
-        "a.csv: not imported, the file cannot be used\n  why: It is a PDF. Save it as CSV.\n"
+        "[default] a.csv: not imported, unusable file\n  why: It is a PDF. Save it as CSV.\n"
         "  next: email-accounts check a.csv\n"
     )
     watch(stack, [identity], as_json=True)
@@ -116,7 +116,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     assert first["outcomes"] == {"failed": 1, "rejected": 1}
     assert (first["status"], first["file"]) == ("running", "a.csv")
     assert last["outcomes"] == {"failed": 2, "rejected": 1}
-    assert last["headline"] == "a.csv: 2 failed, 1 rejected"
+    assert last["headline"] == "[default] a.csv, 3 rows: 2 failed, 1 rejected"
 
 
 def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
@@ -270,7 +270,7 @@ def test_a_terminal_that_cannot_go_back_gets_lines(stack: Stack) -> None:
     """A terminal without cursor movement gets one line after the other."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"))
     shown = shown_on_terminal(lambda: watch(stack, [identity], as_json=False), 80, "dumb")
-    assert shown.startswith("a.csv: 1 connected\n  full results: ")
+    assert shown.startswith("[default] a.csv, 1 row: 1 connected\n  full results: ")
     assert "next:" not in shown
 
 

@@ -4,9 +4,10 @@ Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
+  HOST#<host> / HOST                     sign-ins at a mail server, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
-The index imports-by-day holds the imports alone, by the day on which they were taken on.
+The index imports-by-day holds the imports alone, by the day on which they were received.
 """
 
 import random
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from email_accounts.errors import ImporterError, LedgerConflictError
+from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
 from email_accounts.models.imports import (
     AccountScan,
     Batch,
@@ -30,6 +32,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignInState,
 )
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
@@ -46,7 +49,7 @@ _BATCH_WRITE = 25
 _SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
 """Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
-that an import claimed anew before could not be started.
+that an import claimed before could not be started.
 Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 """
 _BATCHES_AT_ONCE = 250
@@ -198,7 +201,7 @@ class DynamoLedger(LedgerReader):
     def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
         """Remember the batches, then that the import is planned; see `Ledger`.
 
-        What a plan that broke off left behind is deleted: its batches may have been smaller.
+        Leftovers of an interrupted plan are deleted: its batches may have been smaller.
         """
         if self.get(import_id).state is not ImportState.RECEIVED:
             raise LedgerConflictError(f"import {import_id} has been planned before")
@@ -249,6 +252,7 @@ class DynamoLedger(LedgerReader):
                 "reports_missed": changed.reports_missed,
                 "report": changed.report,
                 "reconciliation": changed.reconciliation,
+                "sign_in": changed.sign_in,
             },
             "#state = :seen AND "
             + ("#revision = :revision" if seen.revision else "attribute_not_exists(#revision)"),
@@ -267,8 +271,25 @@ class DynamoLedger(LedgerReader):
         )
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
-        """Let nobody call before a time, because the remote said so."""
+        """Block all calls until a time, as Saleshandy demands."""
         self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now; see `Ledger`."""
+
+        def enter(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.enter(attempt, now, pace_of(host))
+
+        return self._braked(host, enter) or Admission(wait=_CROWDED)
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; see `Ledger`."""
+
+        def leave(brake: HostBrake) -> tuple[HostBrake, Admission]:
+            return brake.leave(attempt, reply, now, pace_of(host)), Admission()
+
+        if not self._braked(host, leave):
+            raise LedgerConflictError(f"the brake of {host} changes all the time")
 
     def scan(self, owner: str) -> AccountScan | None:
         """Return the last walk through the account list for a workspace or an import."""
@@ -289,7 +310,7 @@ class DynamoLedger(LedgerReader):
         now: float,
         lease_until: float,
     ) -> bool:
-        """Become the one who goes on with a walk, or begins one; see `Ledger`."""
+        """Take the lease of a walk, to continue it or to begin another; see `Ledger`."""
         condition, values = "attribute_not_exists(pk)", {}
         if seen:
             condition = "began_at = :began_at AND pages = :pages AND lease_until <= :now"
@@ -323,7 +344,7 @@ class DynamoLedger(LedgerReader):
         )
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
-        """Take an import up again that was answered; see `Ledger`.
+        """Restart an import that was answered; see `Ledger`.
 
         Its batches come first: a crash between leaves an import that can be restarted.
         """
@@ -353,7 +374,7 @@ class DynamoLedger(LedgerReader):
     def _budgeted(
         self, workspace: str, change: Callable[[Budget, float], tuple[Budget, float]]
     ) -> float:
-        """Change the budget under a version number, which tells two takers at once apart."""
+        """Change the budget under a version number: of two callers at once, one has to retry."""
         key = _budget_key(workspace)
         began = time.monotonic()
         for _ in range(_TRIES):
@@ -372,6 +393,27 @@ class DynamoLedger(LedgerReader):
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
         return _CROWDED
 
+    def _braked(
+        self, host: str, change: Callable[[HostBrake], tuple[HostBrake, Admission]]
+    ) -> Admission | None:
+        """Change the brake of a host as `_budgeted` does; None where others were quicker."""
+        key = {"pk": {"S": f"HOST#{host}"}, "sk": {"S": "HOST"}}
+        for _ in range(_TRIES):
+            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+            item = _unmarshalled(found.get("Item", {}))
+            before = HostBrake.loaded(item["brake"]) if item else HostBrake()
+            after, admission = change(before)
+            version = int(item.get("version", 0))
+            if after == before or self._changed(
+                key,
+                {"brake": after.dumped(), "version": version + 1, "expires_at": self._expiry()},
+                "attribute_not_exists(version) OR version = :seen",
+                {"seen": version},
+            ):
+                return admission
+            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
+        return None
+
     def _expiry(self) -> int:
         return int(time.time() + self._retention)
 
@@ -387,7 +429,7 @@ class DynamoLedger(LedgerReader):
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _change_received(self, import_id: str, lease: str, change: Mapping[str, object]) -> None:
-        """Change an import that has not been read yet, under the lease of whoever reads it."""
+        """Change an import that has not been read yet, under the lease of its reader."""
         self._change(
             _import_key(import_id),
             change,
@@ -456,7 +498,7 @@ def _refused_by(error: ClientError) -> Mapping[str, Any]:
 
 
 def _kept(columns: Sequence[str]) -> list[str]:
-    """Return the first columns, and how many there are besides."""
+    """Return the first columns, and how many more there are."""
     kept = [within(column, _LONGEST_COLUMN) for column in columns[:_COLUMNS_KEPT]]
     more = len(columns) - len(kept)
     return [*kept, f"{more:,} more"] if more else kept
@@ -553,6 +595,7 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         reports_missed=int(item.get("reports_missed", 0)),
         report=item.get("report", False),
         reconciliation=item.get("reconciliation", item.get("listing", False)),
+        sign_in=SignInState(item.get("sign_in", "")),
         revision=item.get("revision", ""),
     )
 

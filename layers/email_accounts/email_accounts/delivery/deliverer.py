@@ -1,4 +1,4 @@
-"""Delivering: one outcome per row into the reports bucket, and the one message."""
+"""Delivery: one outcome per row into the reports bucket, and the one message."""
 
 import csv
 import json
@@ -11,15 +11,25 @@ from functools import lru_cache
 from itertools import islice
 from typing import TextIO, TypeVar
 
-from email_accounts.delivery.message import ImportResult, ImportStatus, Link, message_of
-from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
+from email_accounts.delivery.message import document, message_of
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome, outcomes
 from email_accounts.delivery.page import page
+from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import UploadReader
+from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import secrets_of
-from email_accounts.models.imports import FINAL, Batch, BatchState, Import, ImportState, ReasonCode
+from email_accounts.models.imports import (
+    FINAL,
+    Batch,
+    BatchState,
+    Import,
+    ImportState,
+    ReasonCode,
+    SignInState,
+)
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -27,6 +37,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+from email_accounts.sign_in.findings import MailboxFindings, findings_name, read_findings
 from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
 from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
@@ -39,12 +50,10 @@ OUTCOME_NAME = "outcome.csv"
 PAGE_NAME = "report.html"
 SUMMARY_NAME = "summary.json"
 _UPLOAD_GONE = (
-    "the file was deleted before its answer could be written, so its rows are counted, not named"
+    ReasonCode.UPLOAD_DELETED,
+    "the file was deleted before its report was written, so there is no report on each row",
 )
-_REPORTS_FAILED = (
-    "Its reports could not be written either; mend what keeps deliver_report from it, then: "
-    "email-accounts resume"
-)
+_NO_REPORTS = "The reports could not be written: the log of deliver_report says why."
 LONGEST_RUN = 900.0
 """Seconds that the function may run."""
 READERS = 16
@@ -58,9 +67,12 @@ _COLUMNS = (
 _BYTE_ORDER_MARK = "\ufeff"
 """By it Excel knows that a CSV is UTF-8."""
 
+_EndedEarly = tuple[ReasonCode | None, str]
+"""Why an import ended early: the code and the text, or None and nothing."""
+_COUNTED_AS = {BatchState.PLANNED: Outcome.NOT_SENT, BatchState.REFUSED: Outcome.FAILED}
 _SAID_BY_THE_SERVICE = frozenset({Outcome.FAILED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED})
 _PAST_DEADLINE = (
-    "the deadline passed before everything was known; the service may still be working on it"
+    "the deadline passed before Saleshandy had reported on every row; it may still be working"
 )
 
 
@@ -68,7 +80,7 @@ _PAST_DEADLINE = (
 class Deliverer:
     """Ends an import with its answer.
 
-    `link_seconds` is how long a link opens the page without signing in; 0 for no such link.
+    `link_seconds` is how long links open page and outcome.csv without signing in; 0 for no links.
     """
 
     ledger: Ledger
@@ -84,39 +96,25 @@ class Deliverer:
         import_id: str,
         failure: str = "",
         *,
+        execution: str = "",
         best_effort: bool = False,
         time_left: float = LONGEST_RUN,
     ) -> ImportResult | None:
         """Write the reports, put the event, send the message; None when that was done before.
 
+        None as well for an `execution` that is no longer the import's: it was restarted since.
         `failure` says what broke the tracking off, where something did; `time_left` is how many
         seconds this invocation may still run. At best effort the message
         is sent even where the reports cannot be written or the event bus takes no event; after a
         delivery that failed it is made of the ledger's counts alone.
 
         Raises:
-            ImportLockedError: somebody else has the import's lease, and submits it or writes its
-                answer. The lease ends soon after its holder's invocation.
+            ImportLockedError: another invocation has the import's lease, and submits it or writes
+                its answer. The lease ends soon after its holder's invocation.
         """
         imported = self.ledger.get(import_id)
-        return self._deliver(imported, failure, time_left, best_effort=best_effort)
-
-    def deliver_failed(
-        self, execution: str, failure: str, time_left: float = LONGEST_RUN
-    ) -> ImportResult | None:
-        """Deliver, at best effort, the import of an execution that ended without success.
-
-        None where the import has its answer, or has been restarted since, under another execution.
-        """
-        imported = self.ledger.get(execution.partition("-")[0])
-        if imported.execution != execution:
-            return None
-        return self._deliver(imported, failure, time_left, best_effort=True)
-
-    def _deliver(
-        self, imported: Import, failure: str, time_left: float, *, best_effort: bool
-    ) -> ImportResult | None:
-        if imported.state is ImportState.NOTIFIED:
+        is_over = execution not in ("", imported.execution)
+        if is_over or imported.state is ImportState.NOTIFIED:
             return None
         now = self.now()
         until = now + time_left + LEASE_MARGIN
@@ -132,7 +130,7 @@ class Deliverer:
             raise
 
     def _refuse_unread(self, imported: Import, now: float, until: float) -> Import:
-        """Refuse a file that nobody could read to its end: its rows are not known."""
+        """Refuse a file that could not be read completely: its rows are not known."""
         lease = self.ledger.lease(imported.id, now, until)
         if not lease:
             raise ImportLockedError(imported.id)
@@ -143,13 +141,16 @@ class Deliverer:
         self, imported: Import, lease: str, failure: str, *, best_effort: bool
     ) -> ImportResult:
         batches = list(self.ledger.batches(imported.id))
-        failure_reason = imported.refusal or imported.stopped or self._cut_off(batches, failure)
-        without_reports = f"{failure_reason}. {_REPORTS_FAILED}"
+        ended_early = _ended_early(imported, batches, failure)
+        without_reports = (
+            ended_early[0] or ReasonCode.EXECUTION_FAILED,
+            f"{ended_early[1]}. {_NO_REPORTS}" if ended_early[1] else _NO_REPORTS,
+        )
         try:
             if best_effort and imported.state is ImportState.DELIVERING:
                 answer = _counted(imported, batches, without_reports)
             else:
-                answer = self._reported(imported, batches, failure_reason)
+                answer = self._reported(imported, batches, ended_early)
         except UploadMissingError:
             answer = _counted(imported, batches, _UPLOAD_GONE)
         except Exception:
@@ -173,43 +174,38 @@ class Deliverer:
             _log.exception("the answer is sent, but the ledger does not know")
         return answer
 
-    def _cut_off(self, batches: list[Batch], failure: str) -> str:
-        if failure:
-            return f"the import was broken off: {failure}"
-        return _PAST_DEADLINE if any(batch.state not in FINAL for batch in batches) else ""
-
     def _reported(
-        self, imported: Import, batches: list[Batch], failure_reason: str
+        self, imported: Import, batches: list[Batch], ended_early: _EndedEarly
     ) -> ImportResult:
         if imported.refusal:
-            answer = self._answer(imported, Summary(), failure_reason)
+            answer = self._answer(imported, Summary(), ended_early)
         else:
-            summary = self._write_outcomes(imported, batches, failure_reason)
+            summary = self._write_outcomes(imported, batches, ended_early[1])
             stuck = any(batch.reason_code is ReasonCode.NO_PROGRESS for batch in batches)
-            if stuck and summary.outcomes[Outcome.UNCONFIRMED]:
-                failure_reason = failure_reason or NO_PROGRESS
-            answer = self._answer(imported, summary, failure_reason, outcome=OUTCOME_NAME)
+            if stuck and summary.outcomes[Outcome.UNCONFIRMED] and not ended_early[1]:
+                ended_early = ReasonCode.NO_PROGRESS, NO_PROGRESS
+            answer = self._answer(imported, summary, ended_early, outcome=OUTCOME_NAME)
         self._write_page(answer)
         self._write_summary(answer, batches)
         return answer
 
     def _answer(
-        self, imported: Import, summary: Summary, failure_reason: str, **written: str
+        self, imported: Import, summary: Summary, ended_early: _EndedEarly, **written: str
     ) -> ImportResult:
-        names = {"page": PAGE_NAME, **written, "summary": SUMMARY_NAME}
-        return ImportResult(
-            imported,
-            _status(imported, summary, failure_reason),
-            summary,
-            failure_reason,
-            {what: self.reports.address(imported.id, name) for what, name in names.items()},
-            {what: self.reports.console(imported.id, name) for what, name in names.items()},
-            self._link(imported.id) if self.link_seconds else None,
+        names = {"page": PAGE_NAME, **written, "summary": SUMMARY_NAME}.items()
+        return replace(
+            _result(imported, summary, ended_early),
+            reports={what: self.reports.address(imported.id, name) for what, name in names},
+            consoles={what: self.reports.console(imported.id, name) for what, name in names},
+            link=self._link(imported.id, written.get("outcome", "")) if self.link_seconds else None,
         )
 
-    def _link(self, import_id: str) -> Link:
-        until = self.now() + self.link_seconds
-        return Link(self.reports.link(import_id, PAGE_NAME, self.link_seconds), until)
+    def _link(self, import_id: str, outcome: str) -> Link:
+        page, csv_file = (
+            self.reports.link(import_id, name, self.link_seconds) if name else ""
+            for name in (PAGE_NAME, outcome)
+        )
+        return Link(page, csv_file, self.now() + self.link_seconds)
 
     def _write_outcomes(
         self, imported: Import, batches: list[Batch], failure_reason: str
@@ -218,7 +214,8 @@ class Deliverer:
         with ExitStack() as stack:
             upload = imported.upload
             stream = stack.enter_context(self.uploads.open(upload))
-            file = open_accounts_file(stream, self.uploads.options(upload))
+            record = ServerRecord(self.reports, imported.id)
+            file = open_accounts_file(stream, record, self.uploads.options(upload))
             summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
@@ -242,9 +239,15 @@ class Deliverer:
                     (batch for batch in batches if batch.reconciliation),
                 ),
                 failure_reason,
+                findings_of=_read_ahead(
+                    pool,
+                    lambda batch: self._findings(imported.id, batch),
+                    (batch for batch in batches if batch.sign_in is SignInState.CHECKED),
+                ),
                 shown=file.shown,
             )
-            accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
+            reader = UploadReader(self.uploads, self.reports, imported)
+            accounts = stack.enter_context(closing(reader))
             for row in _cleaned(rows, iter(batches), accounts):
                 placed = _placed(row, file) if file.has_several_sheets else row
                 summary.add(placed)
@@ -259,32 +262,48 @@ class Deliverer:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
 
+    def _findings(self, import_id: str, batch: Batch) -> dict[str, MailboxFindings]:
+        with self.reports.open(import_id, findings_name(batch.number)) as evidence:
+            return read_findings(evidence)
+
     def _write_page(self, answer: ImportResult) -> None:
         with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
             report.write(page(answer))
 
     def _write_summary(self, answer: ImportResult, batches: list[Batch]) -> None:
-        document = answer.document() | {"batches": list(_described(batches))}
+        described = document(answer) | {"batches": list(_described(batches))}
         with self.reports.writer(answer.imported.id, SUMMARY_NAME, "application/json") as report:
-            json.dump(document, report, indent=2, ensure_ascii=False)
+            json.dump(described, report, indent=2, ensure_ascii=False)
 
 
-def _counted(imported: Import, batches: list[Batch], failure_reason: str) -> ImportResult:
-    """Answer with what the ledger knows, where no row can be named."""
+def _ended_early(imported: Import, batches: list[Batch], failure: str) -> _EndedEarly:
+    if imported.refusal or imported.stopped:
+        return imported.reason_code, imported.refusal or imported.stopped
+    if failure:
+        return ReasonCode.EXECUTION_FAILED, f"the import was interrupted: {failure}"
+    if any(batch.state not in FINAL for batch in batches):
+        return ReasonCode.DEADLINE_PASSED, _PAST_DEADLINE
+    return None, ""
+
+
+def _counted(imported: Import, batches: list[Batch], ended_early: _EndedEarly) -> ImportResult:
+    """Answer with the counts of the ledger, if no row can be named."""
     summary = Summary()
     summary.outcomes[Outcome.REJECTED] = imported.rejected
     summary.outcomes[Outcome.DUPLICATE] = imported.duplicates
     for batch in batches:
         if batch.state is BatchState.COMPLETED and not batch.report and not batch.reconciliation:
             outcome = Outcome.CONNECTED
-        elif batch.state in (BatchState.PLANNED, BatchState.REFUSED):
-            outcome = Outcome.FAILED
         else:
-            outcome = Outcome.UNCONFIRMED
+            outcome = _COUNTED_AS.get(batch.state, Outcome.UNCONFIRMED)
         summary.outcomes[outcome] += batch.range.accounts
-    return ImportResult(
-        imported, _status(imported, summary, failure_reason), summary, failure_reason, {}, {}
-    )
+    return _result(imported, summary, ended_early)
+
+
+def _result(imported: Import, summary: Summary, ended_early: _EndedEarly) -> ImportResult:
+    code, failure_reason = ended_early
+    status = _status(imported, summary, failure_reason)
+    return ImportResult(imported, status, summary, failure_reason, code, {}, {})
 
 
 def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportStatus:
@@ -294,9 +313,10 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
         return ImportStatus.STOPPED
     if failure_reason:
         return ImportStatus.UNFINISHED
-    good = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.DUPLICATE)
-    everything_good = sum(summary.outcomes[outcome] for outcome in good) == summary.outcomes.total()
-    return ImportStatus.COMPLETE if everything_good else ImportStatus.PARTIAL
+    if not summary.needs_attention:
+        return ImportStatus.COMPLETE
+    connected = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED)
+    return ImportStatus.PARTIAL if summary.of(*connected) else ImportStatus.FAILED
 
 
 def _read_ahead(
@@ -316,14 +336,15 @@ def _read_ahead(
 def _cleaned(
     rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
 ) -> Iterator[RowOutcome]:
-    """Hide what the service said of a row where it holds a secret of its batch.
+    """Redact the reason of a row if it contains a secret of its batch.
 
     The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
     """
     batch: Batch | None = None
     clean: Callable[[str], str] | None = None
     for row in rows:
-        if row.outcome not in _SAID_BY_THE_SERVICE or not row.reason:
+        said = row.outcome in _SAID_BY_THE_SERVICE or row.evidence is Evidence.SIGN_IN
+        if not said or not row.reason:
             yield row
             continue
         while batch is None or row.row > batch.range.last_row:

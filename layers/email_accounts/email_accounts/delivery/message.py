@@ -1,22 +1,21 @@
-"""The answer: its headline, the mail a person reads, the document a machine reads."""
+"""The notification: its subject, the mail for people, the JSON document for programs."""
 
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from enum import StrEnum
 
-from email_accounts.delivery.causes import UNKNOWN
 from email_accounts.delivery.outcomes import Outcome
-from email_accounts.delivery.summary import Group, Summary
-from email_accounts.models.imports import Import
+from email_accounts.delivery.result import ImportResult, counted, label, moment
+from email_accounts.delivery.summary import Group
+from email_accounts.models.causes import UNKNOWN
 from email_accounts.models.messages import Message
 from email_accounts.models.upload import WORKSPACE_NAME
 from email_accounts.text.display import one_line, within
 
-SCHEMA = 1
+SCHEMA = 2
 _LONGEST_SUBJECT = 99
+_LONGEST_WORKSPACE = 20
 _SHORTEST_NAME = 20
 _CAUSES_SHOWN = 3
 _CAUSES_SENT = 10
@@ -29,192 +28,119 @@ Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
 _COLUMNS_SHOWN = 5
 _LONGEST_REASON = 160
-_LONGEST_TROUBLE = 500
+_LONGEST_FAILURE = 500
 MEANINGS = {
-    Outcome.CONNECTED: "Saleshandy can send from them",
-    Outcome.ALREADY_CONNECTED: "nothing was to be done",
+    Outcome.CONNECTED: "ready to send from in Saleshandy",
+    Outcome.ALREADY_CONNECTED: "no action needed",
     Outcome.FAILED: "not connected",
-    Outcome.UNCONFIRMED: "nobody knows yet",
-    Outcome.REJECTED: "not sent, something in the row is wrong",
-    Outcome.DUPLICATE: "left out, the address stands in the file before",
+    Outcome.UNCONFIRMED: "sent, but the status is unknown",
+    Outcome.NOT_SENT: "the import ended early",
+    Outcome.REJECTED: "invalid row, not sent",
+    Outcome.DUPLICATE: "skipped: the address appears earlier in the file",
 }
-_AGAIN = "Then put these rows, mended, into a new file below the same first line, and drop it."
 
 
-class ImportStatus(StrEnum):
-    """How an import ended."""
-
-    COMPLETE = "complete"
-    PARTIAL = "partial"
-    REFUSED = "refused"
-    STOPPED = "stopped"
-    UNFINISHED = "unfinished"
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A link that opens the page for everybody who has it, at the latest until a time.
-
-    It ends sooner when the credentials end that it was signed with, and nobody tells a function
-    when its own do; the time is in seconds since the epoch.
-    """
-
-    url: str
-    until: float
-
-
-@dataclass(frozen=True, slots=True)
-class ImportResult:
-    """All that is known of an import when it ends.
-
-    `trouble` says why it ended early (refused, stopped, cut off), else it is empty. `reports`
-    maps the name of each report to its s3:// address, `consoles` to its place in the AWS
-    console; `link` opens the page without signing in, where that is wanted.
-    """
-
-    imported: Import
-    status: ImportStatus
-    summary: Summary
-    failure_reason: str
-    reports: Mapping[str, str]
-    consoles: Mapping[str, str]
-    link: Link | None = None
-
-    @property
-    def headline(self) -> str:
-        """The answer in one line."""
-        return f"{self.imported.upload.name}: {self._said}"
-
-    def _link(self) -> dict[str, object]:
-        if not self.link:
-            return {}
-        until = datetime.fromtimestamp(self.link.until, UTC)
-        return {"link": {"url": self.link.url, "until": until.isoformat(timespec="seconds")}}
-
-    @property
-    def _said(self) -> str:
-        if self.status is ImportStatus.REFUSED:
-            return "not imported, the file cannot be used"
-        counts = ", ".join(
-            f"{self.summary.outcomes[outcome]:,} {outcome.replace('_', ' ')}"
-            for outcome in Outcome
-            if self.summary.outcomes[outcome]
-        )
-        prefix = {
-            ImportStatus.STOPPED: "stopped",
-            ImportStatus.UNFINISHED: "not finished",
-        }.get(self.status, "")
-        resumed = "resumed" if self.imported.resumed else ""
-        return ", ".join(filter(None, (resumed, prefix, counts)))
-
-    @property
-    def sentence(self) -> str:
-        """How it ended, as one says it."""
-        if self.status is ImportStatus.REFUSED:
-            return "Nothing was imported: the file cannot be used."
-        outcomes = self.summary.outcomes
-        mailboxes = outcomes.total() - outcomes[Outcome.DUPLICATE]
-        good = self.summary.of(Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
-        counted = f"{good:,} of {counted_as(mailboxes, 'mailbox', 'mailboxes')}"
-        are = "is" if good == 1 else "are"
-        match self.status:
-            case ImportStatus.COMPLETE if mailboxes == 1:
-                return "The mailbox is connected."
-            case ImportStatus.COMPLETE:
-                return f"All {mailboxes:,} mailboxes are connected."
-            case ImportStatus.PARTIAL:
-                return f"{counted} {are} connected, {mailboxes - good:,} need care."
-            case ImportStatus.STOPPED:
-                return f"The import was stopped: {counted} {are} connected."
-            case _:
-                return f"The import is stuck: {counted} {are} known to be connected."
-
-    def document(self, causes: int = _CAUSES_SENT) -> dict[str, object]:
-        """Return the answer as plain data, with so many causes; also for summary.json."""
-        upload = self.imported.upload
-        counts = {outcome.value: self.summary.outcomes[outcome] for outcome in Outcome}
-        return {
-            "schema": SCHEMA,
-            "importId": self.imported.id,
-            "answer": self.imported.resumed + 1,
-            "workspace": upload.workspace,
-            "status": self.status.value,
-            "headline": self.headline,
-            "failureReason": within(self.failure_reason, _LONGEST_TEXT),
-            "file": {
-                "name": upload.name,
-                "bucket": upload.bucket,
-                "key": upload.key,
-                "version": upload.version,
-                "bytes": upload.size,
-            },
-            "counts": {"rows": sum(counts.values()), **counts},
-            "causes": [
-                {
-                    "code": group.cause.code,
-                    "outcome": group.outcome.value,
-                    "rows": group.rows,
-                    "title": within(group.cause.title, _LONGEST_TEXT),
-                    "explanation": within(group.cause.explanation, _LONGEST_TEXT),
-                    "fix": within(group.cause.fix, _LONGEST_TEXT),
-                    "reason": group.reason[:_LONGEST_REASON],
-                    "firstRows": group.first_rows,
-                }
-                for group in self.summary.groups[:causes]
-            ],
-            "warnings": [
-                {
-                    "code": warning.code,
-                    "message": within(warning.message, _LONGEST_TEXT),
-                    "rows": warning.rows,
-                    "firstRows": warning.first_rows,
-                }
-                for warning in self.summary.warnings[:_WARNINGS_SENT]
-            ],
-            "moreCauses": max(len(self.summary.groups) - causes, 0),
-            "reports": dict(self.reports),
-            "console": dict(self.consoles),
-            **self._link(),
-        }
+def document(result: ImportResult, causes: int = _CAUSES_SENT) -> dict[str, object]:
+    """Return the result as plain data, with so many causes; also for summary.json."""
+    upload = result.imported.upload
+    next_step = result.next_step
+    return {
+        "schema": SCHEMA,
+        "importId": result.imported.id,
+        "answer": result.imported.resumed + 1,
+        "workspace": upload.workspace,
+        "status": result.status.value,
+        "headline": result.headline,
+        "failureReason": within(result.failure_reason, _LONGEST_TEXT),
+        "failureCode": result.code.value if result.code else "",
+        "nextStep": {"text": next_step.text, "commands": list(next_step.commands)},
+        "file": {
+            "name": upload.name,
+            "bucket": upload.bucket,
+            "key": upload.key,
+            "version": upload.version,
+            "bytes": upload.size,
+        },
+        "counts": {
+            "rows": result.rows,
+            **{outcome.value: result.summary.outcomes[outcome] for outcome in Outcome},
+        },
+        "causes": [
+            {
+                "code": group.cause.code,
+                "outcome": group.outcome.value,
+                "rows": group.rows,
+                "title": within(group.cause.title, _LONGEST_TEXT),
+                "explanation": within(group.cause.explanation, _LONGEST_TEXT),
+                "fix": within(group.cause.fix, _LONGEST_TEXT),
+                "reason": group.reason[:_LONGEST_REASON],
+                "firstRows": group.first_rows,
+            }
+            for group in result.summary.groups[:causes]
+        ],
+        "warnings": [
+            {
+                "code": warning.code,
+                "message": within(warning.message, _LONGEST_TEXT),
+                "rows": warning.rows,
+                "firstRows": warning.first_rows,
+            }
+            for warning in result.summary.warnings[:_WARNINGS_SENT]
+        ],
+        "moreCauses": max(len(result.summary.groups) - causes, 0),
+        "reports": dict(result.reports),
+        "console": dict(result.consoles),
+        **_link(result),
+    }
 
 
-def message_of(answer: ImportResult) -> Message:
+def _link(result: ImportResult) -> dict[str, object]:
+    link = result.link
+    if not link:
+        return {}
+    until = datetime.fromtimestamp(link.until, UTC).isoformat(timespec="seconds")
+    outcome = {"outcome": link.outcome} if link.outcome else {}
+    return {"link": {"url": link.page, **outcome, "until": until}}
+
+
+def message_of(result: ImportResult) -> Message:
     """Write the one notification."""
-    workspace = answer.imported.upload.workspace
+    workspace = result.imported.upload.workspace
     return Message(
-        subject=subject(answer.imported.upload.name, answer.headline),
-        mail=_mail(answer),
-        document=_document(answer),
+        subject=subject(result.workspace, result.imported.upload.name, result.ending),
+        mail=_mail(result),
+        document=_document(result),
         attributes={
-            "status": answer.status.value,
-            "failed": answer.summary.outcomes[Outcome.FAILED],
+            "status": result.status.value,
+            "failed": result.summary.outcomes[Outcome.FAILED],
         }
         # SNS refuses an empty attribute, and more than its filters can name.
         | ({"workspace": workspace} if WORKSPACE_NAME.fullmatch(workspace) else {}),
     )
 
 
-def _document(answer: ImportResult) -> str:
+def _document(result: ImportResult) -> str:
     """Write the document with as many causes as fit into a notification, there quoted once more."""
-    written = (json.dumps(answer.document(causes)) for causes in range(_CAUSES_SENT, -1, -1))
+    written = (json.dumps(document(result, causes)) for causes in range(_CAUSES_SENT, -1, -1))
     return next(one for one in written if len(json.dumps(one)) <= _LARGEST_DOCUMENT)
 
 
-def subject(name: str, headline: str) -> str:
+def subject(workspace: str, name: str, ending: str) -> str:
     """Fit a headline into a subject: printable ASCII, at most 99 characters.
 
-    The file's name is shortened first, then whole counts are left out from the end.
+    The file's name is shortened first, then whole counts are dropped from the end.
     """
-    said = _ascii(headline.removeprefix(f"{name}: "))
-    name = _ascii(name).strip() or "?"
-    room = max(_LONGEST_SUBJECT - len(": ") - len(said), _SHORTEST_NAME)
-    if len(name) > room:
-        name = name[: room - len("...")] + "..."
-    text = f"{name}: {said}"
-    while len(text) > _LONGEST_SUBJECT:
+    whose = f"[{_shortened(_ascii(workspace), _LONGEST_WORKSPACE)}] "
+    said = _ascii(ending)
+    room = max(_LONGEST_SUBJECT - len(whose) - len(said), _SHORTEST_NAME)
+    named = whose + _shortened(_ascii(name).strip() or "?", room)
+    while len(named + said) > _LONGEST_SUBJECT and ", " in said:
         said = said.removesuffix(", ...").rpartition(", ")[0] + ", ..."
-        text = f"{name}: {said}"
-    return text
+    return _shortened(named + said, _LONGEST_SUBJECT)
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - len("...")] + "..."
 
 
 def _ascii(text: str) -> str:
@@ -223,19 +149,8 @@ def _ascii(text: str) -> str:
     return "".join(char if " " <= char <= "~" else "?" for char in kept)
 
 
-def counted_as(number: int, one: str, many: str) -> str:
-    """Return a number with what it counts."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def again(answer: ImportResult) -> str:
-    """Say how mended rows are sent, where there are some."""
-    is_mendable = any(group.outcome is not Outcome.UNCONFIRMED for group in answer.summary.groups)
-    return _AGAIN if is_mendable else ""
-
-
 def title_of(group: Group) -> str:
-    """Return what a cause is, in the service's words where we do not know better."""
+    """Return what a cause is, in the original words if the importer does not recognize it."""
     if group.cause is UNKNOWN:
         return one_line(f"{group.cause.title}: {group.reason}")
     return one_line(group.cause.title)
@@ -250,68 +165,98 @@ def rows_of(group: Group) -> str:
     return f"{group.rows:,} rows: {first}{more}"
 
 
-def moment(seconds: float) -> str:
-    """Write a time for people."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+def failure_of(result: ImportResult) -> str:
+    """Return why an import ended early, as a sentence; "" if it did not."""
+    reason = one_line(result.failure_reason, _LONGEST_FAILURE)
+    if not reason:
+        return ""
+    return reason[0].upper() + reason[1:] + ("" if reason.endswith((".", "…")) else ".")
 
 
-def _mail(answer: ImportResult) -> str:
+def _mail(result: ImportResult) -> str:
     paragraphs = [
-        [answer.sentence, f"File: {one_line(answer.imported.upload.name)}"],
-        [one_line(answer.failure_reason, _LONGEST_TROUBLE)],
-        _counted(answer),
-        _causes(answer),
-        _warnings(answer),
-        _unknown_columns(answer),
-        [*_places(answer)],
+        [result.sentence],
+        _file(result),
+        [failure_of(result)],
+        _counts(result),
+        _next_step(result),
+        _causes(result),
+        _warnings(result),
+        _unknown_columns(result),
+        [*_places(result)],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if any(lines)) + "\n"
 
 
-def _counted(answer: ImportResult) -> list[str]:
-    counts = answer.summary.outcomes
-    width = max((len(f"{count:,}") for count in counts.values()), default=0)
+def _file(result: ImportResult) -> list[str]:
     return [
-        f"{counts[outcome]:>{width},}  {outcome.replace('_', ' ')}: {meaning}"
-        for outcome, meaning in MEANINGS.items()
-        if counts[outcome]
+        f"File: {one_line(result.imported.upload.name)}",
+        f"Workspace: {one_line(result.workspace)}",
     ]
 
 
-def _causes(answer: ImportResult) -> list[str]:
-    groups = answer.summary.groups
+def _counts(result: ImportResult) -> list[str]:
+    counts = result.summary.outcomes
+    if not result.rows:
+        return []
+    width = len(f"{result.rows:,}")
+    return [
+        f"{result.rows:>{width},}  row{'' if result.rows == 1 else 's'}",
+        *(
+            f"{counts[outcome]:>{width},}  {label(outcome, counts[outcome])} ({meaning})"
+            for outcome, meaning in MEANINGS.items()
+            if counts[outcome]
+        ),
+    ]
+
+
+def _next_step(result: ImportResult) -> list[str]:
+    step = result.next_step
+    return ["Next step", step.text, *(f"   {command}" for command in step.commands)]
+
+
+def _causes(result: ImportResult) -> list[str]:
+    groups = result.summary.groups
     if not groups:
         return []
-    lines = ["What to do"]
+    lines = ["Causes and fixes"]
     for number, group in enumerate(groups[:_CAUSES_SHOWN], 1):
         lines += [f"{number}. {title_of(group)} ({rows_of(group)})"]
         lines += [f"   {group.cause.fix}"]
     more = len(groups) - _CAUSES_SHOWN
     if more > 0:
-        lines += [f"{counted_as(more, 'more cause is', 'more causes are')} in the report."]
-    return [*lines, *filter(None, [again(answer)])]
+        lines += [f"{counted(more, 'more cause is', 'more causes are')} in the report."]
+    return lines
 
 
-def _warnings(answer: ImportResult) -> list[str]:
-    warnings = answer.summary.warnings[:_WARNINGS_SHOWN]
-    return [one_line(f"Warning, {one.text}", _LONGEST_TROUBLE) for one in warnings]
+def _warnings(result: ImportResult) -> list[str]:
+    warnings = result.summary.warnings
+    lines = [
+        one_line(f"Warning, {one.text}", _LONGEST_FAILURE) for one in warnings[:_WARNINGS_SHOWN]
+    ]
+    more = len(warnings) - _WARNINGS_SHOWN
+    if more > 0:
+        lines += [f"{counted(more, 'more warning is', 'more warnings are')} in the report."]
+    return lines
 
 
-def _unknown_columns(answer: ImportResult) -> list[str]:
-    columns = answer.imported.unknown_columns
+def _unknown_columns(result: ImportResult) -> list[str]:
+    columns = result.imported.unknown_columns
     if not columns:
         return []
     more = ", …" if len(columns) > _COLUMNS_SHOWN else ""
     return [one_line(f"Columns that were not used: {', '.join(columns[:_COLUMNS_SHOWN])}{more}")]
 
 
-def _places(answer: ImportResult) -> Iterator[str]:
-    if "page" in answer.consoles:
-        yield f"Report: {answer.consoles['page']}"
-    if "outcome" in answer.reports:
-        yield f"Each row: {answer.reports['outcome']}"
-    if answer.link:
+def _places(result: ImportResult) -> Iterator[str]:
+    if "page" in result.consoles:
+        yield f"Report: {result.consoles['page']}"
+    if "outcome" in result.reports:
+        yield f"Full results (CSV): {result.reports['outcome']}"
+    if result.link:
         yield (
-            f"Report without signing in, until {moment(answer.link.until)} at the latest: "
-            f"{answer.link.url}"
+            f"Report without signing in, until {moment(result.link.until)} at the latest: "
+            f"{result.link.page}"
         )
+        if result.link.outcome:
+            yield f"Full results (CSV) without signing in: {result.link.outcome}"

@@ -1,47 +1,52 @@
-"""What became of each row."""
+"""How each row ended."""
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 
-from email_accounts.delivery.causes import (
+from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.models.account import RowWarning
+from email_accounts.models.causes import (
     DUPLICATE,
+    NOT_SENT,
     NOT_WORKING,
     OTHER_WORKSPACE,
     SUSPENDED,
     UNCONFIRMED,
+    UNKNOWN,
     Cause,
     cause_of,
     rejection,
 )
-from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.account import RowWarning
-from email_accounts.models.imports import Batch, BatchState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ReasonCode, SignInState
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.sign_in.findings import MailboxFindings
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
 _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
 
 
 class Outcome(StrEnum):
-    """What can become of a row, in the order in which people want to know."""
+    """How a row can end, in the order of display."""
 
     CONNECTED = "connected"
     ALREADY_CONNECTED = "already_connected"
     FAILED = "failed"
     UNCONFIRMED = "unconfirmed"
+    NOT_SENT = "not_sent"
     REJECTED = "rejected"
     DUPLICATE = "duplicate"
 
 
 class Evidence(StrEnum):
-    """What an outcome rests on; a report is Saleshandy's own word, a refusal included."""
+    """The basis of an outcome; a refused request counts as a report."""
 
     ACCOUNT_LIST = "account list"
     REPORT = "report"
+    SIGN_IN = "sign-in"
     NONE = "none"
 
 
@@ -56,13 +61,13 @@ class Finding(StrEnum):
     NOT_PROVEN = "it was connected before and still is; the new settings are not proven"
     SETTINGS_REFUSED = "the old connection is still active, the new settings were refused: {reason}"
     CONTRADICTED = "the account list shows it as active, but the report says: {reason}"
-    NOT_WORKING = "the service has saved it, but it does not work there"
+    NOT_WORKING = "Saleshandy has saved it, but it is not connected there"
     SUSPENDED = "the account list shows it as suspended"
     OTHER_WORKSPACE = "connected in another Saleshandy account"
     ABSENT = "the account list does not show it"
-    STILL_TRIED = "the account list shows it as inactive; the service may still be trying it"
-    NOT_VERIFIED = "reported, not verified: there was no account list to be had"
-    NOT_NAMED = "the report names those that were connected, and not this one"
+    STILL_TRIED = "the account list shows it as inactive; Saleshandy may still be trying it"
+    NOT_VERIFIED = "reported, but not verified: the account list was not available"
+    NOT_NAMED = "the report lists the connected accounts, and this one is not among them"
 
 
 _CAUSES = {
@@ -77,9 +82,9 @@ Resolution = tuple[Outcome, Evidence, Finding]
 class RowOutcome:
     """One line of outcome.csv.
 
-    `reason` is what was said about the row, `causes` what that means: none where all is well,
-    several where several things are wrong with a rejected row. `provider` is the account's.
-    `warnings` are about a row that was valid; `sheet` is "" unless the file has several.
+    `reason` is quoted, `causes` explain it: none for a connected row, several for a rejected row
+    with several problems. `provider` is the account's. `warnings` are those of a valid row;
+    `sheet` is "" unless the file has several.
     """
 
     row: int
@@ -100,7 +105,7 @@ class RowOutcome:
 
     @property
     def what_to_do(self) -> str:
-        """The cures of its causes, or none."""
+        """The fixes of its causes, or none."""
         return " ".join(dict.fromkeys(cause.fix for cause in self.causes))
 
 
@@ -111,18 +116,20 @@ def outcomes(  # noqa: PLR0913  one per source
     observations_of: Callable[[Batch], dict[str, Observation]],
     failure_reason: str,
     *,
+    findings_of: Callable[[Batch], dict[str, MailboxFindings]],
     shown: Callable[[int], str] = str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
     `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
-    it. `failure_reason` says why the import ended early: it is the reason of the rows whose batch
-    was not sent, or not completed by the service. `shown` returns the number of a row as
-    people know it.
+    it, `findings_of` what the sign-in check found. `failure_reason` says why the import ended
+    early: it is the reason of the rows whose batch was not sent, or not completed by the service.
+    `shown` returns the number of a row as people know it.
     """
     batch: Batch | None = None
     verdicts: dict[str, Verdict] = {}
     observations: dict[str, Observation] = {}
+    findings: dict[str, MailboxFindings] = {}
     names_successes = False
     for row in examined:
         if isinstance(row, Rejected):
@@ -140,11 +147,17 @@ def outcomes(  # noqa: PLR0913  one per source
                 verdicts = verdicts_of(batch) if batch.report else {}
                 names_successes = any(one.connected for one in verdicts.values())
                 observations = observations_of(batch) if batch.reconciliation else {}
+                findings = findings_of(batch) if batch.sign_in is SignInState.CHECKED else {}
             address = row.address.lower()
+            found = findings.get(address)
+            if found and found.held:
+                yield _held(row, found)
+                continue
             verdict = verdicts.get(address)
             observed = _observed(batch, observations.get(address))
             if observed.sent and batch.state not in _SEEN_COMPLETE:
-                yield _not_seen_complete(row, batch, failure_reason)
+                outcome = _not_seen_complete(row, batch, failure_reason)
+                yield _with_sign_in(outcome, row, batch, found)
                 continue
             resolved = outcome_of(
                 observed,
@@ -152,7 +165,8 @@ def outcomes(  # noqa: PLR0913  one per source
                 names_successes=names_successes,
                 may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )
-            yield _resolved(row, batch, resolved, verdict.reason if verdict else "")
+            outcome = _resolved(row, batch, resolved, verdict.reason if verdict else "")
+            yield _with_sign_in(outcome, row, batch, found)
 
 
 def outcome_of(
@@ -235,19 +249,57 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
 }
 
 
+_SAYS_LITTLE = (UNKNOWN, NOT_WORKING, UNCONFIRMED)
+_NOT_TRIED = {
+    SignInState.TRYING: "the check was interrupted",
+    SignInState.SKIPPED: "the time for sign-in checks was over, or the check failed",
+}
+
+
+def _held(row: Accepted, found: MailboxFindings) -> RowOutcome:
+    """Return the outcome of a row that was not sent because its sign-in is proven not to work."""
+    known = found.cause(row.settings)
+    cause, finding = known or (UNKNOWN, found.smtp)
+    reason = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    return RowOutcome(
+        *(row.row, row.address, Outcome.REJECTED, reason, row.settings[0], (cause,)),
+        evidence=Evidence.SIGN_IN,
+        warnings=row.warnings,
+    )
+
+
+def _with_sign_in(
+    outcome: RowOutcome, row: Accepted, batch: Batch, found: MailboxFindings | None
+) -> RowOutcome:
+    """Add what the sign-in check found to an outcome, or that it tried nothing."""
+    not_tried = found.not_tried if found else _NOT_TRIED.get(batch.sign_in, "")
+    if not_tried and outcome.outcome not in (Outcome.ALREADY_CONNECTED, Outcome.NOT_SENT):
+        warning = RowWarning("sign_in_not_tried", f"sent without a sign-in check: {not_tried}")
+        outcome = replace(outcome, warnings=(*outcome.warnings, warning))
+    known = found.cause(row.settings) if found else None
+    if not known or not outcome.causes or outcome.causes[0] not in _SAYS_LITTLE:
+        return outcome
+    cause, finding = known
+    said = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    causes: tuple[Cause, ...] = (cause,)
+    if outcome.outcome is Outcome.UNCONFIRMED:
+        causes = (*outcome.causes, cause)
+    reason = "; ".join(filter(None, (outcome.reason, said)))
+    return replace(outcome, reason=reason, causes=causes)
+
+
 def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowOutcome:
     """Return the outcome of a row whose request was not sent, refused, or not seen to complete."""
-    outcome, evidence, code = Outcome.FAILED, Evidence.NONE, batch.reason_code
+    evidence, code = Evidence.NONE, batch.reason_code
     if batch.state is BatchState.REFUSED:
-        evidence, code = Evidence.REPORT, ReasonCode.REQUEST_REFUSED
-        reason = f"the service refused the request: {batch.reason}"
+        outcome, evidence, code = Outcome.FAILED, Evidence.REPORT, ReasonCode.REQUEST_REFUSED
+        reason = f"Saleshandy refused the request: {batch.reason}"
+        cause = cause_of(reason, row.settings, code)
     elif batch.state is BatchState.PLANNED:
-        code = ReasonCode.NOT_SENT
-        reason = f"not sent: {failure_reason}"
+        outcome, code, cause = Outcome.NOT_SENT, ReasonCode.NOT_SENT, NOT_SENT
+        reason = failure_reason
     else:
-        outcome, reason = Outcome.UNCONFIRMED, batch.reason or failure_reason
-    failed = outcome is Outcome.FAILED
-    cause = cause_of(reason, row.settings, code) if failed else UNCONFIRMED
+        outcome, cause, reason = Outcome.UNCONFIRMED, UNCONFIRMED, batch.reason or failure_reason
     return RowOutcome(
         *(row.row, row.address, outcome, reason, row.settings[0], (cause,), code, evidence),
         warnings=row.warnings,
@@ -272,7 +324,7 @@ def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> R
 
 
 def _observed(batch: Batch, observed: Observation | None) -> Observation:
-    """Return what is observed of an account; the list that was not read is one not to be had."""
+    """Return what is observed of an account; a list that was not read counts as not available."""
     if batch.state is BatchState.REPORTED and (observed is None or observed.sent):
         before = observed.before if observed else AccountStatus.UNKNOWN
         return Observation(before, AccountStatus.UNKNOWN)

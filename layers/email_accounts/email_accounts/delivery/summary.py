@@ -1,19 +1,21 @@
-"""The counts of an import: all that the page, the mail and machines are told, in flat memory."""
+"""The counts of an import, for page, mail and JSON, in memory that does not grow with the file."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from email_accounts.delivery.causes import DUPLICATE, UNKNOWN, Cause
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.intake.rows import WarningCount, Warnings
+from email_accounts.models.causes import DUPLICATE, UNKNOWN, Cause
 
-ROWS_KEPT = 500
+ROWS_KEPT = 30
 _DOMAINS_KEPT = 1000
 _UNKNOWN_KEPT = 20
 _EXAMPLES_KEPT = 5
-_NEEDS_ATTENTION = frozenset({Outcome.FAILED, Outcome.UNCONFIRMED, Outcome.REJECTED})
+_NEEDS_ATTENTION = frozenset(
+    {Outcome.FAILED, Outcome.UNCONFIRMED, Outcome.NOT_SENT, Outcome.REJECTED}
+)
 _PERSONAL = re.compile(r"\S*@\S*|\d+")
 
 Counts = Counter[Outcome]
@@ -21,9 +23,9 @@ Counts = Counter[Outcome]
 
 @dataclass(slots=True)
 class Group:
-    """The rows that ended alike for the same cause: how many, and the first of them.
+    """The rows with one outcome and one cause: how many, and the first of them.
 
-    `reason` is what was said about the first one, to the letter.
+    `reason` is that of the first row, quoted.
     """
 
     cause: Cause
@@ -36,11 +38,10 @@ class Group:
 
 @dataclass(slots=True)
 class Summary:
-    """Counts of outcomes, altogether and by provider, domain and cause; the first bad rows.
+    """Counts of outcomes, in total and by provider, domain and cause; the first bad rows.
 
-    `other_domains` counts those of domains that came when there were too many already; a
-    rejected row counts once for each thing that is wrong with it. `notes` are warnings
-    about the file as a whole.
+    `other_domains` counts the rows of all domains beyond the first thousand. A rejected row counts
+    once for each of its problems. `notes` are warnings about the file as a whole.
     """
 
     outcomes: Counts = field(default_factory=Counter)
@@ -70,12 +71,12 @@ class Summary:
 
     @property
     def needs_attention(self) -> int:
-        """How many rows somebody has to look after."""
+        """How many rows need attention."""
         return sum(self.outcomes[outcome] for outcome in _NEEDS_ATTENTION)
 
     @property
     def groups(self) -> list[Group]:
-        """The causes of what has to be looked after, the most frequent first."""
+        """The causes of rows that need attention, the most frequent first."""
         found = (group for group in self._groups.values() if group.cause is not DUPLICATE)
         return sorted(found, key=lambda group: -group.rows)
 
@@ -125,7 +126,7 @@ def _counts_of(table: dict[str, Counts], name: str) -> Counts:
 
 
 def most_frequent(table: dict[str, Counts], many: int) -> Iterator[tuple[str, Counts]]:
-    """Yield the names with most rows to look after, then those with most rows."""
+    """Yield the names with most rows that need attention, then those with most rows."""
 
     def weight(item: tuple[str, Counts]) -> tuple[int, int]:
         bad = sum(item[1][outcome] for outcome in _NEEDS_ATTENTION)

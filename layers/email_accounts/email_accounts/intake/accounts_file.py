@@ -1,6 +1,6 @@
 """A file of accounts: what it was found to be, and what each of its rows is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
@@ -17,6 +17,7 @@ from email_accounts.intake.options import ReadOptions, understood
 from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
@@ -29,15 +30,27 @@ _LONGEST_SAMPLE = 1 << 16
 class AccountsFile:
     """What a file was found to be, and its rows, to be read once."""
 
-    def __init__(self, records: Records, options: ReadOptions) -> None:
-        """Read records. Raises FileRefusedError where no column is the address of an account."""
+    def __init__(
+        self, records: Records, options: ReadOptions, servers_of: ServersOf | None = None
+    ) -> None:
+        """Read records. Raises FileRefusedError where no column is the address of an account.
+
+        `servers_of` finds the servers of rows that have none.
+        """
         self._records = records
         self._options = options
         self._warnings = Warnings()
         sample, rest = _sampled(records.records)
         self.columns = resolve(records.header, sample, options.columns, records.header_place)
         self.format = records.format
-        by_header = _rows_by_header(rest, records.header, self.columns, options, self._warnings)
+        by_header = _rows_by_header(
+            rest,
+            records.header,
+            self.columns,
+            lambda columns: ValueReader(columns, servers_of, options.values),
+            options.columns,
+            self._warnings,
+        )
         self.rows: Iterator[RowResult] = chain.from_iterable(by_header)
 
     @property
@@ -62,6 +75,11 @@ class AccountsFile:
         for count in counts:
             count.first_places = [*map(self.shown, count.first_rows)]
         return [*self.notes, *counts]
+
+    @property
+    def servers_found(self) -> list[str]:
+        """What was found for domains of rows without servers, those with most rows first."""
+        return self._warnings.servers_found()
 
     @property
     def notes(self) -> list[WarningCount]:
@@ -108,11 +126,12 @@ def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Recor
     return cells, chain(taken, records)
 
 
-def _rows_by_header(
+def _rows_by_header(  # noqa: PLR0913, PLR0917  what a reading is made of
     records: Iterator[Record],
     header: tuple[str, ...],
     columns: Columns,
-    options: ReadOptions,
+    reader_of: Callable[[Columns], ValueReader],
+    mapped: Mapping[str, str],
     warnings: Warnings,
 ) -> Iterator[Iterator[RowResult]]:
     """Yield the rows up to another header, then those up to the next, and so on.
@@ -121,23 +140,28 @@ def _rows_by_header(
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    names, unused = columns.names, {*options.columns}
+    names, unused = columns.names, {*mapped}
     while header:
         if unused:
             unused -= {*map(folded, header)}
-        reader = RowReader(ValueReader(columns, options.values), seen, warnings)
+        reader = RowReader(reader_of(columns), seen, warnings)
         yield reader.rows(records)
         header = reader.next_header
-        columns = find_columns(header, mapped=options.columns)
+        columns = find_columns(header, mapped=mapped)
     refuse_unused(unused, names)
 
 
-def open_accounts_file(stream: BinaryIO, options: UploadOptions = NO_OPTIONS) -> AccountsFile:
+def open_accounts_file(
+    stream: BinaryIO, servers_of: ServersOf | None = None, options: UploadOptions = NO_OPTIONS
+) -> AccountsFile:
     """Recognize format, encoding and columns from the content.
+
+    Rows without servers get those that `servers_of` finds, if it is given.
 
     Raises:
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
     given = understood(options)
-    return AccountsFile(open_records(stream, partial(recognized, mapped=given.columns)), given)
+    records = open_records(stream, partial(recognized, mapped=given.columns))
+    return AccountsFile(records, given, servers_of)

@@ -124,9 +124,9 @@ def resolve(
     """
     if any(map(holds_address, headers)):
         raise FileRefusedError(
-            f"No header row found: {place or 'the first item'} holds an email address where the "
+            f"No header row found: {place or 'the first item'} contains an email address where the "
             "columns are named.",
-            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort."
+            "Add a header row above it, such as email,password,smtpHost,smtpPort."
             if place
             else 'Write one object per account: [{"email": …, "password": …}, …].',
         )
@@ -249,7 +249,7 @@ class _Found:
                 del self.targets[target]
                 for side, at in zip(sides, positions, strict=True):
                     self.targets.setdefault(f"{side}{one_side}", []).append(at)
-        # An app password is what a program signs in with, whatever stands beside it.
+        # An app password is what a program signs in with, whatever its neighbour.
         for positions in self.targets.values():
             positions.sort(key=lambda at: "app" not in _words(self.names[at]))
 
@@ -299,7 +299,7 @@ class _Found:
                 RowWarning(
                     "address_column",
                     f"the address is taken from the column {self.names[kept[0]]}, because "
-                    f"{lost} holds no addresses",
+                    f"{lost} has no addresses",
                 )
             )
         else:
@@ -314,7 +314,7 @@ class _Found:
         }
         self.unclear += (at for at, target in near.items() if target in SETTINGS[1:])
         self.notes += (
-            RowWarning("column_unclear", f"the column {self.names[at]} is not understood")
+            RowWarning("column_unclear", f"the column {self.names[at]} is not recognized")
             for at in self.unclear
             if at not in near
         )

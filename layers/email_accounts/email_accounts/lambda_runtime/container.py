@@ -18,6 +18,7 @@ from email_accounts.saleshandy.account_list import AccountList
 
 if TYPE_CHECKING:
     from email_accounts.delivery.deliverer import Deliverer
+    from email_accounts.sign_in.checker import SignInChecker
     from email_accounts.submission.submitter import Submitter
     from email_accounts.tracking.poller import Poller
 
@@ -56,6 +57,7 @@ class Container:
 
     def submitter(self) -> "Submitter":
         """Make what submits accounts."""
+        from email_accounts.intake.server_lookup import ServerLookup  # noqa: PLC0415  see above
         from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
 
         states = self._session.client("stepfunctions", config=self._config)
@@ -67,6 +69,21 @@ class Container:
             self._client_factory(),
             TrackImport(states, self._settings.state_machine),
             self._settings.policy,
+            time.time,
+            ServerLookup(self._settings.name_server) if self._settings.find_servers else None,
+        )
+
+    def sign_in_checker(self) -> "SignInChecker":
+        """Make what tries sign-ins; it has no API key."""
+        from email_accounts.sign_in.checker import SignInChecker  # noqa: PLC0415  see above
+
+        return SignInChecker(
+            self._ledger,
+            self._uploads,
+            self._reports,
+            self._account_list,
+            self._settings.policy,
+            self._settings.trusted_mail_hosts,
             time.time,
         )
 

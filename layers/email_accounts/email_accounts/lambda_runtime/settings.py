@@ -1,10 +1,10 @@
-"""The settings of the three functions."""
+"""The settings of the functions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from email_accounts.models.policy import Policy
+from email_accounts.models.policy import Policy, SignInCheck
 
 _HOUR = 3600.0
 _DAY = 86400.0
@@ -25,8 +25,11 @@ class Settings:
     reports_bucket: str
     state_machine: str
     trusted_report_hosts: frozenset[str]
+    trusted_mail_hosts: frozenset[str]
     retention: float
     report_link: float
+    find_servers: bool
+    name_server: str
     policy: Policy
 
     @classmethod
@@ -39,7 +42,10 @@ class Settings:
             except ValueError:
                 raise ValueError(f"{name} is no number") from None
 
-        hosts = environment["TRUSTED_REPORT_HOSTS"].lower().split(",")
+        def hosts(name: str) -> frozenset[str]:
+            found = environment[name].lower().split(",")
+            return frozenset(filter(None, map(str.strip, found)))
+
         return cls(
             api_base_url=_address(environment["API_BASE_URL"]),
             workspaces=environment["WORKSPACES"],
@@ -49,9 +55,12 @@ class Settings:
             notification_topic=environment["NOTIFICATION_TOPIC"],
             reports_bucket=environment["REPORTS_BUCKET"],
             state_machine=environment["STATE_MACHINE"],
-            trusted_report_hosts=frozenset(filter(None, map(str.strip, hosts))),
+            trusted_report_hosts=hosts("TRUSTED_REPORT_HOSTS"),
+            trusted_mail_hosts=hosts("TRUSTED_MAIL_HOSTS"),
             retention=number("RETENTION_DAYS") * _DAY,
             report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
+            find_servers=environment["FIND_SERVERS"] == "on",
+            name_server=_name_server(environment["NAME_SERVER"]),
             policy=Policy(
                 batch_size=int(number("BATCH_SIZE")),
                 calls_per_minute=int(number("CALLS_PER_MINUTE")),
@@ -63,8 +72,17 @@ class Settings:
                 verify_connected=environment["VERIFY_CONNECTED"] == "true",
                 settle=number("SETTLE_SECONDS"),
                 largest_file=int(number("MAX_FILE_MEGABYTES") * _MEGABYTE),
+                sign_in_check=SignInCheck(environment["SIGN_IN_CHECK"]),
             ),
         )
+
+
+def _name_server(value: str) -> str:
+    """Return a name server as `address:port`, or ""; ValueError for one of another computer."""
+    parts = urlsplit(f"//{value}")
+    if value and not (parts.hostname in _LOOPBACK and parts.port):
+        raise ValueError("NAME_SERVER must be empty, or a port of this computer")
+    return value
 
 
 def _address(value: str) -> str:

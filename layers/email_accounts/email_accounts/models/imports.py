@@ -8,8 +8,8 @@ from email_accounts.models.upload import Upload
 
 MOST_UNCONFIRMED = 10
 """Batches of one import that may be unconfirmed before no more are sent."""
-ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
-UPLOAD_DELETED = "the file was deleted while it was being imported"
+ANSWER_LOST = "the request was interrupted while it was sent, so Saleshandy may have received it"
+UPLOAD_DELETED = "the file was deleted during its import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class BatchRange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How an upload is sent, and how its rows were judged."""
+    """How an upload is sent, and how many of its rows are valid."""
 
     batches: tuple[BatchRange, ...]
     rows: int
@@ -38,7 +38,7 @@ class Plan:
 
 
 class ImportState(StrEnum):
-    """The stations of an import."""
+    """The states of an import."""
 
     RECEIVED = "received"
     PLANNED = "planned"
@@ -48,11 +48,10 @@ class ImportState(StrEnum):
 
 
 class BatchState(StrEnum):
-    """The stations of a batch. The last three are final.
+    """The states of a batch. The last three are final.
 
-    A reported one is finished at the service, and waits for the account list to verify it. What
-    became of an unconfirmed one is looked for there; one is reconciled that the list did not tell
-    everything of.
+    A reported batch is finished at Saleshandy, and the account list has yet to verify it. An
+    unconfirmed one is looked up there; a reconciled one was decided by it, perhaps in part.
     """
 
     PLANNED = "planned"
@@ -65,10 +64,24 @@ class BatchState(StrEnum):
     RECONCILED = "listed"
 
 
+class SignInState(StrEnum):
+    """Whether the sign-in check tried the mailboxes of a batch.
+
+    `trying` is written before the first attempt, so that none is made twice; a batch that stays so
+    was interrupted. One that is sent untried is skipped.
+    """
+
+    NONE = ""
+    TRYING = "trying"
+    CHECKED = "checked"
+    SKIPPED = "skipped"
+
+
 class ReasonCode(StrEnum):
     """Why an import, a batch or a row is in its state; the text beside it is for people."""
 
     FILE_REFUSED = "file_refused"
+    WRONG_FOLDER = "wrong_folder"
     UPLOAD_DELETED = "upload_deleted"
     FILE_NOT_READ = "file_not_read"
     API_KEY_REFUSED = "api_key_refused"
@@ -81,6 +94,8 @@ class ReasonCode(StrEnum):
     REPORT_MISSING = "report_missing"
     NO_PROGRESS = "no_progress"
     NOT_SENT = "not_sent"
+    DEADLINE_PASSED = "deadline_passed"
+    EXECUTION_FAILED = "execution_failed"
 
 
 FINAL = frozenset({BatchState.COMPLETED, BatchState.REFUSED, BatchState.RECONCILED})
@@ -91,7 +106,7 @@ _OPEN = tuple(state for state in BatchState if state not in FINAL)
 class Import:
     """One upload's life. Times are seconds since the epoch.
 
-    `began_at` is when it was taken on or last resumed, `resumed` how often that was. `refusal`
+    `began_at` is when it was received or last resumed, `resumed` how often that was. `refusal`
     says why the file as a whole was refused, `stopped` why nothing more is sent; `reason_code`
     is the code of either. `attempts` counts the invocations that have taken the lease since one
     last gave it back. `batches` counts them; `rows`, `accepted`, `rejected` and `duplicates` count
@@ -119,7 +134,7 @@ class Import:
 
     @property
     def dropped_at(self) -> float:
-        """When the file was dropped, or the import resumed."""
+        """When the file was uploaded, or the import resumed."""
         return self.began_at if self.resumed else self.upload.uploaded_at or self.began_at
 
     @property
@@ -140,13 +155,14 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The accounts of one request and what became of it. Times are seconds since the epoch.
+    """The accounts of one request and its state. Times are seconds since the epoch.
 
     `sent` counts the sendings that may have arrived; `next_poll_at` is when it is polled next,
     `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
     or report is missing; `reports_missed` counts the times a report could not be had. `report`
     says that a cleaned copy of its report is in the reports bucket, `reconciliation` that the
-    reconciliation record is there. `revision` names the ledger's last write of it.
+    reconciliation record is there, `sign_in` how far the sign-in check came. `revision` names the
+    ledger's last write of it.
 
     The methods return the batch in its next state. They raise LedgerConflictError where that
     state does not follow; `Ledger.save` remembers the result.
@@ -164,12 +180,27 @@ class Batch:
     reports_missed: int = 0
     report: bool = False
     reconciliation: bool = False
+    sign_in: SignInState = SignInState.NONE
     revision: str = field(default="", compare=False)
 
     @property
     def number(self) -> int:
         """The batch's place in its import, from 1."""
         return self.range.number
+
+    def trying(self) -> "Batch":
+        """Return it as it is just before the first attempt to sign in."""
+        self._must_be(BatchState.PLANNED)
+        return replace(self, sign_in=SignInState.TRYING)
+
+    def checked(self) -> "Batch":
+        """Return it with what the sign-in check found in the reports bucket."""
+        self._must_be(BatchState.PLANNED)
+        return replace(self, sign_in=SignInState.CHECKED)
+
+    def unchecked(self) -> "Batch":
+        """Return it as one that is sent although its mailboxes were not tried."""
+        return self if self.sign_in else replace(self, sign_in=SignInState.SKIPPED)
 
     def sending(self, now: float, *, reconciliation: bool) -> "Batch":
         """Return it as it is just before its request."""
@@ -188,7 +219,7 @@ class Batch:
     def withdrawn(self) -> "Batch":
         """Return it as planned: its request was not carried out.
 
-        One that was being sent no longer counts as sent: its answer said so at once.
+        One that was being sent no longer counts as sent: its response was definite.
         """
         self._must_be(BatchState.SENDING, BatchState.UNCONFIRMED)
         sent = self.sent - (self.state is BatchState.SENDING)
@@ -294,7 +325,7 @@ class Batch:
 class AccountScan:
     """One way through the account list: from the newest account back to one created at `since`.
 
-    `parts` names the pieces of it that lie in the reports bucket, each by its last page.
+    `parts` names its pieces in the reports bucket, each by its last page.
     """
 
     began_at: float

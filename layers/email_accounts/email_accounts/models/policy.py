@@ -1,6 +1,18 @@
 """The numbers the stack's owner sets."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SignInCheck(StrEnum):
+    """Whether mailboxes are tried before they are sent, and what comes of it.
+
+    `warn` changes no outcome; `strict` sends no mailbox that is proven not to work.
+    """
+
+    OFF = "off"
+    WARN = "warn"
+    STRICT = "strict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +32,4 @@ class Policy:
     verify_connected: bool
     settle: float
     largest_file: int
+    sign_in_check: SignInCheck = SignInCheck.OFF

@@ -8,6 +8,7 @@ class NextAction(StrEnum):
     """The tasks of the state machine, each by its function."""
 
     CHECK = "check_status"
+    SIGN_IN = "check_sign_in"
     SUBMIT = "submit_accounts"
     DELIVER = "deliver_report"
 

@@ -4,30 +4,18 @@ Nothing here is repeated: a connect may have been carried out although its answe
 a status that did not come is asked for again at the next poll. Only fetching a report, which
 changes nothing and has no budget, is tried again at once; how that is done is in `safe_fetch`.
 
-Every answer is read within bounds of bytes, nesting and seconds. Each call has a connection of
-its own, which is closed after it: a kept one may have died unnoticed, which would leave a connect
-unanswered that never was sent.
+How one call is made, and within which bounds its answer is read, is in `exchange`.
 """
 
-import json
 import math
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from http.client import HTTPException
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-
-import certifi
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-from urllib3.response import BaseHTTPResponse
-from urllib3.util import parse_url
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -42,19 +30,15 @@ from email_accounts.errors import (
 from email_accounts.models.account import Account, Server, secrets_of
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.ports import ApiKey, Clock
-from email_accounts.saleshandy.safe_fetch import closed_in_time, fetch
+from email_accounts.saleshandy.safe_fetch import fetch
 from email_accounts.text.secret import Redactor, Secret
 
-SECONDS = 60.0
-"""Seconds for one call: connecting, sending, every byte of the answer."""
-LARGEST = 10_000_000
-"""Bytes of an answer that are read at most, as they are after unpacking."""
+if TYPE_CHECKING:
+    from email_accounts.saleshandy.exchange import Answer
+
 PAGE_SIZE = 100
 """Accounts on a page of the account list: the most that the service gives."""
 
-_CONNECT_TIMEOUT = 5.0
-_READ_TIMEOUT = 30.0
-_CHUNK = 1 << 16
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
@@ -82,16 +66,7 @@ _FROM_THE_NETWORK = frozenset(
         HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
     }
 )
-"""Refusals that come from a firewall, a proxy or a gateway unless their body is the service's."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """An answer of the API; `json` is None where the body is none."""
-
-    status: int
-    headers: Mapping[str, str]
-    json: object
+"""Refusals by a firewall, a proxy or a gateway, unless their body is Saleshandy's."""
 
 
 class SaleshandyClient:
@@ -110,7 +85,7 @@ class SaleshandyClient:
     ) -> None:
         """Prepare the client; the key is asked for at each call, nothing is called yet.
 
-        `count` is told of each of the metrics Calls, Throttles and ApiKeyRefusals.
+        `count` gets each of the metrics Calls, Throttles and ApiKeyRefusals.
         """
         self._count = count
         self._base_url = base_url.rstrip("/")
@@ -130,7 +105,7 @@ class SaleshandyClient:
         answer = self._call("POST", "/email-accounts/connect", body, secrets_of(accounts))
         request_id = _fields(answer).get("requestId")
         if type(request_id) not in (str, int) or not _REQUEST_ID.fullmatch(str(request_id)):
-            raise OutcomeUnknownError("the service took the request but named no request id")
+            raise OutcomeUnknownError("Saleshandy accepted the request, but returned no request id")
         return str(request_id)
 
     def status(self, request_id: str) -> RequestStatus:
@@ -158,7 +133,7 @@ class SaleshandyClient:
             raise
         accounts = _fields(answer).get("emails")
         if not isinstance(accounts, list):
-            raise OutcomeUnknownError("the service's account list is not readable")
+            raise OutcomeUnknownError("Saleshandy's account list is not readable")
         return [_listed(one) for one in accounts if isinstance(one, dict)]
 
     def key(self) -> Secret:
@@ -182,7 +157,7 @@ class SaleshandyClient:
     ) -> object:
         """Call the API once and return the answer's JSON; `hidden` is kept out of errors.
 
-        Without it nobody knows here what an answer may repeat, so no error quotes one.
+        Without it, no error quotes a response, which may repeat a secret.
         """
         try:
             key = self._api_key()
@@ -190,18 +165,21 @@ class SaleshandyClient:
             self._count("ApiKeyRefusals")
             raise
         self._count("Calls")
-        answer = _exchange(method, self._base_url + path, body, key)
+        # Only who calls the API pays for loading requests.
+        from email_accounts.saleshandy.exchange import exchange  # noqa: PLC0415  see above
+
+        answer = exchange(method, self._base_url + path, body, key)
         self._closed_for = _closed_for(answer, self._now())
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             if answer.json is None:
-                raise OutcomeUnknownError("the service's answer is not readable")
+                raise OutcomeUnknownError("Saleshandy's response is not readable")
             return answer.json
         redactor = None if hidden is None else Redactor([key, *hidden])
         refusal = _error_of(answer, redactor, self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
             if self._api_key() != key:
-                raise NotSentError("the API key was changed meanwhile: the new one comes next")
+                raise NotSentError("the API key has changed: the new one is used next")
             self._api_key.forget()  # or one that is put in from now on would wait for minutes
             self._count("ApiKeyRefusals")
         elif isinstance(refusal, ThrottledError):
@@ -209,78 +187,11 @@ class SaleshandyClient:
         raise refusal
 
 
-def _exchange(method: str, url: str, body: object, key: Secret) -> _Answer:
-    """Send one request and read its answer.
-
-    Raises:
-        NotSentError: nothing was sent: no connection came about, or the request has no form.
-        OutcomeUnknownError: it may have arrived.
-    """
-    until = time.monotonic() + SECONDS
-    headers = {
-        "accept": "application/json",
-        "connection": "close",
-        "content-type": "application/json",
-        "x-api-key": key.reveal(),
-    }
-    with ExitStack() as stack:
-        try:
-            parsed = parse_url(url)
-            connection = _connection(parsed.scheme, parsed.host or "", parsed.port)
-            stack.enter_context(closed_in_time(connection, until))
-        except (HTTPError, OSError, ValueError) as error:
-            raise NotSentError(f"the service cannot be reached ({type(error).__name__})") from None
-        connection.timeout = _READ_TIMEOUT
-        try:
-            # Whatever is wrong with the parts of a request is found before its first byte is sent.
-            content = None if body is None else json.dumps(body).encode()
-            connection.request(method, parsed.request_uri, content, headers, preload_content=False)
-        except ValueError as error:
-            raise NotSentError(f"the request cannot be sent ({type(error).__name__})") from None
-        except (HTTPError, HTTPException, OSError) as error:
-            raise _unanswered(error) from None
-        try:
-            response = connection.getresponse()
-            return _Answer(response.status, response.headers, _json(_content(response)))
-        except (HTTPError, HTTPException, OSError, ValueError) as error:
-            raise _unanswered(error) from None
-
-
-def _unanswered(error: Exception) -> OutcomeUnknownError:
-    return OutcomeUnknownError(f"the service did not answer ({type(error).__name__})")
-
-
-def _connection(scheme: str | None, host: str, port: int | None) -> HTTPConnection:
-    if scheme == "http":
-        return HTTPConnection(host, port, timeout=_CONNECT_TIMEOUT)
-    return HTTPSConnection(host, port, timeout=_CONNECT_TIMEOUT, ca_certs=certifi.where())
-
-
-def _content(response: BaseHTTPResponse) -> bytes:
-    content = bytearray()
-    while chunk := response.read1(_CHUNK, decode_content=True):
-        content += chunk
-        if len(content) > LARGEST:
-            raise OutcomeUnknownError(
-                f"the service's answer is larger than {LARGEST // 1_000_000} MB"
-            )
-    return bytes(content)
-
-
-def _json(content: bytes) -> object:
-    """Read JSON; None for what is none, or nested too deeply."""
-    try:
-        found: object = json.loads(content)
-    except (ValueError, RecursionError):
-        return None
-    return found
-
-
-def _error_of(answer: _Answer, redactor: Redactor | None, now: float) -> SaleshandyError:
+def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> SaleshandyError:
     """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
 
-    They quote the service only in what the redactor has cleaned. What a firewall, a proxy or a
-    gateway answers in the service's place was not carried out.
+    They quote Saleshandy only in redacted text. What a firewall, a proxy or a
+    gateway answers in its place was not carried out.
     """
     status = answer.status
     code, text = _shape(answer.json)
@@ -294,13 +205,13 @@ def _error_of(answer: _Answer, redactor: Redactor | None, now: float) -> Salesha
         or status == HTTPStatus.METHOD_NOT_ALLOWED
         or (status in _FROM_THE_NETWORK and not isinstance(answer.json, dict))
     ):
-        return NotSentError(f"the service cannot be reached: something else answered HTTP {status}")
+        return NotSentError(f"Saleshandy cannot be reached: another server answered HTTP {status}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or (
         bad_request and code == _BAD_KEY_CODE
     ):
-        return ApiKeyRefusedError(f"the service refused the API key: {said}")
+        return ApiKeyRefusedError(f"Saleshandy refused the API key: {said}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return OutcomeUnknownError(f"the service failed to answer: {said}")
+        return OutcomeUnknownError(f"Saleshandy failed: {said}")
     if code == _BAD_REQUEST_CODE and "not found" in text.lower():
         return RequestNotFoundError(said)
     return RequestRefusedError(said)
@@ -318,7 +229,7 @@ def _shape(body: object) -> tuple[int | None, str]:
     return (int(code) if _CODE.fullmatch(code) else None), text if isinstance(text, str) else ""
 
 
-def _retry_after(answer: _Answer, now: float) -> float:
+def _retry_after(answer: "Answer", now: float) -> float:
     """Return the seconds to wait: from either header, as seconds, epoch or date."""
     seconds = _moment(answer.headers.get("retry-after", ""), now)
     if seconds is None:
@@ -350,8 +261,8 @@ def _date(value: str, now: float) -> float | None:
     return None
 
 
-def _closed_for(answer: _Answer, now: float) -> float:
-    """Return the seconds until the remote's own limit is reset, where it is used up."""
+def _closed_for(answer: "Answer", now: float) -> float:
+    """Return the seconds until Saleshandy's own limit is reset, if it is used up."""
     if answer.headers.get("x-ratelimit-remaining", "").strip() != "0":
         return 0.0
     return _retry_after(answer, now)

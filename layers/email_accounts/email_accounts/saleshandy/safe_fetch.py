@@ -1,7 +1,7 @@
-"""Fetches a link that somebody else gave, from public places only.
+"""Fetches a link from outside, from public addresses only.
 
-The name in a link is resolved once. Its addresses are judged, and the connection goes to one of
-those that were judged, so a name server that answers differently the next time is not asked.
+The name in a link is resolved once. Its addresses are checked, and the connection goes to one of
+those that were checked, so a name server that answers differently the next time is not asked.
 """
 
 import logging
@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.client import HTTPException
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from itertools import cycle, islice
 from typing import Final
 from urllib.parse import urljoin
@@ -23,6 +22,7 @@ from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
 from email_accounts.errors import ReportUnavailableError
+from email_accounts.resolving import is_public, resolve
 
 LARGEST = 50_000_000
 """Bytes that are read at most, as they are after unpacking."""
@@ -38,8 +38,6 @@ _CHUNK = 1 << 16
 _OK = 200
 _PASSING_FAILURES = frozenset({500, 502, 503, 504})
 _PORTS: Final[Mapping[str, int]] = {"https": 443, "http": 80}
-# What is outside is reserved, local, or an IPv4 address in disguise.
-_GLOBAL_UNICAST = IPv6Network("2000::/3")
 
 # Its warnings about unreadable headers quote the link, which may be all that is needed to read
 # what it leads to.
@@ -70,15 +68,15 @@ def fetch(link: str, trusted_hosts: frozenset[str]) -> Iterator[Iterator[bytes]]
 
 
 def _parsed(link: str) -> Url:
-    """Read a link with the one parser whose parts are judged and connected to alike."""
+    """Read a link with the one parser whose parts are both checked and connected to."""
     try:
         url = parse_url(link)
     except ValueError:
         url = Url()
     if url.scheme not in _PORTS or not url.host:
-        raise ReportUnavailableError("the link is no web address")
+        raise ReportUnavailableError("the link is not a web address")
     if url.auth:
-        raise ReportUnavailableError("the link holds a user name")
+        raise ReportUnavailableError("the link contains a user name")
     return url
 
 
@@ -90,7 +88,9 @@ def _answered(url: Url, trusted_hosts: frozenset[str], until: float) -> Iterator
             break
         with ExitStack() as cleaning:
             try:
-                cleaning.enter_context(closed_in_time(connection, until))
+                cleaning.enter_context(closing(connection))
+                connection.connect()
+                cleaning.enter_context(cut_off(connection.sock, until))
                 response = cleaning.enter_context(_asked(connection, url))
             except (HTTPError, HTTPException, OSError, ValueError) as error:
                 if last:
@@ -114,7 +114,7 @@ def _connections(url: Url, trusted_hosts: frozenset[str]) -> Iterator[tuple[bool
     port = url.port or _PORTS[url.scheme or ""]
     addresses = _resolved(host, port)
     # Which of its addresses answers is not ours to say, so all must be public.
-    if not addresses or not (trusted or all(map(_is_public, addresses))):
+    if not addresses or not (trusted or all(map(is_public, addresses))):
         raise ReportUnavailableError("the link does not lead to a public address")
     for number, address in enumerate(islice(cycle(addresses), _ATTEMPTS), start=1):
         yield number == _ATTEMPTS, _connection(url, host, address, port)
@@ -122,17 +122,9 @@ def _connections(url: Url, trusted_hosts: frozenset[str]) -> Iterator[tuple[bool
 
 def _resolved(host: str, port: int) -> list[str]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return resolve(host, port)
     except (OSError, UnicodeError):
         return []
-    return [str(entry[4][0]) for entry in found]
-
-
-def _is_public(address: str) -> bool:
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address) and (ip not in _GLOBAL_UNICAST or ip.sixtofour):
-        return False
-    return ip.is_global and not ip.is_multicast
 
 
 def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
@@ -144,25 +136,23 @@ def _connection(url: Url, host: str, address: str, port: int) -> HTTPConnection:
 
 
 @contextmanager
-def closed_in_time(connection: HTTPConnection, until: float) -> Iterator[None]:
-    """Connect; close in the end, and cut off in time.
+def cut_off(wire: socket.socket, until: float) -> Iterator[None]:
+    """Cut a connection off in time.
 
     Time-outs of a socket are for one receipt: a server that sends a byte now and then passes
     every one of them, the head of its answer included.
     """
-    with closing(connection):
-        connection.connect()
-        timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connection.sock])
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        finally:
-            timer.cancel()
+    timer = threading.Timer(max(0.0, until - time.monotonic()), _cut, [wire])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _cut(wire: socket.socket) -> None:
-    """End both ways, below TLS: whoever waits for a byte learns that none will come."""
+    """Shut down both directions, below TLS: a pending read ends."""
     with suppress(OSError):
         socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
@@ -184,10 +174,10 @@ def _limited(response: BaseHTTPResponse, until: float) -> Iterator[bytes]:
                 raise ReportUnavailableError(f"it is larger than {LARGEST // 1_000_000} MB")
             yield chunk
     except HTTPError as error:
-        raise ReportUnavailableError(f"it broke off ({type(error).__name__})") from None
+        raise ReportUnavailableError(f"it was cut off ({type(error).__name__})") from None
     # What was cut off in time may look like the end.
     if time.monotonic() >= until:
-        raise ReportUnavailableError("it came too slowly")
+        raise ReportUnavailableError("it arrived too slowly")
 
 
 def _joined(link: str, location: str) -> str:

@@ -1,6 +1,6 @@
 """Submitting: from an upload to the request ids of its batches.
 
-The order of effects makes every crash survivable: the claim, the execution that goes on where any
+The order of effects makes every crash survivable: the claim, the execution that continues where any
 invocation leaves off, the plan, and only then the requests, each between its intent and its
 request id.
 """
@@ -14,6 +14,7 @@ from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
     FileRefusedError,
+    FolderRefusedError,
     LedgerConflictError,
     NotSentError,
     OutcomeUnknownError,
@@ -22,8 +23,9 @@ from email_accounts.errors import (
     UploadMissingError,
     WorkspaceUnknownError,
 )
-from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
@@ -33,13 +35,24 @@ from email_accounts.models.imports import (
     BatchState,
     Import,
     ImportState,
+    Plan,
     ReasonCode,
+    SignInState,
 )
-from email_accounts.models.policy import Policy
+from email_accounts.models.policy import Policy, SignInCheck
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
-from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
+from email_accounts.ports import (
+    ClientFactory,
+    Clock,
+    Executions,
+    FindServers,
+    Ledger,
+    Reports,
+    Uploads,
+)
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -47,11 +60,13 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
+from email_accounts.sign_in.checker import is_sign_in_due
+from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
-"""Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
-file and drop it again, and enough for files dropped together to share one walk."""
+"""Seconds that a walk may be older than an upload: less than it takes to read an answer, fix the
+file and upload it again, and enough for files uploaded together to share one walk."""
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
@@ -60,17 +75,19 @@ _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
-FILE_NOT_READ = (
-    "Every attempt to read it failed, and nothing was sent. The log of submit_accounts says why. "
-    "Split the file, or save it as CSV, and upload it again."
+FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
+STOPPED_BY_OPERATOR = (
+    "An operator stopped the import. Rows that were sent before have their results."
 )
-STOPPED_BY_OPERATOR = "An operator stopped it. Batches sent before are in the results as they were."
-_SUBMISSION_FAILED = "submitting it failed repeatedly; the log of submit_accounts says why"
+_SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Starts imports and submits their batches."""
+    """Starts imports and submits their batches.
+
+    `find_servers` finds the servers of rows that have none; None where that is switched off.
+    """
 
     ledger: Ledger
     uploads: Uploads
@@ -80,24 +97,25 @@ class Submitter:
     executions: Executions
     policy: Policy
     now: Clock
+    find_servers: FindServers | None = None
 
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
 
-        What lies beside the folder for uploads is not looked at.
+        Objects outside the folder for uploads are not requested.
         """
         if (upload.version and upload.size) or not upload.key.startswith(PREFIX):
             return upload
         try:
             return self.uploads.found(upload)
         except UploadMissingError:
-            return upload  # taken on all the same, so that planning it refuses it
+            return upload  # started nevertheless, so that planning it refuses it
 
     def start_import(self, upload: Upload) -> bool:
         """Claim an upload and start its execution; return whether this call claimed it.
 
-        Both are idempotent. From here on the execution drives the import, whatever becomes of
-        the caller.
+        Both are idempotent. From here on the execution drives the import, even if the caller
+        dies.
         """
         now = self.now()
         if not now - _LATEST_EVENT <= upload.uploaded_at <= now:
@@ -107,16 +125,19 @@ class Submitter:
             self._start(imported, TaskResult(NextAction.CHECK, self.policy.initial_poll_delay))
         return is_new
 
-    def submit(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
+    def submit(
+        self, import_id: str, time_left: Callable[[], float], *, skip_sign_in: bool = False
+    ) -> TaskResult:
         """Read and plan an import unless that is done, and submit what time and budget allow.
 
-        `time_left` gives the seconds this invocation may still run.
+        `time_left` gives the seconds this invocation may still run. Batches whose mailboxes are to
+        be tried first wait for the sign-in check, unless that is skipped because it failed.
         """
         now = self.now()
         lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
-            result = self._submitted(imported, lease, time_left)
+            result = self._submitted(imported, lease, time_left, skip_sign_in=skip_sign_in)
         elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
             result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         else:
@@ -124,14 +145,20 @@ class Submitter:
         return result.before(imported.deadline - self.now())
 
     def restart(self, import_id: str) -> bool:
-        """Take an import up again after its answer; False for one that has none, or was refused.
+        """Restart an import after its answer; False for one that still runs, or was refused.
 
-        A new execution goes on where it stopped and sends a supplementary answer. One that was
-        taken up again by somebody who died before the execution began is begun now.
+        A new execution continues where it stopped and sends a supplementary answer. It is started
+        again where an earlier restart died before it began.
         """
         now = self.now()
-        if self.ledger.get(import_id).refusal:
+        imported = self.ledger.get(import_id)
+        if imported.refusal:
             return False
+        if imported.state is ImportState.DELIVERING and (
+            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
+        ):
+            # The invocation that wrote its answer is gone, perhaps after sending it.
+            self.ledger.notified(import_id, lease)
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
@@ -156,7 +183,12 @@ class Submitter:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
     def _submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         """Submit under a lease and give it back.
 
@@ -164,7 +196,9 @@ class Submitter:
         runs nothing here, so it stays counted.
         """
         try:
-            result = self._planned_and_submitted(imported, lease, time_left)
+            result = self._planned_and_submitted(
+                imported, lease, time_left, skip_sign_in=skip_sign_in
+            )
         except Exception:
             self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
             raise
@@ -172,7 +206,12 @@ class Submitter:
         return result
 
     def _planned_and_submitted(
-        self, imported: Import, lease: str, time_left: Callable[[], float]
+        self,
+        imported: Import,
+        lease: str,
+        time_left: Callable[[], float],
+        *,
+        skip_sign_in: bool,
     ) -> TaskResult:
         if imported.attempts > _MOST_ATTEMPTS:
             if imported.state is ImportState.RECEIVED:
@@ -186,7 +225,7 @@ class Submitter:
         if imported.state is ImportState.REFUSED or imported.stopped:
             return TaskResult(NextAction.DELIVER)
         try:
-            return self._submit_batches(imported, time_left)
+            return self._submit_batches(imported, time_left, skip_sign_in=skip_sign_in)
         except ApiKeyRefusedError as error:
             self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
         except ApiKeyMissingError as error:
@@ -199,44 +238,56 @@ class Submitter:
         upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
-            with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream, self.uploads.options(upload))
-                planned = plan(file, self.policy.batch_size)
+            file, planned = self._read(imported)
         except UploadMissingError:
-            refusal = "It was deleted or replaced before it could be read. Drop it again."
+            refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
+        except FolderRefusedError as error:
+            self.ledger.refuse(imported.id, lease, ReasonCode.WRONG_FOLDER, str(error))
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
             self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
 
+    def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
+        """Plan an upload: once, and again where servers of its rows had to be found first.
+
+        What is found is recorded before the plan, so that every later reading finds the same.
+        """
+        record = ServerRecord(self.reports, imported.id)
+        wanted = WantedDomains(record)
+        file, planned = self._planned(imported, wanted if self.find_servers else record)
+        if self.find_servers and wanted.domains:
+            record.write(self.find_servers(wanted.domains))
+            file, planned = self._planned(imported, record)
+        return file, planned
+
+    def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
+        with self.uploads.open(imported.upload) as stream:
+            file = open_accounts_file(stream, servers_of, self.uploads.options(imported.upload))
+            return file, plan(file, self.policy.batch_size)
+
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
+        elsewhere = f"Upload it again as {PREFIX}{upload.name}."
         if not upload.key.startswith(PREFIX):
-            raise FileRefusedError(
-                f"It does not lie under {PREFIX}, where files are read from.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError(f"It is not in the folder {PREFIX}.", elsewhere)
         if upload.key.endswith("/"):
-            raise FileRefusedError(
-                "Its key ends with a slash, so it is shown as a folder.",
-                f"Drop it again as {PREFIX}{upload.name}.",
-            )
+            raise FolderRefusedError("Its key ends with a slash, as a folder's does.", elsewhere)
         if not upload.workspace:
-            raise FileRefusedError(
-                "Its key has two slashes in a row, so it lies in a folder without a name.",
-                f"Drop it again as {PREFIX}{upload.name}.",
+            raise FolderRefusedError(
+                "Its key has two slashes in a row, so its folder has no name.", elsewhere
             )
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
-            raise FileRefusedError(
+            raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Drop it into the folder of a workspace, or directly under {PREFIX}, or add the "
-                f"workspace first: email-accounts workspace add {upload.workspace}"
+                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
+                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
                 if can_be_one
-                else f"Drop it into the folder of a workspace, or directly under {PREFIX}. "
-                f"A workspace cannot have this name: it may have {ALLOWED_NAME}.",
+                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
+                f"of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
@@ -245,9 +296,15 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit_batches(self, imported: Import, time_left: Callable[[], float]) -> TaskResult:
+    def _submit_batches(
+        self, imported: Import, time_left: Callable[[], float], *, skip_sign_in: bool
+    ) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
+                if not skip_sign_in and self._is_sign_in_due(imported):
+                    # The list comes first: what is connected already is not tried.
+                    self._before(imported, self._client(imported), time_left)
+                    return TaskResult(NextAction.SIGN_IN)
                 self._send_planned(imported, time_left)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
@@ -278,12 +335,21 @@ class Submitter:
         )
         return min(polls, default=float("inf"))
 
-    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
-        saleshandy = RateLimitedClient(
-            self.client_for(imported.upload.workspace), self.ledger, self.policy, self.now, imported
+    def _is_sign_in_due(self, imported: Import) -> bool:
+        now = self.now()
+        return any(
+            is_sign_in_due(imported, batch, self.policy, now)
+            for batch in self.ledger.batches(imported.id)
         )
+
+    def _client(self, imported: Import) -> RateLimitedClient:
+        client = self.client_for(imported.upload.workspace)
+        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
+
+    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
+        saleshandy = self._client(imported)
         before: Mapping[str, AccountStatus] | None = None
-        with closing(validate_upload(self.uploads, imported.upload)) as examined:
+        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
@@ -302,7 +368,7 @@ class Submitter:
     ) -> Mapping[str, AccountStatus]:
         """Return the status of each address, in lower case, when the import began.
 
-        What is not in the list is absent. Where there is no list to be had, all are unknown.
+        What is not in the list is absent. If the list is not available, all are unknown.
         """
         if not (self.policy.skip_connected or self.policy.verify_connected):
             return _UNKNOWN
@@ -331,11 +397,14 @@ class Submitter:
         before: Mapping[str, AccountStatus],
         saleshandy: RateLimitedClient,
     ) -> None:
+        held = self._held(imported, batch)
         observed = {
-            address: self._observed(before[address])
+            address: self._observed(before[address], held=address in held)
             for address in (account.smtp.address.lower() for account in accounts)
         }
-        is_known = before is not _UNKNOWN
+        is_known = before is not _UNKNOWN or bool(held)
+        if self.policy.sign_in_check is not SignInCheck.OFF:
+            batch = batch.unchecked()
         if is_known:
             with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
@@ -367,9 +436,16 @@ class Submitter:
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
 
-    def _observed(self, before: AccountStatus) -> Observation:
+    def _observed(self, before: AccountStatus, *, held: bool) -> Observation:
         skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
-        return Observation(before, sent=not skipped)
+        return Observation(before, sent=not (skipped or held))
+
+    def _held(self, imported: Import, batch: Batch) -> set[str]:
+        """Return the addresses that the sign-in check holds back, in lower case."""
+        if batch.sign_in is not SignInState.CHECKED:
+            return set()
+        with self.reports.open(imported.id, findings_name(batch.number)) as text:
+            return {address for address, one in read_findings(text).items() if one.held}
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()

@@ -1,8 +1,8 @@
-"""The page a person opens: one self-contained HTML file, made of the answer's counts.
+"""The page for people: one self-contained HTML file, made from the counts of a result.
 
-It holds no row but the first that need care, so it is as quick for a million rows as for ten. It
-needs no network and no script to be read; what comes from outside is text in it, never markup,
-and its own policy forbids it to load or run anything that is not in it.
+It has grouped causes and only the first rows that need attention, so it is short for any file. It
+has no script and needs no network. Text from outside is escaped, and the page's own policy forbids
+it to load or run anything.
 """
 
 import base64
@@ -14,18 +14,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from email_accounts.delivery.causes import UNKNOWN, Cause
-from email_accounts.delivery.message import (
-    MEANINGS,
-    ImportResult,
-    again,
-    counted_as,
-    moment,
-    rows_of,
-    title_of,
-)
-from email_accounts.delivery.outcomes import Outcome, RowOutcome
-from email_accounts.delivery.summary import Counts, Group, Summary, most_frequent
+from email_accounts.delivery.message import MEANINGS, failure_of, rows_of, title_of
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
+from email_accounts.delivery.result import ImportResult, counted, label, moment
+from email_accounts.delivery.summary import Counts, Group, most_frequent
+from email_accounts.models.causes import UNKNOWN
 from email_accounts.text.display import one_line
 
 if TYPE_CHECKING:
@@ -33,7 +26,9 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 _FOLDER = Path(__file__).parent
-_NAMES_SHOWN = 12
+_CAUSES_SHOWN = 10
+_WARNINGS_SHOWN = 5
+_NAMES_SHOWN = 8
 _SLIMMEST = 0.6
 _LONGEST_REASON = 300
 _GOOD = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
@@ -67,57 +62,78 @@ class _Slice:
 
 @dataclass(frozen=True, slots=True)
 class _Bar:
-    """The outcomes of what bears a name."""
+    """The outcomes of a provider or a domain."""
 
     name: str
     said: str
     slices: tuple[_Slice, ...]
 
 
-def page(answer: ImportResult) -> str:
+def page(result: ImportResult) -> str:
     """Write the page."""
-    summary = answer.summary
-    places = {_key(group.cause): at for at, group in enumerate(summary.groups, 1)}
+    summary = result.summary
+    groups = summary.groups[:_CAUSES_SHOWN]
+    places = {(one.cause.code, one.cause.title): at for at, one in enumerate(groups, 1)}
     return _template().render(
-        answer=answer,
-        upload=answer.imported.upload,
-        received=moment(answer.imported.received_at),
+        result=result,
+        upload=result.imported.upload,
+        received=moment(result.imported.received_at),
+        row_count=counted(result.rows, "row") if result.rows else "",
+        failure=failure_of(result),
         bar_of_all=_slices(summary.outcomes),
-        groups=[_described(group) for group in summary.groups],
-        warnings=[warning.text for warning in summary.warnings],
-        rows=[_row(row, places) for row in summary.rows],
-        shown=len(summary.rows),
-        missing=summary.needs_attention - len(summary.rows),
+        groups=[_described(group, result.failure_reason) for group in groups],
+        more_causes=_more(len(summary.groups) - _CAUSES_SHOWN, "cause"),
+        warnings=[warning.text for warning in summary.warnings[:_WARNINGS_SHOWN]],
+        more_warnings=_more(len(summary.warnings) - _WARNINGS_SHOWN, "warning"),
+        rows=[_row(row, places, result.failure_reason) for row in summary.rows],
+        more_rows=_more(summary.needs_attention - len(summary.rows), "row"),
         providers=list(_bars(summary.providers, _PROVIDERS)),
+        more_providers=_more(len(summary.providers) - _NAMES_SHOWN, "provider"),
         domains=list(_bars(summary.domains, {})),
-        domains_left=_left(summary),
-        send_again=again(answer),
+        more_domains=_more(len(summary.domains) - _NAMES_SHOWN, "domain", summary.other_domains),
+        links={
+            "outcome": (result.link and result.link.outcome) or result.consoles.get("outcome"),
+            "summary": result.consoles.get("summary"),
+        },
     )
 
 
-def _key(cause: Cause) -> tuple[str, str]:
-    return cause.code, cause.title
+def _more(hidden: int, what: str, others: Counts | None = None) -> str:
+    """Say how many things are not shown; "" if all are."""
+    if hidden <= 0:
+        return ""
+    least = "more than " if others else ""
+    are = "is" if hidden == 1 and not others else "are"
+    return f"{least}{counted(hidden, f'more {what}')} {are} in outcome.csv.".capitalize()
 
 
-def _described(group: Group) -> dict[str, object]:
-    said = one_line(group.reason, _LONGEST_REASON)
+def _described(group: Group, failure_reason: str) -> dict[str, object]:
+    invalid = group.outcome is Outcome.REJECTED and not group.cause.certain
+    is_shown = not invalid and group.cause is not UNKNOWN
+    said = group.reason if is_shown and group.reason != failure_reason else ""
     return {
         "cause": group.cause,
         "title": title_of(group),
         "outcome": group.outcome,
+        "name": label(group.outcome, group.rows),
         "rows": group.rows,
-        "said": "" if group.outcome is Outcome.REJECTED or group.cause is UNKNOWN else said,
+        "said": one_line(said, _LONGEST_REASON),
         "where": rows_of(group),
     }
 
 
-def _row(row: RowOutcome, places: dict[tuple[str, str], int]) -> dict[str, object]:
+def _row(
+    row: RowOutcome, places: dict[tuple[str, str], int], failure_reason: str
+) -> dict[str, object]:
+    invalid = row.outcome is Outcome.REJECTED and row.evidence is not Evidence.SIGN_IN
+    is_shown = not invalid and row.reason != failure_reason
     return {
         "place": row.place,
         "address": row.address,
         "outcome": row.outcome,
-        "reason": row.reason if row.outcome is not Outcome.REJECTED else "",
-        "causes": [(places.get(_key(cause)), cause.title) for cause in row.causes],
+        "name": label(row.outcome, 1),
+        "reason": row.reason if is_shown else "",
+        "causes": [(places.get((one.code, one.title)), one.title) for one in row.causes],
     }
 
 
@@ -126,15 +142,6 @@ def _bars(table: dict[str, Counts], names: dict[str, str]) -> Iterator[_Bar]:
         good = sum(counts[outcome] for outcome in _GOOD)
         said = f"{good:,} of {counts.total():,}"
         yield _Bar(names.get(name, name), said, _slices(counts))
-
-
-def _left(summary: Summary) -> str:
-    """Say what of the domains is not shown."""
-    hidden = len(summary.domains) - _NAMES_SHOWN
-    if hidden <= 0:
-        return ""
-    others = "and others " if summary.other_domains else ""
-    return f"{counted_as(hidden, 'more domain', 'more domains')} {others}in outcome.csv."
 
 
 def _slices(counts: Counts) -> tuple[_Slice, ...]:
@@ -149,7 +156,7 @@ def _slices(counts: Counts) -> tuple[_Slice, ...]:
         found.append(
             _Slice(
                 outcome.value,
-                outcome.replace("_", " "),
+                label(outcome, counts[outcome]),
                 counts[outcome],
                 _share(counts[outcome], total),
                 MEANINGS[outcome],
@@ -174,17 +181,13 @@ def _template() -> "Template":
     from jinja2 import Environment  # noqa: PLC0415  only who writes a page pays for it
     from markupsafe import Markup  # noqa: PLC0415  it comes with the one above
 
-    style, script = (
-        (_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js")
-    )
+    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters |= {"shown": one_line, "linked": _linked}
     environment.globals |= {
         "style": Markup(style),  # noqa: S704  a file of this package
-        "script": Markup(script),  # noqa: S704  a file of this package
         "policy": (
-            f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; "
-            "base-uri 'none'; form-action 'none'"
+            f"default-src 'none'; style-src {_hash(style)}; base-uri 'none'; form-action 'none'"
         ),
     }
     return environment.from_string((_FOLDER / "page.html.jinja").read_text(encoding="utf-8"))

@@ -1,0 +1,146 @@
+"""Try the mailboxes of a file at their own mail servers, from this computer's network.
+
+The code and the pace are those of the service. Memory does not grow with the file.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from math import inf
+from pathlib import Path
+
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.rows import Accepted
+from email_accounts.models.account import Account
+from email_accounts.models.servers import ServersOf
+from email_accounts.models.upload import NO_OPTIONS, UploadOptions
+from email_accounts.sign_in.findings import MailboxFindings, settings_of
+from email_accounts.sign_in.gate import Gate, LocalBrakes
+from email_accounts_cli.terminal import console, counted, printable, table, tell_program
+
+_AT_ONCE = 500
+"""Mailboxes that are held in memory."""
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of a mailbox that did not sign in, or was not tried."""
+
+    row: int
+    address: str
+    cause: str
+    title: str
+    certain: bool
+    said: str
+    fix: str
+
+
+@dataclass(slots=True)
+class SignIns:
+    """How many mailboxes were tried, those that did not sign in, and why some were not tried."""
+
+    tried: int = 0
+    failed: list[Found] = field(default_factory=list)
+    not_tried: Counter[str] = field(default_factory=Counter)
+
+
+def try_sign_ins(  # noqa: PLR0913  options of the command
+    name: str,
+    accepted: int,
+    sample: int | None,
+    servers_of: ServersOf | None = None,
+    *,
+    as_json: bool,
+    trusted_hosts: frozenset[str] = frozenset(),
+    options: UploadOptions = NO_OPTIONS,
+) -> bool:
+    """Try the mailboxes of a file, or so many of them, and print it; return whether all is well.
+
+    `accepted` is how many rows of the file are accounts; `servers_of` knows the servers of rows
+    that name none.
+    """
+    wanted = min(accepted, sample or accepted)
+    result = SignIns()
+    gate = Gate(LocalBrakes(), time.time, inf, trusted_hosts)
+    with Path(name).open("rb") as stream, _progress(wanted) as advance:
+        file = open_accounts_file(stream, servers_of, options)
+        chosen = _chosen(file, accepted, wanted)
+        while chunk := list(islice(chosen, _AT_ONCE)):
+            accounts = [account for _, account in chunk]
+            found = gate.check_all(accounts, lambda *_: advance())
+            for row, account in chunk:
+                _add(result, row, account, found[account.smtp.address.lower()])
+        _tell(name, result, file, as_json=as_json)
+    return not result.failed
+
+
+def _chosen(file: AccountsFile, accepted: int, wanted: int) -> Iterator[tuple[int, Account]]:
+    """Yield so many accounts, spread over the file."""
+    rows = (row for row in file.rows if isinstance(row, Accepted))
+    for number, row in enumerate(rows):
+        if (number + 1) * wanted // accepted > number * wanted // accepted:
+            yield row.row, row.account()
+
+
+def _add(result: SignIns, row: int, account: Account, found: MailboxFindings) -> None:
+    if found.not_tried:
+        result.not_tried[found.not_tried] += 1
+    else:
+        result.tried += 1
+    known = found.cause(settings_of(account))
+    if known:
+        cause, finding = known
+        said = f"{finding.side.upper()}: {finding.said}"
+        what = (cause.code, cause.title, cause.certain, said, cause.fix)
+        result.failed.append(Found(row, account.smtp.address, *what))
+
+
+def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
+    if as_json:
+        findings = [
+            {
+                "row": one.row,
+                "address": one.address,
+                "cause": one.cause,
+                "certain": one.certain,
+                "said": one.said,
+                "fix": one.fix,
+            }
+            for one in result.failed
+        ]
+        document = {"file": name, "signIns": result.tried, "notTried": dict(result.not_tried)}
+        tell_program(document | {"findings": findings})
+        return
+    screen = console()
+    if result.failed:
+        rows = (
+            (file.shown(one.row), one.address, one.title, one.said, one.fix)
+            for one in result.failed[:_SHOWN]
+        )
+        screen.print(table(("Row", "Address", "Cause", "What the server said", "Fix"), rows))
+    if result.failed[_SHOWN:]:
+        screen.print(f"and {len(result.failed) - _SHOWN:,} more; --json lists them all")
+    for reason, count in result.not_tried.items():
+        screen.print(f"{counted(count, 'row')} not tried: {reason}", style="yellow")
+    tried = counted(result.tried, "sign-in")
+    screen.print(f"{printable(name)}: {tried}, {len(result.failed):,} failed", style="bold")
+    screen.print()
+
+
+@contextmanager
+def _progress(total: int) -> Generator[Callable[[], object]]:
+    """Draw a bar on a terminal; yield what moves it on."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415  only where it is drawn
+    from rich.progress import Progress  # noqa: PLC0415  only where it is drawn
+
+    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task("Signing in", total=total)
+        yield lambda: progress.advance(task)

@@ -1,0 +1,248 @@
+"""How an import ended: its status, its headline and what to do next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from email_accounts.delivery.outcomes import Outcome
+from email_accounts.delivery.summary import Summary
+from email_accounts.models.imports import Import, ReasonCode
+
+SHORT_ID = 8
+"""Digits of an import id that the command line shows and accepts."""
+_GOOD = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
+_TO_FIX = (Outcome.FAILED, Outcome.REJECTED)
+_FIX_ROWS = (
+    "Fix the rows, save them to a new file with the same header row, and upload that file. "
+    "The command below writes it for you."
+)
+_FIX_ALL_ROWS = "Nothing was sent to Saleshandy. Fix the rows and upload the file again."
+_LOOK_UP = (
+    "Look up the unconfirmed addresses in Saleshandy. Upload only those again that are missing "
+    "there, or resume the import to check them again."
+)
+_RESUME = "Then resume the import: it sends the rows that were not sent, and a new report follows."
+
+_REPLACE_KEY = f"Replace the API key of the workspace. {_RESUME} Do not upload the file again."
+
+
+class ImportStatus(StrEnum):
+    """How an import ended. `failed` means that no row is connected, and none may be."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+    UNFINISHED = "unfinished"
+
+
+_NEXT_STEPS: dict[ReasonCode, str] = {
+    ReasonCode.FILE_REFUSED: (
+        "Correct the file and upload it again. Nothing was sent to Saleshandy."
+    ),
+    ReasonCode.WRONG_FOLDER: (
+        "Upload the same file to the right folder. Its content has not been read yet."
+    ),
+    ReasonCode.FILE_NOT_READ: (
+        "Split the file or save it as CSV, and upload it again. Nothing was sent to Saleshandy."
+    ),
+    ReasonCode.UPLOAD_DELETED: (
+        "Upload the file again, and do not delete it before its result arrives. Mailboxes that are "
+        "connected stay connected."
+    ),
+    ReasonCode.API_KEY_REFUSED: _REPLACE_KEY,
+    ReasonCode.API_KEY_MISSING: _REPLACE_KEY,
+    ReasonCode.STOPPED_BY_OPERATOR: (
+        "To send the remaining rows, resume the import. Do not upload the file again."
+    ),
+    ReasonCode.SUBMISSION_FAILED: (
+        f"Find the error in the log of submit_accounts and fix it. {_RESUME}"
+    ),
+    ReasonCode.DEADLINE_PASSED: (
+        "Resume the import: it checks the unconfirmed rows again and sends the rest. Do not "
+        "upload the file again."
+    ),
+    ReasonCode.NO_PROGRESS: (
+        "Wait an hour, then resume the import: it checks the unconfirmed rows again. If they stay "
+        "unconfirmed, ask Saleshandy's support."
+    ),
+    ReasonCode.EXECUTION_FAILED: (
+        f"Find the error in the log of the function and fix it. {_RESUME}"
+    ),
+}
+"""What to do after an import that ended early."""
+_COMMANDS: dict[ReasonCode, tuple[str, ...]] = {
+    **dict.fromkeys(
+        (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING),
+        ("workspace add {workspace} --replace", "resume {id}"),
+    ),
+    **dict.fromkeys(
+        (ReasonCode.STOPPED_BY_OPERATOR, ReasonCode.DEADLINE_PASSED, ReasonCode.NO_PROGRESS),
+        ("resume {id}",),
+    ),
+    **dict.fromkeys(
+        (ReasonCode.SUBMISSION_FAILED, ReasonCode.EXECUTION_FAILED),
+        ("show {id}", "resume {id}"),
+    ),
+}
+"""The commands of `email-accounts` for it, if there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """What to do next: a text for everybody, and commands for those who have the command line."""
+
+    text: str
+    commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Links that open the page and outcome.csv for anyone who has them, until a time at most.
+
+    They end earlier when the credentials expire that signed them, which a function cannot know.
+    `outcome` is "" if there is no outcome.csv. The time is in seconds since the epoch.
+    """
+
+    page: str
+    outcome: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """All that is known of an import when it ends.
+
+    `failure_reason` says why it ended early (refused, stopped, interrupted), or is empty; `code` is
+    the reason for programs. `reports` maps the name of each report to its s3:// address,
+    `consoles` to its page in the AWS console. `link` opens reports without signing in, if wanted.
+    """
+
+    imported: Import
+    status: ImportStatus
+    summary: Summary
+    failure_reason: str
+    code: ReasonCode | None
+    reports: Mapping[str, str]
+    consoles: Mapping[str, str]
+    link: Link | None = None
+
+    @property
+    def workspace(self) -> str:
+        """The workspace, as people read it."""
+        return self.imported.upload.workspace or "?"
+
+    @property
+    def rows(self) -> int:
+        """Rows of the upload; 0 if they are not known, because the file was refused."""
+        return self.summary.outcomes.total()
+
+    @property
+    def headline(self) -> str:
+        """The result in one line."""
+        return f"[{self.workspace}] {self.imported.upload.name}{self.ending}"
+
+    @property
+    def ending(self) -> str:
+        """What the headline says after the name of the file: the rows, then how they ended."""
+        if self.status is ImportStatus.REFUSED:
+            wrong = "wrong folder" if self.code is ReasonCode.WRONG_FOLDER else "unusable file"
+            return f": not imported, {wrong}"
+        early = {ImportStatus.STOPPED: "stopped", ImportStatus.UNFINISHED: "not finished"}
+        resumed = "resumed" if self.imported.resumed else ""
+        said = (resumed, early.get(self.status, ""), *self.counts)
+        return f", {counted(self.rows, 'row')}: {', '.join(filter(None, said))}"
+
+    @property
+    def counts(self) -> list[str]:
+        """Each outcome with its number of rows."""
+        outcomes = self.summary.outcomes
+        return [f"{rows:,} {label(one, rows)}" for one in Outcome if (rows := outcomes[one])]
+
+    @property
+    def sentence(self) -> str:
+        """How it ended, in one sentence."""
+        connected = self.summary.of(*_GOOD)
+        match self.status:
+            case ImportStatus.REFUSED if self.code is ReasonCode.WRONG_FOLDER:
+                said = "Nothing was imported: the file is in the wrong folder"
+            case ImportStatus.REFUSED:
+                said = "Nothing was imported: the file cannot be used"
+            case ImportStatus.COMPLETE if connected == 1:
+                said = "The mailbox is connected"
+            case ImportStatus.COMPLETE:
+                said = f"{all_of(connected, 'mailboxes').capitalize()} are connected"
+            case ImportStatus.FAILED if self.rows == 1:
+                said = "The mailbox is not connected"
+            case ImportStatus.FAILED:
+                said = f"No mailbox is connected: {self._attention}"
+            case ImportStatus.PARTIAL:
+                said = f"{self._attention[0].upper()}{self._attention[1:]}"
+            case ImportStatus.STOPPED:
+                said = f"The import was stopped{self._after_early_end}"
+            case ImportStatus.UNFINISHED:
+                said = f"The import did not finish{self._after_early_end}"
+        return f"{said}."
+
+    @property
+    def _after_early_end(self) -> str:
+        if self.summary.needs_attention:
+            return f": {self._attention}"
+        return ", but every mailbox is connected" if self.rows else ""
+
+    @property
+    def _attention(self) -> str:
+        many = self.summary.needs_attention
+        need = "needs attention" if many == 1 else "need attention"
+        if many == self.rows:
+            return f"{'the only row' if many == 1 else all_of(many, 'rows')} {need}"
+        return f"{many:,} of {counted(self.rows, 'row')} {need}"
+
+    @property
+    def next_step(self) -> NextStep:
+        """What to do next, whatever the ending."""
+        has_reports = self.code is not ReasonCode.EXECUTION_FAILED
+        if self.rows and not self.summary.needs_attention and has_reports:
+            return NextStep("No action needed.")
+        if self.code:
+            text, commands = _NEXT_STEPS[self.code], _COMMANDS.get(self.code, ())
+        else:
+            text, commands = self._next_for_rows()
+        named = {"workspace": self.workspace, "id": self.imported.id[:SHORT_ID]}
+        return NextStep(text, tuple(f"email-accounts {one.format(**named)}" for one in commands))
+
+    def _next_for_rows(self) -> tuple[str, tuple[str, ...]]:
+        outcomes = self.summary.outcomes
+        if outcomes[Outcome.REJECTED] == self.summary.needs_attention == self.rows:
+            return _FIX_ALL_ROWS, ()
+        texts, commands = list[str](), list[str]()
+        if self.summary.of(*_TO_FIX):
+            texts.append(_FIX_ROWS)
+            commands.append("failed {id}")
+        if outcomes[Outcome.UNCONFIRMED]:
+            texts.append(_LOOK_UP)
+            commands.append("resume {id}")
+        return " ".join(texts), tuple(commands)
+
+
+def label(outcome: Outcome, rows: int) -> str:
+    """Return the name of an outcome of so many rows, as people read it."""
+    plural = "s" if outcome is Outcome.DUPLICATE and rows != 1 else ""
+    return outcome.replace("_", " ") + plural
+
+
+def all_of(number: int, many: str) -> str:
+    """Return a number of things, which is all of them and more than one."""
+    return f"both {many}" if number == 2 else f"all {number:,} {many}"  # noqa: PLR2004  both is two
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """Return a number with what it counts; the plural is `many`, or ends in s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def moment(seconds: float) -> str:
+    """Write a time for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,96 @@
+"""What the sign-in check found of a mailbox, what it means, and the file that keeps it."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from email_accounts.models.account import Account
+from email_accounts.models.causes import Cause, cause_of
+from email_accounts.sign_in.dialogue import Finding
+from email_accounts.sign_in.wire import Verdict
+from email_accounts.text.spreadsheet import escape_formula, unescape_formula
+
+REFUSED_BY_SMTP = "the SMTP server refused the same credentials"
+_COLUMNS = ("address", "side", "verdict", "held", "said")
+_ABOUT_THE_MAILBOX = frozenset(
+    {Verdict.REFUSED, Verdict.NO_PASSWORDS, Verdict.MISMATCH, Verdict.NO_SUCH_HOST}
+)
+_GOOD = frozenset({Verdict.SIGNED_IN, Verdict.NOT_TRIED})
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxFindings:
+    """What was found at both sides of a mailbox; `held` if it is held back for that."""
+
+    smtp: Finding
+    imap: Finding
+    held: bool = False
+
+    @property
+    def failure(self) -> Finding | None:
+        """The side that did not work, SMTP before IMAP; None where none is known not to."""
+        return next((one for one in (self.smtp, self.imap) if one.verdict not in _GOOD), None)
+
+    def proof(self, settings: tuple[str, ...]) -> Finding | None:
+        """Return the side whose words prove that the mailbox cannot be connected as it is."""
+        return next(
+            (
+                one
+                for one in (self.smtp, self.imap)
+                if one.verdict in _ABOUT_THE_MAILBOX and cause_of(one.said, settings).certain
+            ),
+            None,
+        )
+
+    def cause(self, settings: tuple[str, ...]) -> tuple[Cause, Finding] | None:
+        """Return why the mailbox does not work, and the side that said it; a proof goes first."""
+        found = self.proof(settings) or self.failure
+        return (cause_of(found.said, settings), found) if found else None
+
+    @property
+    def not_tried(self) -> str:
+        """Why a side was not tried though it should have been, or ""."""
+        sides = (self.smtp, self.imap)
+        reasons = [one.said for one in sides if one.verdict is Verdict.NOT_TRIED]
+        return next((one for one in reasons if one != REFUSED_BY_SMTP), "")
+
+
+def settings_of(account: Account) -> tuple[str, ...]:
+    """Return the values of SETTINGS of an account."""
+    sides = (account.smtp, account.imap)
+    servers = ((one.host, str(one.port), one.encryption) for one in sides)
+    return account.provider, *(value for server in servers for value in server)
+
+
+def findings_name(batch_number: int) -> str:
+    """Name the file of what was found of a batch."""
+    return f"signin/batch-{batch_number:06d}.csv"
+
+
+def write_findings(text: TextIO, findings: Mapping[str, MailboxFindings]) -> None:
+    """Write what was found of each address, given in lower case: a line for each side."""
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(_COLUMNS)
+    for address, found in findings.items():
+        held = "yes" if found.held else ""
+        for one in (found.smtp, found.imap):
+            writer.writerow(
+                (escape_formula(address), one.side, one.verdict, held, escape_formula(one.said))
+            )
+
+
+def read_findings(text: TextIO) -> dict[str, MailboxFindings]:
+    """Read what was found of each address, in lower case."""
+    records = csv.reader(text)
+    next(records)
+    found = {}
+    for smtp, imap in zip(records, records, strict=True):
+        address = unescape_formula(smtp[0])
+        found[address] = MailboxFindings(_read(smtp), _read(imap), held=smtp[3] == "yes")
+    return found
+
+
+def _read(record: list[str]) -> Finding:
+    _, side, verdict, _, said = record
+    return Finding(side, Verdict(verdict), unescape_formula(said))

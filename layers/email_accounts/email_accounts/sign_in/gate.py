@@ -1,0 +1,153 @@
+"""Signs in to many mailboxes, at the pace that each host takes."""
+
+import time
+import uuid
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Protocol
+
+from email_accounts.models.account import Account, Server
+from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
+from email_accounts.sign_in.dialogue import Finding, sign_in
+from email_accounts.sign_in.findings import REFUSED_BY_SMTP, MailboxFindings
+from email_accounts.sign_in.wire import Verdict
+
+_AT_ONCE = 100
+"""Threads; most of them wait for their turn at a host, or for its reply."""
+_LONGEST_NAP = 1.0
+_TIME_OVER = "the time for sign-in checks was over"
+_SAME_FOR_ALL = frozenset(
+    {Verdict.MISMATCH, Verdict.CERTIFICATE, Verdict.NO_SUCH_HOST, Verdict.NO_PASSWORDS}
+)
+"""What every mailbox with the same settings would hear."""
+_REPLIES = {
+    Verdict.SIGNED_IN: Reply.SIGNED_IN,
+    Verdict.REFUSED: Reply.REFUSED,
+    Verdict.LATER: Reply.LATER,
+    Verdict.NO_ANSWER: Reply.SILENT,
+}
+
+
+class HostBrakes(Protocol):
+    """Where the brakes of hosts are kept: the ledger, or this process."""
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt at a host if that is allowed now."""
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt at a host."""
+
+
+class LocalBrakes:
+    """Brakes that this process alone knows of."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._brakes: defaultdict[str, HostBrake] = defaultdict(HostBrake)
+        self._lock = Lock()
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt at a host if that is allowed now."""
+        with self._lock:
+            brake, admission = self._brakes[host].enter(attempt, now, pace_of(host))
+            self._brakes[host] = brake
+        return admission
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt at a host."""
+        with self._lock:
+            self._brakes[host] = self._brakes[host].leave(attempt, reply, now, pace_of(host))
+
+
+class Gate:
+    """Lets attempts through, one after the other at each host and no more than it takes."""
+
+    def __init__(
+        self,
+        brakes: HostBrakes,
+        now: Callable[[], float],
+        until: float,
+        trusted_hosts: frozenset[str] = frozenset(),
+    ) -> None:
+        """Begin no attempt at the time `until` or later."""
+        self._brakes = brakes
+        self._now = now
+        self._until = until
+        self._trusted_hosts = trusted_hosts
+        self._queues: defaultdict[str, Lock] = defaultdict(Lock)
+        self._same: dict[tuple[str, str, int, str], Finding] = {}
+
+    def check_all(
+        self,
+        accounts: Sequence[Account],
+        tell: Callable[[Account, MailboxFindings], object] = lambda *_: None,
+    ) -> Mapping[str, MailboxFindings]:
+        """Try each mailbox once; return what was found by addresses in lower case.
+
+        `tell` hears of each mailbox, from several threads.
+        """
+        by_host: defaultdict[str, deque[Account]] = defaultdict(deque)
+        for account in accounts:
+            by_host[account.smtp.host.lower()].append(account)
+        found: dict[str, MailboxFindings] = {}
+
+        def work(waiting: deque[Account]) -> None:
+            while waiting:
+                try:
+                    account = waiting.popleft()
+                except IndexError:  # another thread was quicker
+                    return
+                found[account.smtp.address.lower()] = findings = self._check(account)
+                tell(account, findings)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            begun = [
+                pool.submit(work, waiting)
+                for host, waiting in by_host.items()
+                for _ in range(min(pace_of(host).at_once, len(waiting)))
+            ]
+            try:
+                for one in begun:
+                    one.result()
+            except BaseException:
+                for waiting in by_host.values():
+                    waiting.clear()
+                raise
+        return found
+
+    def _check(self, account: Account) -> MailboxFindings:
+        smtp = self._try("smtp", account.smtp, account)
+        if smtp.verdict is Verdict.REFUSED and _credentials(account.smtp) == _credentials(
+            account.imap
+        ):
+            return MailboxFindings(smtp, Finding("imap", Verdict.NOT_TRIED, REFUSED_BY_SMTP))
+        return MailboxFindings(smtp, self._try("imap", account.imap, account))
+
+    def _try(self, side: str, server: Server, account: Account) -> Finding:
+        host, attempt = server.host.lower(), uuid.uuid4().hex
+        settings = (side, host, server.port, server.encryption)
+        with self._queues[host]:
+            while True:
+                if settings in self._same:
+                    return self._same[settings]
+                now = self._now()
+                if now >= self._until:
+                    return Finding(side, Verdict.NOT_TRIED, _TIME_OVER)
+                admission = self._brakes.enter_host(host, attempt, now)
+                if admission.closed:
+                    return Finding(side, Verdict.NOT_TRIED, admission.closed)
+                if not admission.wait:
+                    break
+                time.sleep(min(admission.wait, _LONGEST_NAP))
+        found = sign_in(side, server, account.secrets, self._trusted_hosts)
+        if found.verdict in _SAME_FOR_ALL or found.verdict is Verdict.NOT_TRIED:
+            self._same[settings] = found
+        reply = _REPLIES.get(found.verdict, Reply.OTHER)
+        self._brakes.leave_host(host, attempt, reply, self._now())
+        return found
+
+
+def _credentials(server: Server) -> tuple[object, ...]:
+    return server.user_name, server.password

@@ -1,0 +1,145 @@
+"""The sign-in check on the local cloud: mail servers that misbehave, and what the result says."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+
+from local.faults import Rule
+from local.mail_servers import DOMAIN, MailServers, Manner
+from tests.support.cloud import PARAMETERS, LocalCloud, wait_until
+from tests.support.faults import crash_at, kill_workers, timeout
+from tests.support.files import accounts_file, row
+from tests.support.leaks import searched
+from tests.support.mail import FAULTS, Fault, mail_servers
+
+pytestmark = pytest.mark.e2e
+
+GOOD = Manner("good")
+KINDS = (
+    "wrong",
+    "starttls",
+    "app-password",
+    "imap-off",
+    "locked",
+    "oauth",
+    "clear",
+    "later",
+    "expired",
+    "hangs-up",
+)
+CHOSEN = [fault for fault in FAULTS if fault.manner.name in KINDS]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
+    """Run the mail servers in this process."""
+    folder = tmp_path_factory.mktemp("mail")
+    with mail_servers(folder, GOOD, *(one.manner for one in CHOSEN)) as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def cloud(servers: MailServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
+    """Run a cloud whose functions trust these servers."""
+    cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
+    chosen = ("--parameter", "SignInCheck=strict", "--parameter", f"TrustedMailHosts={DOMAIN}")
+    try:
+        cloud.up(
+            *("--auth", "--wait-scale", "0.05", *PARAMETERS, *chosen),
+            SSL_CERT_FILE=str(servers.ca_file),
+        )
+        cloud.behave()
+        yield cloud
+        searched(cloud)
+    finally:
+        cloud.command("down")
+
+
+def rows(servers: MailServers, fault: Fault | None, count: int) -> Iterator[dict[str, str]]:
+    """Yield so many rows of mailboxes at a server with this fault, or without one."""
+    name = fault.manner.name if fault else "good"
+    server = servers[name]
+    for number in range(count):
+        yield row(
+            f"{name}{number}@reach.example",
+            emailServiceProvider="other",
+            **{
+                f"{side}{field}": value
+                for side in ("smtp", "imap")
+                for field, value in (
+                    ("Host", server.manner.host),
+                    ("Port", str(server.ports[side])),
+                    ("Encryption", fault.encryption if fault else "ssl"),
+                    ("Password", fault.password if fault else GOOD.right),
+                )
+            },
+        )
+
+
+@pytest.mark.parametrize("check", ["strict", "warn"])
+def test_a_file_with_ten_kinds_of_fault(
+    cloud: LocalCloud, servers: MailServers, check: str
+) -> None:
+    """Strict rejects what is proven, in the server's words; warn sends all of it."""
+    before = Counter({name: one.tried("smtp") for name, one in servers.by_name.items()})
+    content = accounts_file(
+        *(one for fault in CHOSEN for one in rows(servers, fault, 2)), *rows(servers, None, 20)
+    )
+    with (
+        cloud.environment_of("check_sign_in", SIGN_IN_CHECK=check),
+        cloud.environment_of("submit_accounts", SIGN_IN_CHECK=check),
+    ):
+        identity = cloud.upload(f"uploads/{check}.csv", content)
+        began = time.monotonic()
+        cloud.wait_for_end(identity)
+        took = time.monotonic() - began
+    assert took < 60
+    told = cloud.outcomes(identity)
+    assert len(told) == 40
+    proven = {fault.manner.name for fault in CHOSEN if fault.certain}
+    for one in told:
+        name = one["address"].partition("@")[0].rstrip("0123456789")
+        is_held = name in proven and check == "strict"
+        if is_held:
+            assert one["outcome"] == "rejected", one
+            assert one["evidence"] == "sign-in"
+            assert one["what to do"]
+        else:
+            assert one["outcome"] in ("connected", "failed"), one
+    tried = {name: one.tried("smtp") - before[name] for name, one in servers.by_name.items()}
+    assert all(count <= 4 for name, count in tried.items() if name != "good")
+    assert tried["good"] == 20
+
+
+@pytest.mark.parametrize(
+    ("point", "how"),
+    [
+        ("ledger.get", "raise"),
+        ("ledger.enter_host", "kill"),
+        ("ledger.leave_host", "kill"),
+        ("reports.writer", "kill"),
+        ("ledger.enter_host", "hang"),
+    ],
+)
+def test_a_check_that_fails_stops_no_import(
+    cloud: LocalCloud, servers: MailServers, point: str, how: Literal["raise", "kill", "hang"]
+) -> None:
+    """Before, during or after the attempts, each time: all is sent, nothing is tried twice."""
+    server = servers["good"]
+    server.attempts.clear()
+    rule = Rule("check_sign_in", point, "before", how, times=20)
+    # Longer than a batch needs at least; what hangs is ended by it.
+    with timeout(cloud, "check_sign_in", 302), crash_at(cloud, rule) as laid:
+        identity = cloud.upload(f"uploads/{how}.csv", accounts_file(*rows(servers, None, 5)))
+        if how == "hang":
+            wait_until(lambda: laid.fired() > 0)
+            kill_workers(cloud, "check_sign_in")
+        cloud.wait_for_end(identity)
+    assert {one["outcome"] for one in cloud.outcomes(identity)} == {"connected"}
+    assert all(
+        "sent without a sign-in check" in one["warnings"] for one in cloud.outcomes(identity)
+    )
+    assert set(server.attempts.values()) <= {1}

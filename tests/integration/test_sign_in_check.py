@@ -1,0 +1,292 @@
+"""The sign-in check of whole imports: real servers, the pace of hosts, and what becomes of rows."""
+
+import csv
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from email_accounts.models.host_brake import Pace
+from email_accounts.models.imports import SignInState
+from email_accounts.models.policy import Policy, SignInCheck
+from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.steps import NextAction
+from email_accounts.models.upload import Upload
+from email_accounts.sign_in import gate, wire
+from email_accounts.sign_in.checker import SignInChecker
+from email_accounts_cli.main import commands
+from email_accounts_cli.sign_in import try_sign_ins
+from local.mail_servers import MailServers, Manner
+from tests.support.fakes import World
+from tests.support.files import accounts_file, row
+from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, mail_servers
+
+GOOD = Manner("good")
+TIME = 900.0
+
+
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[MailServers]:
+    """Run every server anew, so that attempts are counted from 0."""
+    with mail_servers(tmp_path, GOOD, *(fault.manner for fault in FAULTS)) as servers:
+        yield servers
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Make a world in which nobody waits long for a server."""
+    monkeypatch.setattr(wire, "SECONDS", 3.0)
+    world = World()
+    world.policy = _changed(world, SignInCheck.STRICT, batch_size=100)
+    return world
+
+
+def _changed(world: World, check: SignInCheck, **changed: Any) -> Policy:  # noqa: ANN401  of a policy
+    return replace(world.policy, sign_in_check=check, **changed)
+
+
+def at(
+    servers: MailServers, name: str, user: str, password: str = RIGHT, encryption: str = "ssl"
+) -> dict[str, str]:
+    """Return a row whose mailbox is at a server."""
+    server = servers[name]
+    both = {
+        f"{side}{field}": value
+        for side in ("smtp", "imap")
+        for field, value in (
+            ("Host", server.manner.host),
+            ("Port", str(server.ports[side])),
+            ("Encryption", encryption),
+            ("Password", password),
+        )
+    }
+    return row(f"{user}@reach.example", emailServiceProvider="other", **both)
+
+
+def checker(world: World) -> SignInChecker:
+    """Make what tries sign-ins; while it waits, the time of the world goes on."""
+    began = time.monotonic()
+    return SignInChecker(
+        world.ledger,
+        world.uploads,
+        world.reports,
+        world.account_list,
+        world.policy,
+        TRUSTED,
+        lambda: world.clock() + time.monotonic() - began,
+    )
+
+
+def submitted(world: World, *rows: dict[str, str]) -> Upload:
+    """Drop a file; its batches wait for the check."""
+    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*rows))
+    world.receive(upload, lambda: TIME)
+    return upload
+
+
+def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
+    """Submit what is left, deliver, and return the rows of the result."""
+    import_id = upload.import_id
+    result = world.submitter().submit(import_id, lambda: TIME, skip_sign_in=True)
+    while result.next is not NextAction.DELIVER:
+        world.clock.advance(60)
+        result = world.poller().poll(import_id, lambda: TIME)
+    assert world.deliverer().deliver(import_id)
+    text = world.reports.texts[import_id, "outcome.csv"].removeprefix("\ufeff")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.mark.parametrize("check", [SignInCheck.STRICT, SignInCheck.WARN])
+def test_each_fault_in_one_file(world: World, servers: MailServers, check: SignInCheck) -> None:
+    """Strict sends no row that is proven not to work; warn gives failed rows their cause."""
+    world.policy = _changed(world, check)
+    rows = [
+        at(servers, one.manner.name, f"{one.manner.name}", one.password, one.encryption)
+        for one in FAULTS
+    ]
+    for one in FAULTS:
+        world.saleshandy.failing[f"{one.manner.name}@reach.example"] = "something went wrong"
+    upload = submitted(world, *rows, at(servers, "good", "good"))
+    assert "connect" not in world.journal.names()
+    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
+    told = {one["address"].partition("@")[0]: one for one in outcomes(world, upload)}
+    sent = {one for request in world.saleshandy.requests.values() for one in request}
+    assert told.pop("good")["outcome"] == "connected"
+    for fault in FAULTS:
+        told_row = told[fault.manner.name]
+        is_held = fault.certain and check is SignInCheck.STRICT
+        assert told_row["outcome"] == ("rejected" if is_held else "failed"), told_row
+        assert (f"{fault.manner.name}@reach.example" in sent) is not is_held
+        assert told_row["evidence"] == ("sign-in" if is_held else "report")
+        assert "the sign-in check: SMTP: " in told_row["reason"]
+        assert servers[fault.manner.name].tried("smtp") <= 1
+        assert servers[fault.manner.name].tried("imap") <= 1
+        assert not {RIGHT, WRONG} & {*told_row["reason"].split()}
+    assert len(told) == len(FAULTS)
+
+
+def test_a_host_with_many_wrong_rows_is_spared(world: World, servers: MailServers) -> None:
+    """Forty wrong passwords, in two imports at once: the host sees four attempts at most."""
+    rows = [at(servers, "wrong", f"m{number}", WRONG) for number in range(40)]
+    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
+    threads = [
+        threading.Thread(target=checker(world).check, args=[one.import_id, lambda: TIME])
+        for one in uploads
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert 3 <= servers["wrong"].tried("smtp") <= 4
+    assert servers["wrong"].tried("imap") == 0
+    told = [one for upload in uploads for one in outcomes(world, upload)]
+    assert 3 <= [one["outcome"] for one in told].count("rejected") <= 4
+    untried = [one for one in told if "sent without a sign-in check" in one["warnings"]]
+    assert len(untried) + servers["wrong"].tried("smtp") == 40
+
+
+@pytest.mark.parametrize("point", ["trying", "attempts", "evidence"])
+def test_a_batch_is_not_tried_twice(
+    world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    """Whether the function dies before, during or after the attempts; the import goes on."""
+    upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
+
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object, **__: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patched:
+        if point == "trying":
+            patched.setattr(gate.Gate, "check_all", killed)
+        elif point == "attempts":
+            patched.setattr(type(world.ledger), "leave_host", killed)
+        else:
+            patched.setattr(type(world.reports), "writer", killed)
+        with pytest.raises(KilledError):
+            checker(world).check(upload.import_id, lambda: TIME)
+    tried = dict(servers["wrong"].attempts), dict(servers["good"].attempts)
+    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
+    assert tried == (dict(servers["wrong"].attempts), dict(servers["good"].attempts))
+    told = outcomes(world, upload)
+    assert [one["outcome"] for one in told] == ["connected", "connected"]
+    assert all("the check was interrupted" in one["warnings"] for one in told)
+
+
+def test_what_is_connected_already_is_not_tried(world: World, servers: MailServers) -> None:
+    """The account list comes first."""
+    world.policy = _changed(world, SignInCheck.STRICT, skip_connected=True)
+    known = ListedAccount("a@reach.example", AccountStatus.ACTIVE, world.clock())
+    world.saleshandy.accounts.append(known)
+    upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
+    checker(world).check(upload.import_id, lambda: TIME)
+    assert servers["wrong"].tried("smtp") == 0
+    assert servers["good"].tried("smtp") == 1
+    told = outcomes(world, upload)
+    assert [one["outcome"] for one in told] == ["already_connected", "connected"]
+
+
+def test_off_means_off(world: World, servers: MailServers) -> None:
+    """Nothing waits for the check, and no mail host gets a byte."""
+    world.policy = _changed(world, SignInCheck.OFF)
+    upload = submitted(world, at(servers, "wrong", "a", WRONG))
+    checker(world).check(upload.import_id, lambda: TIME)
+    assert "connect" in world.journal.names()
+    assert servers["wrong"].connections == 0
+    assert outcomes(world, upload)[0]["warnings"] == ""
+
+
+def test_what_the_time_does_not_allow_is_sent_and_says_so(
+    world: World, servers: MailServers
+) -> None:
+    """Half an hour after the import began no sign-in is tried any more."""
+    upload = submitted(world, at(servers, "wrong", "a", WRONG))
+    world.clock.advance(1801)
+    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
+    assert servers["wrong"].connections == 0
+    submit = world.submitter().submit(upload.import_id, lambda: TIME)
+    assert submit.next is NextAction.CHECK
+    (batch,) = world.ledger.batches(upload.import_id)
+    assert batch.sign_in is SignInState.SKIPPED
+    assert "sent without a sign-in check" in outcomes(world, upload)[0]["warnings"]
+
+
+def test_a_check_that_has_no_time_left_comes_again(world: World, servers: MailServers) -> None:
+    """The state machine runs it anew; nothing was tried so far."""
+    upload = submitted(world, at(servers, "wrong", "a", WRONG))
+    assert checker(world).check(upload.import_id, lambda: 60.0).next is NextAction.SIGN_IN
+    assert servers["wrong"].connections == 0
+
+
+def test_a_batch_of_which_all_is_held_back_is_not_sent(world: World, servers: MailServers) -> None:
+    """A request without accounts would be refused."""
+    upload = submitted(world, at(servers, "wrong", "a", WRONG))
+    checker(world).check(upload.import_id, lambda: TIME)
+    assert [one["outcome"] for one in outcomes(world, upload)] == ["rejected"]
+    assert "connect" not in world.journal.names()
+
+
+def test_the_same_settings_are_tried_once_where_all_would_hear_the_same(
+    world: World, servers: MailServers
+) -> None:
+    """A port that speaks in the clear does so for every mailbox."""
+    upload = submitted(world, *(at(servers, "clear", f"m{number}") for number in range(20)))
+    checker(world).check(upload.import_id, lambda: TIME)
+    assert servers["clear"].connections <= 2 * Pace(2, 0.5, 3).at_once
+    assert {one["outcome"] for one in outcomes(world, upload)} == {"rejected"}
+
+
+# From the command line
+
+
+def test_the_command_line_finds_the_same(
+    servers: MailServers, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For a person and for a program, without a password."""
+    file = tmp_path / "accounts.csv"
+    rows = [at(servers, "good", "a"), at(servers, "wrong", "b", WRONG), at(servers, "oauth", "c")]
+    file.write_bytes(accounts_file(*rows))
+    assert not try_sign_ins(str(file), 3, None, as_json=True, trusted_hosts=TRUSTED)
+    document = json.loads(capsys.readouterr().out)
+    assert document["signIns"] == 3
+    assert [(one["row"], one["cause"], one["certain"]) for one in document["findings"]] == [
+        (3, "wrong_password", True),
+        (4, "no_sign_in", True),
+    ]
+    assert not try_sign_ins(str(file), 3, None, as_json=False, trusted_hosts=TRUSTED)
+    shown = capsys.readouterr().out
+    assert "535 5.7.8 Error: authentication failed" in shown
+    assert "3 sign-ins, 2 failed" in shown
+    assert WRONG not in shown
+
+
+@pytest.mark.parametrize(("sample", "tried"), [(1, 1), (3, 3), (7, 7), (99, 10)])
+def test_a_sample_is_spread_over_the_file(
+    servers: MailServers, tmp_path: Path, sample: int, tried: int
+) -> None:
+    """As many are tried as were asked for, or all."""
+    file = tmp_path / "accounts.csv"
+    file.write_bytes(accounts_file(*(at(servers, "good", f"m{n}") for n in range(10))))
+    assert try_sign_ins(str(file), 10, sample, as_json=True, trusted_hosts=TRUSTED)
+    assert servers["good"].tried("smtp") == tried
+
+
+def test_the_command_signs_in_only_when_it_is_asked_to(tmp_path: Path) -> None:
+    """A sample without it is a mistake; a host with no public address is not tried."""
+    file = tmp_path / "accounts.csv"
+    hosts = {"smtpHost": "a.localhost", "imapHost": "a.localhost", "smtpPort": "25"}
+    file.write_bytes(accounts_file(row("a@reach.example", emailServiceProvider="other", **hosts)))
+    run = CliRunner().invoke
+    assert run(commands, ["check", "--sample", "1", str(file)]).exit_code == 2
+    assert "sign-in" not in run(commands, ["check", str(file)]).output
+    told = run(commands, ["check", "--sign-in", str(file)])
+    assert "not tried: port 25 is not a usual port of mail programs" in told.output
