@@ -428,6 +428,7 @@ def test_an_upload_goes_the_whole_way(
         "already_connected": 0,
         "failed": 1,
         "unconfirmed": 0,
+        "not_sent": 0,
         "rejected": 1,
         "duplicate": 0,
     }
