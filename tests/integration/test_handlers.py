@@ -686,7 +686,7 @@ def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> N
     elsewhere = new_bucket()
     put = boto3.client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
     upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
-    with pytest.raises(Exception, match=f"tells of {elsewhere}, which is not the inbox"):
+    with pytest.raises(Exception, match=f"is about {elsewhere}, which is not the inbox"):
         stack.call("submit_accounts", event(sample, upload))
     assert stack.used == set()
     assert stack.started() == []
