@@ -193,6 +193,11 @@ class Read(dict[str, str]):
         return self[name]
 
 
+def read_at(address: str, **given: str) -> Read:
+    """Return such an environment; what is no number has a value of its own."""
+    return Read(API_BASE_URL=address, SIGN_IN_CHECK="off", **given)
+
+
 def test_functions_get_the_environment_they_read() -> None:
     """The variables are those that the settings read, and no others."""
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
