@@ -3,7 +3,7 @@
     python -m local.cloud [--state DIRECTORY] up | down | status | run FILE
 
 `up` starts the emulator, the fake API and a name server on free ports of 127.0.0.1, builds
-and deploys the template, and leaves everything running; `run` takes one file the whole way.
+and deploys the template, and leaves everything running; `run` imports one file end to end.
 Several clouds can run side by side, each with a state directory of its own. Each takes requests
 with its own keys alone; they and all else in that directory are for its owner only.
 """
@@ -99,7 +99,7 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The directory of one cloud. Passwords lie in it while the cloud runs."""
+    """The directory of one cloud. It contains passwords while the cloud runs."""
 
     path: Path
 
@@ -170,7 +170,7 @@ def up(state: State, settings: Settings, own_api_key: str) -> Cloud:
     with state.alone():
         cloud = running(state)
         if cloud and cloud.settings != settings:
-            print("The running local cloud has other settings: starting anew.")
+            print("The running local cloud has other settings: starting a new one.")
             cloud = None
         if not cloud:
             return _start(state, settings, own_api_key)
@@ -197,7 +197,7 @@ def running(state: State) -> Cloud | None:
     known = json.loads(state.cloud.read_text())
     asked = known.pop("settings")
     parameters = tuple(asked.pop("parameters"))
-    with contextlib.suppress(TypeError):  # another version's, to be started anew
+    with contextlib.suppress(TypeError):  # another version's, to be replaced
         return Cloud(settings=Settings(parameters=parameters, **asked), **known)
     return None
 
@@ -476,7 +476,7 @@ def _arguments() -> argparse.Namespace:
     )
     commands.add_parser("down", help="stop it")
     commands.add_parser("status", help="say what runs")
-    take = commands.add_parser("run", help="take a file the whole way")
+    take = commands.add_parser("run", help="import a file end to end")
     take.add_argument("file", type=Path)
     return parser.parse_args()
 

@@ -20,7 +20,6 @@ from email_accounts.models.account import FIELDS, Account, Server, secrets_of
 from email_accounts.models.imports import Plan
 from email_accounts.models.providers import OTHER, ServerPreset
 from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
-from email_accounts.ports import FindServers
 from email_accounts.text.secret import Redactor
 
 _BATCH_SIZE = 100
@@ -105,9 +104,8 @@ def validate(
 class LocalLookup:
     """Finds the servers for the rows of one file, which is read again when they are known."""
 
-    def __init__(self, find_servers: FindServers | None = None) -> None:
-        """Ask the name servers of this computer, unless others are to be asked."""
-        self._find_servers = find_servers or ServerLookup()
+    def __init__(self) -> None:
+        """Nothing is asked yet."""
         self._found: dict[str, Found] | None = None
         self._wanted = WantedDomains(lambda _: None)
 
@@ -121,7 +119,7 @@ class LocalLookup:
         """Look up what is wanted; return whether the file says more when it is read again."""
         if self._found is not None or not self._wanted.domains:
             return False
-        self._found = {**self._find_servers(self._wanted.domains)}
+        self._found = ServerLookup()(self._wanted.domains)
         return True
 
 

@@ -116,6 +116,6 @@ def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
 
     assert answer.subject == "[default] locked out.csv, 3 rows: stopped, 3 not sent"
     assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "3"}
-    assert "the service refused the API key" in answer.mail
+    assert "Saleshandy refused the API key" in answer.mail
     assert WRONG_KEY[:20] not in answer.text + answer.mail
     assert [call["path"] for call in cloud.control("GET", "calls").json()] == [CONNECT]

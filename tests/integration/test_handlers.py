@@ -1068,7 +1068,7 @@ def test_every_line_names_its_import(
     told_of = [(line["service"], line.get("message")) for line in logged if "_aws" not in line]
     assert told_of == [
         ("submit_accounts", "import started"),
-        ("check_status", "the poll is broken off: the service did not answer"),
+        ("check_status", "the poll was interrupted: Saleshandy did not answer"),
         ("check_status", "polled"),
         ("deliver_report", "failed"),
         ("deliver_report", "answered"),
@@ -1082,7 +1082,7 @@ def test_every_line_names_its_import(
 
 def unanswered(*_: object) -> None:
     """Get no answer of the service."""
-    raise OutcomeUnknownError("the service did not answer")
+    raise OutcomeUnknownError("Saleshandy did not answer")
 
 
 # Permissions

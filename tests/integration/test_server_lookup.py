@@ -1,5 +1,7 @@
 """Servers found by DNS, asked of a real name server over UDP."""
 
+import subprocess
+import sys
 import time
 
 import dns.rcode
@@ -151,6 +153,12 @@ def test_each_provider_is_known_by_its_records(mx: str) -> None:
     assert isinstance(found, FoundServers)
     assert found.imap.port("ssl") == "993"
     assert found.smtp.port("") in {"465", "587"}
+
+
+def test_only_a_lookup_loads_the_library() -> None:
+    """Cold starts of files with servers do not pay for it."""
+    code = "import sys, email_accounts.intake.server_lookup; sys.exit('dns' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_broken_answer_is_none() -> None:

@@ -123,7 +123,7 @@ def test_a_file_whose_rows_are_all_rejected_has_no_batches() -> None:
 @pytest.mark.parametrize("content", [accounts_file(), accounts_file() + b"\n,,\n \n"])
 def test_a_file_without_rows_is_refused(content: bytes) -> None:
     """Names of columns alone are no accounts."""
-    with pytest.raises(FileRefusedError, match="It holds no rows"):
+    with pytest.raises(FileRefusedError, match="It has no rows"):
         plan(opened(content), 100)
 
 

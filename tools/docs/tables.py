@@ -67,7 +67,7 @@ def _layouts() -> str:
         (name, _code(columns), _code(OPTIONAL_HEADERS.get(name, ())))
         for name, columns in LAYOUTS.items()
     )
-    return _table(("written by", "columns", "often besides"), rows)
+    return _table(("written by", "columns", "often also"), rows)
 
 
 def _aliases() -> str:

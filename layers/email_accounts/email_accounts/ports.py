@@ -1,4 +1,4 @@
-"""What the domain needs of the world besides the ledger."""
+"""The protocols of everything outside the domain, except the ledger."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -61,7 +61,7 @@ class Reports(Protocol):
 
 
 class Saleshandy(Protocol):
-    """The remote API. Its errors are those of `errors.RemoteError`."""
+    """Saleshandy's API. Its errors are subclasses of `errors.SaleshandyError`."""
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Send accounts once and return the request id."""
@@ -86,7 +86,7 @@ FindServers = Callable[[Sequence[str]], Mapping[str, Found]]
 """Finds the mail servers of domains; bounded in time, so that some may have no answer."""
 
 ClientFactory = Callable[[str], Saleshandy]
-"""The remote API with the API key of a workspace; WorkspaceUnknownError where there is none."""
+"""Saleshandy's API with the key of a workspace; WorkspaceUnknownError if there is none."""
 
 
 class ApiKey(Protocol):
@@ -133,7 +133,7 @@ class Ledger(Protocol):
     def lease(self, import_id: str, now: float, until: float) -> str | None:
         """Take the lease of an import, and count the attempt; return the lease's token.
 
-        None while somebody else has it, and once the answer is being written.
+        None while another invocation has it, and once the answer is being written.
         """
 
     def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
@@ -149,7 +149,7 @@ class Ledger(Protocol):
         """Remember the batches, then that the import is planned."""
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
-        """Remember that nothing more is sent, and why; `imported` tells which of its runs."""
+        """Remember that nothing more is sent, and why; `imported` names its run."""
 
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
@@ -166,7 +166,7 @@ class Ledger(Protocol):
         """
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
-        """Let nobody call before a time, because the remote said so."""
+        """Block all calls until a time, as Saleshandy demands."""
 
     def enter_host(self, host: str, attempt: str, now: float) -> Admission:
         """Begin an attempt to sign in at a mail server if that is allowed now."""
@@ -186,7 +186,7 @@ class Ledger(Protocol):
     def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
         """Become the one who changes the account index; return it as it is now.
 
-        None while somebody else is.
+        None while another invocation does.
         """
 
     def save_index(self, workspace: str, index: AccountIndex) -> None:
@@ -198,14 +198,14 @@ class Ledger(Protocol):
     def deliver(self, imported: Import, now: float, until: float) -> str | None:
         """Take the lease in order to write the answer; no batch can be submitted afterwards.
 
-        None while somebody else has it, after the answer, and once this run has been restarted.
+        None while another invocation has it, after the answer, and once this run was restarted.
         """
 
     def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent; False for anyone but its deliverer."""
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
-        """Take an import up again that was answered; False for any other.
+        """Restart an import that was answered; False for any other.
 
-        Batches whose end is not known for sure are looked at again.
+        Batches whose end is not certain are polled again.
         """

@@ -109,8 +109,8 @@ class Deliverer:
         delivery that failed it is made of the ledger's counts alone.
 
         Raises:
-            ImportLockedError: somebody else has the import's lease, and submits it or writes its
-                answer. The lease ends soon after its holder's invocation.
+            ImportLockedError: another invocation has the import's lease, and submits it or writes
+                its answer. The lease ends soon after its holder's invocation.
         """
         imported = self.ledger.get(import_id)
         is_over = execution not in ("", imported.execution)
@@ -130,7 +130,7 @@ class Deliverer:
             raise
 
     def _refuse_unread(self, imported: Import, now: float, until: float) -> Import:
-        """Refuse a file that nobody could read to its end: its rows are not known."""
+        """Refuse a file that could not be read completely: its rows are not known."""
         lease = self.ledger.lease(imported.id, now, until)
         if not lease:
             raise ImportLockedError(imported.id)
@@ -334,7 +334,7 @@ def _read_ahead(
 def _cleaned(
     rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
 ) -> Iterator[RowOutcome]:
-    """Hide what the service said of a row where it holds a secret of its batch.
+    """Redact the reason of a row if it contains a secret of its batch.
 
     The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
     """

@@ -52,7 +52,7 @@ class Evidence(StrEnum):
 
 
 class Finding(StrEnum):
-    """Why an account that was sent has its outcome; the value is the text for people.
+    """Why an account that was sent has its outcome; the value is what people read.
 
     `{reason}` is the reason in the report, `{seen}` when the account list showed it.
     """
@@ -331,7 +331,7 @@ def _resolved(
 
 
 def _observed(batch: Batch, observed: Observation | None) -> Observation:
-    """Return what is observed of an account; the list that was not read is one not to be had."""
+    """Return what is observed of an account; a list that was not read counts as not available."""
     if batch.state is BatchState.REPORTED and (observed is None or observed.sent):
         before = observed.before if observed else AccountStatus.UNKNOWN
         return Observation(before, AccountStatus.UNKNOWN)

@@ -12,7 +12,7 @@ from email_accounts.ports import Reports, Uploads
 
 
 def validate_upload(uploads: Uploads, reports: Reports, imported: Import) -> Generator[RowResult]:
-    """Judge each row of an upload, which is opened when the first row is asked for.
+    """Validate each row of an upload, which is opened when the first row is read.
 
     Rows without servers get those of the import's record.
     """
@@ -46,9 +46,7 @@ def plan(file: AccountsFile, batch_size: int) -> Plan:
     if waiting:
         batches.append(BatchRange(len(batches) + 1, first, last, waiting))
     if not rows:
-        raise FileRefusedError(
-            "It holds no rows.", "Put one account per row below the names of the columns."
-        )
+        raise FileRefusedError("It has no rows.", "Put one account per row below the header row.")
     return Plan(tuple(batches), rows, rejected, duplicates)
 
 
@@ -84,7 +82,7 @@ class BatchReader:
     """Hands out the accounts of batches in ascending order, reading the upload once."""
 
     def __init__(self, examined: Iterator[RowResult]) -> None:
-        """Read from an upload opened anew."""
+        """Open an upload and read from it."""
         self._accepted = (row for row in examined if isinstance(row, Accepted))
 
     def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:

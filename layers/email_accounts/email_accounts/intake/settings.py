@@ -1,4 +1,4 @@
-"""The settings of an account, from what people write to what the service takes.
+"""The settings of an account, from what people write to what Saleshandy accepts.
 
 Settings are what many accounts of a file share: provider, hosts, ports and encryption.
 Sources: docs/account-files.md.
@@ -63,19 +63,19 @@ _UNLIKELY = frozenset(
 
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
-    "Microsoft 365 and Outlook mostly refuse passwords, for IMAP since 2022 and for SMTP from "
-    "the end of 2026 on: connect these by signing in on Saleshandy's web page",
+    "Microsoft 365 and Outlook usually refuse passwords, for IMAP since 2022 and for SMTP from "
+    "the end of 2026: connect these with the Microsoft button in Saleshandy",
 )
 ENCRYPTION_AND_PORT = RowWarning(
     "encryption_and_port",
-    "encryption and port do not match, which looks like a server that does not answer: "
+    "encryption and port do not match, so the server may not answer: "
     "465 and 993 require ssl; 587, 143 and 2525 require tls",
 )
 PROVIDER_UNKNOWN = RowWarning(
-    "provider_unknown", "the provider is not known; the servers of the row are used"
+    "provider_unknown", "unknown provider: the servers of the row are used"
 )
 ENCRYPTION_UNKNOWN = RowWarning(
-    "encryption_unknown", "the encryption is not known; it is chosen by the port"
+    "encryption_unknown", "unknown encryption: it is chosen by the port"
 )
 _NOT_FOUND = {
     NotFound.NONE: "servers_missing",
@@ -179,7 +179,7 @@ class SettingsReader:
     def _problems(
         self, values: tuple[str, ...], provider: Provider, unclear: str, *, known: bool
     ) -> list[Problem]:
-        """Return one problem per cause; what follows from another one is left out."""
+        """Return one problem per cause, without those that follow from another one."""
         by_field = dict(zip(SETTINGS, values, strict=True))
         lacking = [side for side in ("smtp", "imap") if not by_field[f"{side}Host"]]
         if provider.sends_only and "imap" in lacking:

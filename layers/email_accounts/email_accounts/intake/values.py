@@ -62,27 +62,27 @@ _IN_ORDER = itemgetter(
 )
 _PLACES = {name: at for at, name in enumerate(FIELDS)}
 _DAMAGE = {
-    Damage.DATE: "it holds a date",
-    Damage.ERROR: "it holds an error",
-    Damage.BOOLEAN: "it holds true or false",
-    Damage.NUMBER: "it holds a number with other digits than were typed",
-    Damage.FORMULA: "it holds a formula without a value",
+    Damage.DATE: "it contains a date",
+    Damage.ERROR: "it contains an error",
+    Damage.BOOLEAN: "it contains true or false",
+    Damage.NUMBER: "it contains a number whose digits have changed",
+    Damage.FORMULA: "it contains a formula without a value",
 }
 _HAS_CHANGED = frozenset(_DAMAGE)
 _NO_VALUE = frozenset((Damage.FORMULA, Damage.ERROR))
 
 GOOGLE_SIGN_IN = RowWarning(
     "google_sign_in",
-    "Google accepts app passwords only (16 letters): create one in the account's security "
+    "Google accepts only app passwords (16 letters): create one in the account's security "
     "settings, with 2-Step Verification on",
 )
 PASSWORD_TRIMMED = RowWarning(
-    "password_trimmed", "blanks before or after the password were removed"
+    "password_trimmed", "spaces before or after the password were removed"
 )
 PASSWORD_LIKE_DATE = RowWarning(
     "password_like_date",
-    "the password looks like a date that a spreadsheet made of it: if it is not what was typed, "
-    "format the column as text and type it again",
+    "the password looks like a date, perhaps changed by a spreadsheet: if so, format the column "
+    "as text and type it again",
 )
 NAME_DAMAGED = RowWarning(
     "name_damaged", "a spreadsheet has changed the sender's name: format the column as text"
@@ -375,7 +375,7 @@ class _Row:
 
 
 def is_worth_remembering(raw: Sequence[str]) -> bool:
-    """Say so of settings as they occur; a cell may also hold a megabyte of something else."""
+    """Return whether settings are short enough to keep; a cell may have a megabyte."""
     return sum(map(len, raw)) <= _LONGEST_REMEMBERED
 
 

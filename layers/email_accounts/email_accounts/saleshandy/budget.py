@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 _COUNTED = 66
 """Calls are counted by whole seconds. Any minute lies within 61 of those; five more are for calls
-that reach the remote later than others."""
+that reach Saleshandy later than others."""
 _GATHERING = 45
 """Seconds a turn is put off at most so that several calls fit into it."""
 _PATIENCE = 60.0
-"""Seconds after which a turn that nobody uses is given away."""
+"""Seconds after which an unused reservation expires."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Calls made, as (second, calls); turns promised; and until when the remote is closed."""
+    """Calls made, as (second, calls); turns promised; and until when Saleshandy is closed."""
 
     made: tuple[tuple[int, int], ...] = ()
     turns: tuple[Reservation, ...] = ()
@@ -87,7 +87,7 @@ class Budget:
         )
 
     def _as_of(self, now: float) -> "Budget":
-        """Forget calls that no longer count and turns that nobody used."""
+        """Forget calls that no longer count and unused reservations."""
         return replace(
             self,
             made=tuple(call for call in self.made if call[0] > int(now) - _COUNTED),

@@ -1,6 +1,6 @@
 """The sign-in check of an import: which mailboxes will not work is known before they are sent.
 
-Whatever becomes of it, the import goes on: what was not tried is sent.
+If it fails, the import continues: rows that were not checked are sent.
 """
 
 import logging
@@ -89,7 +89,7 @@ class SignInChecker:
                     until = min(_tried_until(imported), self.now() + time_left() - _MARGIN)
                     self._check_batch(imported, batch, accounts, until)
         except (LedgerConflictError, UploadMissingError) as error:
-            _log.warning("the sign-in check is broken off: %s", error)
+            _log.warning("the sign-in check was interrupted: %s", error)
         return done
 
     def _check_batch(

@@ -1,6 +1,6 @@
 """Submitting: from an upload to the request ids of its batches.
 
-The order of effects makes every crash survivable: the claim, the execution that goes on where any
+The order of effects makes every crash survivable: the claim, the execution that continues where any
 invocation leaves off, the plan, and only then the requests, each between its intent and its
 request id.
 """
@@ -69,8 +69,8 @@ from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
-"""Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
-file and drop it again, and enough for files dropped together to share one walk."""
+"""Seconds that a walk may be older than an upload: less than it takes to read an answer, fix the
+file and upload it again, and enough for files uploaded together to share one walk."""
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
@@ -105,20 +105,20 @@ class Submitter:
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
 
-        What lies beside the folder for uploads is not looked at.
+        Objects outside the folder for uploads are not requested.
         """
         if (upload.version and upload.size) or not upload.key.startswith(PREFIX):
             return upload
         try:
             return self.uploads.found(upload)
         except UploadMissingError:
-            return upload  # taken on all the same, so that planning it refuses it
+            return upload  # started nevertheless, so that planning it refuses it
 
     def start_import(self, upload: Upload) -> bool:
         """Claim an upload and start its execution; return whether this call claimed it.
 
-        Both are idempotent. From here on the execution drives the import, whatever becomes of
-        the caller.
+        Both are idempotent. From here on the execution drives the import, even if the caller
+        dies.
         """
         now = self.now()
         if not now - _LATEST_EVENT <= upload.uploaded_at <= now:
@@ -160,7 +160,7 @@ class Submitter:
         if imported.state is ImportState.DELIVERING and (
             lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
         ):
-            # Whoever wrote its answer is gone, perhaps after sending it.
+            # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
         reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
         imported = self.ledger.get(import_id)
@@ -380,7 +380,7 @@ class Submitter:
                 yield batch, accounts, observed
 
     def _resends(self, imported: Import) -> bool:
-        """Say whether what is connected already is sent all the same."""
+        """Say whether what is connected already is sent, too."""
         return not self.policy.skip_connected or self.uploads.found(imported.upload).resend
 
     def _observed(

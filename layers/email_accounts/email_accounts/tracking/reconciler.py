@@ -1,4 +1,4 @@
-"""Looks in the account list for what became of batches, and settles those of which it tells."""
+"""Reconciles batches with the account list, and settles those that it shows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -23,7 +23,7 @@ from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 
 _MOST_SENT = 3
 _CLOCKS_DIFFER = 1.0
-"""Seconds by which an account may seem to be older than it is, and be new all the same."""
+"""Seconds by which a new account may seem to be older than it is."""
 
 
 class Resolution(Enum):
