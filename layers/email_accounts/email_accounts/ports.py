@@ -192,7 +192,7 @@ class Ledger(Protocol):
     def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
         """Become the one who changes the account index; return it as it is now.
 
-        None while somebody else is.
+        None while another invocation does.
         """
 
     def save_index(self, workspace: str, index: AccountIndex) -> None:

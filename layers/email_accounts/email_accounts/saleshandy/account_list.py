@@ -1,8 +1,8 @@
-"""The account list: the ground truth for what became of an account, at any size.
+"""The account list: the ground truth about an account, at any size.
 
 What is read is kept as an index of the workspace, so that of a long list only what changed is read
-again. A call may be refused by the budget at any time; what has been read by then is kept, and
-whoever needs the list next goes on there.
+again. A call may be refused by the budget at any time. What has been read by then is kept, and the
+next reading continues there.
 """
 
 import csv
@@ -26,9 +26,9 @@ SEEN_WITHIN = 86_400.0
 """Seconds for which an account that was seen to be active is taken to be active."""
 
 _SMALL = 3
-"""Pages of a list that is simply read anew."""
+"""Pages of a list that is simply read again."""
 _SLICE = 10
-"""Pages by which an import moves on the first scan of a long list, besides what it needs."""
+"""Pages of the first scan of a long list that an import reads for all others."""
 _FEW = 100
 """Addresses that are searched for while the length of the list is not known."""
 _PAGES_WANTED = 10
@@ -116,8 +116,8 @@ class AccountListReader:
 
         Raises:
             RetryAfterError: it is not read yet.
-            RequestRefusedError: the list is not to be had.
-            SaleshandyError: it is not to be had now.
+            RequestRefusedError: the list is not available.
+            SaleshandyError: it is not available now.
         """
         fresh = min(fresh, self.now())
         self._read(lambda: self._step_before(addresses, fresh, rows))
@@ -134,7 +134,7 @@ class AccountListReader:
         """Return what each address is at the time wanted of it, or later.
 
         `kept` may have been there before, and have kept their place in the list. `lost` are sent
-        again if they are absent, so that the list and a search must both say so. Raises as
+        again if they are absent, so that the list and a search must both show it. Raises as
         `before` does.
         """
         now = self.now()
@@ -204,7 +204,7 @@ class AccountListReader:
         return self._scan if can.page else None
 
     def _first_step(self, moment: float) -> Callable[[], None] | None:
-        """Return what comes first whoever asks: a short list is read, a long one probed."""
+        """Return what comes first for any import: a short list is read, a long one probed."""
         index = self._index
         if index.probed:
             return self._probe
@@ -282,7 +282,7 @@ class AccountListReader:
     # Reading
 
     def _read(self, next_step: Callable[[], Callable[[], None] | None]) -> None:
-        """Take steps until none is left; while somebody else reads, nothing is read."""
+        """Take steps until none is left, under the lease of the index."""
         if not next_step():
             return
         with self._leased():

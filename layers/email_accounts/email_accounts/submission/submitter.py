@@ -380,7 +380,7 @@ class Submitter:
                 yield batch, accounts, observed
 
     def _resends(self, imported: Import) -> bool:
-        """Say whether what is connected already is sent all the same."""
+        """Say whether what is connected already is sent, too."""
         return not self.policy.skip_connected or self.uploads.options(imported.upload).resend
 
     def _observed(
