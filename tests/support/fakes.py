@@ -36,7 +36,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.service import AccountStatus, CallKind, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.ports import Saleshandy
@@ -187,12 +187,20 @@ class FakeLedger:
         self._batches[import_id][seen.number] = changed
         return changed
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget."""
         budget = self._budgets.get(workspace, Budget())
-        after, wait = budget.take(holder, wanted, now, calls_per_minute)
+        after, wait = budget.take(holder, wanted, now, calls_per_minute, kind=kind, rank=rank)
         self.journal.effect("wait" if wait else "take call", workspace)
         self._budgets[workspace] = after
         return wait

@@ -8,7 +8,7 @@ from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import CallKind, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.text.secret import Secret
@@ -149,8 +149,16 @@ class Ledger(Protocol):
     def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
         """Replace a batch, unless it is no longer the one seen; return it as it is now."""
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Budget`.
 

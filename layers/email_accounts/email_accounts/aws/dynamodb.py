@@ -3,7 +3,7 @@
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
-  BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
+  BUDGET#<workspace> / BUDGET            calls of the last minute and reservations, as JSON
   HOST#<host> / HOST                     sign-ins at a mail server, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
@@ -34,6 +34,7 @@ from email_accounts.models.imports import (
     ReasonCode,
     SignInState,
 )
+from email_accounts.models.service import CallKind
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
 from email_accounts.text.display import within
@@ -261,13 +262,23 @@ class DynamoLedger(LedgerReader):
         )
         return replace(changed, revision=revision)
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Ledger`."""
         return self._budgeted(
             workspace,
-            lambda budget, late: budget.take(holder, wanted, now + late, calls_per_minute),
+            lambda budget, late: budget.take(
+                holder, wanted, now + late, calls_per_minute, kind=kind, rank=rank
+            ),
         )
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:

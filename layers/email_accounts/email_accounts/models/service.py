@@ -35,3 +35,11 @@ class ListedAccount:
     address: str
     status: AccountStatus
     created_at: float | None
+
+
+class CallKind(StrEnum):
+    """What a call of Saleshandy's API is for, by its letter in the ledger."""
+
+    POLL = "p"
+    BATCH = "b"
+    LOOKUP = "l"

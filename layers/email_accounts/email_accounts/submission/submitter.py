@@ -38,11 +38,12 @@ from email_accounts.models.imports import (
     SignInState,
 )
 from email_accounts.models.policy import Policy, SignInCheck
-from email_accounts.models.service import AccountStatus
+from email_accounts.models.service import AccountStatus, CallKind
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -383,7 +384,8 @@ class Submitter:
             completed = batch.completed(self.now(), reconciliation=True)
             self.ledger.save(imported.id, batch, completed)
             return
-        saleshandy.turn(imported.batches - batch.number + 1)
+        rank = imported.began_at + CALL_RANK * (batch.number - 1)
+        saleshandy.turn(imported.batches - batch.number + 1, CallKind.BATCH, rank)
         batch = self.ledger.save(
             imported.id, batch, batch.sending(self.now(), reconciliation=is_known)
         )
