@@ -144,7 +144,16 @@ class FakeLedger:
             lease_until=0.0,
         )
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
         """Remember the batches, then that the import is planned."""
         if self.get(import_id).state is not ImportState.RECEIVED:
             raise LedgerConflictError(f"import {import_id} has been planned before")
@@ -157,6 +166,8 @@ class FakeLedger:
             self._received(import_id, lease),
             state=ImportState.PLANNED,
             batches=len(plan.batches),
+            expected_end=expected_end,
+            deadline=self._imports[import_id].deadline if deadline is None else deadline,
             rows=plan.rows,
             accepted=plan.accepted,
             rejected=plan.rejected,
@@ -204,6 +215,10 @@ class FakeLedger:
         self.journal.effect("wait" if wait else "take call", workspace)
         self._budgets[workspace] = after
         return wait
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
+        return self._budgets.get(workspace, Budget()).waiting_until(now)
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time."""

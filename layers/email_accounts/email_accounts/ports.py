@@ -137,8 +137,20 @@ class Ledger(Protocol):
     def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
         """Refuse the file as a whole, which gives the lease back."""
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
-        """Remember the batches, then that the import is planned."""
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
+        """Remember the batches, then that the import is planned.
+
+        A `deadline` of None leaves that as it is.
+        """
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
         """Remember that nothing more is sent, and why; `imported` tells which of its runs."""
@@ -164,6 +176,9 @@ class Ledger(Protocol):
 
         Returns 0 when the call may be made now, else the seconds until the holder's turn.
         """
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time, because the remote said so."""

@@ -107,6 +107,13 @@ class LedgerReader:
         budget = Budget.loaded(_unmarshalled(found["Item"])["budget"])
         return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
 
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
+        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
+        if "Item" not in found:
+            return now
+        return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
+
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
         day = datetime.fromtimestamp(before, UTC).date()
@@ -199,7 +206,16 @@ class DynamoLedger(LedgerReader):
             },
         )
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
         """Remember the batches, then that the import is planned; see `Ledger`.
 
         What a plan that broke off left behind is deleted: its batches may have been smaller.
@@ -224,7 +240,9 @@ class DynamoLedger(LedgerReader):
                 "duplicates": plan.duplicates,
                 "batches": len(plan.batches),
                 "unknown_columns": _kept(unknown_columns),
-            },
+                "expected_end": expected_end,
+            }
+            | ({} if deadline is None else {"deadline": deadline}),
         )
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
@@ -578,6 +596,7 @@ def _import_of(item: Mapping[str, Any]) -> Import:
         rejected=int(item.get("rejected", 0)),
         duplicates=int(item.get("duplicates", 0)),
         unknown_columns=tuple(item.get("unknown_columns", ())),
+        expected_end=item.get("expected_end", 0.0),
     )
 
 

@@ -5,10 +5,12 @@ invocation leaves off, the plan, and only then the requests, each between its in
 request id.
 """
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -52,6 +54,7 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.sign_in.checker import is_sign_in_due
 from email_accounts.sign_in.findings import findings_name, read_findings
+from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -70,6 +73,9 @@ STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
 _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,14 @@ class Submitter:
         ):
             # Whoever wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
-        reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
+        seen = self.ledger.get(import_id)
+        if seen.refusal:
+            return False
+        try:
+            deadline = estimate(seen.batches, now, now, self.policy).deadline
+        except FileRefusedError:  # the budget was larger when it was planned
+            deadline = now + LONGEST_DEADLINE
+        reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
@@ -227,6 +240,7 @@ class Submitter:
             with self.uploads.open(upload) as stream:
                 file = open_accounts_file(stream)
                 planned = plan(file, self.policy.batch_size)
+            expected = self._estimate(imported, len(planned.batches))
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -235,7 +249,29 @@ class Submitter:
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
-            self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
+            self.ledger.plan(
+                imported.id,
+                lease,
+                planned,
+                file.unknown_columns,
+                expected_end=expected.expected_end,
+                deadline=expected.deadline,
+            )
+
+    def _estimate(self, imported: Import, batches: int) -> Estimate:
+        """Estimate an import's end; log it where its deadline is later than the policy's."""
+        waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
+        expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        if expected.deadline > imported.deadline:
+            _log.warning(
+                "needs longer than the deadline: %d batches, %d calls, expected end %s, "
+                "deadline %s",
+                expected.batches,
+                expected.calls,
+                _iso(expected.expected_end),
+                _iso(expected.deadline),
+            )
+        return expected
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
         elsewhere = f"Upload it again as {PREFIX}{upload.name}."
@@ -423,3 +459,7 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         unconfirmed = batch.unconfirmed(ReasonCode.ANSWER_LOST, reason, now, next_poll_at)
         self.ledger.save(imported.id, batch, unconfirmed)
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
