@@ -4,7 +4,7 @@ FILE ?= events/accounts.csv
 MINUTES ?= 10
 ENV ?= dev
 export FILE
-# The SAM CLI tells nobody, and writes what it remembers into this folder.
+# The SAM CLI sends no telemetry, and keeps its state in this folder.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
 
@@ -98,7 +98,7 @@ waiting: $(RUN) ## measure polling on a local cloud; writes docs/costs.md (a qua
 reliability: $(RUN) ## test every fault once; writes docs/faults.csv (twelve minutes)
 	@.venv/bin/python -m tests.reliability.reliability
 
-fuzz: $(BENCH) ## fuzz reading for MINUTES=10; what is found lies in .local/fuzz/finds
+fuzz: $(BENCH) ## fuzz reading for MINUTES=10; finds are in .local/fuzz/finds
 	@PYTHONPATH=.:layers/email_accounts .venvs/bench/bin/python -m tests.fuzz.fuzz_reading $(MINUTES)
 
 # Each parameter of the template can be given by its name; each has a default.

@@ -59,20 +59,20 @@ def arguments(environment: str, names: Sequence[str]) -> list[str]:
 def guarded(params: dict[str, Any], **_: object) -> dict[str, Any]:
     """Return a request for a change set that names the alarms of its stack.
 
-    One that rings already would have CloudFormation take back the very update that mends its cause.
+    One that is in alarm already would make CloudFormation roll back the very update that fixes it.
     CloudFormation remembers the alarms of the last update, so the list is always given, even empty.
     """
     names = [f"{params['StackName']}-{name}" for name in WATCHED]
     known = boto3.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
     ringing = [one["AlarmName"] for one in known if one["StateValue"] == "ALARM"]
     if ringing:
-        print(f"Not watched, because it rings already: {', '.join(ringing)}", file=sys.stderr)  # noqa: T201  a command says what it does
+        print(f"Not watched, because it is in alarm already: {', '.join(ringing)}", file=sys.stderr)  # noqa: T201  a command says what it does
     triggers = [
         {"Arn": one["AlarmArn"], "Type": "AWS::CloudWatch::Alarm"}
         for one in known
         if one["AlarmName"] not in ringing
     ]
-    # Without alarms it would wait all the same.
+    # Without alarms it would still wait.
     minutes = MINUTES if triggers else 0
     configuration = {"RollbackTriggers": triggers, "MonitoringTimeInMinutes": minutes}
     return params | {"RollbackConfiguration": configuration}

@@ -1,11 +1,11 @@
-"""Takes a file without accounts the whole way through a deployed stack; nothing is connected.
+"""Imports a file without accounts through a deployed stack; nothing is connected.
 
     python -m deployment.smoke STACK
 
 It shows that upload, rule, queue, functions, ledger, machine, reports and topic work together
-under the permissions they have, without a call to the remote API.
+with their own permissions, without a call to Saleshandy.
 
-S3 begins to tell of objects some minutes after a bucket was made, and tells nothing of those that
+S3 sends events some minutes after a bucket was created, and none for objects that
 were put before. So the file is put again until an import has started.
 """
 
@@ -24,7 +24,7 @@ CONTENT = b"emailServiceProvider,smtpEmailAddress,smtpPassword\n"
 PUTS = 15
 """How often the file is put; the documentation names about five minutes."""
 BETWEEN_PUTS = 60
-"""Seconds in which an event comes, once S3 tells of objects."""
+"""Seconds in which an event arrives, once S3 sends events."""
 TO_THE_END = 300
 """Seconds in which an import that has started ends."""
 _PAUSE = 2

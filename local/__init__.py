@@ -1,1 +1,1 @@
-"""What runs on one machine in place of AWS and of the remote API."""
+"""What runs on one machine in place of AWS and of Saleshandy's API."""

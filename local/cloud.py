@@ -2,8 +2,8 @@
 
     python -m local.cloud [--state DIRECTORY] up | down | status | run FILE
 
-`up` starts the emulator and the fake API on free ports of 127.0.0.1, builds
-and deploys the template, and leaves everything running; `run` takes one file the whole way.
+`up` starts the emulator, the fake API and a name server on free ports of 127.0.0.1, builds
+and deploys the template, and leaves everything running; `run` imports one file end to end.
 Several clouds can run side by side, each with a state directory of its own. Each takes requests
 with its own keys alone; they and all else in that directory are for its owner only.
 """
@@ -86,6 +86,8 @@ class Cloud:
     api_base_url: str
     control: dict[str, str]
     """The environment of who may set the fake API's switches; empty with another API."""
+    name_server: str = ""
+    """Its name server, as `address:port`; empty with another API: this computer's are asked."""
     sources: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
 
@@ -97,7 +99,7 @@ class Cloud:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The directory of one cloud. Passwords lie in it while the cloud runs."""
+    """The directory of one cloud. It contains passwords while the cloud runs."""
 
     path: Path
 
@@ -168,7 +170,7 @@ def up(state: State, settings: Settings, own_api_key: str) -> Cloud:
     with state.alone():
         cloud = running(state)
         if cloud and cloud.settings != settings:
-            print("The running local cloud has other settings: starting anew.")
+            print("The running local cloud has other settings: starting a new one.")
             cloud = None
         if not cloud:
             return _start(state, settings, own_api_key)
@@ -195,7 +197,7 @@ def running(state: State) -> Cloud | None:
     known = json.loads(state.cloud.read_text())
     asked = known.pop("settings")
     parameters = tuple(asked.pop("parameters"))
-    with contextlib.suppress(TypeError):  # another version's, to be started anew
+    with contextlib.suppress(TypeError):  # another version's, to be replaced
         return Cloud(settings=Settings(parameters=parameters, **asked), **known)
     return None
 
@@ -221,8 +223,10 @@ def serve(state: State, settings: Settings) -> Cloud:
         return Cloud(settings, aws, settings.api_base_url, {})
     with _step("Starting the fake API"):
         address, key = _start_fake_api(state)
+    with _step("Starting the name server"):
+        name_server = _start_name_server(state)
     control = {"CONTROL_URL": f"{address}/control", "CONTROL_KEY": key}
-    return Cloud(settings, aws, f"{address}/v1", control)
+    return Cloud(settings, aws, f"{address}/v1", control, name_server)
 
 
 def _stop(state: State) -> None:
@@ -291,12 +295,20 @@ def _start_fake_api(state: State) -> tuple[str, str]:
     command += ["--database", str(state.database), "--api-key-file", str(state.api_key)]
     command += ["--control-key-file", str(state.control_key)]
     child = processes.start(state.record, command, log, os.environ, ROOT)
+    return _wait_for(lambda: _listening(log), child, log), control_key
 
-    def ready() -> str:
-        said = re.search(r"^listening on (http://\S+)$", log.read_text(), re.MULTILINE)
-        return said[1] if said else ""
 
-    return _wait_for(ready, child, log), control_key
+def _start_name_server(state: State) -> str:
+    log = state.log("name-server")
+    command = [sys.executable, "-m", "local.name_server"]
+    child = processes.start(state.record, command, log, os.environ, ROOT)
+    return _wait_for(lambda: _listening(log), child, log)
+
+
+def _listening(log: Path) -> str:
+    """Return where a server has said that it listens."""
+    said = re.search(r"^listening on (\S+)$", log.read_text(), re.MULTILINE)
+    return said[1] if said else ""
 
 
 def _wait_for(ready: Callable[[], str], child: subprocess.Popen[bytes], log: Path) -> str:
@@ -318,6 +330,7 @@ def _deploy(state: State, cloud: Cloud) -> Cloud:
     parameters = [
         f"ApiBaseUrl={cloud.api_base_url}",
         f"NotificationEmail={MAIL_ADDRESS}",
+        f"NameServer={cloud.name_server}",
         *([f"TrustedReportHosts={host}"] if host in {"127.0.0.1", "localhost"} else []),
         *cloud.settings.parameters,
     ]
@@ -463,7 +476,7 @@ def _arguments() -> argparse.Namespace:
     )
     commands.add_parser("down", help="stop it")
     commands.add_parser("status", help="say what runs")
-    take = commands.add_parser("run", help="take a file the whole way")
+    take = commands.add_parser("run", help="import a file end to end")
     take.add_argument("file", type=Path)
     return parser.parse_args()
 

@@ -1,6 +1,6 @@
 """Starts the emulator and closes those of its gaps that matter here.
 
-Requests: MiniStack checks no signature of whoever has the account's own key, and answers any web
+Requests: MiniStack checks no signature made with the account's own key, and answers any web
 page. Here a request must be signed with a key of this cloud, and none is taken that a browser sent
 for a page or that was sent to another host. The keys of functions are made from a secret, too:
 MiniStack makes them from their names.
@@ -19,13 +19,13 @@ waits while as many as `WORKERS_PER_FUNCTION` run; its own timeout begins when i
 must not call itself, or it would wait for itself. In each process, points can be laid at which it
 ends: see `faults.py`.
 
-Keys: MiniStack holds whoever names a key by its alias to rights on the alias. Here, as on AWS, they
+Keys: MiniStack checks rights on the alias if a key is named by its alias. Here, as on AWS, they
 are held to rights on the key.
 
 Alarms: they are kept and never evaluated, but one over a sum of metrics is refused. Here it is
 kept as one over the first of them, so that the template can be deployed.
 
-    python local/emulator.py STATE_DIRECTORY      (mail lies in STATE_DIRECTORY/mail)
+    python local/emulator.py STATE_DIRECTORY      (mail is in STATE_DIRECTORY/mail)
 
 Runs in the emulator's own environment; its settings reach it as environment variables.
 """
@@ -175,7 +175,7 @@ def _send_mail_to_files(folder: Path) -> None:
         **routing: Any,  # noqa: ANN401 - as it came
     ) -> None:
         structure, attributes = rest
-        # Mail first: whoever sees the message in a queue finds the mail written.
+        # Mail first: when the message is in a queue, the mail is written.
         text = sns._resolve_message_for_protocol(message, structure, "email")  # noqa: SLF001
         topic = sns._topic_by_arn_any_scope(topic_arn)  # noqa: SLF001
         wanted = [
@@ -294,12 +294,12 @@ def _name_errors_by_their_class() -> None:
 def _judge_aliases_by_their_keys() -> None:
     named = iam_actions.extract_resource_arn
 
-    def judged(service: str, *request: Any) -> Any:  # noqa: ANN401 - as it came
+    def checked(service: str, *request: Any) -> Any:  # noqa: ANN401 - as it came
         arn = named(service, *request)
         key = kms._resolve_key(arn) if service == "kms" and ":alias/" in arn else None  # noqa: SLF001
         return key["Arn"] if key else arn
 
-    iam_actions.extract_resource_arn = judged
+    iam_actions.extract_resource_arn = checked
 
 
 def _letter(

@@ -1,12 +1,12 @@
 """Ends a function of the local cloud at a named point, to see what the system makes of it.
 
-A rule lies in a folder of the cloud's state. Every process of a function reads the folder each
+A rule is a file in a folder of the cloud's state. Every process of a function reads the folder each
 time it comes to a point, so a rule holds from the moment it is laid down; without one, a point
 costs one look for a folder that does not exist. The product knows nothing of this: the
 processes wrap its adapters while they import them.
 
 A point is `<adapter>.<method>`, such as `ledger.submitted` or `saleshandy.connect`: every public
-method of a class in `email_accounts.aws` and of the client of the remote API. *After* a method
+method of a class in `email_accounts.aws` and of the client of Saleshandy's API. *After* a method
 that yields or is used by `with` means after its last item or its block.
 """
 

@@ -87,7 +87,7 @@ class MailServers:
 
 @contextmanager
 def serving(folder: Path, manners: Sequence[Manner]) -> Iterator[MailServers]:
-    """Run servers in a thread; keys and certificates lie in the folder."""
+    """Run servers in a thread; keys and certificates are in the folder."""
     contexts = _contexts(folder)
     servers = MailServers(folder / "ca.pem", {one.name: MailServer(one) for one in manners})
     loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()

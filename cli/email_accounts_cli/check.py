@@ -7,12 +7,13 @@ what a program is told waits in a temporary file until the counts are known.
 import json
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
-from email_accounts.intake.rows import Duplicate, Rejected
+from email_accounts.intake.rows import Duplicate, Rejected, shortened
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
 from email_accounts_cli.terminal import (
@@ -25,18 +26,20 @@ from email_accounts_cli.terminal import (
     printable,
     table,
 )
-from email_accounts_cli.validation import Validation, validate
+from email_accounts_cli.validation import LocalLookup, Validation, validate
 
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
 _DUPLICATES_SHOWN = 5
+_DOMAINS_SHOWN = 20
 _BETWEEN = ", "
 
 
-def check_files(
+def check_files(  # noqa: PLR0913  options of the command
     names: Sequence[str],
     preview: int,
     *,
+    offline: bool,
     as_json: bool,
     signs_in: bool = False,
     sample: int | None = None,
@@ -48,42 +51,53 @@ def check_files(
     """
     check = _check_for_program if as_json else _check_for_person
 
-    def tried(name: str, validation: Validation) -> bool:
+    def tried(name: str, validation: Validation, servers: LocalLookup | None) -> bool:
         if not signs_in or not validation.plan.accepted:
             return True
         from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only where asked for
 
-        return try_sign_ins(name, validation.plan.accepted, sample, as_json=as_json)
+        return try_sign_ins(name, validation.plan.accepted, sample, servers, as_json=as_json)
 
-    return max([_exit_code(check, name, preview, tried) for name in names])
+    return max([_exit_code(check, name, preview, tried, offline=offline) for name in names])
+
+
+_Check = Callable[[str, int, LocalLookup | None], Validation]
 
 
 def _exit_code(
-    check: Callable[[str, int], Validation],
+    check: _Check,
     name: str,
     preview: int,
-    tried: Callable[[str, Validation], bool],
+    tried: Callable[[str, Validation, LocalLookup | None], bool],
+    *,
+    offline: bool,
 ) -> int:
+    # A pipe cannot be read a second time.
+    servers = LocalLookup() if Path(name).is_file() and not offline else None
     try:
-        validation = check(name, preview)
+        validation = check(name, preview, servers)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
-    all_well = tried(name, validation) and validation.is_clean
+    all_well = tried(name, validation, servers) and validation.is_clean
     return ALL_WELL if all_well else NOT_ALL_WELL
 
 
 # For programs: one document per file, whole or not at all.
 
 
-def _check_for_program(name: str, preview: int) -> Validation:
+def _check_for_program(name: str, preview: int, servers: LocalLookup | None) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
         def tell(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        validation = validate(name, preview, tell)
+        validation = validate(name, preview, tell, servers)
+        if servers and servers.has_more():
+            problems.seek(0)
+            problems.truncate()
+            validation = validate(name, preview, tell, servers)
         problems.seek(len(_BETWEEN))
         before = json.dumps(_summary(name, validation)).removesuffix("}")
         after = json.dumps([*validation.preview.values()])
@@ -150,9 +164,12 @@ class _Told:
         self.problem_count += len(row.problems)
 
 
-def _check_for_person(name: str, preview: int) -> Validation:
+def _check_for_person(name: str, preview: int, servers: LocalLookup | None) -> Validation:
     told = _Told()
-    validation = validate(name, preview, told.tell)
+    validation = validate(name, preview, told.tell, servers)
+    if servers and servers.has_more():
+        told = _Told()
+        validation = validate(name, preview, told.tell, servers)
     _print(printable(name), validation, told)
     return validation
 
@@ -178,6 +195,8 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
     screen.print()
     if told.duplicates:
         screen.print(_repeats(file, told.duplicates, validation.plan.duplicates))
+    if found := file.servers_found:
+        screen.print("\n  ".join(["Servers found:", *shortened(found, _DOMAINS_SHOWN, "domains")]))
     for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(_counts(validation.plan), style="bold")

@@ -21,7 +21,7 @@ from email_accounts_cli.terminal import (
     printable,
     tell_program,
 )
-from email_accounts_cli.validation import validate
+from email_accounts_cli.validation import found_at_import, validate
 from email_accounts_cli.watch import follow as follow_to_the_end
 from email_accounts_cli.watch import how_to_watch
 from email_accounts_cli.workspaces import is_known
@@ -101,7 +101,7 @@ def _check(files: Sequence[Path], largest: float) -> None:
     for file in files:
         try:
             _refuse_too_large(file, largest)
-            validation = validate(str(file), 0, lambda _: None)
+            validation = validate(str(file), 0, lambda _: None, found_at_import)
         except FileRefusedError as error:
             refused += 1
             echo(f"{printable(str(file))}: {error}", err=True)

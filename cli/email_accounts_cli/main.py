@@ -151,6 +151,7 @@ def commands() -> None:
     default=0,
     help="Show the first N accounts as they would be sent, passwords as ***.",
 )
+@click.option("--offline", is_flag=True, help="Do not look up mail servers by DNS.")
 @click.option(
     "--sign-in",
     "signs_in",
@@ -164,12 +165,20 @@ def commands() -> None:
     help="Try only N mailboxes, spread over the file.",
 )
 @_as_json
-def check(
-    files: tuple[str, ...], preview: int, sample: int | None, *, signs_in: bool, as_json: bool
+def check(  # noqa: PLR0913  options of the command
+    files: tuple[str, ...],
+    preview: int,
+    sample: int | None,
+    *,
+    offline: bool,
+    signs_in: bool,
+    as_json: bool,
 ) -> None:
-    """Validate files locally, as an upload would be. Only --sign-in uses the network.
+    """Validate files locally, as an upload would be.
 
-    Each mailbox is tried once; --json prints the findings as a second line.
+    Only domains of rows without mail servers leave this computer, for DNS lookups. A pipe is
+    checked offline. With --sign-in, each mailbox is tried once; --json prints the findings as a
+    second line.
 
     The exit code is 0 if all rows are accepted and sign in, 1 if some do not, and 2 if a whole
     file is refused or cannot be read.
@@ -178,10 +187,15 @@ def check(
     """
     from email_accounts_cli.check import check_files  # noqa: PLC0415  not for --help
 
+    if offline and signs_in:
+        raise click.UsageError("--sign-in uses the network: leave out --offline.")
     if sample and not signs_in:
         raise click.UsageError("--sample needs --sign-in.")
-    code = check_files(files, preview, as_json=as_json, signs_in=signs_in, sample=sample)
-    sys.exit(code)
+    sys.exit(
+        check_files(
+            files, preview, offline=offline, as_json=as_json, signs_in=signs_in, sample=sample
+        )
+    )
 
 
 @commands.command()

@@ -16,6 +16,7 @@ from pathlib import Path
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted
 from email_accounts.models.account import Account
+from email_accounts.models.servers import ServersOf
 from email_accounts.sign_in.findings import MailboxFindings, settings_of
 from email_accounts.sign_in.gate import Gate, LocalBrakes
 from email_accounts_cli.terminal import console, counted, printable, table, tell_program
@@ -47,23 +48,25 @@ class SignIns:
     not_tried: Counter[str] = field(default_factory=Counter)
 
 
-def try_sign_ins(
+def try_sign_ins(  # noqa: PLR0913  options of the command
     name: str,
     accepted: int,
     sample: int | None,
+    servers_of: ServersOf | None = None,
     *,
     as_json: bool,
     trusted_hosts: frozenset[str] = frozenset(),
 ) -> bool:
     """Try the mailboxes of a file, or so many of them, and print it; return whether all is well.
 
-    `accepted` is how many rows of the file are accounts.
+    `accepted` is how many rows of the file are accounts; `servers_of` knows the servers of rows
+    that name none.
     """
     wanted = min(accepted, sample or accepted)
     result = SignIns()
     gate = Gate(LocalBrakes(), time.time, inf, trusted_hosts)
     with Path(name).open("rb") as stream, _progress(wanted) as advance:
-        file = open_accounts_file(stream)
+        file = open_accounts_file(stream, servers_of)
         chosen = _chosen(file, accepted, wanted)
         while chunk := list(islice(chosen, _AT_ONCE)):
             accounts = [account for _, account in chunk]

@@ -13,8 +13,13 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import plan
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
+from email_accounts.intake.server_lookup import ServerLookup
+from email_accounts.intake.servers import WantedDomains
+from email_accounts.intake.settings import SERVERS_FOUND
 from email_accounts.models.account import FIELDS, Account, Server, secrets_of
 from email_accounts.models.imports import Plan
+from email_accounts.models.providers import OTHER, ServerPreset
+from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
 from email_accounts.text.secret import Redactor
 
 _BATCH_SIZE = 100
@@ -22,6 +27,9 @@ _COLUMNS_NAMED = 20
 _LONGEST_NAME = 60
 _PATIENCE_SECONDS = 1
 _ROWS_BETWEEN_LOOKS = 1024
+
+_ANY_SIDE = ServerPreset("mail.example", (("ssl", "465"),))
+_FOUND_AT_IMPORT = FoundServers(OTHER, "found at the import", "DNS", _ANY_SIDE, _ANY_SIDE)
 
 Sent = dict[str, str | int]
 """The 15 fields of an account as they would be sent, its passwords hidden."""
@@ -43,7 +51,7 @@ class Validation:
     @property
     def warnings(self) -> list[str]:
         """What is worth a look although no row is rejected for it."""
-        warnings = [one.text for one in self.file.warnings]
+        warnings = [one.text for one in self.file.warnings if one.code != SERVERS_FOUND]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
             return warnings
@@ -56,10 +64,16 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
-def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], None]) -> Validation:
+def validate(
+    name: str,
+    preview: int,
+    tell: Callable[[Rejected | Duplicate], None],
+    servers_of: ServersOf | None = None,
+) -> Validation:
     """Read a file to its end, and tell of each row that would not be sent.
 
-    Nothing is kept but what `tell` keeps, and the first `preview` accounts.
+    Nothing is kept but what `tell` keeps, and the first `preview` accounts. `servers_of` finds
+    the servers of rows that have none.
 
     Raises:
         FileRefusedError: the file as a whole cannot be read, or not as accounts.
@@ -76,7 +90,7 @@ def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], Non
 
     try:
         with Path(name).open("rb") as stream:
-            file = open_accounts_file(stream)
+            file = open_accounts_file(stream, servers_of)
             with closing(_with_progress(file.rows, stream)) as rows:
                 file.rows = watched(rows)
                 planned = plan(file, _BATCH_SIZE)
@@ -85,6 +99,33 @@ def validate(name: str, preview: int, tell: Callable[[Rejected | Duplicate], Non
             f"{error.strerror}.", "Name a file of accounts that can be read."
         ) from None
     return Validation(file, planned, first)
+
+
+class LocalLookup:
+    """Finds the servers for the rows of one file, which is read again when they are known."""
+
+    def __init__(self) -> None:
+        """Nothing is asked yet."""
+        self._found: dict[str, Found] | None = None
+        self._wanted = WantedDomains(lambda _: None)
+
+    def __call__(self, domain: str) -> Found:
+        """Return what was found for a domain; before the lookup it is wanted."""
+        if self._found is None:
+            return self._wanted(domain)
+        return self._found.get(domain, NotFound.NOT_ASKED)
+
+    def has_more(self) -> bool:
+        """Look up what is wanted; return whether the file says more when it is read again."""
+        if self._found is not None or not self._wanted.domains:
+            return False
+        self._found = ServerLookup()(self._wanted.domains)
+        return True
+
+
+def found_at_import(_: str) -> Found:
+    """Take it that the import will find servers, for a check that asks no name server."""
+    return _FOUND_AT_IMPORT
 
 
 def _as_sent(account: Account) -> Sent:

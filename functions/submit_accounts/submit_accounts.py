@@ -51,7 +51,7 @@ def _start(told: dict[str, Any], time_left: "Callable[[], float]") -> None:
         logger.info("no file: nothing to import")
         return
     if upload.bucket != os.environ["INBOX_BUCKET"]:
-        raise WrongBucketError(f"the event tells of {upload.bucket}, which is not the inbox")
+        raise WrongBucketError(f"the event is about {upload.bucket}, which is not the inbox")
     logger.append_keys(bucket=upload.bucket, key=upload.key)
     upload = _submitter().identified(upload)
     bind_import_id(upload.import_id)

@@ -24,7 +24,7 @@ def main() -> None:
     arguments = _arguments()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: sys.exit(0))
-    # Bound and listening before the line is printed: whoever reads it may call at once.
+    # Bound and listening before the line is printed: its reader may call at once.
     with (
         socket.create_server((HOST, arguments.port), backlog=128) as listener,
         closing(Store(arguments.database)) as store,

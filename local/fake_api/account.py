@@ -1,4 +1,4 @@
-"""An account as it is sent to the service, and what comes of signing in to it."""
+"""An account as it is sent to Saleshandy, and the result of signing in to it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Account(BaseModel):
 
     @property
     def address(self) -> str:
-        """What tells accounts apart, whatever their case."""
+        """The identity of an account, without its case."""
         return self.smtp_email_address.lower()
 
     @property

@@ -1,4 +1,4 @@
-"""The endpoints of the remote API, and the link under which a report is fetched."""
+"""The endpoints of the API, and the link to a report."""
 
 import csv
 import io

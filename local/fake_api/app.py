@@ -112,7 +112,7 @@ class Service:
         key = request.headers.get("x-api-key")
         submission = None
         if request.url.path.startswith(api.REPORTS):
-            # Whoever has the link may fetch the report: a key does not belong there.
+            # Anyone who has the link may fetch the report: a key does not belong there.
             key_ok = key is None
             submission = store.reported(named.get("token", ""))
             tenant = submission.tenant if submission else None

@@ -15,7 +15,7 @@ class Behaviour(BaseModel):
     completion_seconds: float = Field(
         default=12, ge=0, description="From a submission to its completion; fixed when submitted."
     )
-    max_accounts: int = Field(default=100, ge=1, description="Accounts taken in one connect.")
+    max_accounts: int = Field(default=100, ge=1, description="Accounts accepted in one connect.")
     takes_encryption_none: bool = Field(
         default=False, description="Whether connect takes `none` beside `ssl` and `tls`."
     )
@@ -79,7 +79,7 @@ class Behaviour(BaseModel):
         " no report of failures; null: none.",
     )
     rate_limit_calls: int | None = Field(
-        default=None, ge=1, description="Calls of one key taken in any window; null: any number."
+        default=None, ge=1, description="Calls of one key accepted in any window; null: any number."
     )
     rate_limit_seconds: float = Field(default=60, gt=0, description="Length of that window.")
     rate_limit_answer: Throttle = Field(

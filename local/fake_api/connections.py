@@ -28,14 +28,14 @@ class Connection(H11Protocol):
 
 
 class Patience:
-    """Calls that are kept waiting, all of which can be told at once to wait no longer."""
+    """Calls that are kept waiting, all of which can be released at once."""
 
     def __init__(self) -> None:
         """Nothing waits yet."""
         self._over = asyncio.Event()
 
     async def wait(self, seconds: float | None) -> bool:
-        """Wait, for ever if need be; False when told to stop before the time was over."""
+        """Wait, without end if need be; False if stopped before the time was over."""
         try:
             async with asyncio.timeout(seconds):
                 await self._over.wait()

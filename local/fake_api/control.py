@@ -105,7 +105,7 @@ async def show_rates(
 
 @router.get("/accounts")
 async def show_accounts(store: CurrentStore) -> list[KnownAccount]:
-    """Show every address ever sent, with how often it was sent and what became of it."""
+    """Show every address ever sent, with how often it was sent and its result."""
     return store.known()
 
 

@@ -59,7 +59,7 @@ class Rule(BaseModel):
         default=False, description="`skip` and `times` count for each request id by itself."
     )
     carried_out: bool = Field(
-        default=False, description="The call is carried out all the same, its answer is lost."
+        default=False, description="The call is carried out, but its answer is lost."
     )
     seconds: float = Field(
         default=1, ge=0, description="Of `slow`, and until the throttles let a call pass."

@@ -1,6 +1,6 @@
-"""The fake API's memory: everything it was sent and told, in one SQLite file.
+"""The fake API's memory: everything it received, in one SQLite file.
 
-What becomes of an account is settled when it is sent and shows when its time has come, so that
+The result of an account is decided when it is sent and shows when its time has come, so that
 nothing has to be brought up to date later. Times are epoch milliseconds.
 """
 
@@ -79,7 +79,7 @@ CREATE TABLE IF NOT EXISTS accounts (
 );
 CREATE INDEX IF NOT EXISTS accounts_by_age ON accounts (tenant, created_at, number, listed_at);
 -- An attempt without an account changed nothing in the list. A silent one failed, and no report
--- says so.
+-- reports it.
 CREATE TABLE IF NOT EXISTS attempts (
     number INTEGER PRIMARY KEY,
     request INTEGER NOT NULL,
@@ -220,7 +220,7 @@ class Store:
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path)
         self._db.execute("PRAGMA journal_mode = WAL")
-        # Safe whatever becomes of the process; only a computer that fails could lose something.
+        # Safe if the process dies; only a failing computer could lose something.
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute(f"PRAGMA mmap_size = {MAPPED_BYTES}")
         self._db.executescript(SCHEMA)
@@ -262,7 +262,7 @@ class Store:
         """Return every tenant, the first one first."""
         return [one for (one,) in self._db.execute("SELECT tenant FROM tenants ORDER BY tenant")]
 
-    # What it was told to do
+    # Its switches
 
     def behaviour(self) -> Behaviour:
         """Return the behaviour last set, or the default."""

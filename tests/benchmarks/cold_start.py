@@ -46,6 +46,7 @@ ENVIRONMENT = {
     **dict.fromkeys(template()["Globals"]["Function"]["Environment"]["Variables"], "1"),
     "API_BASE_URL": "https://api.example",
     "SIGN_IN_CHECK": "off",
+    "NAME_SERVER": "",
 }
 
 

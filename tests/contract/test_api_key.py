@@ -24,12 +24,12 @@ def test_the_key_is_the_secret_without_blanks_around_it(stored: str) -> None:
     assert api_key(new_secret(stored))() == Secret(KEY)
 
 
-def test_a_secret_without_a_key_says_what_to_do() -> None:
-    """A secret of blanks, one never filled and one that is not there are named, with the cure."""
+def test_a_secret_without_a_key_is_named() -> None:
+    """A secret of blanks, one never filled and one that is not there are named."""
     unfilled = new_name("secret")
     boto3.client("secretsmanager").create_secret(Name=unfilled)
     for name in (new_secret(" \n"), unfilled, new_name("secret")):
-        with pytest.raises(ApiKeyMissingError, match=f"{name}: put it there"):
+        with pytest.raises(ApiKeyMissingError, match=f"{name} has no usable API key"):
             api_key(name)()
 
 
@@ -129,7 +129,9 @@ def test_the_default_workspace_is_there_without_a_key() -> None:
     """It is part of the stack: what is missing is its key, and that is said when it is used."""
     workspaces = new_workspace("default", " ")
     key = workspace_key(boto3.client("secretsmanager"), workspaces, "default")
-    with pytest.raises(ApiKeyMissingError, match=f"{workspaces}/default: put it there") as caught:
+    with pytest.raises(
+        ApiKeyMissingError, match=f"{workspaces}/default has no usable API key"
+    ) as caught:
         key()
     assert not isinstance(caught.value, WorkspaceUnknownError)
 

@@ -421,7 +421,7 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
     """It is under way again from now to its new deadline, nobody has it, nothing stops it."""
     planned(ledger)
     before = ledger.get(ID)
-    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "the service refused the API key")
+    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Saleshandy refused the API key")
     answer(ledger, ID)
     assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID) == replace(

@@ -49,14 +49,14 @@ def assert_refused(
         (
             "packed.csv",
             archive(),
-            ("It is a zip archive of 2 files.", "Unpack it and drop what is inside."),
+            ("It is a zip archive of 2 files.", "Unpack it and upload the files inside."),
         ),
         (
             "no rows.csv",
             NO_ROWS,
-            ("It holds no rows.", "Put one account per row below the names of the columns."),
+            ("It has no rows.", "Put one account per row below the header row."),
         ),
-        ("empty.csv", b"", ("It is empty.", "The first line names the columns.")),
+        ("empty.csv", b"", ("It is empty.", "The first line must be the header row.")),
         (
             "unknown columns.csv",
             b"Name,Box\nRobin,a@accounts.example\n",

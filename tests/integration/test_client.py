@@ -376,7 +376,7 @@ def test_a_key_that_was_changed_stops_nothing(service: Service) -> None:
     client = SaleshandyClient(service.url, keys, frozenset(), lambda: NOW, counted.append)
     refused = said(401, {"message": "no"})
     service.answers.extend([refused, said(200, {"isCompleted": False}), refused])
-    with pytest.raises(NotSentError, match="changed meanwhile"):
+    with pytest.raises(NotSentError, match="has changed"):
         client.status("1")
     client.status("1")
     with pytest.raises(ApiKeyRefusedError):

@@ -177,4 +177,4 @@ def test_what_the_refusal_of_a_key_repeats_is_written_nowhere(
     refusal = said(401, {"message": f"Unauthorized: {echoed[secret]}"})
     written = places(world, submitted(world, service, refusal), caplog.text)
     assert not found(written, echoed)
-    assert "the service refused the API key: *** (HTTP 401)" in written["mail"]
+    assert "Saleshandy refused the API key: *** (HTTP 401)" in written["mail"]

@@ -24,6 +24,7 @@ from jsonschema import Draft202012Validator
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import OutcomeUnknownError
+from email_accounts.intake.servers import RECORD_NAME
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, Upload
 from tests.support.aws import (
@@ -41,6 +42,7 @@ from tests.support.aws import (
 from tests.support.fake_api import API_KEY, Server
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
+from tests.support.name_servers import answering
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.service import closed_port
 from tests.support.template import ROOT, of_type, statements_of, template
@@ -60,11 +62,13 @@ SETTINGS = {
     "DATA_KEY": "arn:aws:kms:us-east-1:123456789012:key/ours",
     "DEADLINE_HOURS": "6",
     "EVENT_BUS": "default",
+    "FIND_SERVERS": "off",
     "INITIAL_POLL_DELAY_SECONDS": "10",
     "GRACE_SECONDS": "600",
     "LEDGER_TABLE": "ledger",
     "MAX_POLL_INTERVAL_SECONDS": "300",
     "MAX_FILE_MEGABYTES": "500",
+    "NAME_SERVER": "",
     "NOTIFICATION_TOPIC": "topic",
     "PRESIGNED_REPORT_HOURS": "0",
     "REPORTS_BUCKET": "reports",
@@ -1064,7 +1068,7 @@ def test_every_line_names_its_import(
     told_of = [(line["service"], line.get("message")) for line in logged if "_aws" not in line]
     assert told_of == [
         ("submit_accounts", "import started"),
-        ("check_status", "the poll is broken off: the service did not answer"),
+        ("check_status", "the poll was interrupted: Saleshandy did not answer"),
         ("check_status", "polled"),
         ("deliver_report", "failed"),
         ("deliver_report", "answered"),
@@ -1078,7 +1082,7 @@ def test_every_line_names_its_import(
 
 def unanswered(*_: object) -> None:
     """Get no answer of the service."""
-    raise OutcomeUnknownError("the service did not answer")
+    raise OutcomeUnknownError("Saleshandy did not answer")
 
 
 # Permissions
@@ -1092,6 +1096,8 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     """
     monkeypatch.setenv("VERIFY_CONNECTED", "true")
     monkeypatch.setenv("SETTLE_SECONDS", "0")
+    monkeypatch.setenv("CALLS_PER_MINUTE", "600")
+    use_servers_found(stack, monkeypatch)
     lost = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", lost))
     lose_the_answer(lost)
@@ -1134,13 +1140,20 @@ def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.processes.clear()
     port = str(closed_port())
     server = {"smtpHost": "mail.test", "smtpPort": port, "imapHost": "mail.test", "imapPort": port}
-    content = accounts_file(row("a@x.example", emailServiceProvider="other", **server))
-    upload = stack.upload("uploads/accounts.csv", content)
-    stack.call("submit_accounts", event("put_object", upload))
-    told_next = stack.call("submit_accounts", told("submit_accounts_resume", upload))
-    assert told_next["next"] == "check_sign_in"
-    told_next = stack.call("check_sign_in", told("check_sign_in", upload))
-    assert told_next["next"] == "submit_accounts"
+    without_servers = {"email": "b@unknown.example", "password": MARK}
+    account = row("a@x.example", emailServiceProvider="other", **server)
+    content = accounts_file(without_servers, account)
+    with answering() as name_server:
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for switch in ("on", "off"):
+            monkeypatch.setenv("FIND_SERVERS", switch)
+            stack.processes.clear()
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            told_next = stack.call("submit_accounts", told("submit_accounts_resume", upload))
+            assert told_next["next"] == "check_sign_in"
+            told_next = stack.call("check_sign_in", told("check_sign_in", upload))
+            assert told_next["next"] == "submit_accounts"
     stack.call("submit_accounts", told("submit_accounts_resume", upload))
     stack.call("deliver_report", told("deliver_report", upload))
     stack.call("check_sign_in", told("check_sign_in", upload))
@@ -1150,6 +1163,46 @@ def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.call("check_sign_in", told("check_sign_in", gone))
     monkeypatch.setenv("SIGN_IN_CHECK", "off")
     stack.processes.clear()
+
+
+def use_servers_found(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take files with a row that has no servers through all functions, with a record and without.
+
+    The row is rejected in either case, so that the plan is the same.
+    """
+    content = accounts_file({"email": "b@unknown.example", "password": MARK}, "a@reach.example")
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", "on")
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for is_kept in (True, False):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            if not is_kept:
+                key = f"imports/{upload.import_id}/{RECORD_NAME}"
+                boto3.client("s3").delete_object(Bucket=stack.reports, Key=key)
+            stack.poll(upload)
+            stack.poll(upload)
+            stack.call("deliver_report", told("deliver_report", upload))
+        assert ("unknown.example", "MX") in name_server.questions
+
+
+@pytest.mark.parametrize(("switch", "are_asked"), [("on", True), ("off", False)])
+def test_name_servers_are_asked_where_that_is_on(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, switch: str, *, are_asked: bool
+) -> None:
+    """Switched off, not one packet goes to a name server; rows with servers never cause one."""
+    without = accounts_file({"email": "b@workspace.example", "password": MARK})
+    with answering() as name_server:
+        monkeypatch.setenv("FIND_SERVERS", switch)
+        monkeypatch.setenv("NAME_SERVER", name_server.address)
+        for content in (CONTENT, without):
+            upload = stack.upload("uploads/accounts.csv", content)
+            stack.call("submit_accounts", event("put_object", upload))
+            stack.call("deliver_report", told("deliver_report", upload))
+            asked = content is without and are_asked
+            assert name_server.questions == [("workspace.example", "MX")] * asked
+    outcome = stack.report(upload.import_id, "outcome.csv")
+    assert ("workspace.example: Google Workspace (by MX)" in outcome) is are_asked
 
 
 def lose_the_answer(upload: Upload) -> None:

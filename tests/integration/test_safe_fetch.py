@@ -431,7 +431,7 @@ def test_a_report_packed_badly_is_unavailable(service: Service) -> None:
 
 def test_a_report_that_breaks_off_is_not_taken_for_whole(service: Service) -> None:
     """A report shorter than its server said is unavailable."""
-    with pytest.raises(ReportUnavailableError, match="broke off"):
+    with pytest.raises(ReportUnavailableError, match="cut off"):
         from_service(service, truncated)
 
 

@@ -117,6 +117,28 @@ def test_passwords_go_over_https_or_stay_on_this_computer(address: str, *, allow
         assert Settings.read(read).api_base_url == address
 
 
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("", True),
+        ("127.0.0.1:53", True),
+        ("localhost:5353", True),
+        ("[::1]:5353", True),
+        ("127.0.0.1", False),
+        ("8.8.8.8:53", False),
+        ("localhost.example:53", False),
+        ("127.0.0.1@dns.example:53", False),
+    ],
+)
+def test_another_name_server_is_one_of_this_computer(address: str, *, allowed: bool) -> None:
+    """Whoever answers decides where passwords go: parameter and function agree on it."""
+    pattern = template()["Parameters"]["NameServer"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, address)) is allowed
+    with nullcontext() if allowed else pytest.raises(ValueError, match="NAME_SERVER"):
+        environment = Read(API_BASE_URL="https://api.example", NAME_SERVER=address)
+        assert Settings.read(environment).name_server == address
+
+
 @pytest.mark.parametrize("address", ["https://name:password@api.example", "https://api.example/"])
 def test_an_address_has_neither_a_password_nor_a_slash_at_its_end(address: str) -> None:
     """The one would be shown by CloudFormation, the other be doubled in each call."""
@@ -168,8 +190,8 @@ class Read(dict[str, str]):
 
     def __missing__(self, name: str) -> str:
         """Answer what can be a text and a number."""
-        self[name] = "1"
-        return "1"
+        self[name] = "" if name == "NAME_SERVER" else "1"
+        return self[name]
 
 
 def test_functions_get_the_environment_they_read() -> None:

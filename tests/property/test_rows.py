@@ -1,4 +1,4 @@
-"""Rows are judged alike, however a file is put together."""
+"""Rows are checked alike, however a file is put together."""
 
 import codecs
 import csv
@@ -358,13 +358,13 @@ def test_a_bad_row_never_stops_the_next(
     rows = [one or [name, *account] for one, name in zip(bad, names, strict=True)]
     content = write([COLUMNS, *rows]).encode()
     first = 1 if write in (as_json, as_lines) else 2
-    judged = {one.row: one for one in open_accounts_file(io.BytesIO(content)).rows}
+    checked = {one.row: one for one in open_accounts_file(io.BytesIO(content)).rows}
     number = first
     for row, name in zip(rows, names, strict=True):
         blank = not "".join(row).strip()
-        assert blank or number in judged
+        assert blank or number in checked
         if row[0] == name:
-            one = judged[number]
+            one = checked[number]
             assert isinstance(one, Accepted)
             assert one.address == name
         number += 1
@@ -429,11 +429,11 @@ def test_a_rejected_row_never_stops_the_next(
     rows = [None, *data.draw(st.lists(some, max_size=12)), None]
     content = write([account % at if row is None else row for at, row in enumerate(rows)])
     stream = io.BytesIO(gzip.compress(content) if packed else content)
-    judged = [*open_accounts_file(stream).rows]
-    assert [(one.row, one.address) for one in judged if isinstance(one, Accepted)] == [
+    checked = [*open_accounts_file(stream).rows]
+    assert [(one.row, one.address) for one in checked if isinstance(one, Accepted)] == [
         (first + at, f"good{at}@gmail.com") for at, row in enumerate(rows) if row is None
     ]
-    assert [one.row for one in judged if isinstance(one, Rejected)] == [
+    assert [one.row for one in checked if isinstance(one, Rejected)] == [
         first + at for at, row in enumerate(rows) if row in damaged
     ]
 

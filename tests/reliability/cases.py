@@ -494,7 +494,7 @@ CASES = (
     Case(
         fault="status: no progress for an hour, and the list does not show them",
         subject="not finished, 3 unconfirmed",
-        failure_reason="the service took the request, but made no progress for an hour",
+        failure_reason="Saleshandy accepted the request, but made no progress for an hour",
         switches={"completion_seconds": 3600},
         around=time_passes(3600, "began_at", "changed_at"),
     ),

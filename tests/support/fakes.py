@@ -39,7 +39,7 @@ from email_accounts.models.policy import Policy
 from email_accounts.models.service import AccountStatus, CallKind, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
-from email_accounts.ports import Saleshandy
+from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
 from email_accounts.sign_in.gate import LocalBrakes
@@ -400,8 +400,18 @@ class FakeReports:
         self.texts[import_id, name] = text.getvalue()
         self.content_types[import_id, name] = f"{content_type}; charset=utf-8"
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+        if (import_id, name) in self.texts:
+            return False
+        with self.writer(import_id, name, content_type) as report:
+            report.write(text)
+        return True
+
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
+        if (import_id, name) not in self.texts:
+            raise UploadMissingError("the upload is gone")
         return io.StringIO(self.texts[import_id, name], newline="")
 
 
@@ -566,6 +576,7 @@ class World:
         self.events = FakeEvents(self.journal)
         self.notifications = FakeNotifications(self.journal)
         self.link_seconds = 0.0
+        self.find_servers: FindServers | None = None
         self.policy = Policy(
             batch_size=2,
             calls_per_minute=1000,
@@ -596,6 +607,7 @@ class World:
             self.executions,
             self.policy,
             self.clock,
+            self.find_servers,
         )
 
     def receive(self, upload: Upload, time_left: Callable[[], float]) -> TaskResult | None:

@@ -50,7 +50,7 @@ ALLOWED = (
     Allowed(
         "file */fake_api.sqlite*",
         PASSWORD,
-        "what the fake API was sent: it stands for Saleshandy, which gets the passwords",
+        "what the fake API was sent: it replaces Saleshandy, which gets the passwords",
     ),
     Allowed(
         "file */api-key",

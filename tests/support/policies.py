@@ -74,7 +74,7 @@ def resolved(value: Any, names: Names) -> str:  # noqa: ANN401  as YAML has it
             return names[name]
         case {"Fn::Sub": text}:
             return re.sub(r"\$\{([\w:.]+)\}", lambda found: names[found[1]], text)
-    raise TypeError(f"{value} is not understood")
+    raise TypeError(f"{value} is not recognized")
 
 
 @dataclass(slots=True)

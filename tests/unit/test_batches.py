@@ -9,7 +9,7 @@ from email_accounts.errors import FileRefusedError, ImporterError, UploadMissing
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.imports import BatchRange, Plan
-from tests.support.fakes import FakeUploads
+from tests.support.fakes import World
 from tests.support.files import accounts_file, opened, row
 
 ROOT = Path(__file__).parents[2]
@@ -93,12 +93,13 @@ def test_the_default_file_shows_every_judgement_in_small() -> None:
 
 def test_an_upload_is_opened_when_its_first_row_is_asked_for() -> None:
     """Whoever needs no row reads no file; one that is gone is told where it is read."""
-    uploads = FakeUploads()
-    upload = uploads.put("uploads/a.csv", accounts_file("a@b.example", "c@d.example"))
-    rows = validate_upload(uploads, upload)
+    world = World()
+    upload = world.uploads.put("uploads/a.csv", accounts_file("a@b.example", "c@d.example"))
+    imported, _ = world.ledger.claim(upload, 0, 1)
+    rows = validate_upload(world.uploads, world.reports, imported)
     assert [(one.row, one.address) for one in rows] == [(2, "a@b.example"), (3, "c@d.example")]
-    uploads.delete_version(upload)
-    gone = validate_upload(uploads, upload)
+    world.uploads.delete_version(upload)
+    gone = validate_upload(world.uploads, world.reports, imported)
     with pytest.raises(UploadMissingError):
         next(gone)
 
@@ -122,7 +123,7 @@ def test_a_file_whose_rows_are_all_rejected_has_no_batches() -> None:
 @pytest.mark.parametrize("content", [accounts_file(), accounts_file() + b"\n,,\n \n"])
 def test_a_file_without_rows_is_refused(content: bytes) -> None:
     """Names of columns alone are no accounts."""
-    with pytest.raises(FileRefusedError, match="It holds no rows"):
+    with pytest.raises(FileRefusedError, match="It has no rows"):
         plan(opened(content), 100)
 
 

@@ -121,12 +121,12 @@ SAID: dict[str, list[tuple[tuple[str, ...], str]]] = {
     "plan_limit": [
         (OTHER, "Email account limit reached for your current plan"),
         (GOOGLE, "You have reached the limit of your plan. Upgrade to add more."),
-        (GOOGLE, "the service refused the request: Your subscription has expired (HTTP 402)"),
+        (GOOGLE, "Saleshandy refused the request: Your subscription has expired (HTTP 402)"),
         (OTHER, "Limit exceeded: you cannot add more email accounts"),
     ],
     "unknown": [
         (OTHER, "Something went wrong"),
-        (GOOGLE, "the service gave no reason"),
+        (GOOGLE, "Saleshandy gave no reason"),
         (OTHER, "Error 1535"),
         (OTHER, ""),
     ],
@@ -199,7 +199,7 @@ def test_what_may_be_about_us_is_not_proven_about_the_mailbox(
 
 def test_what_the_importer_knows_itself_is_not_read_from_a_text() -> None:
     """A server's text that begins like one of ours is the server's."""
-    refused = "the service refused the API key: 535 5.7.8 authentication failed"
+    refused = "Saleshandy refused the API key: 535 5.7.8 authentication failed"
     assert cause_of(f"not sent: {refused}", OTHER, ReasonCode.NOT_SENT) is NOT_SENT
     assert cause_of(f"not sent: {refused}", OTHER) is not NOT_SENT
     code = ReasonCode.REQUEST_REFUSED
@@ -236,8 +236,8 @@ def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
 
 def test_unreadable_rows_have_one_cause() -> None:
     """Whatever is said about each, they are counted together."""
-    one = Problem("unreadable", "row_unreadable", "it goes on over 12 lines", "Mend the row.")
-    other = Problem("unreadable", "row_unreadable", "it goes on over 13 lines", "Mend the row.")
+    one = Problem("unreadable", "row_unreadable", "it continues over 12 lines", "Mend the row.")
+    other = Problem("unreadable", "row_unreadable", "it continues over 13 lines", "Mend the row.")
     assert rejection(one) is rejection(other) is ROW_UNREADABLE
 
 

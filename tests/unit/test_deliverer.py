@@ -261,9 +261,9 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     }
     assert rows["2"]["what to do"] == ""
     assert "create an app password" in rows["3"]["what to do"]
-    assert rows["4"]["what to do"].startswith("Give a number from 1 to 65535")
+    assert rows["4"]["what to do"].startswith("Enter a number from 1 to 65535")
     assert rows["7"]["what to do"].startswith("No action needed")
-    assert rows["8"]["what to do"].startswith("Look up the addresses in Saleshandy")
+    assert rows["8"]["what to do"].startswith("Resume the import to check them again")
 
 
 def test_warnings_reach_everybody(world: World) -> None:
@@ -271,13 +271,13 @@ def test_warnings_reach_everybody(world: World) -> None:
     upload = looked_at(world, row(ADDRESSES[0], smtpPassword=" blanks "), ADDRESSES[1])
     message = delivered(world, upload)
     first, second = outcome(world, upload)
-    assert "blanks before or after" in first["warnings"]
-    assert "blanks before or after" not in second["warnings"]
+    assert "spaces before or after" in first["warnings"]
+    assert "spaces before or after" not in second["warnings"]
     for document in (summary(world, upload), json.loads(message.document)):
         told = {one["code"]: (one["rows"], one["firstRows"]) for one in document["warnings"]}
         assert told == {"google_sign_in": (2, [2, 3]), "password_trimmed": (1, [2])}
     for text in (message.mail, world.reports.texts[upload.import_id, PAGE_NAME]):
-        assert "row 2: blanks before or after the password were removed" in text
+        assert "row 2: spaces before or after the password were removed" in text
 
 
 def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
@@ -459,7 +459,7 @@ def test_a_missing_report_is_made_up_for_by_the_list(world: World) -> None:
     reasons = [one["reason"] for one in outcome(world, upload)]
     assert reasons[0] == "Saleshandy has saved it, but it is not connected there"
     assert reasons[1] == (
-        "the service finished, but its report is missing: HTTP 404; "
+        "Saleshandy finished, but its report is missing: HTTP 404; "
         "the account list does not show it"
     )
 

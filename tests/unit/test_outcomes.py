@@ -18,11 +18,13 @@ from email_accounts.delivery.outcomes import (
 )
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonCode
+from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonCode, SignInState
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
-from email_accounts.sign_in.findings import MailboxFindings
+from email_accounts.sign_in.dialogue import Finding as SideFinding
+from email_accounts.sign_in.findings import REFUSED_BY_SMTP, MailboxFindings
+from email_accounts.sign_in.wire import Verdict as SignInVerdict
 from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.files import accounts_file, row
 
@@ -302,14 +304,14 @@ def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
     assert got.reason == ("smtpPort: not a port; imapHost: not the name of a mail server")
     assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
-    assert got.what_to_do.startswith("Give a number from 1 to 65535")
-    assert "Give its full name such as smtp.gmail.com" in got.what_to_do
+    assert got.what_to_do.startswith("Enter a number from 1 to 65535")
+    assert "Enter its full name, such as smtp.gmail.com" in got.what_to_do
 
 
 def test_a_cure_that_helps_twice_is_told_once() -> None:
     """Both ports are mended alike."""
     (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
-    assert got.what_to_do.count("Give a number") == 1
+    assert got.what_to_do.count("Enter a number") == 1
 
 
 def test_a_duplicate_names_the_row_that_is_sent() -> None:
@@ -364,3 +366,74 @@ def test_the_settings_of_short_and_padded_rows_are_known() -> None:
     content = b"email,password,provider,note\n a@gmail.com , x , google \nb@outlook.com,y\n"
     got = told(content, [Batch(BatchRange(1, 2, 3, 2), BatchState.COMPLETED)])
     assert [one.provider for one in got] == ["gmail", "microsoft"]
+
+
+# The sign-in check
+
+
+def one_checked_batch(sign_in: SignInState, state: BatchState = BatchState.COMPLETED) -> Batch:
+    """Make the only batch of a file with one row, as the sign-in check left it."""
+    return replace(one_batch(state)[0], sign_in=sign_in)
+
+
+REFUSING = SideFinding("smtp", SignInVerdict.REFUSED, "535 5.7.8 authentication failed")
+UNTRIED = SideFinding("imap", SignInVerdict.NOT_TRIED, REFUSED_BY_SMTP)
+WORKS = SideFinding("smtp", SignInVerdict.SIGNED_IN, "")
+CLOSED = SideFinding("imap", SignInVerdict.NOT_TRIED, "3 sign-ins in a row were refused")
+ADDRESS = "a@x.example"
+
+
+@pytest.mark.parametrize("state", [BatchState.COMPLETED, BatchState.PLANNED])
+def test_a_row_that_is_held_back_is_rejected_in_the_words_of_its_server(state: BatchState) -> None:
+    """Whatever became of its batch."""
+    found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED, held=True)}}
+    batch = one_checked_batch(SignInState.CHECKED, state)
+    (row,) = told(accounts_file(ADDRESS), [batch], found=found)
+    assert (row.outcome, row.evidence) == (Outcome.REJECTED, Evidence.SIGN_IN)
+    assert row.reason == "the sign-in check: SMTP: 535 5.7.8 authentication failed"
+    assert [one.code for one in row.causes] == ["google_app_password"]
+    assert row.what_to_do
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "findings", "says"),
+    [
+        (SignInState.NONE, {}, ""),
+        (SignInState.TRYING, {}, "the check was interrupted"),
+        (SignInState.SKIPPED, {}, "the time for sign-in checks was over, or the check failed"),
+        (SignInState.CHECKED, {}, ""),
+        (SignInState.CHECKED, {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}, ""),
+        (SignInState.CHECKED, {ADDRESS: MailboxFindings(WORKS, CLOSED)}, CLOSED.said),
+    ],
+)
+def test_a_row_that_is_sent_untried_says_so(
+    sign_in: SignInState, findings: dict[str, MailboxFindings], says: str
+) -> None:
+    """Not one whose IMAP server was spared because SMTP had refused the same credentials."""
+    found = {1: findings}
+    (row,) = told(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
+    assert row.outcome is Outcome.CONNECTED
+    assert [one.message.partition("check: ")[2] for one in row.warnings] == [says] * bool(says)
+
+
+def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:
+    """A cause that is known already stays."""
+    found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}}
+    batch = replace(one_checked_batch(SignInState.CHECKED), report=True)
+    codes = {
+        reason: [
+            cause.code
+            for row in told(
+                accounts_file(ADDRESS),
+                [batch],
+                {1: {ADDRESS: Verdict(connected=False, reason=reason)}},
+                found=found,
+            )
+            for cause in row.causes
+        ]
+        for reason in ("something went wrong", "account suspended")
+    }
+    assert codes == {
+        "something went wrong": ["google_app_password"],
+        "account suspended": ["mailbox_locked"],
+    }

@@ -113,7 +113,7 @@ def test_a_stray_quote() -> None:
     """A quote inside a quoted cell makes its row unreadable, and only that."""
     content = b'email,password\na,"p"w"\nb,"x\ny"z\nc,p"w\nd,"ok"\n'
     assert everything(content) == [bad(2), bad(3), (4, ["c", 'p"w']), (5, ["d", "ok"])]
-    assert reasons(content)[1].endswith("quoted cell and goes on over 2 lines")
+    assert reasons(content)[1].endswith("quoted cell and continues over 2 lines")
 
 
 def test_a_quote_that_is_never_closed() -> None:

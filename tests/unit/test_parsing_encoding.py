@@ -92,7 +92,7 @@ def test_half_a_character_in_utf_16() -> None:
 
 
 def test_nul_bytes_are_left_to_the_rules() -> None:
-    """A NUL in a cell is a character of the cell; in the names of columns it is no text."""
+    """A NUL in a cell is a character of the cell; in the names of columns it is not text."""
     assert everything(b"email,name\na\0,b\n") == [(2, ["a\0", "b"])]
     assert "neither text" in refusal(b"em\0ail,name\na,b\n")
 

@@ -194,7 +194,7 @@ def test_many_rows_across_windows() -> None:
         ({"xl/sheet.xml": None}, "damaged workbook"),
         ({"xl/texts.xml": None}, "damaged workbook"),
         ({"xl/workbook.xml": "<workbook><sheets/></workbook>"}, "no sheet"),
-        ({"xl/sheet.xml": "<chartsheet/>"}, "something else"),
+        ({"xl/sheet.xml": "<chartsheet/>"}, "where one is expected"),
         ({"xl/sheet.xml": "<worksheet><sheetData>"}, "damaged workbook"),
         ({"xl/sheet.xml": "<worksheet></worksheet>"}, "ends too early"),
         ({"xl/sheet.xml": "<worksheet><sheetData></worksheet>"}, "damaged workbook"),
@@ -239,7 +239,7 @@ def test_other_office_documents() -> None:
     for target in ("word/document.xml", "xl/workbook.bin"):
         rels = parts()["_rels/.rels"].replace("xl/workbook.xml", target)
         said = refusal(archive(parts(changed={"_rels/.rels": rels, target: "<x/>"})))
-        assert "no workbook" in said
+        assert "not an .xlsx workbook" in said
 
 
 def test_protected() -> None:

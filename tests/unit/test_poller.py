@@ -379,7 +379,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert poll(world, upload) == TaskResult(NextAction.CHECK)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
-    assert "no longer knows the request" in unconfirmed.reason
+    assert "no longer has the request" in unconfirmed.reason
     assert poll(world, upload) == DELIVER
     assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
     assert world.journal.names().count("connect") == 1
@@ -497,7 +497,7 @@ def test_a_link_that_is_not_understood_is_a_missing_report(
     upload = submitted(world, *ADDRESSES[:2])
     monkeypatch.setattr(FakeRemote, "status", lambda *_: RequestStatus(True, None))  # noqa: FBT003  completed
     assert followed(world, upload) == DELIVER
-    assert "its link is not understood" in batch(world, upload).reason
+    assert "its link is not valid" in batch(world, upload).reason
     assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
 
 
@@ -933,7 +933,7 @@ def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
     assert poll(world, upload) == TaskResult(NextAction.SUBMIT)
 
 
-@pytest.mark.parametrize("stopped", ["", "the service refused the API key"])
+@pytest.mark.parametrize("stopped", ["", "Saleshandy refused the API key"])
 def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
     world: World, stopped: str
 ) -> None:
@@ -990,8 +990,8 @@ def test_a_status_that_is_refused_is_asked_for_again(world: World) -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        NotSentError("the service cannot be reached"),
-        OutcomeUnknownError("the service failed to answer: HTTP 502"),
+        NotSentError("Saleshandy cannot be reached"),
+        OutcomeUnknownError("Saleshandy failed: HTTP 502"),
     ],
 )
 def test_a_service_that_fails_ends_the_look(
@@ -1022,7 +1022,7 @@ def test_rests_grow_with_the_age_of_an_import(world: World) -> None:
     upload = submitted(world)
     world.clock.advance(5990)
     change(world.ledger, upload.import_id, 3, lambda one: one.completed(world.clock()))
-    world.saleshandy.status_errors.append(NotSentError("the service cannot be reached"))
+    world.saleshandy.status_errors.append(NotSentError("Saleshandy cannot be reached"))
     assert poll(world, upload) == TaskResult(NextAction.CHECK, 20)
 
 
@@ -1058,7 +1058,7 @@ def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> No
 
 
 @pytest.mark.parametrize(
-    "error", [ApiKeyRefusedError("the service refused the API key"), ApiKeyMissingError("no key")]
+    "error", [ApiKeyRefusedError("Saleshandy refused the API key"), ApiKeyMissingError("no key")]
 )
 def test_a_refused_key_ends_the_tracking(
     world: World, error: ApiKeyRefusedError | ApiKeyMissingError
@@ -1186,6 +1186,4 @@ def test_a_file_deleted_while_it_is_looked_at_stops_the_import(world: World) -> 
     upload = submitted(world)
     world.uploads.delete_version(upload)
     assert poll(world, upload) == DELIVER
-    assert world.ledger.get(upload.import_id).stopped == (
-        "the file was deleted while it was being imported"
-    )
+    assert world.ledger.get(upload.import_id).stopped == ("the file was deleted during its import")

@@ -28,7 +28,7 @@ def cells(text: str) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text, newline=""), strict=True))
 
 
-def judged(report: str) -> dict[str, Verdict]:
+def checked(report: str) -> dict[str, Verdict]:
     """Clean a report, then read what it says."""
     return verdicts(io.StringIO(copied(report.encode()), newline=""))
 
@@ -79,7 +79,7 @@ def test_a_password_that_is_parted_between_cells_is_hidden() -> None:
 def test_a_reason_that_is_hidden_is_a_reason() -> None:
     """What was said was not nothing: the account is not connected."""
     report = f"Email,Error,Note\na@b.example,535 for {MARK},Connected\nc@d.example,,new\n"
-    assert judged(report)["a@b.example"] == Verdict(connected=False, reason="***")
+    assert checked(report)["a@b.example"] == Verdict(connected=False, reason="***")
 
 
 def test_an_address_stays_though_a_password_is_part_of_it() -> None:
@@ -112,7 +112,7 @@ def test_line_breaks_inside_cells_stay_inside_them() -> None:
     """A reason of several lines is one reason, and no line of its own."""
     for end in ("\n", "\r\n", "\r"):
         report = f'Email,Reason\na@b.example,"535{end}c@d.example,no"\n'
-        assert set(judged(report)) == {"a@b.example"}
+        assert set(checked(report)) == {"a@b.example"}
         assert cells(copied(report.encode()))[1] == ["a@b.example", f"535{end}c@d.example,no"]
 
 
@@ -135,8 +135,8 @@ def test_blank_lines_say_nothing() -> None:
 
 def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
     """Where its only line names columns for addresses and for what became of them."""
-    assert judged("Email,Reason\n") == {}
-    assert judged("Sr No,Email,SMTP Host,Status\n") == {}
+    assert checked("Email,Reason\n") == {}
+    assert checked("Sr No,Email,SMTP Host,Status\n") == {}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
             "Email,SMTP error,IMAP error\na@b.example,535,off\n",
             Verdict(connected=False, reason="535; off"),
         ),
-        ("Email,Reason\na@b.example,\n", Verdict(False, "the service gave no reason")),  # noqa: FBT003  read in its row
+        ("Email,Reason\na@b.example,\n", Verdict(False, "Saleshandy gave no reason")),  # noqa: FBT003  read in its row
         ("Email,Status\na@b.example,Connected\n", Verdict(connected=True, reason="Connected")),
         (
             "Email,Status,Message\na@b.example,SUCCESS,all good\n",
@@ -238,7 +238,7 @@ def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
 )
 def test_a_report_of_unknown_columns_is_understood(report: str, verdict: Verdict) -> None:
     """The address by likely headers, then by content; a line is a failure unless it says not."""
-    assert judged(report) == {"a@b.example": verdict}
+    assert checked(report) == {"a@b.example": verdict}
 
 
 LAYOUTS = {
@@ -305,25 +305,25 @@ def test_a_report_of_any_layout_is_understood(layout: str, password: str, size: 
 def test_a_report_without_names_is_not_read_where_a_password_may_be_parted() -> None:
     """A half of one could not be told from anything else."""
     report = b"a@b.example,535\nc@d.example,535\n"
-    assert set(judged(report.decode())) == {"a@b.example", "c@d.example"}
+    assert set(checked(report.decode())) == {"a@b.example", "c@d.example"}
     with pytest.raises(ReportUnavailableError, match="does not name its columns"):
         copied(report, "with,comma")
 
 
 def test_a_number_is_no_status_unless_its_column_says_so() -> None:
     """A single line numbered 1 has not succeeded."""
-    assert judged("Status,Email\n1,a@b.example\n")["a@b.example"].connected
-    assert not judged("n,Email\n1,a@b.example\n")["a@b.example"].connected
-    assert not judged("n,Email,Note\n1,a@b.example,535\n")["a@b.example"].connected
+    assert checked("Status,Email\n1,a@b.example\n")["a@b.example"].connected
+    assert not checked("n,Email\n1,a@b.example\n")["a@b.example"].connected
+    assert not checked("n,Email,Note\n1,a@b.example,535\n")["a@b.example"].connected
 
 
 @pytest.mark.parametrize("lines", [("success", "failed"), ("failed", "success")])
 def test_of_two_lines_on_one_address_the_failure_counts(lines: Sequence[str]) -> None:
     """One for SMTP, one for IMAP: both must be good."""
     report = "Email,Status\n" + "".join(f"a@b.example,{line}\n" for line in lines)
-    assert judged(report) == {"a@b.example": Verdict(connected=False, reason="failed")}
+    assert checked(report) == {"a@b.example": Verdict(connected=False, reason="failed")}
 
 
 def test_a_reason_without_end_is_cut() -> None:
     """Reasons go into a message of limited size."""
-    assert len(judged(f"Email,Reason\na@b.example,{'x' * 5000}\n")["a@b.example"].reason) <= 500
+    assert len(checked(f"Email,Reason\na@b.example,{'x' * 5000}\n")["a@b.example"].reason) <= 500

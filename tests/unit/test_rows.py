@@ -35,7 +35,7 @@ def opened(content: bytes) -> AccountsFile:
     return open_accounts_file(io.BytesIO(content))
 
 
-def judged(content: bytes) -> list[RowResult]:
+def checked(content: bytes) -> list[RowResult]:
     """Judge all rows of a file."""
     return list(opened(content).rows)
 
@@ -51,7 +51,7 @@ def table(*rows: dict[str, str]) -> bytes:
 
 def the_account(**columns: str) -> Account:
     """Return the account of the only row of a file with servers of its own."""
-    (one,) = judged(table(SERVERS | columns))
+    (one,) = checked(table(SERVERS | columns))
     assert isinstance(one, Accepted), one
     return one.account()
 
@@ -64,7 +64,7 @@ def codes(one: RowResult) -> list[tuple[str, str]]:
 
 def problems(**changed: str) -> list[tuple[str, str]]:
     """Return what is wrong with a good row of fifteen fields, some of them changed."""
-    (one,) = judged(table(row(ADDRESS, **changed)))
+    (one,) = checked(table(row(ADDRESS, **changed)))
     return [] if isinstance(one, Accepted) else codes(one)
 
 
@@ -105,7 +105,7 @@ def test_each_value_comes_from_its_column(reverse: bool) -> None:  # noqa: FBT00
         "imapEncryption": "tls",
     }
     written = dict(reversed(values.items())) if reverse else values
-    (one,) = judged(table(written))
+    (one,) = checked(table(written))
     assert isinstance(one, Accepted)
     assert list(one.reader.read(one.cells).values) == list(values.values())
     assert (one.account().smtp.port, one.account().imap.port) == (4650, 1430)
@@ -116,8 +116,8 @@ def test_json_and_csv_of_the_same_account_are_the_same() -> None:
     """Numbers, nulls and missing keys become what a table says."""
     item = row(ADDRESS) | {"smtpPort": 465, "imapPort": 993.0, "fromLastName": None}
     del item["imapUserName"]
-    (from_json,) = judged(json.dumps([item]).encode())
-    (from_csv,) = judged(table(row(ADDRESS, fromLastName="", imapUserName="")))
+    (from_json,) = checked(json.dumps([item]).encode())
+    (from_csv,) = checked(table(row(ADDRESS, fromLastName="", imapUserName="")))
     assert isinstance(from_json, Accepted)
     assert isinstance(from_csv, Accepted)
     assert (from_json.row, from_csv.row) == (1, 2)
@@ -128,7 +128,7 @@ def test_items_with_other_keys_are_read_by_them() -> None:
     """Each object may have keys of its own, and the first may come again."""
     first = {"email": "a@gmail.com", "password": APP_PASSWORD}
     other = {"App Password": APP_PASSWORD, "note": 1, "from_email": "b@gmail.com"}
-    rows = judged(json.dumps([first, other, {**first, "email": "c@gmail.com"}, first]).encode())
+    rows = checked(json.dumps([first, other, {**first, "email": "c@gmail.com"}, first]).encode())
     assert [(one.row, one.address) for one in rows] == [
         (1, "a@gmail.com"),
         (2, "b@gmail.com"),
@@ -145,7 +145,7 @@ def test_items_with_other_keys_are_read_by_them() -> None:
 
 def test_a_short_row_is_blank_where_it_ends() -> None:
     """Cells that are missing at its end are filled in like blank ones."""
-    (one,) = judged(f"email,password,provider,imap_host\na@gmail.com,{APP_PASSWORD}\n".encode())
+    (one,) = checked(f"email,password,provider,imap_host\na@gmail.com,{APP_PASSWORD}\n".encode())
     assert isinstance(one, Accepted)
     assert one.account().imap.host == "imap.gmail.com"
 
@@ -168,7 +168,7 @@ def test_the_case_of_addresses_and_passwords_stays() -> None:
 @pytest.mark.parametrize("address", ["ROBIN@NORTH.EXAMPLE", "Robin@Gmail.com", " robin@x.example "])
 def test_an_accepted_row_shows_the_address_that_is_sent(address: str) -> None:
     """Its owner finds the row by it."""
-    (one,) = judged(accounts_file(address))
+    (one,) = checked(accounts_file(address))
     assert isinstance(one, Accepted)
     assert one.address == one.account().smtp.address == address.strip()
 
@@ -184,7 +184,7 @@ def test_a_personal_address_is_seen_whatever_its_case() -> None:
     """Its domain stands for its provider, among rows with the same settings."""
     same = {"password": APP_PASSWORD, "provider": "google"}
     addresses = ("a@north.example", "b@gmail.com", "C@GMAIL.COM", "d@north.example")
-    rows = judged(table(*({"email": address} | same for address in addresses)))
+    rows = checked(table(*({"email": address} | same for address in addresses)))
     providers = [one.account().provider for one in rows if isinstance(one, Accepted)]
     assert providers == ["gsuite", "gmail", "gmail", "gsuite"]
 
@@ -261,7 +261,7 @@ def test_a_blank_imap_password_is_that_of_smtp(
 @pytest.mark.parametrize("columns", [{}, {"smtp_password": " "}, {"imap_password": "x"}])
 def test_a_missing_password_is_one_problem(columns: dict[str, str]) -> None:
     """An IMAP password alone is none for sending; warm-up tools export both blank."""
-    (one,) = judged(table(SERVERS | {"email": ADDRESS} | columns))
+    (one,) = checked(table(SERVERS | {"email": ADDRESS} | columns))
     assert codes(one) == [("smtpPassword", "password_missing")]
 
 
@@ -289,7 +289,7 @@ def test_a_full_name_is_parted_at_its_first_blank(
 
 def test_an_address_and_a_password_are_enough_where_the_provider_is_known() -> None:
     """Everything else is filled in."""
-    (one,) = judged(f"email,password\nrobin@gmail.com,{APP_PASSWORD}\n".encode())
+    (one,) = checked(f"email,password\nrobin@gmail.com,{APP_PASSWORD}\n".encode())
     assert isinstance(one, Accepted)
     assert dict(zip(FIELDS, list(one.reader.read(one.cells).values), strict=True)) == {
         "emailServiceProvider": "gmail",
@@ -340,7 +340,7 @@ def test_the_groups_of_an_app_password_are_joined_at_google_alone(
 def test_sendgrid_wants_an_imap_server_of_its_own() -> None:
     """It only sends: that is told once, not as three missing settings."""
     columns = {"email": ADDRESS, "password": "SG.key", "provider": "SendGrid"}
-    (alone,) = judged(table(columns))
+    (alone,) = checked(table(columns))
     assert codes(alone) == [("imapHost", "imap_missing")]
 
 
@@ -364,7 +364,7 @@ def test_sendgrid_signs_in_with_its_own_user_name() -> None:
 def test_sendgrid_is_known_by_its_server() -> None:
     """Also where nobody names the provider."""
     columns = {"email": ADDRESS, "password": "SG.key", "smtp_host": "smtp.sendgrid.net"}
-    (one,) = judged(table(columns))
+    (one,) = checked(table(columns))
     assert codes(one) == [("imapHost", "imap_missing")]
 
 
@@ -416,13 +416,13 @@ def test_an_address_may_have_254_characters(field: str, length: int) -> None:
 
 def test_without_servers_that_is_the_one_problem() -> None:
     """An address at a domain of its own says nothing about its servers."""
-    (one,) = judged(b"email,password\nrobin@north.example,x\n")
+    (one,) = checked(b"email,password\nrobin@north.example,x\n")
     assert codes(one) == [("smtpHost", "servers_missing")]
 
 
 def test_a_rejected_row_shows_its_address_as_it_stands() -> None:
     """Its owner finds it by that."""
-    (one,) = judged(accounts_file(row("Robin@North.example", smtpPort="x")))
+    (one,) = checked(accounts_file(row("Robin@North.example", smtpPort="x")))
     assert isinstance(one, Rejected)
     assert (one.row, one.address) == (2, "Robin@North.example")
 
@@ -430,7 +430,7 @@ def test_a_rejected_row_shows_its_address_as_it_stands() -> None:
 def test_what_is_no_address_is_not_shown() -> None:
     """Where columns are shifted it may be a password; the problems do not quote it either."""
     shifted = dict.fromkeys(FIELDS, PASSWORD)
-    (one,) = judged(accounts_file(shifted))
+    (one,) = checked(accounts_file(shifted))
     assert isinstance(one, Rejected)
     assert one.address == ""
     assert MARK not in repr(one)
@@ -439,7 +439,7 @@ def test_what_is_no_address_is_not_shown() -> None:
 def test_an_unreadable_row_is_rejected_with_its_reason() -> None:
     """A row that is no row has one problem, and shows nothing of its cells."""
     content = accounts_file("a@b.example") + b",".join([PASSWORD.encode()] * 16) + b"\n"
-    rejected = judged(content)[1]
+    rejected = checked(content)[1]
     assert isinstance(rejected, Rejected)
     assert (rejected.row, rejected.address) == (3, "")
     assert codes(rejected) == [("unreadable", "row_unreadable")]
@@ -461,7 +461,7 @@ def test_a_bad_row_does_not_stop_the_next() -> None:
         f"D@gmail.com,{APP_PASSWORD},465.0".encode(),
         f"e@gmail.com,{APP_PASSWORD},".encode(),
     ]
-    rows = judged(b"\n".join(lines))
+    rows = checked(b"\n".join(lines))
     assert [(one.row, type(one).__name__, one.address) for one in rows] == [
         (2, "Accepted", "a@gmail.com"),
         (3, "Rejected", ""),
@@ -480,19 +480,19 @@ def test_a_bad_row_does_not_stop_the_next() -> None:
 def test_a_duplicate_is_the_second_row_of_an_address_but_for_case_and_blanks() -> None:
     """It names the row that is sent; a third one names the same row."""
     same = ("a@b.example", "c@d.example", "A@B.example", " a@b.example ", "a@B.EXAMPLE")
-    assert judged(accounts_file(*same))[2:] == [
+    assert checked(accounts_file(*same))[2:] == [
         Duplicate(4, "A@B.example", 2),
         Duplicate(5, "a@b.example", 2),
         Duplicate(6, "a@B.EXAMPLE", 2),
     ]
-    again = judged(accounts_file("A@B.EXAMPLE", "a@b.example"))
+    again = checked(accounts_file("A@B.EXAMPLE", "a@b.example"))
     assert again[1] == Duplicate(3, "a@b.example", 2)
 
 
 def test_the_twin_of_a_rejected_row_is_no_duplicate() -> None:
     """Of two rows with one address the good one is sent, in whatever order they stand."""
     bad = row("a@b.example", smtpPort="none")
-    assert kinds(judged(accounts_file(bad, "a@b.example", bad, "A@b.example"))) == [
+    assert kinds(checked(accounts_file(bad, "a@b.example", bad, "A@b.example"))) == [
         Rejected,
         Accepted,
         Duplicate,
@@ -504,14 +504,14 @@ def test_rows_without_an_address_are_no_duplicates_of_each_other() -> None:
     """Rows that lack it are all rejected."""
     nobody = row("", imapEmailAddress="")
     content = accounts_file(nobody, nobody, row("not-an-address"), row("not-an-address"))
-    assert kinds(judged(content)) == [Rejected] * 4
+    assert kinds(checked(content)) == [Rejected] * 4
 
 
 def test_two_accounts_may_share_an_imap_address() -> None:
     """Aliases that send have one mailbox to read; they are told apart by what they send from."""
     shared = {"imapEmailAddress": "inbox@north.example"}
     content = accounts_file(row("a@north.example", **shared), row("b@north.example", **shared))
-    assert kinds(judged(content)) == [Accepted, Accepted]
+    assert kinds(checked(content)) == [Accepted, Accepted]
 
 
 # Warnings.
@@ -638,7 +638,7 @@ def test_reading_again_yields_the_same() -> None:
 def test_a_refusal_quotes_no_password(content: bytes) -> None:
     """Whatever is wrong with a file, what stands in it is not repeated."""
     with pytest.raises(FileRefusedError) as caught:
-        judged(content)
+        checked(content)
     assert caught.value.problem.endswith(".")
     assert caught.value.fix
     assert MARK not in str(caught.value)
@@ -648,7 +648,7 @@ def test_a_refusal_quotes_no_password(content: bytes) -> None:
 
 
 def peak(content: bytes) -> int:
-    """Return the most bytes that Python held at once while it judged a file."""
+    """Return the most bytes that Python held at once while it checked a file."""
     file = opened(content)
     tracemalloc.start()
     try:

@@ -34,7 +34,7 @@ BATCHES = [ADDRESSES[:2], ADDRESSES[2:4], ADDRESSES[4:]]
 FIVE = accounts_file(*ADDRESSES)
 CHECK = TaskResult(NextAction.CHECK, 10.0)
 DELIVER = TaskResult(NextAction.DELIVER)
-KEY_REFUSED = ApiKeyRefusedError("the service refused the API key: Unauthorized (HTTP 401)")
+KEY_REFUSED = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
 
 
 def plenty() -> float:
@@ -316,7 +316,7 @@ def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> No
 def test_a_service_that_cannot_be_reached_is_tried_later(world: World) -> None:
     """What never left is planned again, and tried after a while."""
     upload = five(world)
-    world.saleshandy.connect_errors.append(NotSentError("the service cannot be reached"))
+    world.saleshandy.connect_errors.append(NotSentError("Saleshandy cannot be reached"))
     assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 10)
     assert states(world, upload) == [BatchState.PLANNED] * 3
     assert world.submitter().submit(upload.import_id, plenty) == CHECK
@@ -341,21 +341,21 @@ def test_an_unanswered_request_ends_the_submission(world: World) -> None:
     """It may have arrived: it is unconfirmed, and the service is left alone for a while."""
     upload = five(world)
     world.saleshandy.connect_errors.append(
-        OutcomeUnknownError("the service did not answer (ReadTimeout)")
+        OutcomeUnknownError("Saleshandy did not answer (ReadTimeout)")
     )
     assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 10)
     assert sent(world) == BATCHES[:1]
     lost = batches(world, upload)[0]
     assert (lost.state, lost.sent, lost.request_id) == (BatchState.UNCONFIRMED, 1, "")
     assert (lost.sent_at, lost.next_poll_at) == (world.clock(), world.clock() + 10)
-    assert lost.reason == "the service did not answer (ReadTimeout)"
+    assert lost.reason == "Saleshandy did not answer (ReadTimeout)"
 
 
 def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
     """It stays unconfirmed whoever resumes the import; the others go out."""
     upload = five(world)
     world.saleshandy.connect_errors.append(
-        OutcomeUnknownError("the service did not answer (ReadTimeout)")
+        OutcomeUnknownError("Saleshandy did not answer (ReadTimeout)")
     )
     world.receive(upload, plenty)
     for _ in range(2):
@@ -901,7 +901,7 @@ def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
         world.ledger.take_call("default", f"other-{number}", 1, world.clock(), 1)
     upload = five(world)
     assert world.receive(upload, plenty) == TaskResult(NextAction.SUBMIT, 3600.0)
-    world.clock.advance(3600)
+    world.clock.time = world.ledger.get(upload.import_id).deadline
     assert world.submitter().submit(upload.import_id, plenty) == DELIVER
     assert sent(world) == []
 
@@ -994,9 +994,7 @@ def test_a_file_deleted_while_it_is_sent_stops_the_import(world: World) -> None:
     world.receive(upload, lambda: 0.0)
     world.uploads.delete_version(upload)
     assert world.submitter().submit(upload.import_id, plenty) == DELIVER
-    assert world.ledger.get(upload.import_id).stopped == (
-        "the file was deleted while it was being imported"
-    )
+    assert world.ledger.get(upload.import_id).stopped == ("the file was deleted during its import")
     assert sent(world) == []
 
 

@@ -219,7 +219,7 @@ def _run(command: str, folder: Path, environment: Mapping[str, str]) -> str:
 
 
 def _make_a_dead_letter(exports: Mapping[str, str]) -> None:
-    """Put an event of an upload that is there where events go that could not be taken in."""
+    """Put an event of an existing upload into the queue of dead letters."""
     item = {"key": "uploads/accounts.csv", "size": 1}
     detail = {"bucket": {"name": exports["INBOX_BUCKET"]}, "object": item}
     queues = boto3.client(

@@ -108,10 +108,10 @@ def policy() -> Policy:
 
 @cache
 def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.0) -> Course:
-    """Let an import run whose batches finish so many seconds after it was dropped.
+    """Let an import run whose batches finish so many seconds after its upload.
 
     `deadline` is in seconds, too; the template's default where it is 0. `call` is how many seconds
-    a call to the remote takes.
+    a call to Saleshandy takes.
     """
     world = World()
     saleshandy = _SlowRemote(world.journal, world.clock)

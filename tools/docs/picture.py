@@ -38,7 +38,7 @@ _VERBS = {
     "secretsmanager:GetSecretValue": "reads",
     "states:StartExecution": "starts",
     "lambda:InvokeFunction": "runs",
-    "sns:Publish": "tells",
+    "sns:Publish": "notifies",
 }
 _TAKES_FROM_A_QUEUE = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 _LETTERS = "dead letters"
@@ -66,7 +66,7 @@ def drawn() -> dict[str, str]:
 
 
 def _resources() -> str:
-    lines = ["flowchart TB", '  people["people and programs"]', '  remote["remote API"]']
+    lines = ["flowchart TB", '  people["people and programs"]', '  remote["Saleshandy API"]']
     lines += [f"  {SHAPES[kind].format(name)}" for name, kind in drawn().items()]
     lines += [f"  {one} {_arrow(what)} {other}" for one, what, other in edges()]
     return _mermaid(lines)
@@ -81,7 +81,7 @@ def edges() -> Iterator[Edge]:
     yield from _of_rules()
     yield from _of_queues()
     yield from _of_rights()
-    # What operators do besides would lead from them to nearly everything.
+    # Arrows for everything that operators do would lead nearly everywhere.
     uploader = of_type("AWS::IAM::ManagedPolicy")["UploaderPolicy"]
     for statement in uploader["PolicyDocument"]["Statement"]:
         for name in _named(statement["Resource"]):
@@ -145,7 +145,7 @@ def _named(value: object) -> list[str]:
 
 
 def _own_names() -> dict[str, str]:
-    """Return what stands at the end of the ARNs of resources that have names of their own."""
+    """Return the ends of the ARNs of resources with names of their own."""
     machines = of_type("AWS::Serverless::StateMachine")
     secrets = of_type("AWS::SecretsManager::Secret")
     return {name: one["Name"]["Fn::Sub"] for name, one in machines.items()} | {

@@ -26,7 +26,13 @@ from email_accounts.intake.values import (
     PASSWORD_TRIMMED,
 )
 from email_accounts.models.account import PROBLEMS, RULES
-from email_accounts.models.providers import Provider, ServerPreset, providers
+from email_accounts.models.providers import (
+    OTHER,
+    PROVIDER_TABLE,
+    Provider,
+    ServerPreset,
+    providers,
+)
 from email_accounts_cli.template import IF_BLANK
 
 PAGE = Path(__file__).parents[2] / "docs/account-files.md"
@@ -61,7 +67,7 @@ def _layouts() -> str:
         (name, _code(columns), _code(OPTIONAL_HEADERS.get(name, ())))
         for name, columns in LAYOUTS.items()
     )
-    return _table(("written by", "columns", "often besides"), rows)
+    return _table(("written by", "columns", "often also"), rows)
 
 
 def _aliases() -> str:
@@ -82,8 +88,8 @@ def _providers() -> str:
 
 def _domains() -> str:
     rows = (
-        (f"`{one.personal or one.code}`", _code(f"@{name}" for name in one.domains))
-        for one in _known()
+        (_named(one), _code(f"@{name}" for name in one.domains))
+        for one in PROVIDER_TABLE
         if one.domains
     )
     return _table(("provider", "addresses that end in"), rows)
@@ -99,17 +105,24 @@ def _encryptions() -> str:
 
 
 def _presets() -> str:
-    rows = (
-        (f"`{one.code}`", _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host
-    )
+    rows = ((_named(one), _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host)
     return _table(("provider", "SMTP", "IMAP"), rows)
+
+
+def _found() -> str:
+    names = (one.name.partition(" (")[0] for one in PROVIDER_TABLE if one.mx)
+    return f"{', '.join(dict.fromkeys(names))}\n"
+
+
+def _named(one: Provider) -> str:
+    is_code = one.code != OTHER and providers()[one.code] is one
+    return f"`{one.code}`" if is_code else one.name
 
 
 def _side(side: ServerPreset) -> str:
     if not side.host:
         return "none: the row has to name one"
-    ports = ", ".join(f"{port} with {encryption}" for encryption, port in side.ports)
-    return f"`{side.host}` {ports}"
+    return f"`{side.host}` {', '.join(f'{port} {name}' for name, port in side.ports)}"
 
 
 def _rules() -> str:
@@ -135,6 +148,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "domains": _domains,
     "encryptions": _encryptions,
     "presets": _presets,
+    "found": _found,
     "rules": _rules,
     "warnings": _warnings,
 }

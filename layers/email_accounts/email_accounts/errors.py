@@ -1,4 +1,4 @@
-"""Everything that can go wrong and is known by name. No message quotes a secret."""
+"""All errors of the package, in one tree. No message quotes a secret."""
 
 
 class ImporterError(Exception):
@@ -24,7 +24,7 @@ class UploadMissingError(ImporterError):
 
 
 class WrongBucketError(ImporterError):
-    """An event tells of an object that does not lie in the inbox."""
+    """An event is about an object outside the inbox."""
 
 
 class EventRefusedError(ImporterError):
@@ -36,7 +36,7 @@ class LedgerConflictError(ImporterError):
 
 
 class ImportLockedError(ImporterError):
-    """Somebody else has the import in hands, and may die: to be tried again later."""
+    """Another worker holds the lease; retry later."""
 
 
 class ApiKeyMissingError(ImporterError):
@@ -48,7 +48,7 @@ class WorkspaceUnknownError(ApiKeyMissingError):
 
 
 class RetryAfterError(ImporterError):
-    """The next call has to wait for its turn, or for the remote."""
+    """The next call has to wait for its turn, or for Saleshandy."""
 
     def __init__(self, wait_seconds: float) -> None:
         """Say how many seconds to wait."""
@@ -57,15 +57,15 @@ class RetryAfterError(ImporterError):
 
 
 class SaleshandyError(ImporterError):
-    """The root of what the remote API can answer instead of a result."""
+    """The root of all errors of Saleshandy's API."""
 
 
 class ApiKeyRefusedError(SaleshandyError):
-    """The remote does not accept the API key: nothing else will work either."""
+    """Saleshandy does not accept the API key: no other call will work either."""
 
 
 class ThrottledError(SaleshandyError):
-    """The remote wants fewer calls."""
+    """Saleshandy throttles calls."""
 
     def __init__(self, retry_after_seconds: float) -> None:
         """Say how many seconds to wait."""
@@ -74,18 +74,18 @@ class ThrottledError(SaleshandyError):
 
 
 class RequestRefusedError(SaleshandyError):
-    """The remote read the request and refused it; the text is the remote's own."""
+    """Saleshandy refused the request; the text is its own."""
 
 
 class RequestNotFoundError(RequestRefusedError):
-    """The service does not find what the request is about.
+    """Saleshandy does not find the subject of the request.
 
-    Of a status check that is the request id, not known yet or not any more.
+    In a status check, that is the request id: not yet known, or expired.
     """
 
 
 class NotSentError(SaleshandyError):
-    """The request never reached the remote: repeating it is harmless."""
+    """The request never reached Saleshandy: repeating it is harmless."""
 
 
 class OutcomeUnknownError(SaleshandyError):
@@ -93,4 +93,4 @@ class OutcomeUnknownError(SaleshandyError):
 
 
 class ReportUnavailableError(ImporterError):
-    """The remote's report could not be fetched or read; the text says why."""
+    """Saleshandy's report could not be fetched or read; the text says why."""

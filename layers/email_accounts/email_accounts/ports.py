@@ -1,6 +1,6 @@
-"""What the domain needs of the world besides the ledger."""
+"""The protocols of everything outside the domain, except the ledger."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
@@ -8,6 +8,7 @@ from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
+from email_accounts.models.servers import Found
 from email_accounts.models.service import CallKind, ListedAccount, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload
@@ -51,12 +52,15 @@ class Reports(Protocol):
     ) -> AbstractContextManager[TextIO]:
         """Open a report for writing; it appears when it has been written without an error."""
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
 
 
 class Saleshandy(Protocol):
-    """The remote API. Its errors are those of `errors.RemoteError`."""
+    """Saleshandy's API. Its errors are subclasses of `errors.SaleshandyError`."""
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Send accounts once and return the request id."""
@@ -77,8 +81,11 @@ class Saleshandy(Protocol):
         """Return the seconds for which the last answer allows no further call; 0 for none."""
 
 
+FindServers = Callable[[Sequence[str]], Mapping[str, Found]]
+"""Finds the mail servers of domains; bounded in time, so that some may have no answer."""
+
 ClientFactory = Callable[[str], Saleshandy]
-"""The remote API with the API key of a workspace; WorkspaceUnknownError where there is none."""
+"""Saleshandy's API with the key of a workspace; WorkspaceUnknownError if there is none."""
 
 
 class ApiKey(Protocol):
@@ -125,7 +132,7 @@ class Ledger(Protocol):
     def lease(self, import_id: str, now: float, until: float) -> str | None:
         """Take the lease of an import, and count the attempt; return the lease's token.
 
-        None while somebody else has it, and once the answer is being written.
+        None while another invocation has it, and once the answer is being written.
         """
 
     def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
@@ -153,7 +160,7 @@ class Ledger(Protocol):
         """
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
-        """Remember that nothing more is sent, and why; `imported` tells which of its runs."""
+        """Remember that nothing more is sent, and why; `imported` names its run."""
 
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
@@ -181,7 +188,7 @@ class Ledger(Protocol):
         """Return when those who wait for a call now will have had their turns."""
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
-        """Let nobody call before a time, because the remote said so."""
+        """Block all calls until a time, as Saleshandy demands."""
 
     def enter_host(self, host: str, attempt: str, now: float) -> Admission:
         """Begin an attempt to sign in at a mail server if that is allowed now."""
@@ -200,9 +207,9 @@ class Ledger(Protocol):
         now: float,
         lease_until: float,
     ) -> bool:
-        """Become the one who goes on with a walk, or begins one in place of the one seen.
+        """Take the lease of the walk that was seen, to continue it or to begin another.
 
-        False while somebody else is, or when the last walk is no longer the one seen.
+        False while another has it, or when the last walk is no longer the one seen.
         """
 
     def save_scan(self, owner: str, scan: AccountScan) -> None:
@@ -211,14 +218,14 @@ class Ledger(Protocol):
     def deliver(self, imported: Import, now: float, until: float) -> str | None:
         """Take the lease in order to write the answer; no batch can be submitted afterwards.
 
-        None while somebody else has it, after the answer, and once this run has been restarted.
+        None while another invocation has it, after the answer, and once this run was restarted.
         """
 
     def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent; False for anyone but its deliverer."""
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
-        """Take an import up again that was answered; False for any other.
+        """Restart an import that was answered; False for any other.
 
-        Batches whose end is not known for sure are looked at again.
+        Batches whose end is not certain are polled again.
         """

@@ -126,7 +126,7 @@ def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: 
     assert [(one["method"], one["path"]) for one in calls] == [("POST", "/v1/email-accounts")] * 2
     printed = capsys.readouterr().out
     assert "The key of the workspace default works." in printed
-    assert "north does not work: the service refused the API key" in printed
+    assert "north does not work: Saleshandy refused the API key" in printed
     assert API_KEY not in printed
     assert "refused-key" not in printed
 

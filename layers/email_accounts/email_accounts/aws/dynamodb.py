@@ -7,7 +7,7 @@ Items, by their keys:
   HOST#<host> / HOST                     sign-ins at a mail server, as JSON
   WALK#<workspace or import id> / WALK   how far the account list has been read
 
-The index imports-by-day holds the imports alone, by the day on which they were taken on.
+The index imports-by-day holds the imports alone, by the day on which they were received.
 """
 
 import random
@@ -50,7 +50,7 @@ _BATCH_WRITE = 25
 _SEVEN_DIGITS = 1_000_000
 _EXECUTION_NAMES_KEPT = 91 * 86_400
 """Seconds an import is kept at least: AWS reserves the name of an ended execution for 90 days, so
-that an import claimed anew before could not be started.
+that an import claimed before could not be started.
 Source: https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 """
 _BATCHES_AT_ONCE = 250
@@ -218,7 +218,7 @@ class DynamoLedger(LedgerReader):
     ) -> None:
         """Remember the batches, then that the import is planned; see `Ledger`.
 
-        What a plan that broke off left behind is deleted: its batches may have been smaller.
+        Leftovers of an interrupted plan are deleted: its batches may have been smaller.
         """
         if self.get(import_id).state is not ImportState.RECEIVED:
             raise LedgerConflictError(f"import {import_id} has been planned before")
@@ -300,7 +300,7 @@ class DynamoLedger(LedgerReader):
         )
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
-        """Let nobody call before a time, because the remote said so."""
+        """Block all calls until a time, as Saleshandy demands."""
         self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
 
     def enter_host(self, host: str, attempt: str, now: float) -> Admission:
@@ -339,7 +339,7 @@ class DynamoLedger(LedgerReader):
         now: float,
         lease_until: float,
     ) -> bool:
-        """Become the one who goes on with a walk, or begins one; see `Ledger`."""
+        """Take the lease of a walk, to continue it or to begin another; see `Ledger`."""
         condition, values = "attribute_not_exists(pk)", {}
         if seen:
             condition = "began_at = :began_at AND pages = :pages AND lease_until <= :now"
@@ -373,7 +373,7 @@ class DynamoLedger(LedgerReader):
         )
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
-        """Take an import up again that was answered; see `Ledger`.
+        """Restart an import that was answered; see `Ledger`.
 
         Its batches come first: a crash between leaves an import that can be restarted.
         """
@@ -403,7 +403,7 @@ class DynamoLedger(LedgerReader):
     def _budgeted(
         self, workspace: str, change: Callable[[Budget, float], tuple[Budget, float]]
     ) -> float:
-        """Change the budget under a version number, which tells two takers at once apart."""
+        """Change the budget under a version number: of two callers at once, one has to retry."""
         key = _budget_key(workspace)
         began = time.monotonic()
         for _ in range(_TRIES):
@@ -458,7 +458,7 @@ class DynamoLedger(LedgerReader):
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _change_received(self, import_id: str, lease: str, change: Mapping[str, object]) -> None:
-        """Change an import that has not been read yet, under the lease of whoever reads it."""
+        """Change an import that has not been read yet, under the lease of its reader."""
         self._change(
             _import_key(import_id),
             change,
@@ -527,7 +527,7 @@ def _refused_by(error: ClientError) -> Mapping[str, Any]:
 
 
 def _kept(columns: Sequence[str]) -> list[str]:
-    """Return the first columns, and how many there are besides."""
+    """Return the first columns, and how many more there are."""
     kept = [within(column, _LONGEST_COLUMN) for column in columns[:_COLUMNS_KEPT]]
     more = len(columns) - len(kept)
     return [*kept, f"{more:,} more"] if more else kept

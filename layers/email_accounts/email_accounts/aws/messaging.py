@@ -17,7 +17,7 @@ _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 
 
 class EventBus:
-    """Tells other systems that an import is completed."""
+    """Announces completed imports to other systems."""
 
     def __init__(self, client: "EventBridgeClient", bus: str) -> None:
         """Use a bus by its name; nothing is called yet."""

@@ -80,20 +80,20 @@ class InboxBucket:
         """Say why an object cannot be read, where the way it was stored is the reason.
 
         A right that lacks, or our own key out of order, is a fault of the stack and stays one.
-        Only S3's word on the object's key tells them apart: it needs no right to that key.
+        Only the object's metadata distinguishes them, which needs no right to its key.
         """
         code, said = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
         if code in _IMPOSSIBLE:
             return UploadMissingError("there is no such object")
         if code == "InvalidObjectState":
-            return FileRefusedError("It lies in an archive, where it cannot be read.", _AGAIN)
+            return FileRefusedError("It is in an archive storage class and cannot be read.", _AGAIN)
         if code == "InvalidRequest" and "Server Side Encryption" in said:
             return FileRefusedError("It is encrypted with its uploader's own key.", _AGAIN)
         if code == "AccessDenied" or code.startswith("KMS."):
             with suppress(ClientError):
                 head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
                 if self._data_key and head.get("SSEKMSKeyId", self._data_key) != self._data_key:
-                    problem = "It is encrypted with another KMS key than the inbox's."
+                    problem = "It is encrypted with a KMS key other than the inbox's."
                     return FileRefusedError(problem, _AGAIN)
         return error
 
@@ -101,7 +101,7 @@ class InboxBucket:
 class _Parts(io.RawIOBase):
     """An object read part by part; an empty version means the newest.
 
-    The reader may pause between parts as long as it likes: between two requests to the remote
+    The reader may pause between parts as long as it likes: between two requests to Saleshandy
     no connection to S3 is held open, which S3 would cut.
     """
 
@@ -209,9 +209,25 @@ class ReportsBucket:
         finally:
             text.detach()
 
+    def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:
+        """Write a report unless there is one of this name; return whether this call wrote it."""
+        try:
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=self._key(import_id, name),
+                Body=text.encode(),
+                ContentType=f"{content_type}; charset=utf-8",
+                IfNoneMatch="*",
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "PreconditionFailed":
+                return False
+            raise
+        return True
+
     @contextmanager
     def open(self, import_id: str, name: str) -> Iterator[TextIO]:
-        """Open a report for reading."""
+        """Open a report for reading; UploadMissingError where there is none."""
         parts = _Parts(self._client, self._bucket, self._key(import_id, name))
         with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
             yield text

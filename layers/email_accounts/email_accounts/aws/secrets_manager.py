@@ -21,7 +21,7 @@ _NO_SECRET = ("ResourceNotFoundException", "InvalidRequestException")
 def workspace_key(
     client: "SecretsManagerClient", workspaces: str, workspace: str
 ) -> "ApiKeySecret":
-    """Return the API key of a workspace, whose secret lies under `workspaces`.
+    """Return the API key of a workspace, whose secret is under `workspaces`.
 
     The default workspace is part of the stack, though its secret may be empty; any other one is
     there when its secret is. WorkspaceUnknownError where it is not.
@@ -36,7 +36,7 @@ def workspace_key(
         except ApiKeyMissingError:
             raise unknown from None
         except ClientError as error:
-            # Of a secret that is not there AWS says so to everyone who may not read all secrets.
+            # AWS denies access to a missing secret unless the caller may read all secrets.
             if error.response["Error"]["Code"] != "AccessDeniedException":
                 raise
             raise unknown from None
@@ -61,7 +61,7 @@ class ApiKeySecret:
         return self._key
 
     def forget(self) -> None:
-        """Fetch the key anew next time, because it was refused and may be mended by then."""
+        """Fetch the key again next time, because it was refused and may be replaced by then."""
         self._key = None
 
     def _fetch(self) -> Secret:
@@ -73,9 +73,7 @@ class ApiKeySecret:
             answer = None
         key = Secret(answer.get("SecretString", "").strip()) if answer else Secret("")
         if not _is_usable(key.reveal()):
-            raise ApiKeyMissingError(
-                f"no usable API key is in the secret {self._name}: put it there and drop again"
-            )
+            raise ApiKeyMissingError(f"the secret {self._name} has no usable API key")
         return key
 
 

@@ -19,6 +19,7 @@ from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import UploadReader
+from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     FINAL,
@@ -108,8 +109,8 @@ class Deliverer:
         delivery that failed it is made of the ledger's counts alone.
 
         Raises:
-            ImportLockedError: somebody else has the import's lease, and submits it or writes its
-                answer. The lease ends soon after its holder's invocation.
+            ImportLockedError: another invocation has the import's lease, and submits it or writes
+                its answer. The lease ends soon after its holder's invocation.
         """
         imported = self.ledger.get(import_id)
         is_over = execution not in ("", imported.execution)
@@ -129,7 +130,7 @@ class Deliverer:
             raise
 
     def _refuse_unread(self, imported: Import, now: float, until: float) -> Import:
-        """Refuse a file that nobody could read to its end: its rows are not known."""
+        """Refuse a file that could not be read completely: its rows are not known."""
         lease = self.ledger.lease(imported.id, now, until)
         if not lease:
             raise ImportLockedError(imported.id)
@@ -211,7 +212,8 @@ class Deliverer:
     ) -> Summary:
         summary = Summary()
         with ExitStack() as stack:
-            file = open_accounts_file(stack.enter_context(self.uploads.open(imported.upload)))
+            stream = stack.enter_context(self.uploads.open(imported.upload))
+            file = open_accounts_file(stream, ServerRecord(self.reports, imported.id))
             summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")
@@ -242,7 +244,8 @@ class Deliverer:
                 ),
                 shown=file.shown,
             )
-            accounts = stack.enter_context(closing(UploadReader(self.uploads, imported.upload)))
+            reader = UploadReader(self.uploads, self.reports, imported)
+            accounts = stack.enter_context(closing(reader))
             for row in _cleaned(rows, iter(batches), accounts):
                 placed = _placed(row, file) if file.has_several_sheets else row
                 summary.add(placed)
@@ -331,7 +334,7 @@ def _read_ahead(
 def _cleaned(
     rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
 ) -> Iterator[RowOutcome]:
-    """Hide what the service said of a row where it holds a secret of its batch.
+    """Redact the reason of a row if it contains a secret of its batch.
 
     The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
     """

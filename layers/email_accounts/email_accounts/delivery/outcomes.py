@@ -51,9 +51,9 @@ class Evidence(StrEnum):
 
 
 class Finding(StrEnum):
-    """Why an account that was sent has its outcome; the value is the text for people.
+    """Why an account that was sent has its outcome; the value is what people read.
 
-    `{reason}` is the reason in the report.
+    `{reason}` is what the report says of it.
     """
 
     NONE = ""
@@ -324,7 +324,7 @@ def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> R
 
 
 def _observed(batch: Batch, observed: Observation | None) -> Observation:
-    """Return what is observed of an account; the list that was not read is one not to be had."""
+    """Return what is observed of an account; a list that was not read counts as not available."""
     if batch.state is BatchState.REPORTED and (observed is None or observed.sent):
         before = observed.before if observed else AccountStatus.UNKNOWN
         return Observation(before, AccountStatus.UNKNOWN)

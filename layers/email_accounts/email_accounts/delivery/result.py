@@ -115,7 +115,7 @@ class Link:
 class ImportResult:
     """All that is known of an import when it ends.
 
-    `failure_reason` says why it ended early (refused, stopped, broken off), or is empty; `code` is
+    `failure_reason` says why it ended early (refused, stopped, interrupted), or is empty; `code` is
     the reason for programs. `reports` maps the name of each report to its s3:// address,
     `consoles` to its page in the AWS console. `link` opens reports without signing in, if wanted.
     """

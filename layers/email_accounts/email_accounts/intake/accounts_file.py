@@ -8,6 +8,7 @@ from email_accounts.intake.columns import Columns, find_columns, recognized, res
 from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
+from email_accounts.models.servers import ServersOf
 from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Place, Record, Records
@@ -19,14 +20,17 @@ _LONGEST_SAMPLE = 1 << 16
 class AccountsFile:
     """What a file was found to be, and its rows, to be read once."""
 
-    def __init__(self, records: Records) -> None:
-        """Read records. Raises FileRefusedError where no column is the address of an account."""
+    def __init__(self, records: Records, servers_of: ServersOf | None = None) -> None:
+        """Read records. Raises FileRefusedError where no column is the address of an account.
+
+        `servers_of` finds the servers of rows that have none.
+        """
         self._records = records
         self._warnings = Warnings()
         sample, rest = _sampled(records.records)
         self.columns = resolve(records.header, sample)
         self.format = records.format
-        by_header = _rows_by_header(rest, self.columns, self._warnings)
+        by_header = _rows_by_header(rest, self.columns, self._warnings, servers_of)
         self.rows: Iterator[RowResult] = chain.from_iterable(by_header)
 
     @property
@@ -51,6 +55,11 @@ class AccountsFile:
         for count in counts:
             count.first_places = [*map(self.shown, count.first_rows)]
         return [*self.notes, *counts]
+
+    @property
+    def servers_found(self) -> list[str]:
+        """What was found for domains of rows without servers, those with most rows first."""
+        return self._warnings.servers_found()
 
     @property
     def notes(self) -> list[WarningCount]:
@@ -97,7 +106,7 @@ def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Recor
 
 
 def _rows_by_header(
-    records: Iterator[Record], columns: Columns, warnings: Warnings
+    records: Iterator[Record], columns: Columns, warnings: Warnings, servers_of: ServersOf | None
 ) -> Iterator[Iterator[RowResult]]:
     """Yield the rows up to another header, then those up to the next, and so on.
 
@@ -105,19 +114,21 @@ def _rows_by_header(
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    reader = RowReader(ValueReader(columns), seen, warnings)
+    reader = RowReader(ValueReader(columns, servers_of), seen, warnings)
     yield reader.rows(records)
     while reader.next_header:
         columns = find_columns(reader.next_header)
-        reader = RowReader(ValueReader(columns), seen, warnings)
+        reader = RowReader(ValueReader(columns, servers_of), seen, warnings)
         yield reader.rows(records)
 
 
-def open_accounts_file(stream: BinaryIO) -> AccountsFile:
+def open_accounts_file(stream: BinaryIO, servers_of: ServersOf | None = None) -> AccountsFile:
     """Recognize format, encoding and columns from the content.
+
+    Rows without servers get those that `servers_of` finds, if it is given.
 
     Raises:
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
-    return AccountsFile(open_records(stream, recognized))
+    return AccountsFile(open_records(stream, recognized), servers_of)

@@ -5,16 +5,19 @@ from collections.abc import Generator, Iterator
 from email_accounts.errors import FileRefusedError, ImporterError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted, Rejected, RowResult
+from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import Account
-from email_accounts.models.imports import BatchRange, Plan
-from email_accounts.models.upload import Upload
-from email_accounts.ports import Uploads
+from email_accounts.models.imports import BatchRange, Import, Plan
+from email_accounts.ports import Reports, Uploads
 
 
-def validate_upload(uploads: Uploads, upload: Upload) -> Generator[RowResult]:
-    """Judge each row of an upload, which is opened when the first row is asked for."""
-    with uploads.open(upload) as stream:
-        yield from open_accounts_file(stream).rows
+def validate_upload(uploads: Uploads, reports: Reports, imported: Import) -> Generator[RowResult]:
+    """Validate each row of an upload, which is opened when the first row is read.
+
+    Rows without servers get those of the import's record.
+    """
+    with uploads.open(imported.upload) as stream:
+        yield from open_accounts_file(stream, ServerRecord(reports, imported.id)).rows
 
 
 def plan(file: AccountsFile, batch_size: int) -> Plan:
@@ -43,23 +46,22 @@ def plan(file: AccountsFile, batch_size: int) -> Plan:
     if waiting:
         batches.append(BatchRange(len(batches) + 1, first, last, waiting))
     if not rows:
-        raise FileRefusedError(
-            "It holds no rows.", "Put one account per row below the names of the columns."
-        )
+        raise FileRefusedError("It has no rows.", "Put one account per row below the header row.")
     return Plan(tuple(batches), rows, rejected, duplicates)
 
 
 class UploadReader:
     """Hands out the accounts of an upload's batches in any order; ascending in one reading."""
 
-    def __init__(self, uploads: Uploads, upload: Upload) -> None:
+    def __init__(self, uploads: Uploads, reports: Reports, imported: Import) -> None:
         """Read an upload, which is opened when the first accounts are asked for."""
         self._uploads = uploads
-        self._upload = upload
+        self._reports = reports
+        self._imported = imported
         self._begin()
 
     def _begin(self) -> None:
-        self._examined = validate_upload(self._uploads, self._upload)
+        self._examined = validate_upload(self._uploads, self._reports, self._imported)
         self._reader = BatchReader(self._examined)
         self._last = 0
 
@@ -80,7 +82,7 @@ class BatchReader:
     """Hands out the accounts of batches in ascending order, reading the upload once."""
 
     def __init__(self, examined: Iterator[RowResult]) -> None:
-        """Read from an upload opened anew."""
+        """Open an upload and read from it."""
         self._accepted = (row for row in examined if isinstance(row, Accepted))
 
     def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:

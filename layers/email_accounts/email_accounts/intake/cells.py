@@ -1,4 +1,4 @@
-"""What stands in a cell: what is blank, invisible or damaged, whatever column it is in."""
+"""Cells of any column: blank, invisible or damaged."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ _MASK = re.compile(
 
 _WRAPPED = re.compile(r'="([^"]*)"|=""([^"]*)""')
 PLAIN_PASSWORD = re.compile(r"(?!xxxx|XXXX)[A-Za-z][!-~]{14,253}[!-~]")
-"""A password that a glance is enough for; what does not fit may be one all the same."""
+"""A password of simple form; another value may be a password too."""
 
 _DAMAGED = re.compile(
     r"""[+-]?\d(?:[.,]\d+)?E[+-]\d+            # 1.23457E+15
@@ -46,18 +46,18 @@ _JOINERS = "\u200c\u200d"
 
 
 def is_placeholder(text: str) -> bool:
-    """Say whether a text that has been stripped stands for nothing, or hides what it is."""
+    """Return whether a stripped text means blank, or masks its value."""
     return text.lower() in _PLACEHOLDERS or _MASK.fullmatch(text) is not None
 
 
 def filled(text: str) -> str:
-    """Return a text without the blanks around it; "" for what stands for nothing."""
+    """Return a text without the blanks around it; "" for what means blank."""
     text = text.strip()
     return "" if text.lower() in _PLACEHOLDERS else unwrapped(text)
 
 
 def unwrapped(text: str) -> str:
-    """Return what stands in `="..."`, by which a CSV keeps a spreadsheet from changing it."""
+    """Return the text in `="..."`, which keeps spreadsheets from changing a cell of a CSV."""
     if not text.startswith("="):
         return text
     found = _WRAPPED.fullmatch(text)
@@ -67,7 +67,7 @@ def unwrapped(text: str) -> str:
 def visible(text: str) -> tuple[str, str]:
     """Return a text without invisible characters, and what these are called.
 
-    Blanks of any width become plain ones. Joiners stay in texts that are not ASCII besides.
+    Blanks of any width become plain ones. Joiners stay in texts with other non-ASCII characters.
     """
     if text.isprintable():
         return text, ""
@@ -91,7 +91,7 @@ def invisible_in(text: str) -> str:
 
 
 def is_invisible(char: str) -> bool:
-    """Say so of characters that take no room, such as a zero-width space or a byte-order mark."""
+    """Return whether a text has characters without width, such as a byte-order mark."""
     return unicodedata.category(char) == "Cf"
 
 

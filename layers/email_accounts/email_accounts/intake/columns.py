@@ -104,8 +104,8 @@ def resolve(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
     """
     if any(map(holds_address, headers)):
         raise FileRefusedError(
-            "The name of a column holds an email address, so its first row is no header row.",
-            "Put a row above it that names the columns, such as email,password,smtpHost,smtpPort.",
+            "The name of a column contains an email address, so its first row is not a header row.",
+            "Add a header row above it, such as email,password,smtpHost,smtpPort.",
         )
     columns = find_columns(headers, samples)
     if not columns.has_address:
@@ -171,7 +171,7 @@ class _Found:
                 del self.targets[target]
                 for side, at in zip(sides, positions, strict=True):
                     self.targets.setdefault(f"{side}{one_side}", []).append(at)
-        # An app password is what a program signs in with, whatever stands beside it.
+        # An app password is what a program signs in with, whatever its neighbour.
         for positions in self.targets.values():
             positions.sort(key=lambda at: "app" not in _words(self.names[at]))
 
@@ -212,7 +212,7 @@ class _Found:
                 RowWarning(
                     "address_column",
                     f"the address is taken from the column {self.names[kept[0]]}, because "
-                    f"{lost} holds no addresses",
+                    f"{lost} has no addresses",
                 )
             )
         else:
@@ -221,7 +221,7 @@ class _Found:
     def columns(self, headers: Cells) -> Columns:
         """Return what was found."""
         self.notes += (
-            RowWarning("column_unclear", f"the column {self.names[at]} is not understood")
+            RowWarning("column_unclear", f"the column {self.names[at]} is not recognized")
             for at in self.unclear
         )
         unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())

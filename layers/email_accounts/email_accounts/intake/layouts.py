@@ -123,7 +123,7 @@ IGNORED: tuple[str, ...] = (
     "original_row",
     "original_sheet",
 )
-"""Columns that are known and of no use here; `*` stands for any end."""
+"""Known columns that are not used; `*` matches any ending."""
 
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "Saleshandy API": (
@@ -239,7 +239,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
     "mailbox seller": ("Email", "App Password", "SMTP", "IMAP"),
     "address and password": ("email", "password"),
 }
-"""Who writes which headers. The name is told to people; reading does not depend on it."""
+"""Which tool writes which headers. The name is for people; reading does not depend on it."""
 
 OPTIONAL_HEADERS: dict[str, tuple[str, ...]] = {
     "Instantly": ("Daily Limit", "Warmup Enabled", "Warmup Limit", "Warmup Increment"),

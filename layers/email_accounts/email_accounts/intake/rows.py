@@ -8,7 +8,7 @@ from typing import NamedTuple
 from email_accounts.intake.cells import PLAIN_PASSWORD
 from email_accounts.intake.columns import Columns
 from email_accounts.intake.seen_addresses import SeenAddresses
-from email_accounts.intake.settings import Settings
+from email_accounts.intake.settings import SERVERS_FOUND, SERVERS_FOUND_FOR, Settings
 from email_accounts.intake.values import (
     ADDRESSES,
     APP_PASSWORD,
@@ -33,6 +33,7 @@ from email_accounts.models.account import (
 from email_accounts.parsing.records import DamagedRow, NewHeader, Record, Unreadable
 
 _FIRST_ROWS = 3
+_DOMAINS_NAMED = 8
 _FIX_UNREADABLE = "Fix the row, or take it out."
 
 
@@ -102,6 +103,12 @@ class WarningCount:
         return f"row{'s' if self.rows > 1 else ''} {named}{more}: {self.message}"
 
 
+def shortened(names: Sequence[str], most: int, what: str) -> list[str]:
+    """Return the first names, and how many more there are of what they name."""
+    more = len(names) - most
+    return [*names[:most], *([f"{more:,} more {what}"] if more > 0 else [])]
+
+
 class Warnings:
     """Warnings about the rows of a file, counted."""
 
@@ -122,8 +129,28 @@ class Warnings:
             count.first_places.append(place)
 
     def counts(self) -> list[WarningCount]:
-        """Return each warning, the most frequent first."""
-        return sorted(self._counts.values(), key=lambda count: -count.rows)
+        """Return each warning, the most frequent first; all servers found are one warning."""
+        counts = [one for one in self._counts.values() if one.code != SERVERS_FOUND]
+        if found := self._found():
+            first = min(found, key=lambda one: one.first_rows)
+            text = "; ".join(shortened(self.servers_found(), _DOMAINS_NAMED, "domains"))
+            merged = WarningCount(SERVERS_FOUND, f"servers found by DNS: {text}")
+            merged.rows = sum(one.rows for one in found)
+            merged.first_rows, merged.first_places = [*first.first_rows], [*first.first_places]
+            counts.append(merged)
+        return sorted(counts, key=lambda count: -count.rows)
+
+    def servers_found(self) -> list[str]:
+        """Return what was found for each domain, and for how many rows; the most rows first."""
+        return [
+            f"{one.message.removeprefix(SERVERS_FOUND_FOR)}, "
+            f"{one.rows:,} row{'s' if one.rows > 1 else ''}"
+            for one in self._found()
+        ]
+
+    def _found(self) -> list[WarningCount]:
+        found = (one for one in self._counts.values() if one.code == SERVERS_FOUND)
+        return sorted(found, key=lambda one: -one.rows)
 
 
 class RowReader:

@@ -1,4 +1,4 @@
-"""The settings of an account, from what people write to what the service takes.
+"""The settings of an account, from what people write to what Saleshandy accepts.
 
 Settings are what many accounts of a file share: provider, hosts, ports and encryption.
 Sources: docs/account-files.md.
@@ -6,10 +6,12 @@ Sources: docs/account-files.md.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from email_accounts.intake.cells import filled, in_ascii, visible
+from email_accounts.intake.layouts import ADDRESS
 from email_accounts.models.account import (
+    ADDRESS_FIELD,
     ENCRYPTIONS,
     FIELDS,
     RULES,
@@ -22,6 +24,7 @@ from email_accounts.models.providers import (
     GOOGLE,
     MICROSOFT,
     OTHER,
+    PROVIDER_TABLE,
     SSL_PORTS,
     TLS_PORTS,
     Provider,
@@ -33,10 +36,13 @@ from email_accounts.models.providers import (
     provider_of_host,
     providers,
 )
+from email_accounts.models.servers import FoundServers, NotFound, ServersOf
 
 _WHOLE_PORT = re.compile(r"0*([0-9]{1,9})(?:[.,]0+)?")
 _ENCRYPTION_WORD = re.compile("[a-z]+")
 _NONE = ServerPreset()
+ANY_DOMAIN = ("",)
+"""The ends of all addresses."""
 
 ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
     "ssl": ("ssl", "ssl/tls", "implicit", "implicit tls", "smtps", "imaps"),
@@ -57,20 +63,28 @@ _UNLIKELY = frozenset(
 
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
-    "Microsoft 365 and Outlook mostly refuse passwords, for IMAP since 2022 and for SMTP from "
-    "the end of 2026 on: connect these by signing in on Saleshandy's web page",
+    "Microsoft 365 and Outlook usually refuse passwords, for IMAP since 2022 and for SMTP from "
+    "the end of 2026: connect these with the Microsoft button in Saleshandy",
 )
 ENCRYPTION_AND_PORT = RowWarning(
     "encryption_and_port",
-    "encryption and port do not match, which looks like a server that does not answer: "
+    "encryption and port do not match, so the server may not answer: "
     "465 and 993 require ssl; 587, 143 and 2525 require tls",
 )
 PROVIDER_UNKNOWN = RowWarning(
-    "provider_unknown", "the provider is not known; the servers of the row are used"
+    "provider_unknown", "unknown provider: the servers of the row are used"
 )
 ENCRYPTION_UNKNOWN = RowWarning(
-    "encryption_unknown", "the encryption is not known; it is chosen by the port"
+    "encryption_unknown", "unknown encryption: it is chosen by the port"
 )
+_NOT_FOUND = {
+    NotFound.NONE: "servers_missing",
+    NotFound.NO_DOMAIN: "domain_missing",
+    NotFound.NO_ANSWER: "servers_unanswered",
+    NotFound.NOT_ASKED: "servers_not_asked",
+}
+SERVERS_FOUND, SERVERS_FOUND_FOR = "servers_found", "servers found for "
+"""The code of the warning that names the servers found for a domain, and how its text begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,8 @@ class Settings:
     """Normalized settings, what is wrong with them, and what to warn of.
 
     `google` is true where Google's sign-in is expected; `at_google` says it of each server.
-    `domains` are those of addresses, each with its `@`, for which the same cells mean others.
+    `domains` are the ends of addresses for which the same cells mean others: each a domain with
+    its `@`, or "" where servers are found for any domain.
     """
 
     values: tuple[str, ...]
@@ -95,10 +110,12 @@ class Settings:
 class SettingsReader:
     """Reads the settings of one file's rows.
 
-    `name_of` returns what the file calls a field.
+    `name_of` returns what the file calls a field; `servers_of` what is found for the domains of
+    rows without servers, if they are looked up.
     """
 
     name_of: Callable[[str], str]
+    servers_of: ServersOf | None = None
 
     def read(self, cells: Sequence[str], domain: str, unclear: str = "") -> Settings:
         """Normalize the cells of SETTINGS.
@@ -110,11 +127,22 @@ class SettingsReader:
         warnings: list[RowWarning] = []
         texts = [self._text(*one, warnings) for one in zip(SETTINGS, cells, strict=True)]
         provider, known = _provider(texts[0], texts[1], texts[4], domain)
+        is_lacking = not (texts[1] or texts[4] or unclear or provider.smtp.host)
+        found = self.servers_of(domain) if self.servers_of and is_lacking and domain else None
+        if isinstance(found, FoundServers):
+            known = True
+            code = found.provider if found.provider in providers() else OTHER
+            provider = replace(providers()[code], personal="", smtp=found.smtp, imap=found.imap)
+            warnings.append(_servers_found(domain, found))
         preset = provider if not unclear else providers()[OTHER]
-        smtp = _server(texts[1:4], preset.smtp, fill=not unclear)
-        imap = _server(texts[4:7], preset.imap, fill=not unclear)
+        smtp = _server(texts[1:4], preset.smtp, "smtp", fill=not unclear)
+        imap = _server(texts[4:7], preset.imap, "imap", fill=not unclear)
         values = (provider.code, *smtp, *imap)
         problems = [*self._problems(values, provider, unclear, known=known)]
+        if isinstance(found, NotFound) and (known or found is not NotFound.NONE):
+            problems = [self._not_found(domain, found)]
+        elif self.servers_of and is_lacking and known and not domain:
+            problems = []  # the address is none, which is the one problem
         if not known and not problems:
             warnings.append(PROVIDER_UNKNOWN)
         if family_of(provider.code) is MICROSOFT:
@@ -134,7 +162,9 @@ class SettingsReader:
                 google or family_of(OTHER, smtp[0]) is GOOGLE,
                 google or family_of(OTHER, imap[0]) is GOOGLE,
             ),
-            _domains(texts[0], texts[1], texts[4]),
+            ANY_DOMAIN
+            if self.servers_of and is_lacking
+            else _domains(texts[0], texts[1], texts[4]),
             provider.sends_only,
             provider.user_name,
         )
@@ -149,7 +179,7 @@ class SettingsReader:
     def _problems(
         self, values: tuple[str, ...], provider: Provider, unclear: str, *, known: bool
     ) -> list[Problem]:
-        """Return one problem per cause; what follows from another one is left out."""
+        """Return one problem per cause, without those that follow from another one."""
         by_field = dict(zip(SETTINGS, values, strict=True))
         lacking = [side for side in ("smtp", "imap") if not by_field[f"{side}Host"]]
         if provider.sends_only and "imap" in lacking:
@@ -178,6 +208,15 @@ class SettingsReader:
             )
         detail = "" if len(lacking) > 1 else f"{lacking[0].upper()} is missing"
         return problem("servers_missing", field, self.name_of(field), detail)
+
+    def _not_found(self, domain: str, found: NotFound) -> Problem:
+        """Return the one problem of a row whose servers DNS does not tell."""
+        if found is NotFound.NO_DOMAIN:
+            column = self.name_of(ADDRESS_FIELD) or self.name_of(ADDRESS)
+            return problem("domain_missing", ADDRESS_FIELD, column, domain)
+        detail = {NotFound.NONE: f"DNS names none for {domain}", NotFound.NO_ANSWER: domain}
+        code, name = _NOT_FOUND[found], self.name_of("smtpHost")
+        return problem(code, "smtpHost", name, detail.get(found, ""))
 
     def _of_side(self, side: str, values: Mapping[str, str]) -> list[Problem]:
         host, port, encryption = (f"{side}{what}" for what in ("Host", "Port", "Encryption"))
@@ -240,16 +279,22 @@ def _domains(text: str, smtp_host: str, imap_host: str) -> tuple[str, ...]:
     provider, _ = _provider(text, smtp_host, imap_host, "")
     return tuple(
         f"@{domain}"
-        for one in providers().values()
+        for one in PROVIDER_TABLE
         for domain in one.domains
         if not anywhere or one.code == provider.personal
     )
 
 
-def _server(cells: Sequence[str], preset: ServerPreset, *, fill: bool) -> tuple[str, str, str]:
+def _servers_found(domain: str, found: FoundServers) -> RowWarning:
+    return RowWarning(SERVERS_FOUND, f"{SERVERS_FOUND_FOR}{domain}: {found.name} (by {found.by})")
+
+
+def _server(
+    cells: Sequence[str], preset: ServerPreset, side: str, *, fill: bool
+) -> tuple[str, str, str]:
     host, port, encryption = cells
+    known = (preset if host in ("", preset.host) else preset_of_host(host, side)) if fill else _NONE
     host = host or preset.host
-    known = preset_of_host(host) if fill else _NONE
     named = _named_encryption(encryption)
     whole = _WHOLE_PORT.fullmatch(port)
     port = whole[1] if whole else port or known.port(named)

@@ -18,7 +18,13 @@ from email_accounts.intake.cells import (
 )
 from email_accounts.intake.columns import Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
-from email_accounts.intake.settings import Settings, SettingsReader, invisible_removed, once
+from email_accounts.intake.settings import (
+    ANY_DOMAIN,
+    Settings,
+    SettingsReader,
+    invisible_removed,
+    once,
+)
 from email_accounts.models.account import (
     FIELDS,
     LONGEST_TEXT,
@@ -30,6 +36,7 @@ from email_accounts.models.account import (
     problem,
 )
 from email_accounts.models.providers import provider_of_domain
+from email_accounts.models.servers import ServersOf
 from email_accounts.parsing.records import Damage
 
 MEMO_SIZE = 4096
@@ -55,27 +62,27 @@ _IN_ORDER = itemgetter(
 )
 _PLACES = {name: at for at, name in enumerate(FIELDS)}
 _DAMAGE = {
-    Damage.DATE: "it holds a date",
-    Damage.ERROR: "it holds an error",
-    Damage.BOOLEAN: "it holds true or false",
-    Damage.NUMBER: "it holds a number with other digits than were typed",
-    Damage.FORMULA: "it holds a formula without a value",
+    Damage.DATE: "it contains a date",
+    Damage.ERROR: "it contains an error",
+    Damage.BOOLEAN: "it contains true or false",
+    Damage.NUMBER: "it contains a number whose digits have changed",
+    Damage.FORMULA: "it contains a formula without a value",
 }
 _HAS_CHANGED = frozenset(_DAMAGE)
 _NO_VALUE = frozenset((Damage.FORMULA, Damage.ERROR))
 
 GOOGLE_SIGN_IN = RowWarning(
     "google_sign_in",
-    "Google accepts app passwords only (16 letters): create one in the account's security "
+    "Google accepts only app passwords (16 letters): create one in the account's security "
     "settings, with 2-Step Verification on",
 )
 PASSWORD_TRIMMED = RowWarning(
-    "password_trimmed", "blanks before or after the password were removed"
+    "password_trimmed", "spaces before or after the password were removed"
 )
 PASSWORD_LIKE_DATE = RowWarning(
     "password_like_date",
-    "the password looks like a date that a spreadsheet made of it: if it is not what was typed, "
-    "format the column as text and type it again",
+    "the password looks like a date, perhaps changed by a spreadsheet: if so, format the column "
+    "as text and type it again",
 )
 NAME_DAMAGED = RowWarning(
     "name_damaged", "a spreadsheet has changed the sender's name: format the column as text"
@@ -104,8 +111,8 @@ class RowValues:
 class ValueReader:
     """Reads the rows under one header."""
 
-    def __init__(self, columns: Columns) -> None:
-        """Prepare for columns."""
+    def __init__(self, columns: Columns, servers_of: ServersOf | None = None) -> None:
+        """Prepare for columns; `servers_of` finds the servers of rows that have none."""
         self.columns = columns
         targets, width = columns.targets, columns.width
         self._blanks = [""] * (width + 1)
@@ -113,7 +120,7 @@ class ValueReader:
         self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
         self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
         self._several = {name: at for name, at in targets.items() if len(at) > 1}
-        self._settings_reader = SettingsReader(columns.name_of)
+        self._settings_reader = SettingsReader(columns.name_of, servers_of)
         self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
 
     def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:
@@ -168,8 +175,16 @@ class ValueReader:
         raw = self._texts(self._shared, SETTINGS, whole)
         names, unclear = self.columns.names, self.columns.unclear
         blocked = next((names[at] for at in unclear if filled(whole[at])), "")
+        settings = self._read(raw, blocked, "")
+        if not settings.domains:
+            return settings
         domain = address[address.rfind("@") + 1 :].lower()
-        key = raw, blocked, domain if provider_of_domain(domain) else ""
+        if provider_of_domain(domain) or (settings.domains == ANY_DOMAIN and is_address(address)):
+            return self._read(raw, blocked, domain)
+        return settings
+
+    def _read(self, raw: tuple[str, ...], blocked: str, domain: str) -> Settings:
+        key = raw, blocked, domain
         settings = self._known.get(key)
         if settings is None:
             settings = self._settings_reader.read(raw, domain, blocked)
@@ -360,7 +375,7 @@ class _Row:
 
 
 def is_worth_remembering(raw: Sequence[str]) -> bool:
-    """Say so of settings as they occur; a cell may also hold a megabyte of something else."""
+    """Return whether settings are short enough to keep; a cell may have a megabyte."""
     return sum(map(len, raw)) <= _LONGEST_REMEMBERED
 
 

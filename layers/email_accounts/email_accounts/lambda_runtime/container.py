@@ -57,6 +57,7 @@ class Container:
 
     def submitter(self) -> "Submitter":
         """Make what submits accounts."""
+        from email_accounts.intake.server_lookup import ServerLookup  # noqa: PLC0415  see above
         from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
 
         states = self._session.client("stepfunctions", config=self._config)
@@ -69,6 +70,7 @@ class Container:
             TrackImport(states, self._settings.state_machine),
             self._settings.policy,
             time.time,
+            ServerLookup(self._settings.name_server) if self._settings.find_servers else None,
         )
 
     def sign_in_checker(self) -> "SignInChecker":

@@ -19,7 +19,7 @@ _Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, object] | None]
 
 
 def instrumented(handle: _Handler) -> _Handler:
-    """Make a function a handler: what fails is logged and raised, and metrics are told.
+    """Make a function a handler: errors are logged and raised, and metrics are emitted.
 
     What the domain logs gets the same keys, the import's id among them, and does not come a second
     time from the root logger, whose lines have none.
@@ -51,5 +51,5 @@ def bind_import_id(import_id: str) -> None:
 
 
 def count(name: str) -> None:
-    """Add one to a metric, which is told at the end of the invocation."""
+    """Add one to a metric, which is emitted at the end of the invocation."""
     metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)

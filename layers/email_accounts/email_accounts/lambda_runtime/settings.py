@@ -28,6 +28,8 @@ class Settings:
     trusted_mail_hosts: frozenset[str]
     retention: float
     report_link: float
+    find_servers: bool
+    name_server: str
     policy: Policy
 
     @classmethod
@@ -57,6 +59,8 @@ class Settings:
             trusted_mail_hosts=hosts("TRUSTED_MAIL_HOSTS"),
             retention=number("RETENTION_DAYS") * _DAY,
             report_link=number("PRESIGNED_REPORT_HOURS") * _HOUR,
+            find_servers=environment["FIND_SERVERS"] == "on",
+            name_server=_name_server(environment["NAME_SERVER"]),
             policy=Policy(
                 batch_size=int(number("BATCH_SIZE")),
                 calls_per_minute=int(number("CALLS_PER_MINUTE")),
@@ -71,6 +75,14 @@ class Settings:
                 sign_in_check=SignInCheck(environment["SIGN_IN_CHECK"]),
             ),
         )
+
+
+def _name_server(value: str) -> str:
+    """Return a name server as `address:port`, or ""; ValueError for one of another computer."""
+    parts = urlsplit(f"//{value}")
+    if value and not (parts.hostname in _LOOPBACK and parts.port):
+        raise ValueError("NAME_SERVER must be empty, or a port of this computer")
+    return value
 
 
 def _address(value: str) -> str:

@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RowWarning:
-    """What a person should know about a row that is sent all the same."""
+    """A warning about a row that is sent nevertheless."""
 
     code: str
     message: str
@@ -68,7 +68,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A valid row: one mailbox as it is sent to the remote."""
+    """A valid row: one mailbox as it is sent to Saleshandy."""
 
     provider: str
     first_name: str
@@ -130,65 +130,77 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         f"Write one of {', '.join(PROVIDERS)}, or give the servers in {_SERVERS_GIVEN}.",
     ),
     "name_unusable": (
-        "the name is too long or holds control characters",
-        f"Write at most {LONGEST_TEXT} characters, without line breaks.",
+        "the name is too long or contains control characters",
+        f"Use at most {LONGEST_TEXT} characters, without line breaks.",
     ),
     "address_missing": ("no email address", "Write it as name@domain."),
     "address_invalid": (
         "not an email address",
-        "Write it as name@domain, without blanks or brackets.",
+        "Write it as name@domain, without spaces or brackets.",
     ),
     "address_not_ascii": (
-        "the address has letters that mail servers may not know",
-        "Write its domain as xn--…, and the part before the @ in plain letters.",
+        "the address has letters that some mail servers do not accept",
+        "Write the domain as xn--…, and the part before the @ in ASCII letters.",
     ),
     "user_name_unusable": (
-        "the user name is too long or holds control characters",
-        "Give the name that the mailbox signs in with; leave it blank where that is the address.",
+        "the user name is too long or contains control characters",
+        "Enter the name that the mailbox signs in with. Leave it blank if that is the address.",
     ),
-    "user_name_invisible": ("an invisible character is in the user name", _WITHOUT_INVISIBLE),
+    "user_name_invisible": ("the user name contains an invisible character", _WITHOUT_INVISIBLE),
     "user_name_damaged": ("a spreadsheet has changed the user name", _TYPE_AGAIN),
     "password_missing": (
-        "no password: the cell is blank or holds a placeholder such as ****",
-        "Give the mailbox's password; where two-step verification is on, an app password.",
+        "no password: the cell is blank or has a placeholder such as ****",
+        "Enter the mailbox's password, or an app password if two-step verification is on.",
     ),
     "password_too_long": (
         f"the password has more than {LONGEST_TEXT} characters",
-        "Check that the cell holds the password alone.",
+        "Check that the cell contains only the password.",
     ),
     "password_unusable": (
-        "a control character, such as a tab or a line break, is in the password",
-        "Check that the cell holds the password alone, in one line.",
+        "the password contains a control character, such as a tab or a line break",
+        "Check that the cell contains only the password, in one line.",
     ),
-    "password_invisible": ("an invisible character is in the password", _WITHOUT_INVISIBLE),
+    "password_invisible": ("the password contains an invisible character", _WITHOUT_INVISIBLE),
     "password_damaged": ("a spreadsheet has changed the password", _TYPE_AGAIN),
     "not_utf_8": (
         "the value has letters that are not ASCII, and the file is not UTF-8",
         "Save the file as 'CSV UTF-8', and check the value.",
     ),
     "formula_without_value": (
-        "the cell holds a formula or an error without a value",
-        "Write the value itself.",
+        "the cell contains a formula without a value, or an error",
+        "Enter the value itself.",
     ),
     "servers_missing": (
-        "the mail servers are not known",
-        f"Add a column provider (such as google), or {_SERVERS_GIVEN}.",
+        "unknown mail servers",
+        f"Add a provider column (such as google), or {_SERVERS_GIVEN}.",
+    ),
+    "domain_missing": (
+        "the domain of the address does not exist",
+        "Check the address; if it is right, the domain may have expired.",
+    ),
+    "servers_unanswered": (
+        "the mail servers are not known: DNS did not answer",
+        f"Import the row again later, or give the servers in {_SERVERS_GIVEN}.",
+    ),
+    "servers_not_asked": (
+        "the mail servers are not known: too many domains to look up",
+        f"Split the file, or give the servers in {_SERVERS_GIVEN}.",
     ),
     "column_unclear": (
-        "the column is not understood, so the provider's servers are not used instead",
-        "Rename the column, such as to smtpHost or imapPort; or remove it.",
+        "the column is not recognized, so its server is not known",
+        "Rename the column, for example to smtpHost or imapPort, or remove it.",
     ),
     "host_invalid": (
         "not the name of a mail server",
-        "Give its full name such as smtp.gmail.com, without http:// and without a port.",
+        "Enter its full name, such as smtp.gmail.com, without http:// and without a port.",
     ),
     "port_missing": (
-        "no port, and the server is not one whose port is known",
-        "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
+        "no port, and the usual port of this server is not known",
+        "Enter a number from 1 to 65535, usually 465 or 587 for SMTP and 993 for IMAP.",
     ),
     "port_invalid": (
         "not a port",
-        "Give a number from 1 to 65535; usual are 465 or 587 for SMTP and 993 for IMAP.",
+        "Enter a number from 1 to 65535, usually 465 or 587 for SMTP and 993 for IMAP.",
     ),
     "encryption_invalid": (
         "the encryption is missing or unsupported",
@@ -196,7 +208,7 @@ PROBLEMS: dict[str, tuple[str, str]] = {
     ),
     "imap_missing": (
         "SendGrid only sends: it has no mailbox to read",
-        "Name the IMAP server where the answers arrive, with its port.",
+        "Enter the IMAP server that receives the replies, with its port.",
     ),
 }
 """What can be wrong with a value, and how to fix it, by its code."""

@@ -19,7 +19,7 @@ class Cause:
     """One reason for failure: its stable code, a title, an explanation and the fix.
 
     `certain` means that a server's words prove it about the mailbox. Otherwise they may be about
-    whoever signed in: the place, the address or the rate.
+    the client that signed in: the place, the address or the rate.
     """
 
     code: str
@@ -164,13 +164,14 @@ NOT_SENT = Cause(
     "not_sent",
     "Not sent: the import ended early",
     "These rows never reached Saleshandy.",
-    "Resume the import, or upload these rows again.",
+    "Resume the import: it sends these rows. If its file was deleted, upload them again.",
 )
 UNCONFIRMED = Cause(
     "unconfirmed",
     "Status unknown",
     "These rows were sent, but neither a report nor the account list shows the result.",
-    "Look up the addresses in Saleshandy. Upload only those again that are missing there.",
+    "Resume the import to check them again. Or look up the addresses in Saleshandy, and upload "
+    "only those again that are missing there.",
 )
 NOT_WORKING = Cause(
     "not_working",
@@ -247,7 +248,7 @@ _MISMATCHED = (
     _sign(_possibly(TLS_AND_PORT), _NO_CONNECTION),
     _sign(_possibly(TLS_AND_PORT), r"unexpected\ (?:eof|end|close)|greeting"),
 )
-"""What is a matter of encryption and port only where these do not match in the row."""
+"""Patterns that mean encryption and port only if these do not match in the row."""
 
 _PLAN_LIMIT = _sign(
     PLAN_LIMIT,
@@ -362,7 +363,7 @@ _SIGNS = (
         )
     ),
 )
-"""The first that fits counts: what names its cause comes before what may have several."""
+"""First match wins; specific patterns precede ambiguous ones."""
 
 _OF_ONE_ROW = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-zA-Z]*\d)[a-zA-Z0-9]{12,}")
 """Addresses and ids, which tell nothing of the cause, and make each row's reason another one."""

@@ -8,8 +8,8 @@ from email_accounts.models.upload import Upload
 
 MOST_UNCONFIRMED = 10
 """Batches of one import that may be unconfirmed before no more are sent."""
-ANSWER_LOST = "the request was being sent when it was cut off, and the service may have received it"
-UPLOAD_DELETED = "the file was deleted while it was being imported"
+ANSWER_LOST = "the request was interrupted while it was sent, so Saleshandy may have received it"
+UPLOAD_DELETED = "the file was deleted during its import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class BatchRange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How an upload is sent, and how its rows were judged."""
+    """How an upload is sent, and how many of its rows are valid."""
 
     batches: tuple[BatchRange, ...]
     rows: int
@@ -38,7 +38,7 @@ class Plan:
 
 
 class ImportState(StrEnum):
-    """The stations of an import."""
+    """The states of an import."""
 
     RECEIVED = "received"
     PLANNED = "planned"
@@ -48,11 +48,10 @@ class ImportState(StrEnum):
 
 
 class BatchState(StrEnum):
-    """The stations of a batch. The last three are final.
+    """The states of a batch. The last three are final.
 
-    A reported one is finished at the service, and waits for the account list to verify it. What
-    became of an unconfirmed one is looked for there; one is reconciled that the list did not tell
-    everything of.
+    A reported batch is finished at Saleshandy, and the account list has yet to verify it. An
+    unconfirmed one is looked up there; a reconciled one was decided by it, perhaps in part.
     """
 
     PLANNED = "planned"
@@ -107,7 +106,7 @@ _OPEN = tuple(state for state in BatchState if state not in FINAL)
 class Import:
     """One upload's life. Times are seconds since the epoch.
 
-    `began_at` is when it was taken on or last resumed, `resumed` how often that was. `refusal`
+    `began_at` is when it was received or last resumed, `resumed` how often that was. `refusal`
     says why the file as a whole was refused, `stopped` why nothing more is sent; `reason_code`
     is the code of either. `attempts` counts the invocations that have taken the lease since one
     last gave it back. `batches` counts them; `rows`, `accepted`, `rejected` and `duplicates` count
@@ -136,7 +135,7 @@ class Import:
 
     @property
     def dropped_at(self) -> float:
-        """When the file was dropped, or the import resumed."""
+        """When the file was uploaded, or the import resumed."""
         return self.began_at if self.resumed else self.upload.uploaded_at or self.began_at
 
     @property
@@ -157,7 +156,7 @@ class Import:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The accounts of one request and what became of it. Times are seconds since the epoch.
+    """The accounts of one request and its state. Times are seconds since the epoch.
 
     `sent` counts the sendings that may have arrived; `next_poll_at` is when it is polled next,
     `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
@@ -221,7 +220,7 @@ class Batch:
     def withdrawn(self) -> "Batch":
         """Return it as planned: its request was not carried out.
 
-        One that was being sent no longer counts as sent: its answer said so at once.
+        One that was being sent no longer counts as sent: its response was definite.
         """
         self._must_be(BatchState.SENDING, BatchState.UNCONFIRMED)
         sent = self.sent - (self.state is BatchState.SENDING)
@@ -327,7 +326,7 @@ class Batch:
 class AccountScan:
     """One way through the account list: from the newest account back to one created at `since`.
 
-    `parts` names the pieces of it that lie in the reports bucket, each by its last page.
+    `parts` names its pieces in the reports bucket, each by its last page.
     """
 
     began_at: float

@@ -56,6 +56,7 @@ class Provider:
     `code` is the service's, `name` is for people. `aliases` are words that mean it, in letters
     and digits alone. `domains` are those of its personal addresses. `personal` is the code that a
     personal address has instead. `user_name` is the SMTP user name where it is always the same.
+    `mx` are the domains of the servers that receive mail for its customers' own domains.
     """
 
     code: str
@@ -67,6 +68,7 @@ class Provider:
     imap: ServerPreset = ServerPreset()
     personal: str = ""
     user_name: str = ""
+    mx: tuple[str, ...] = ()
 
     @property
     def sends_only(self) -> bool:
@@ -151,6 +153,47 @@ _NO_FAMILY = Family("", r"(?!)")
 _SSL_OR_TLS = (("ssl", "465"), ("tls", "587"))
 _IMAP_SSL = (("ssl", "993"),)
 
+
+def _zoho(region: str) -> Provider:
+    """Return Zoho's servers for organizations in a region: those of persons refuse them."""
+    return Provider(
+        "zoho",
+        f"Zoho Mail ({region})",
+        _ZOHO,
+        smtp=ServerPreset(f"smtppro.{region}", _SSL_OR_TLS),
+        imap=ServerPreset(f"imappro.{region}", _IMAP_SSL),
+        mx=(region,),
+    )
+
+
+def _ionos(country: str, *mx: str) -> Provider:
+    name = "IONOS" if country == "com" else f"IONOS (ionos.{country})"
+    return _servers(
+        name, f"smtp.ionos.{country}", f"imap.ionos.{country}", mx=(f"ionos.{country}", *mx)
+    )
+
+
+def _servers(  # noqa: PLR0913  one per column
+    name: str,
+    smtp: str,
+    imap: str,
+    ports: tuple[tuple[str, str], ...] = _SSL_OR_TLS,
+    *,
+    mx: tuple[str, ...],
+    domains: tuple[str, ...] = (),
+) -> Provider:
+    """Return a provider that the service has no code for."""
+    return Provider(
+        OTHER,
+        name,
+        _NO_FAMILY,
+        domains=domains,
+        smtp=ServerPreset(smtp, ports),
+        imap=ServerPreset(imap, _IMAP_SSL),
+        mx=mx,
+    )
+
+
 PROVIDER_TABLE: tuple[Provider, ...] = (
     Provider(
         "gmail",
@@ -168,6 +211,7 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         smtp=ServerPreset("smtp.gmail.com", _SSL_OR_TLS),
         imap=ServerPreset("imap.gmail.com", _IMAP_SSL),
         personal="gmail",
+        mx=("google.com", "googlemail.com"),
     ),
     Provider(
         "microsoft",
@@ -188,6 +232,7 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         smtp=ServerPreset("smtp.office365.com", (("tls", "587"),)),
         imap=ServerPreset("outlook.office365.com", _IMAP_SSL),
         personal="microsoft",
+        mx=("mail.protection.outlook.com", "mx.microsoft"),
     ),
     Provider(
         "yahoo",
@@ -197,6 +242,7 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         domains=("yahoo.com", "ymail.com"),
         smtp=ServerPreset("smtp.mail.yahoo.com", _SSL_OR_TLS),
         imap=ServerPreset("imap.mail.yahoo.com", _IMAP_SSL),
+        mx=("yahoodns.net",),
     ),
     Provider(
         "zoho",
@@ -207,6 +253,13 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         smtp=ServerPreset("smtp.zoho.com", _SSL_OR_TLS),
         imap=ServerPreset("imap.zoho.com", _IMAP_SSL),
     ),
+    *map(
+        _zoho,
+        (
+            *("zoho.com", "zoho.eu", "zoho.in", "zoho.com.au", "zoho.jp", "zohocloud.ca"),
+            *("zoho.sa", "zoho.com.cn"),
+        ),
+    ),
     Provider(
         "godaddy",
         "GoDaddy",
@@ -214,6 +267,7 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         aliases=("godaddy",),
         smtp=ServerPreset("smtpout.secureserver.net", _SSL_OR_TLS),
         imap=ServerPreset("imap.secureserver.net", _IMAP_SSL),
+        mx=("secureserver.net",),
     ),
     Provider(
         "yandex",
@@ -223,6 +277,7 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         domains=("yandex.com",),
         smtp=ServerPreset("smtp.yandex.com", (("ssl", "465"),)),
         imap=ServerPreset("imap.yandex.com", _IMAP_SSL),
+        mx=("mx.yandex.net", "mx.yandex.ru"),
     ),
     Provider(
         "sendgrid",
@@ -238,9 +293,54 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
         _NO_FAMILY,
         aliases=("other", "custom", "any", "smtp", "imap", "1", "4"),
     ),
+    _servers("Titan", "smtp.titan.email", "imap.titan.email", mx=("titan.email",)),
+    _servers(
+        "Private Email",
+        "mail.privateemail.com",
+        "mail.privateemail.com",
+        mx=("privateemail.com",),
+    ),
+    _ionos("com", "perfora.net", "1and1.com"),
+    _ionos("de", "kundenserver.de", "1and1.de"),
+    _ionos("co.uk", "1and1.co.uk"),
+    _ionos("fr", "1and1.fr"),
+    _ionos("es", "1and1.es"),
+    _ionos("it", "1and1.it"),
+    _servers("Hostinger", "smtp.hostinger.com", "imap.hostinger.com", mx=("hostinger.com",)),
+    _servers("Rackspace", "secure.emailsrvr.com", "secure.emailsrvr.com", mx=("emailsrvr.com",)),
+    _servers(
+        "Fastmail",
+        "smtp.fastmail.com",
+        "imap.fastmail.com",
+        mx=("messagingengine.com",),
+        domains=("fastmail.com", "fastmail.fm"),
+    ),
+    _servers(
+        "Mail.ru",
+        "smtp.mail.ru",
+        "imap.mail.ru",
+        (("ssl", "465"),),
+        mx=("mail.ru",),
+        domains=("mail.ru", "bk.ru", "inbox.ru", "list.ru", "internet.ru"),
+    ),
+    _servers(
+        "iCloud Mail",
+        "smtp.mail.me.com",
+        "imap.mail.me.com",
+        (("tls", "587"),),
+        mx=("mail.icloud.com",),
+        domains=("icloud.com", "me.com", "mac.com"),
+    ),
+    _servers(
+        "AOL",
+        "smtp.aol.com",
+        "imap.aol.com",
+        mx=("mx-aol.mail.gm0.yahoodns.net",),
+        domains=("aol.com",),
+    ),
 )
-"""In the service's order. Of two entries for one host, the later one is the usual. The digits
-among the aliases are the codes of Instantly."""
+"""In the service's order. Of two entries for one host, the later one is the usual; of several
+with one code, the first is the usual. The digits among the aliases are the codes of Instantly."""
 
 _NOISE = frozenset(
     ("mail", "email", "business", "online", "account", "mailbox", "provider", "server", "com", "ms")
@@ -287,12 +387,27 @@ def provider_of_host(host: str) -> Provider | None:
     return _by_host().get(host.lower())
 
 
-def preset_of_host(host: str) -> ServerPreset:
-    """Return the preset of a known server; an empty one for any other."""
+def provider_of_mx(server: str) -> Provider | None:
+    """Return the provider whose server receives mail under this name, in lower case.
+
+    Whole labels are compared: nobody has a name below `google.com` but Google.
+    """
+    labels = server.split(".")
+    names = (".".join(labels[at:]) for at in range(len(labels)))
+    return next((found for name in names if (found := _by_mx().get(name))), None)
+
+
+def preset_of_host(host: str, side: str = "smtp") -> ServerPreset:
+    """Return the preset of a known server; an empty one for any other.
+
+    `side` is smtp or imap: what counts where one server is for both.
+    """
     provider = provider_of_host(host)
     if not provider:
         return ServerPreset()
-    return provider.smtp if provider.smtp.host == host.lower() else provider.imap
+    presets = (provider.smtp, provider.imap)
+    first, second = presets if side == "smtp" else presets[::-1]
+    return first if first.host == host.lower() else second
 
 
 def family_of(provider: str, *hosts: str) -> Family:
@@ -332,13 +447,19 @@ def _by_alias() -> dict[str, Provider]:
     company = {one.personal: one for one in PROVIDER_TABLE}
     for one in PROVIDER_TABLE:
         meant = company.get(one.code, one)
-        names[one.code] = names["".join(_WORD.findall(one.name.lower()))] = meant
+        names["".join(_WORD.findall(one.name.lower()))] = meant
+        names.setdefault(one.code, meant)
     return names | {alias: one for one in PROVIDER_TABLE for alias in one.aliases}
 
 
 @cache
 def _by_domain() -> dict[str, Provider]:
     return {domain: one for one in PROVIDER_TABLE for domain in one.domains}
+
+
+@cache
+def _by_mx() -> dict[str, Provider]:
+    return {name: one for one in PROVIDER_TABLE for name in one.mx}
 
 
 @cache

@@ -1,11 +1,11 @@
-"""What Saleshandy tells."""
+"""What Saleshandy returns."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class AccountStatus(StrEnum):
-    """What the account list shows of an address; unknown where there was no list to be had."""
+    """What the account list shows of an address; unknown if the list was not available."""
 
     ACTIVE = "active"
     INACTIVE = "inactive"

@@ -42,7 +42,7 @@ class Upload:
 
     @property
     def workspace(self) -> str:
-        """The workspace whose API key it is sent with: the folder it lies in under `uploads/`."""
+        """The workspace whose API key it is sent with: its folder under `uploads/`."""
         folder, slash, _ = self.key.removeprefix(PREFIX).partition("/")
         return folder if slash and self.key.startswith(PREFIX) else DEFAULT_WORKSPACE
 
@@ -60,9 +60,9 @@ def import_id(bucket: str, key: str, version: str) -> str:
 def upload_of(event: Mapping[str, Any]) -> Upload | None:
     """Read the upload from an event as EventBridge delivers it.
 
-    It is S3's `Object Created`, or `Email Accounts File Ready` of another system, which tells no
-    size: 0 then. The key is taken as it stands: EventBridge does not URL-encode it. The version
-    is empty where the event has none. None for what nobody means to import: the folders of the
+    It is S3's `Object Created`, or `Email Accounts File Ready` of another system, which has no
+    size: 0 then. The key is read as it is: EventBridge does not URL-encode it. The version
+    is empty if the event has none. None for what is never an import: the folders of the
     console, and the files that desktops leave beside others.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """

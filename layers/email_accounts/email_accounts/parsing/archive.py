@@ -62,7 +62,7 @@ class Archive:
         except _BROKEN:
             if self._file.failure:
                 raise self._file.failure from None
-            raise damaged("it cannot be unpacked and parsed to its end") from None
+            raise damaged("it cannot be unpacked and parsed completely") from None
 
     def only_file(self) -> Readable:
         """Return the content of the one file of an archive.

@@ -1,7 +1,7 @@
 """What a file may be at most, whatever its format; what passes a bound is refused by its name.
 
 Each reading is linear in what the file chooses, so these bound its time, too; `Meter` stops what
-is slow all the same. The bounds on packed files are in `source` and `workbook`.
+is slow nevertheless. The bounds on packed files are in `source` and `workbook`.
 """
 
 import time
@@ -34,7 +34,7 @@ def too_many_columns() -> FileRefusedError:
     """Return the error for a header that is too wide."""
     return FileRefusedError(
         f"It has more than {COLUMNS:,} columns.",
-        "Delete the columns to the right of your table, blank ones too.",
+        "Delete the columns to the right of your table, including blank ones.",
     )
 
 
@@ -55,7 +55,7 @@ class Meter:
         self._rows += rows
         self._cells += cells
         if self._rows > ROWS:
-            raise FileRefusedError(f"It has more than {ROWS:,} rows, blank ones included.", SPLIT)
+            raise FileRefusedError(f"It has more than {ROWS:,} rows, including blank ones.", SPLIT)
         if self._cells > CELLS:
             raise FileRefusedError(f"It has more than {CELLS:,} cells.", SPLIT)
 

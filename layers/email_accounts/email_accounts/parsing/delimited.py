@@ -37,7 +37,7 @@ _DELIMITERS = "\t;,|"
 _NAMED_DELIMITER = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"?')
 _MOST_CELLS = 1 << 20
-_NEVER_CLOSED = "a quote that opens in it is never closed"
+_NEVER_CLOSED = "its opening quote is never closed"
 _CLOSE_QUOTES = "Close it there, or double each quote that is part of a quoted cell."
 
 _LINE_ENDS = io.IncrementalNewlineDecoder(None, translate=True)
@@ -64,7 +64,7 @@ def open_table(
     if table is None:
         if sample:
             raise FileRefusedError("None of its first rows can be read.", KNOWN_FORMATS)
-        raise FileRefusedError("It has no rows.", "The first line names the columns.")
+        raise FileRefusedError("It has no rows.", "The first line must be the header row.")
     check_header(table.header)
     rows.width = len(table.header)
     rows.longest = max(rows.width, table.blank_tail)
@@ -73,7 +73,7 @@ def open_table(
 
 
 def _sample(chunks: Iterator[str]) -> tuple[str, Iterator[str]]:
-    """Return the first lines, as many as are looked at, and all other text."""
+    """Return the first lines, enough to detect the delimiter, and all other text."""
     start = ""
     for chunk in chunks:
         start += chunk
@@ -201,7 +201,7 @@ class _Rows:
         """Yield the lines in hand, and those behind them until a row ends where they do."""
         yield self._lines
         while self._reader.line_num > self._lines_done:
-            if self._lines_done > self._lines_before:  # rows ended before the one that goes on
+            if self._lines_done > self._lines_before:  # rows ended before the one that continues
                 self._waited = 0
             lines = next(self._windows, None)
             if lines is None:
@@ -226,12 +226,12 @@ class _Rows:
         line = self._lines[self._reader.line_num - self._lines_before - 1]
         self._lines_done = self._reader.line_num
         if "field limit" not in str(error):
-            over = f" and goes on over {lines:,} lines" if lines > 1 else ""
+            over = f" and continues over {lines:,} lines" if lines > 1 else ""
             return Unreadable(number, f"a quote is inside a quoted cell{over}")
         if lines > 1 or line.count('"') % 2:
             raise FileRefusedError(
                 f"A cell in row {number} has more than {bounds.CELL:,} characters, as if a quote "
-                "that opens there were never closed.",
+                "that opens there is never closed.",
                 _CLOSE_QUOTES,
             )
         return Unreadable(number, f"a cell has more than {bounds.CELL:,} characters")

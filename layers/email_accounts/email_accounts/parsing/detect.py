@@ -1,4 +1,4 @@
-"""Every format people have their accounts in, found out from the content alone.
+"""Detects the format of a file from its content alone.
 
 `open_records` yields row after row; nothing but a window of the file and the row in hand is
 kept in memory (of a workbook: its shared texts, too). Reading the same bytes again yields the

@@ -32,7 +32,7 @@ _OBJECT = re.compile(r"[ \t\r\n]*\{")
 _AFTER_ITEM = re.compile(r"[ \t\r\n]*([,\]])[ \t\r\n]*")
 
 _decoder = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
-"""Numbers as they are written: 465.0 is for the rules to judge, and no number is too long."""
+"""Numbers as they are written: rules validate 465.0, and no number is too long."""
 
 
 class _Broken(str):
@@ -229,7 +229,9 @@ def _items(
     if before and recognizes:
         _check_rest(before, rest, chunks, recognizes)
     elif rest.strip(_BLANKS) or any(chunk.strip(_BLANKS) for chunk in chunks):
-        raise FileRefusedError(f"Its JSON goes on behind the array of {count:,} items.", _ONE_ARRAY)
+        raise FileRefusedError(
+            f"Its JSON continues after the array of {count:,} items.", _ONE_ARRAY
+        )
 
 
 def _check_rest(before: str, rest: str, chunks: Iterator[str], recognizes: Recognizes) -> None:
@@ -305,5 +307,5 @@ def _broken(number: int) -> FileRefusedError:
     return FileRefusedError(
         f"Item {number:,} of its JSON array cannot be read: it is broken, cut off or has more "
         f"than {CELL:,} characters.",
-        "Mend it there, or export it again.",
+        "Fix it there, or export it again.",
     )

@@ -10,14 +10,14 @@ from email_accounts.errors import FileRefusedError
 SHEET_ROWS = 1 << 20
 """The most rows that a sheet has."""
 
-KNOWN_FORMATS = "Save it as CSV, as an Excel workbook (.xlsx) or as JSON, and drop it again."
+KNOWN_FORMATS = "Save it as CSV, as an Excel workbook (.xlsx) or as JSON, and upload it again."
 EXPORT_AGAIN = (
-    "Export it again and drop the new file: perhaps it was cut off or changed on its way."
+    "Export it again and upload the new file. It may have been cut off or changed in transfer."
 )
 
 SAVE_AS_UTF_8 = "Save it as 'CSV UTF-8' and upload it again."
 
-NOT_TEXT = "it holds bytes or characters that are no text: save the file as 'CSV UTF-8'"
+NOT_TEXT = "it contains bytes or characters that are not text: save the file as 'CSV UTF-8'"
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_IN_NAMES = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -89,11 +89,11 @@ class Records:
     `header_number` is the number of its row, 0 in JSON.
 
     Numbers of rows are unique and ascend. In the first sheet that is read they are its own; each
-    further sheet adds SHEET_ROWS. `place` tells what a person sees. `left_out` names the sheets
+    further sheet adds SHEET_ROWS. `place` returns what a person sees. `left_out` names the sheets
     that are not read though they hold something, because they have no column for the address or
     are hidden.
 
-    Rows that are all blank are left out. A row may have fewer cells than the header, never
+    Blank rows are skipped. A row may have fewer cells than the header, never
     more, and its cells are text that any encoding of Unicode can write. Reading on raises
     FileRefusedError where the file turns out to be damaged as a whole or to pass a bound.
     """
@@ -144,4 +144,4 @@ def are_names(cells: Sequence[str]) -> bool:
 
 def not_text() -> FileRefusedError:
     """Return the error for bytes that are no text in a known encoding."""
-    return FileRefusedError("It is neither text nor a format that can be read.", KNOWN_FORMATS)
+    return FileRefusedError("It is neither text nor a supported format.", KNOWN_FORMATS)

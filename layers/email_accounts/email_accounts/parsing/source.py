@@ -11,18 +11,18 @@ from email_accounts.parsing.bounds import BYTES, SPLIT
 from email_accounts.parsing.records import EXPORT_AGAIN, KNOWN_FORMATS
 
 WINDOW = 1 << 16
-"""Bytes that are looked at, read and decoded at a time."""
+"""Bytes that are read and decoded at a time."""
 
 ZIP = b"PK\x03\x04"
 _GZIP = b"\x1f\x8b"
 _LARGEST_RATIO = 200
 _FREE_OF_RATIO = 10_000_000
 _MOST_MEMBERS = 100_000
-UNPACK = "Unpack it and drop what is inside."
+UNPACK = "Unpack it and upload the files inside."
 _REFUSED = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": (
-        "It is an old Excel workbook (.xls) or one that is protected by a password.",
-        "Save it as an Excel workbook (.xlsx) without a password and drop it again.",
+        "It is an old Excel workbook (.xls), or it is protected by a password.",
+        "Save it as an Excel workbook (.xlsx) without a password and upload it again.",
     ),
     b"PK\x05\x06": ("It is an empty zip archive.", KNOWN_FORMATS),
     b"%PDF": ("It is a PDF.", KNOWN_FORMATS),
@@ -65,7 +65,7 @@ def open_source(stream: Readable) -> Source:
         if source.head.startswith(_GZIP):
             raise FileRefusedError("It is a gzip archive inside a gzip archive.", UNPACK)
     if not source.head:
-        raise FileRefusedError("It is empty.", "The first line names the columns.")
+        raise FileRefusedError("It is empty.", "The first line must be the header row.")
     for magic, refusal in _REFUSED.items():
         if source.head.startswith(magic):
             raise FileRefusedError(*refusal)

@@ -55,7 +55,7 @@ def open_workbook(archive: Archive, name: str, recognizes: Recognizes, meter: Me
     shown = [(sheet, table) for sheet, table in filled if not sheet.hidden]
     read = [(sheet, table) for sheet, table in shown if table.is_known] or shown[:1]
     if not read:
-        raise FileRefusedError("Its sheets are empty.", "The first row names the columns.")
+        raise FileRefusedError("Its sheets are empty.", "The first row must be the header row.")
     left_out = [
         sheet.title
         for sheet, table in filled
@@ -92,7 +92,7 @@ class _Book:
         [self._part] = self._targets("", "/officeDocument").values()
         if not self._part.startswith("xl/") or self._part.endswith(".bin"):
             raise FileRefusedError(
-                "It is an Office document, but no workbook in the format .xlsx.", KNOWN_FORMATS
+                "It is an Office document, but not an .xlsx workbook.", KNOWN_FORMATS
             )
         self._texts = SharedStrings()
         for part in [*self._targets(self._part, "/sharedStrings").values()][:1]:
@@ -113,7 +113,7 @@ class _Book:
         if not sheets:
             raise damaged("it has no sheet")
         if len({sheet.part for sheet in sheets}) != len(sheets):
-            raise damaged("two of its sheets are one")
+            raise damaged("two of its sheets share one part")
         if len(sheets) > _MOST_SHEETS:
             raise FileRefusedError(
                 f"It has more than {_MOST_SHEETS} sheets.", "Put the accounts into one sheet."

@@ -66,7 +66,7 @@ class XmlPart:
 
     def _begin(self, name: str, _attributes: dict[str, str]) -> None:
         if name.rpartition(":")[2] != self._root:
-            raise damaged(f"where its {self._root} should be, something else is")
+            raise damaged(f"it has no {self._root} where one is expected")
         self._parser.StartElementHandler = self._start
         self._parser.EndElementHandler = self._end
         self._name_elements(name.removesuffix(self._root))
@@ -87,7 +87,7 @@ class XmlPart:
 
     def _too_long(self) -> FileRefusedError:
         return FileRefusedError(
-            f"Its {self._root} holds a text of more than {CELL:,} characters.", EXPORT_AGAIN
+            f"Its {self._root} has a text of more than {CELL:,} characters.", EXPORT_AGAIN
         )
 
 
@@ -323,7 +323,7 @@ class Worksheet(XmlPart):
     def _begin_row(self, given: str | None) -> None:
         number = int(given) if given else self._number + 1
         if not self._number < number <= SHEET_ROWS or self._cells is not None:
-            raise damaged(f"the row behind row {self._number} is out of order")
+            raise damaged(f"the row after row {self._number} is out of order")
         self._number = number
         self._rows += 1
         self._cells = []

@@ -1,7 +1,7 @@
-"""The account list: the ground truth for what became of an account.
+"""The account list: the ground truth about an account.
 
 A scan goes from the newest account back to a moment. It takes a call per page and may be
-interrupted by the budget after any of them; what has been read by then lies in the reports bucket.
+interrupted by the budget after any of them; what it has read is kept in the reports bucket.
 """
 
 import csv

@@ -66,7 +66,7 @@ _FROM_THE_NETWORK = frozenset(
         HTTPStatus.NETWORK_AUTHENTICATION_REQUIRED,
     }
 )
-"""Refusals that come from a firewall, a proxy or a gateway unless their body is the service's."""
+"""Refusals by a firewall, a proxy or a gateway, unless their body is Saleshandy's."""
 
 
 class SaleshandyClient:
@@ -85,7 +85,7 @@ class SaleshandyClient:
     ) -> None:
         """Prepare the client; the key is asked for at each call, nothing is called yet.
 
-        `count` is told of each of the metrics Calls, Throttles and ApiKeyRefusals.
+        `count` gets each of the metrics Calls, Throttles and ApiKeyRefusals.
         """
         self._count = count
         self._base_url = base_url.rstrip("/")
@@ -105,7 +105,7 @@ class SaleshandyClient:
         answer = self._call("POST", "/email-accounts/connect", body, secrets_of(accounts))
         request_id = _fields(answer).get("requestId")
         if type(request_id) not in (str, int) or not _REQUEST_ID.fullmatch(str(request_id)):
-            raise OutcomeUnknownError("the service took the request but named no request id")
+            raise OutcomeUnknownError("Saleshandy accepted the request, but returned no request id")
         return str(request_id)
 
     def status(self, request_id: str) -> RequestStatus:
@@ -133,7 +133,7 @@ class SaleshandyClient:
             raise
         accounts = _fields(answer).get("emails")
         if not isinstance(accounts, list):
-            raise OutcomeUnknownError("the service's account list is not readable")
+            raise OutcomeUnknownError("Saleshandy's account list is not readable")
         return [_listed(one) for one in accounts if isinstance(one, dict)]
 
     def key(self) -> Secret:
@@ -157,7 +157,7 @@ class SaleshandyClient:
     ) -> object:
         """Call the API once and return the answer's JSON; `hidden` is kept out of errors.
 
-        Without it nobody knows here what an answer may repeat, so no error quotes one.
+        Without it, no error quotes a response, which may repeat a secret.
         """
         try:
             key = self._api_key()
@@ -172,14 +172,14 @@ class SaleshandyClient:
         self._closed_for = _closed_for(answer, self._now())
         if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
             if answer.json is None:
-                raise OutcomeUnknownError("the service's answer is not readable")
+                raise OutcomeUnknownError("Saleshandy's response is not readable")
             return answer.json
         redactor = None if hidden is None else Redactor([key, *hidden])
         refusal = _error_of(answer, redactor, self._now())
         if isinstance(refusal, ApiKeyRefusedError):
             self._api_key.forget()
             if self._api_key() != key:
-                raise NotSentError("the API key was changed meanwhile: the new one comes next")
+                raise NotSentError("the API key has changed: the new one is used next")
             self._api_key.forget()  # or one that is put in from now on would wait for minutes
             self._count("ApiKeyRefusals")
         elif isinstance(refusal, ThrottledError):
@@ -190,8 +190,8 @@ class SaleshandyClient:
 def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> SaleshandyError:
     """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
 
-    They quote the service only in what the redactor has cleaned. What a firewall, a proxy or a
-    gateway answers in the service's place was not carried out.
+    They quote Saleshandy only in redacted text. What a firewall, a proxy or a
+    gateway answers in its place was not carried out.
     """
     status = answer.status
     code, text = _shape(answer.json)
@@ -205,13 +205,13 @@ def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> Salesh
         or status == HTTPStatus.METHOD_NOT_ALLOWED
         or (status in _FROM_THE_NETWORK and not isinstance(answer.json, dict))
     ):
-        return NotSentError(f"the service cannot be reached: something else answered HTTP {status}")
+        return NotSentError(f"Saleshandy cannot be reached: another server answered HTTP {status}")
     if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or (
         bad_request and code == _BAD_KEY_CODE
     ):
-        return ApiKeyRefusedError(f"the service refused the API key: {said}")
+        return ApiKeyRefusedError(f"Saleshandy refused the API key: {said}")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return OutcomeUnknownError(f"the service failed to answer: {said}")
+        return OutcomeUnknownError(f"Saleshandy failed: {said}")
     if code == _BAD_REQUEST_CODE and "not found" in text.lower():
         return RequestNotFoundError(said)
     return RequestRefusedError(said)
@@ -262,7 +262,7 @@ def _date(value: str, now: float) -> float | None:
 
 
 def _closed_for(answer: "Answer", now: float) -> float:
-    """Return the seconds until the remote's own limit is reset, where it is used up."""
+    """Return the seconds until Saleshandy's own limit is reset, if it is used up."""
     if answer.headers.get("x-ratelimit-remaining", "").strip() != "0":
         return 0.0
     return _retry_after(answer, now)

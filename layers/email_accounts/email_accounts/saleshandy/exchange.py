@@ -73,8 +73,8 @@ def exchange(method: str, url: str, body: object, key: Secret) -> Answer:
         except (RequestException, HTTPError, OSError, ValueError) as error:
             name = type(error).__name__
             if not opened:
-                raise NotSentError(f"the service cannot be reached ({name})") from None
-            raise OutcomeUnknownError(f"the service did not answer ({name})") from None
+                raise NotSentError(f"Saleshandy cannot be reached ({name})") from None
+            raise OutcomeUnknownError(f"Saleshandy did not answer ({name})") from None
 
 
 class _Session(Session):
@@ -90,7 +90,7 @@ class _Session(Session):
 
 
 class _Adapter(HTTPAdapter):
-    """Tells of the connection it opened, before anything is sent over it."""
+    """Reports the connection it opened, before anything is sent over it."""
 
     def __init__(self, on_open: Callable[[socket], None]) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ def _content(response: Response) -> bytes:
         content += chunk
         if len(content) > LARGEST:
             raise OutcomeUnknownError(
-                f"the service's answer is larger than {LARGEST // 1_000_000} MB"
+                f"Saleshandy's response is larger than {LARGEST // 1_000_000} MB"
             )
     return bytes(content)
 

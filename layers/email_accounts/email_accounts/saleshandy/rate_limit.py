@@ -1,4 +1,4 @@
-"""The remote API as one import may call it: within the budget that all imports share."""
+"""Saleshandy's API for one import: within the budget that all imports share."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ SAFE_MARGIN = 90.0
 _SHORTEST_REST = 10.0
 _AGES_PER_REST = 300
 """An import's age through its rest: so many rests at most make its age grow by e, which keeps the
-steps of an execution within what it may have, however long the remote is out of order."""
+steps of an execution within what it may have, however long Saleshandy is out of order."""
 
 
 def backoff(imported: Import, now: float) -> float:
-    """Return the seconds to leave the remote alone after it failed."""
+    """Return the seconds to wait after Saleshandy failed."""
     return max(_SHORTEST_REST, shortest_wait(imported, now))
 
 
@@ -85,7 +85,7 @@ class RateLimitedClient:
 
     @contextmanager
     def _throttling(self) -> Iterator[None]:
-        """Close the budget for all imports of the API key where the service wants fewer calls."""
+        """Close the budget for all imports of the API key when Saleshandy throttles."""
         now = self.now()
         try:
             yield

@@ -15,7 +15,7 @@ _COLUMNS = ("address", "before", "after", "created", "sent")
 class Observation:
     """What the list shows of an address before and after its batch was sent.
 
-    `after` is None where the list was not asked, and unknown where it was not to be had. `is_new`
+    `after` is None if the list was not read, and unknown if it was not available. `is_new`
     says that the account was created after the sending, `sent` that it was sent at all: one that
     was active before may be skipped.
     """

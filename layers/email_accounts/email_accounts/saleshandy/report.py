@@ -1,6 +1,6 @@
-"""The remote's report on a batch: a CSV of unknown layout that may hold passwords.
+"""Saleshandy's report on a batch: a CSV of unknown layout that may contain passwords.
 
-Nobody has published what it looks like. So it is read by what is in it: any encoding, any of
+Its layout is not published, so it is read by its content: any encoding, any of
 four delimiters, titles above its columns, totals below, names of columns or none.
 """
 
@@ -39,7 +39,7 @@ _OTHER_STATUS_HEADER = re.compile(
 )
 """Statuses of something else than the connection."""
 _IS_SETTING = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?::\d+)?|\d{2,5}|ssl|tls", re.IGNORECASE)
-"""A host, a port, an encryption: what a column named after a server may hold besides its status."""
+"""A host, a port, an encryption: what else a column named after a server may contain."""
 _FAILURE_WORDS = re.compile(
     r"\b[45]\d\d\b|fail|refus|denied|invalid|error|time[d -]*out|\bnot\b|n't\b|unable|cannot"
     r"|disabled|wrong|incorrect|reject|already exists|unsuccessful",
@@ -53,7 +53,7 @@ _STATUS_WORDS = frozenset(
     {"connected", "success", "successful", "succeeded", "ok"}
     | {"failed", "failure", "error", "disconnected", "not connected", "unsuccessful"}
 )
-"""What tells a column of statuses whose name does not: no numbers, no plain yes or no."""
+"""How a column of statuses without a telling name is recognized: no numbers, no plain yes or no."""
 
 _NOTHING = frozenset({"", "-", "n/a", "na", "none", "null", "nil", "undefined", HIDDEN})
 _TOTALS = re.compile(r"(?:total|sum|summary|count|end of|generated)\b", re.IGNORECASE)
@@ -66,7 +66,7 @@ _LINES_OF_ONE = 8
 _LONGEST_LINE = 1 << 20
 _LONGEST_NAME = 600
 _LONGEST_REASON = 500
-_NO_REASON = "the service gave no reason"
+_NO_REASON = "Saleshandy gave no reason"
 
 
 def report_name(batch_number: int) -> str:
@@ -184,7 +184,7 @@ class _Table:
             if len(record) > len(self.header):
                 raise ReportUnavailableError("a line of it has more cells than there are columns")
             if self.is_headless and len(record) < len(self.header):
-                raise ReportUnavailableError("its lines differ in length, and no names tell why")
+                raise ReportUnavailableError("its lines differ in length, and it has no header row")
             if _addresses_in(record, self._address_at) & self._addresses:
                 yield record
             elif record != self.header and not _is_total(record):
@@ -193,7 +193,7 @@ class _Table:
                 )
         # Many writers leave the last line without an end; none leaves its last cells out, too.
         if last < shortest and not self._end.is_whole:
-            raise ReportUnavailableError("it breaks off in the middle of a line")
+            raise ReportUnavailableError("it ends in the middle of a line")
 
 
 def _is_header(record: Sequence[str]) -> bool:
@@ -297,7 +297,7 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[str]:
         for lines in whole_lines(_pieces(Text(head, chunks))):
             yield from lines_in(lines)
     except FileRefusedError:
-        raise ReportUnavailableError("it is no text") from None
+        raise ReportUnavailableError("it is not text") from None
 
 
 def _pieces(text: Text) -> Iterator[str]:
@@ -305,7 +305,7 @@ def _pieces(text: Text) -> Iterator[str]:
     for piece in text.chunks():
         waiting = 0 if "\n" in piece or "\r" in piece else waiting + len(piece)
         if text.damaged or waiting > _LONGEST_LINE:
-            raise ReportUnavailableError("it is damaged, or has a line without end")
+            raise ReportUnavailableError("it is damaged, or a line does not end")
         yield piece
 
 

@@ -1,7 +1,7 @@
-"""Fetches a link that somebody else gave, from public places only.
+"""Fetches a link from outside, from public addresses only.
 
-The name in a link is resolved once. Its addresses are judged, and the connection goes to one of
-those that were judged, so a name server that answers differently the next time is not asked.
+The name in a link is resolved once. Its addresses are checked, and the connection goes to one of
+those that were checked, so a name server that answers differently the next time is not asked.
 """
 
 import logging
@@ -68,15 +68,15 @@ def fetch(link: str, trusted_hosts: frozenset[str]) -> Iterator[Iterator[bytes]]
 
 
 def _parsed(link: str) -> Url:
-    """Read a link with the one parser whose parts are judged and connected to alike."""
+    """Read a link with the one parser whose parts are both checked and connected to."""
     try:
         url = parse_url(link)
     except ValueError:
         url = Url()
     if url.scheme not in _PORTS or not url.host:
-        raise ReportUnavailableError("the link is no web address")
+        raise ReportUnavailableError("the link is not a web address")
     if url.auth:
-        raise ReportUnavailableError("the link holds a user name")
+        raise ReportUnavailableError("the link contains a user name")
     return url
 
 
@@ -152,7 +152,7 @@ def cut_off(wire: socket.socket, until: float) -> Iterator[None]:
 
 
 def _cut(wire: socket.socket) -> None:
-    """End both ways, below TLS: whoever waits for a byte learns that none will come."""
+    """Shut down both directions, below TLS: a pending read ends."""
     with suppress(OSError):
         socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
@@ -174,10 +174,10 @@ def _limited(response: BaseHTTPResponse, until: float) -> Iterator[bytes]:
                 raise ReportUnavailableError(f"it is larger than {LARGEST // 1_000_000} MB")
             yield chunk
     except HTTPError as error:
-        raise ReportUnavailableError(f"it broke off ({type(error).__name__})") from None
+        raise ReportUnavailableError(f"it was cut off ({type(error).__name__})") from None
     # What was cut off in time may look like the end.
     if time.monotonic() >= until:
-        raise ReportUnavailableError("it came too slowly")
+        raise ReportUnavailableError("it arrived too slowly")
 
 
 def _joined(link: str, location: str) -> str:

@@ -1,6 +1,6 @@
 """The sign-in check of an import: which mailboxes will not work is known before they are sent.
 
-Whatever becomes of it, the import goes on: what was not tried is sent.
+If it fails, the import continues: rows that were not checked are sent.
 """
 
 import logging
@@ -72,7 +72,7 @@ class SignInChecker:
         done = TaskResult(NextAction.SUBMIT)
         connected: set[str] | None = None
         try:
-            with closing(UploadReader(self.uploads, imported.upload)) as reader:
+            with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
                 for batch in self.ledger.batches(import_id):
                     if not is_sign_in_due(imported, batch, self.policy, self.now()):
                         continue
@@ -90,7 +90,7 @@ class SignInChecker:
                     until = min(_tried_until(imported), self.now() + time_left() - _MARGIN)
                     self._check_batch(imported, batch, accounts, until)
         except (LedgerConflictError, UploadMissingError) as error:
-            _log.warning("the sign-in check is broken off: %s", error)
+            _log.warning("the sign-in check was interrupted: %s", error)
         return done
 
     def _check_batch(

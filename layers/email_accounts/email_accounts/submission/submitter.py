@@ -1,6 +1,6 @@
 """Submitting: from an upload to the request ids of its batches.
 
-The order of effects makes every crash survivable: the claim, the execution that goes on where any
+The order of effects makes every crash survivable: the claim, the execution that continues where any
 invocation leaves off, the plan, and only then the requests, each between its intent and its
 request id.
 """
@@ -25,8 +25,9 @@ from email_accounts.errors import (
     UploadMissingError,
     WorkspaceUnknownError,
 )
-from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
@@ -36,14 +37,24 @@ from email_accounts.models.imports import (
     BatchState,
     Import,
     ImportState,
+    Plan,
     ReasonCode,
     SignInState,
 )
 from email_accounts.models.policy import Policy, SignInCheck
+from email_accounts.models.servers import ServersOf
 from email_accounts.models.service import AccountStatus, CallKind
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
-from email_accounts.ports import ClientFactory, Clock, Executions, Ledger, Reports, Uploads
+from email_accounts.ports import (
+    ClientFactory,
+    Clock,
+    Executions,
+    FindServers,
+    Ledger,
+    Reports,
+    Uploads,
+)
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
@@ -58,8 +69,8 @@ from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, esti
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
-"""Seconds that a walk may be older than an upload: less than it takes to read an answer, mend the
-file and drop it again, and enough for files dropped together to share one walk."""
+"""Seconds that a walk may be older than an upload: less than it takes to read an answer, fix the
+file and upload it again, and enough for files uploaded together to share one walk."""
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
@@ -80,7 +91,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Starts imports and submits their batches."""
+    """Starts imports and submits their batches.
+
+    `find_servers` finds the servers of rows that have none; None where that is switched off.
+    """
 
     ledger: Ledger
     uploads: Uploads
@@ -90,24 +104,25 @@ class Submitter:
     executions: Executions
     policy: Policy
     now: Clock
+    find_servers: FindServers | None = None
 
     def identified(self, upload: Upload) -> Upload:
         """Return the upload with its version and size, which an event may lack.
 
-        What lies beside the folder for uploads is not looked at.
+        Objects outside the folder for uploads are not requested.
         """
         if (upload.version and upload.size) or not upload.key.startswith(PREFIX):
             return upload
         try:
             return self.uploads.found(upload)
         except UploadMissingError:
-            return upload  # taken on all the same, so that planning it refuses it
+            return upload  # started nevertheless, so that planning it refuses it
 
     def start_import(self, upload: Upload) -> bool:
         """Claim an upload and start its execution; return whether this call claimed it.
 
-        Both are idempotent. From here on the execution drives the import, whatever becomes of
-        the caller.
+        Both are idempotent. From here on the execution drives the import, even if the caller
+        dies.
         """
         now = self.now()
         if not now - _LATEST_EVENT <= upload.uploaded_at <= now:
@@ -149,13 +164,10 @@ class Submitter:
         if imported.state is ImportState.DELIVERING and (
             lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
         ):
-            # Whoever wrote its answer is gone, perhaps after sending it.
+            # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
-        seen = self.ledger.get(import_id)
-        if seen.refusal:
-            return False
         try:
-            deadline = estimate(seen.batches, now, now, self.policy).deadline
+            deadline = estimate(imported.batches, now, now, self.policy).deadline
         except FileRefusedError:  # the budget was larger when it was planned
             deadline = now + LONGEST_DEADLINE
         reopened = self.ledger.restart(import_id, now, deadline)
@@ -237,9 +249,7 @@ class Submitter:
         upload = imported.upload
         try:
             self._refuse_what_is_not_read(upload)
-            with self.uploads.open(upload) as stream:
-                file = open_accounts_file(stream)
-                planned = plan(file, self.policy.batch_size)
+            file, planned = self._read(imported)
             expected = self._estimate(imported, len(planned.batches))
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
@@ -272,6 +282,24 @@ class Submitter:
                 _iso(expected.deadline),
             )
         return expected
+
+    def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
+        """Plan an upload: once, and again where servers of its rows had to be found first.
+
+        What is found is recorded before the plan, so that every later reading finds the same.
+        """
+        record = ServerRecord(self.reports, imported.id)
+        wanted = WantedDomains(record)
+        file, planned = self._planned(imported, wanted if self.find_servers else record)
+        if self.find_servers and wanted.domains:
+            record.write(self.find_servers(wanted.domains))
+            file, planned = self._planned(imported, record)
+        return file, planned
+
+    def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
+        with self.uploads.open(imported.upload) as stream:
+            file = open_accounts_file(stream, servers_of)
+            return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
         elsewhere = f"Upload it again as {PREFIX}{upload.name}."
@@ -355,7 +383,7 @@ class Submitter:
     def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
         saleshandy = self._client(imported)
         before: Mapping[str, AccountStatus] | None = None
-        with closing(validate_upload(self.uploads, imported.upload)) as examined:
+        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
             reader = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
@@ -374,7 +402,7 @@ class Submitter:
     ) -> Mapping[str, AccountStatus]:
         """Return the status of each address, in lower case, when the import began.
 
-        What is not in the list is absent. Where there is no list to be had, all are unknown.
+        What is not in the list is absent. If the list is not available, all are unknown.
         """
         if not (self.policy.skip_connected or self.policy.verify_connected):
             return _UNKNOWN

@@ -80,7 +80,7 @@ def _escapes(text: str) -> Iterator[str]:
         pairs = _ESCAPE.sub(_unescaped, text).encode("utf-16", "surrogatepass")
         unescaped = pairs.decode("utf-16", "replace")
         yield unescaped
-        yield from _taken_for_latin(unescaped)  # \xc3\xbc stands for the bytes of one character
+        yield from _taken_for_latin(unescaped)  # \xc3\xbc means the bytes of one character
 
 
 def _unescaped(found: re.Match[str]) -> str:

@@ -61,7 +61,7 @@ class Redactor:
     the end of one that is only partly known. It is decoded in each way of `decodings`; Unicode's
     forms and blanks make no difference. A secret of fewer than four characters hides a text that
     is nothing else: inside of others it would hide everything. So does a text that is too long to
-    be looked at.
+    be inspected.
 
     What is cleaned can be decoded once more without a secret coming to light.
     """

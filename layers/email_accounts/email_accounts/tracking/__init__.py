@@ -1,1 +1,1 @@
-"""From request ids to what became of each batch."""
+"""From request ids to the end of each batch."""

@@ -45,7 +45,7 @@ from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.reconciler import Reconciler, Resolution
 
-NO_PROGRESS = "the service took the request, but made no progress for an hour"
+NO_PROGRESS = "Saleshandy accepted the request, but made no progress for an hour"
 
 _HOUR = 3600.0
 _UNKNOWN_REQUEST_GRACE = 600.0
@@ -62,7 +62,7 @@ _LAST_SCAN = 300.0
 _MOST_VERIFIED = 200
 """Batches that are verified by one scan."""
 
-_REQUEST_FORGOTTEN = "the service no longer knows the request"
+_REQUEST_FORGOTTEN = "Saleshandy no longer has the request"
 _log = logging.getLogger(__name__)
 
 
@@ -146,11 +146,11 @@ class PollRound:
 
     @property
     def may_submit(self) -> bool:
-        """Whether batches are waiting that nobody is sending, and that may be sent."""
+        """Whether planned batches may be sent, and none is being sent."""
         return self.planned > 0 and not self.submitting and self.unconfirmed < MOST_UNCONFIRMED
 
     def interrupted(self, wait: float) -> TaskResult:
-        """Return what comes after a round that was broken off; submitting gets its turn, too."""
+        """Return what comes after an interrupted round; submitting gets its turn, too."""
         return TaskResult(NextAction.SUBMIT if self.may_submit else NextAction.CHECK, wait)
 
     def result(self, now: float, policy: Policy) -> TaskResult:
@@ -179,12 +179,12 @@ class Poller:
     def poll(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
         """Poll every batch that is due, fetch the reports that are ready, and decide.
 
-        A report is fetched in the poll that finds it, because nobody knows how long its link
+        A report is fetched in the poll that finds it, because it is not known how long its link
         lives; the link itself is remembered nowhere, because it may lead to passwords.
         An import whose lease somebody has is not delivered: that one may have died, and is
         waited for until the lease ends.
         """
-        # In this order: whoever sends a batch has the lease before, so that a batch being sent
+        # In this order: the sender of a batch has the lease before, so that a batch being sent
         # under no lease is one whose submitter has died.
         batches = list(self.ledger.batches(import_id))
         imported = self.ledger.get(import_id)
@@ -213,7 +213,7 @@ class Poller:
         if imported.state is not ImportState.PLANNED:
             return TaskResult(NextAction.DELIVER)
         try:
-            with closing(UploadReader(self.uploads, imported.upload)) as reader:
+            with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
                 client = self._client(imported)
                 return self._round(
                     PollRound(imported, client, reader, time_left, submitting=leased), batches
@@ -225,7 +225,7 @@ class Poller:
         except UploadMissingError:
             self.ledger.stop(imported, ReasonCode.UPLOAD_DELETED, UPLOAD_DELETED)
         except LedgerConflictError as error:
-            _log.warning("the poll is broken off: %s", error)
+            _log.warning("the poll was interrupted: %s", error)
             return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         return TaskResult(NextAction.DELIVER)
 
@@ -241,7 +241,7 @@ class Poller:
         except RetryAfterError as later:
             return round_.interrupted(later.wait_seconds)
         except (NotSentError, OutcomeUnknownError) as error:
-            _log.warning("the poll is broken off: %s", error)
+            _log.warning("the poll was interrupted: %s", error)
             return round_.interrupted(backoff(round_.imported, self.now()))
         return round_.result(self.now(), self.policy)
 
@@ -313,7 +313,7 @@ class Poller:
             if not status.completed:
                 self._poll_again(round_, batch)
             elif status.report_link is None:
-                self._report_missed(round_, batch, "its link is not understood")
+                self._report_missed(round_, batch, "its link is not valid")
             elif status.report_link:
                 self._fetch_report(round_, batch, status.report_link)
             else:
@@ -365,12 +365,12 @@ class Poller:
             self._completed(round_, batch, report=True)
 
     def _report_missed(self, round_: PollRound, batch: Batch, why: str) -> None:
-        """Try again, or leave a request whose report is not to be had to the account list."""
+        """Try again, or leave a request without its report to the account list."""
         missed = batch.reports_missed + 1
         if missed < _REPORTS_MISSED:
             self._poll_again(round_, batch, reports_missed=missed)
             return
-        reason = f"the service finished, but its report is missing: {why}"
+        reason = f"Saleshandy finished, but its report is missing: {why}"
         self._verify(round_, batch, report=False, missing=reason)
 
     def _completed(self, round_: PollRound, batch: Batch, *, report: bool) -> None:
@@ -391,7 +391,7 @@ class Poller:
         round_.verify_at(next_poll_at)
 
     def _reconcile(self, round_: PollRound, due: Sequence[Batch]) -> None:
-        """Look in the account list for what became of batches that are due."""
+        """Reconcile the batches that are due with the account list."""
         reconciler = Reconciler(
             self.ledger, self.uploads, self.reports, self.account_list, self.policy, self.now
         )

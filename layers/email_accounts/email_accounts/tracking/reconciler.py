@@ -1,4 +1,4 @@
-"""Looks in the account list for what became of batches, and settles those of which it tells."""
+"""Reconciles batches with the account list, and settles those that it shows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,7 +25,7 @@ _MOST_SENT = 3
 _CLOCKS_APART = 300.0
 """Seconds by which the service's clock may differ, where a scan must not end too early."""
 _CLOCKS_DIFFER = 1.0
-"""Seconds by which an account may seem to be older than it is, and be new all the same."""
+"""Seconds by which a new account may seem to be older than it is."""
 
 Listed = Mapping[str, ListedAccount]
 
@@ -74,7 +74,7 @@ class Reconciler:
     ) -> dict[Batch, dict[str, Observation]]:
         """Return what is observed by now of each address, in lower case, of each batch."""
         in_order = sorted(batches, key=lambda batch: batch.number)
-        with closing(UploadReader(self.uploads, imported.upload)) as reader:
+        with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
             return {
                 batch: {
                     one.smtp.address.lower(): Observation()
@@ -97,7 +97,7 @@ class Reconciler:
         saleshandy: RateLimitedClient,
         time_left: Callable[[], float],
     ) -> tuple[float, Listed | None]:
-        """Return when the list was read, and its accounts; None where it is not to be had."""
+        """Return when the list was read, and its accounts; None if it is not available."""
         wanted = {
             address
             for observations in observed.values()

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from email_accounts.delivery.message import MEANINGS, failure_of, rows_of, title_of
-from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
 from email_accounts.delivery.summary import Counts, Group, most_frequent
 from email_accounts.models.causes import UNKNOWN
@@ -108,7 +108,8 @@ def _more(hidden: int, what: str, others: Counts | None = None) -> str:
 
 
 def _described(group: Group, failure_reason: str) -> dict[str, object]:
-    is_shown = group.outcome is not Outcome.REJECTED and group.cause is not UNKNOWN
+    invalid = group.outcome is Outcome.REJECTED and not group.cause.certain
+    is_shown = not invalid and group.cause is not UNKNOWN
     said = group.reason if is_shown and group.reason != failure_reason else ""
     return {
         "cause": group.cause,
@@ -124,7 +125,8 @@ def _described(group: Group, failure_reason: str) -> dict[str, object]:
 def _row(
     row: RowOutcome, places: dict[tuple[str, str], int], failure_reason: str
 ) -> dict[str, object]:
-    is_shown = row.outcome is not Outcome.REJECTED and row.reason != failure_reason
+    invalid = row.outcome is Outcome.REJECTED and row.evidence is not Evidence.SIGN_IN
+    is_shown = not invalid and row.reason != failure_reason
     return {
         "place": row.place,
         "address": row.address,
