@@ -578,7 +578,7 @@ MOMENT = 0.5
 
 def take(ledger: Ledger, at: float, allowed: int, holder: str = "one", wanted: int = 1) -> float:
     """Take a call out of the default workspace's budget."""
-    return ledger.take_call("default", holder, wanted, at, allowed)
+    return ledger.take_call("default", holder, wanted, at, allowed, rank=NOW)
 
 
 def test_the_budget_gives_as_many_calls_as_a_minute_may_have(ledger: Ledger) -> None:

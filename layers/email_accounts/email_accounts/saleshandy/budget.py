@@ -194,7 +194,7 @@ class Budget:
         """Return an estimate for a newcomer whom all reservations precede.
 
         Nothing is stored of it but the end of the queue. A queue moves on as long as it lasts, so
-        whoever has waited for as long as it is now is at its head.
+        an import that has waited for as long as it is now is at its head.
         """
         calls = min(asked.calls, max(1, calls_per_minute // 2)) + 1  # one more for a poll
         takes = calls * _COUNTED / calls_per_minute
