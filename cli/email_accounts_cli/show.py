@@ -8,7 +8,7 @@ from textwrap import fill
 from typing import TYPE_CHECKING
 
 from email_accounts.models.imports import Batch, Import
-from email_accounts_cli.history import Ending, History, together
+from email_accounts_cli.history import RUNNING, Ending, History, together
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -115,8 +115,15 @@ def _cells(imported: Import, ending: Ending) -> tuple[str, ...]:
         imported.upload.workspace,
         printable(imported.upload.name),
         ending.status,
-        _counts(imported, ending),
+        _rows_or_end(imported, ending),
     )
+
+
+def _rows_or_end(imported: Import, ending: Ending) -> str:
+    counts = _counts(imported, ending)
+    if not _expected_end(imported, ending):
+        return counts
+    return f"{counts}, expected end {local_time(imported.expected_end)}"
 
 
 def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]:
@@ -131,6 +138,12 @@ def _counts(imported: Import, ending: Ending) -> str:
     return f"{counted(imported.rows, 'row')}" if imported.rows else ""
 
 
+def _expected_end(imported: Import, ending: Ending) -> str:
+    """Return when an import that runs is expected to end, empty for any other."""
+    is_known = ending.status == RUNNING and imported.expected_end
+    return iso_time(imported.expected_end) if is_known else ""
+
+
 def _line(imported: Import, ending: Ending) -> dict[str, object]:
     return {
         "importId": imported.id,
@@ -138,6 +151,7 @@ def _line(imported: Import, ending: Ending) -> dict[str, object]:
         "workspace": imported.upload.workspace,
         "file": imported.upload.name,
         "status": ending.status,
+        "expectedEnd": _expected_end(imported, ending),
         "counts": {"rows": imported.rows, **ending.counts},
     }
 

@@ -50,6 +50,7 @@ from email_accounts_cli.terminal import (
     cut,
     echo,
     iso_time,
+    local_time,
     printable,
     short,
     table,
@@ -163,6 +164,7 @@ class Progress:
     submitted: int = 0
     processed: int = 0
     seconds_left: int = 0
+    expected_end: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
     step: Step = Step()
     headline: str = ""
@@ -199,6 +201,7 @@ class Progress:
                 "processed": self.processed,
             },
             "submissionSecondsLeft": self.seconds_left,
+            "expectedEnd": iso_time(self.expected_end) if self.expected_end else "",
             "next": self.step.document(),
             "outcomes": self.outcomes,
             "headline": self.headline,
@@ -214,6 +217,8 @@ class Progress:
 
     def time_left(self) -> str:
         """Say how long it takes at least."""
+        if self.expected_end and not self.has_ended:
+            return f"expected end {local_time(self.expected_end)}"
         return f"{math.ceil(self.seconds_left / 60):,}+ min left" if self.seconds_left else ""
 
     def counts(self) -> str:
@@ -289,6 +294,7 @@ class _Watched:
             seconds_left=(
                 math.ceil(planned / calls_per_second) if stage is Stage.SUBMITTING else 0
             ),
+            expected_end=imported.expected_end,
             outcomes=add_up(
                 [
                     {"rejected": imported.rejected, "duplicate": imported.duplicates},
@@ -307,6 +313,7 @@ class _Watched:
             status=ending.status,
             stage=Stage.ENDED,
             seconds_left=0,
+            expected_end=0.0,
             outcomes=ending.counts or old.outcomes,
             step=Step(),
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),

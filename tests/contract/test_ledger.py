@@ -1,5 +1,6 @@
 """The ledger: what the domain relies on, held against the fake and against DynamoDB."""
 
+import heapq
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from email_accounts.models.imports import (
     ReasonCode,
     SignInState,
 )
+from email_accounts.models.service import CallKind
 from email_accounts.models.upload import Upload
 from email_accounts.ports import Ledger
 from tests.support.aws import new_table
@@ -588,7 +590,7 @@ MOMENT = 0.5
 
 def take(ledger: Ledger, at: float, allowed: int, holder: str = "one", wanted: int = 1) -> float:
     """Take a call out of the default workspace's budget."""
-    return ledger.take_call("default", holder, wanted, at, allowed)
+    return ledger.take_call("default", holder, wanted, at, allowed, rank=NOW)
 
 
 def test_the_budget_gives_as_many_calls_as_a_minute_may_have(ledger: Ledger) -> None:
@@ -624,6 +626,24 @@ def test_turns_are_given_in_the_order_of_asking(ledger: Ledger) -> None:
     assert sorted(waits, key=waits.__getitem__) == ["first", "second", "third"]
     assert take(ledger, NOW + 66, 1, "third") > 60
     assert take(ledger, NOW + 66, 1, "first") == 0
+
+
+def test_the_budget_serves_more_imports_than_it_has_reservations(ledger: Ledger) -> None:
+    """Each comes back when it was told, polls among them; no minute has more calls than 20."""
+    calls = list[float]()
+    coming = [(NOW + number / 10, f"{number:032x}") for number in range(150)]
+    while coming:
+        now, holder = heapq.heappop(coming)
+        rank = NOW + int(holder, 16)
+        kind = list(CallKind)[int(holder, 16) % 3]
+        wait = ledger.take_call("default", holder, 1, now, 20, kind=kind, rank=rank)
+        if wait:
+            heapq.heappush(coming, (now + wait + MOMENT, holder))
+        else:
+            calls.append(now)
+    assert len(calls) == 150
+    assert max(sum(at <= one < at + 60 - MOMENT for one in calls) for at in calls) <= 20
+    assert calls[-1] < NOW + 1.5 * 150 / 20 * 66
 
 
 def test_each_workspace_has_a_budget(ledger: Ledger) -> None:
@@ -737,7 +757,7 @@ def test_many_callers_at_once_share_the_budget(monkeypatch: pytest.MonkeyPatch) 
     ledger = dynamo_ledger()
 
     def take_one(number: int) -> float:
-        return ledger.take_call("default", f"import {number}", 1, NOW, 5)
+        return ledger.take_call("default", f"import {number}", 1, NOW, 5, rank=NOW)
 
     with ThreadPoolExecutor(8) as pool:
         waits = list(pool.map(take_one, range(16)))

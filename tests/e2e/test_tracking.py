@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from email_accounts.models.service import CallKind
 from email_accounts.saleshandy.budget import Budget
 from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 from tests.support.files import MARK, accounts_file, api_key, row
@@ -60,7 +61,7 @@ def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
     cloud.behave()
     ledger, table = cloud.client("dynamodb"), cloud.environment["LEDGER_TABLE"]
     budget = {"pk": {"S": "BUDGET#default"}, "sk": {"S": "BUDGET"}}
-    spent = Budget(made=((int(time.time()), 600),)).dumped()
+    spent = Budget(made=((int(time.time()), CallKind.BATCH, 600),)).dumped()
     ledger.put_item(TableName=table, Item=budget | {"budget": {"S": spent}, "version": {"N": "1"}})
     identity = cloud.upload("uploads/later.csv", SMALL)
     # It has been looked at, and could not be submitted a second time either.

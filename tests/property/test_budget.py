@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.saleshandy.budget import Budget
+from email_accounts.models.service import CallKind
+from email_accounts.saleshandy.budget import CALL_RANK, Budget, Reservation
 
 NOW = 1_790_000_000.0
 HOLDERS = st.sampled_from("abcde")
@@ -109,7 +110,8 @@ def crowd(
         late = lateness[takes % len(lateness)]
         takes += 1
         left = calls - len(made[holder])
-        budget, wait = budget.take(f"import {holder}", left, now, allowed)
+        rank = NOW + holder / 1000 + CALL_RANK * len(made[holder])
+        budget, wait = budget.take(f"import {holder}", left, now, allowed, rank=rank)
         if not wait:
             made[holder].append(now)
         if left > 1 or wait:
@@ -131,7 +133,7 @@ def test_a_crowd_is_served_without_waste_and_without_haste(
     assert most_in_a_minute(times) <= allowed
     minutes = -(-holders * calls // allowed)
     assert times[-1] - times[0] <= 2 * 66 * minutes
-    assert takes <= 4 * holders * calls
+    assert takes <= 6 * holders * calls
 
 
 @pytest.mark.parametrize("lateness", [[0.0], [0.2, 0.7, 1.3], [2.9, 0.1, 0.4, 0.4], [30.0, 0.5]])
@@ -147,3 +149,66 @@ def test_three_hundred_imports_are_served_in_turn(lateness: list[float]) -> None
     assert min(after - before for before, after in pairwise(begins)) > -122
     assert max(one[-1] - one[0] for one in made.values()) < 300
     assert takes < 2 * 300 * 10
+
+
+def test_ten_thousand_imports_fit_into_a_small_item() -> None:
+    """Those without a reservation have an estimate that spreads them, in the order of asking."""
+    budget, times = Budget(), list[float]()
+    for number in range(10_000):
+        now = NOW + number / 100
+        budget, wait = budget.take(f"{number:032x}", 1, now, 20)
+        times.append(now + wait)
+    assert len(budget.dumped()) < 10_000
+    queued = times[200:]
+    assert queued == sorted(queued)
+    assert max(Counter(at // 60 for at in queued).values()) <= 20
+
+
+@given(st.lists(st.tuples(st.sampled_from(CallKind), st.integers(1, 9), PAUSES), max_size=60))
+def test_shares_hold_while_batches_wait(takes: list[tuple[CallKind, int, float]]) -> None:
+    """Lookups get a quarter of the calls and polls three quarters, whoever asks when."""
+    budget, now = Budget(), NOW
+    calls: dict[CallKind, list[float]] = {kind: [] for kind in CallKind}
+    for number in range(30):
+        budget, _ = budget.take(f"first {number}", 1, now, 20, rank=NOW + 1e6 + number)
+    for number, (kind, wanted, pause) in enumerate(takes):
+        now += pause / 10
+        budget, _ = budget.take("a batch", 1, now, 20, rank=NOW + 2e6)
+        is_waiting = any(turn.kind is CallKind.BATCH for turn in budget.turns)
+        budget, wait = budget.take(f"{number}", wanted, now, 20, kind=kind, rank=NOW + number)
+        if not wait and is_waiting:
+            calls[kind].append(now)
+    assert most_in_a_minute(calls[CallKind.LOOKUP]) <= 5
+    assert most_in_a_minute(calls[CallKind.POLL]) <= 15
+
+
+@pytest.mark.parametrize(("kind", "share"), [(CallKind.LOOKUP, 5), (CallKind.POLL, 15)])
+def test_a_share_ends_where_a_batch_waits(kind: CallKind, share: int) -> None:
+    """The next call comes when the first is a minute old; with no batch waiting it comes now."""
+    budget = Budget()
+    for _ in range(share):
+        budget, _ = budget.take("one", 1, NOW, 20, kind=kind)
+    waiting = Budget(budget.made, (Reservation("batch", NOW + 9, 1, CallKind.BATCH, NOW + 9),))
+    assert waiting.take("one", 1, NOW, 20, kind=kind)[1] == pytest.approx(66)
+    assert budget.take("one", 1, NOW, 20, kind=kind)[1] == 0
+
+
+def test_a_poll_that_is_due_goes_before_batches_that_wait() -> None:
+    """It takes the first call that is free, whoever asked before."""
+    budget = Budget()
+    for number in range(60):
+        budget, _ = budget.take(f"batch {number}", 1, NOW, 20)
+    _, first = budget.take("poll", 1, NOW + 1, 20, kind=CallKind.POLL)
+    _, last = budget.take("another batch", 1, NOW + 1, 20)
+    assert (first, last) == (65, 197)
+
+
+def test_a_small_file_goes_before_the_hundredth_batch_of_a_large_one() -> None:
+    """By rank, although the large one asked first."""
+    budget = Budget()
+    for _ in range(20):
+        budget, _ = budget.take("large", 900, NOW, 20)
+    budget, _ = budget.take("large", 900, NOW, 20, rank=NOW + 100 * CALL_RANK)
+    budget, wait = budget.take("small", 1, NOW + 30, 20, rank=NOW + 30)
+    assert wait == 36
+    assert budget.take("small", 1, NOW + 66, 20, rank=NOW + 30)[1] == 0

@@ -38,6 +38,7 @@ from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
 from email_accounts.models.service import (
     AccountStatus,
+    CallKind,
     ListedAccount,
     ListQuery,
     Order,
@@ -151,7 +152,16 @@ class FakeLedger:
             lease_until=0.0,
         )
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
         """Remember the batches, then that the import is planned."""
         if self.get(import_id).state is not ImportState.RECEIVED:
             raise LedgerConflictError(f"import {import_id} has been planned before")
@@ -164,6 +174,8 @@ class FakeLedger:
             self._received(import_id, lease),
             state=ImportState.PLANNED,
             batches=len(plan.batches),
+            expected_end=expected_end,
+            deadline=self._imports[import_id].deadline if deadline is None else deadline,
             rows=plan.rows,
             accepted=plan.accepted,
             rejected=plan.rejected,
@@ -194,15 +206,27 @@ class FakeLedger:
         self._batches[import_id][seen.number] = changed
         return changed
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget."""
         budget = self._budgets.get(workspace, Budget())
-        after, wait = budget.take(holder, wanted, now, calls_per_minute)
+        after, wait = budget.take(holder, wanted, now, calls_per_minute, kind=kind, rank=rank)
         self.journal.effect("wait" if wait else "take call", workspace)
         self._budgets[workspace] = after
         return wait
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
+        return self._budgets.get(workspace, Budget()).waiting_until(now)
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Let nobody call before a time."""

@@ -29,7 +29,7 @@ def test_a_call_may_be_made_while_there_is_room() -> None:
         budget, wait = budget.take(f"import {number}", 9, NOW + number, 5)
         assert wait == 0
     assert budget.turns == ()
-    assert sum(calls for _, calls in budget.made) == 5
+    assert sum(calls for *_, calls in budget.made) == 5
 
 
 def test_a_full_minute_is_over_after_66_whole_seconds() -> None:
@@ -79,7 +79,7 @@ def test_asking_again_does_not_change_a_turn() -> None:
 def test_a_turn_is_for_as_many_calls_as_fit() -> None:
     """The holder makes them one after the other, without a wait between them."""
     budget, wait = taken(EMPTY, 3).take("a", 9, float(SECOND), 3)
-    assert budget.turns == (Reservation("a", SECOND + 66.0, 3),)
+    assert budget.turns == (Reservation("a", SECOND + 66.0, 3, rank=float(SECOND)),)
     now = SECOND + wait
     for _ in range(3):
         budget, wait = budget.take("a", 9, now, 3)

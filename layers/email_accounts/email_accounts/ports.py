@@ -10,7 +10,7 @@ from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.servers import Found
-from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
+from email_accounts.models.service import CallKind, ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import TaskResult
 from email_accounts.models.upload import Upload, UploadOptions
 from email_accounts.text.secret import Secret
@@ -151,8 +151,20 @@ class Ledger(Protocol):
     def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
         """Refuse the file as a whole, which gives the lease back."""
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
-        """Remember the batches, then that the import is planned."""
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
+        """Remember the batches, then that the import is planned.
+
+        A `deadline` of None leaves that as it is.
+        """
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
         """Remember that nothing more is sent, and why; `imported` names its run."""
@@ -163,13 +175,24 @@ class Ledger(Protocol):
     def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
         """Replace a batch, unless it is no longer the one seen; return it as it is now."""
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Budget`.
 
         Returns 0 when the call may be made now, else the seconds until the holder's turn.
         """
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""

@@ -3,7 +3,7 @@
 Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
-  BUDGET#<workspace> / BUDGET            calls of the last minute and promised turns, as JSON
+  BUDGET#<workspace> / BUDGET            calls of the last minute and reservations, as JSON
   INDEX#<workspace> / INDEX              how far its account list is known, as JSON
   HONOURED#<workspace> / HONOURED        which parameters of the account list the service honours
   HOST#<host> / HOST                     sign-ins at a mail server, as JSON
@@ -35,6 +35,7 @@ from email_accounts.models.imports import (
     ReasonCode,
     SignInState,
 )
+from email_accounts.models.service import CallKind
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.budget import Budget
 from email_accounts.text.display import within
@@ -116,6 +117,13 @@ class LedgerReader:
             return None
         item = _unmarshalled(found["Item"])
         return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
+        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
+        if "Item" not in found:
+            return now
+        return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
@@ -209,7 +217,16 @@ class DynamoLedger(LedgerReader):
             },
         )
 
-    def plan(self, import_id: str, lease: str, plan: Plan, unknown_columns: Sequence[str]) -> None:
+    def plan(  # noqa: PLR0913  all that is known after reading the file
+        self,
+        import_id: str,
+        lease: str,
+        plan: Plan,
+        unknown_columns: Sequence[str],
+        *,
+        expected_end: float = 0.0,
+        deadline: float | None = None,
+    ) -> None:
         """Remember the batches, then that the import is planned; see `Ledger`.
 
         Leftovers of an interrupted plan are deleted: its batches may have been smaller.
@@ -234,7 +251,9 @@ class DynamoLedger(LedgerReader):
                 "duplicates": plan.duplicates,
                 "batches": len(plan.batches),
                 "unknown_columns": _kept(unknown_columns),
-            },
+                "expected_end": expected_end,
+            }
+            | ({} if deadline is None else {"deadline": deadline}),
         )
 
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
@@ -272,13 +291,23 @@ class DynamoLedger(LedgerReader):
         )
         return replace(changed, revision=revision)
 
-    def take_call(
-        self, workspace: str, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take_call(  # noqa: PLR0913  whose, for what and how many
+        self,
+        workspace: str,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Ledger`."""
         return self._budgeted(
             workspace,
-            lambda budget, late: budget.take(holder, wanted, now + late, calls_per_minute),
+            lambda budget, late: budget.take(
+                holder, wanted, now + late, calls_per_minute, kind=kind, rank=rank
+            ),
         )
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
@@ -580,6 +609,7 @@ def _import_of(item: Mapping[str, Any]) -> Import:
         rejected=int(item.get("rejected", 0)),
         duplicates=int(item.get("duplicates", 0)),
         unknown_columns=tuple(item.get("unknown_columns", ())),
+        expected_end=item.get("expected_end", 0.0),
     )
 
 

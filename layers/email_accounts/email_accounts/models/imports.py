@@ -110,7 +110,7 @@ class Import:
     says why the file as a whole was refused, `stopped` why nothing more is sent; `reason_code`
     is the code of either. `attempts` counts the invocations that have taken the lease since one
     last gave it back. `batches` counts them; `rows`, `accepted`, `rejected` and `duplicates` count
-    rows.
+    rows. `expected_end` is the estimate made when it was planned, 0 before.
     """
 
     id: str
@@ -131,6 +131,7 @@ class Import:
     rejected: int = 0
     duplicates: int = 0
     unknown_columns: tuple[str, ...] = ()
+    expected_end: float = 0.0
 
     @property
     def dropped_at(self) -> float:

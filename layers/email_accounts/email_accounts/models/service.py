@@ -54,3 +54,11 @@ class ListQuery:
     order: Order | None = None
     status: AccountStatus | None = None
     search: str = ""
+
+
+class CallKind(StrEnum):
+    """What a call of Saleshandy's API is for, by its letter in the ledger."""
+
+    POLL = "p"
+    BATCH = "b"
+    LOOKUP = "l"

@@ -1,67 +1,111 @@
 """The budget of one API key: what was called in the last minute, and whose turn is next.
 
-Pure values: the ledger keeps them and changes them atomically. That no minute holds more calls
-than allowed rests on `made` alone, which is written before each call. `turns` only spreads those
-who have to wait, first come, first served, so that they come back when there is room and not all
-at once.
+Pure values: the ledger stores them and changes them atomically. `made` alone guarantees that no
+minute has more calls than allowed; it is written before each call. Reservations only tell those
+who wait when to come back. There are a few of them; everybody else gets an estimate, so the item
+stays small.
+
+Who goes first:
+  1. Polls, the one that has been due longest first.
+  2. Batches and lookups, by rank: when the import began, plus `CALL_RANK` seconds for each of its
+     batches sent before. A rank never changes and newcomers have later ones, so everybody's turn
+     comes.
+While batches wait, polls have at most three quarters of the calls, and lookups a quarter.
 """
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+
+from email_accounts.models.service import CallKind
+
+CALL_RANK = 20.0
+"""Seconds by which each batch sent puts the next one of its import back."""
 
 _COUNTED = 66
 """Calls are counted by whole seconds. Any minute lies within 61 of those; five more are for calls
-that reach Saleshandy later than others."""
+that reach the service later than others."""
 _GATHERING = 45
 """Seconds a turn is put off at most so that several calls fit into it."""
 _PATIENCE = 60.0
-"""Seconds after which an unused reservation expires."""
+"""Seconds after which a turn that nobody uses is given away."""
+_MOST_TURNS = 64
+"""Reservations at once. A reservation is at most 100 bytes, a second's calls at most 40."""
+
+
+_SHARES = {CallKind.POLL: 3 / 4, CallKind.BATCH: 1.0, CallKind.LOOKUP: 1 / 4}
+"""What part of the calls of a minute each kind may have while batches wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """So many calls promised to an import from a time on, in seconds since the epoch."""
+    """So many calls promised to an import from a time on, in seconds since the epoch.
+
+    The lower of two ranks goes first, where both are polls or neither is.
+    """
 
     holder: str
     at: float
     calls: int
+    kind: CallKind = CallKind.BATCH
+    rank: float = 0.0
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """The place among all who wait."""
+        return self.kind is not CallKind.POLL, self.rank
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Calls made, as (second, calls); turns promised; and until when Saleshandy is closed."""
+    """Calls made, as (second, kind, calls); reservations; and until when the service is closed.
 
-    made: tuple[tuple[int, int], ...] = ()
+    `queue_until` is the end of the queue of those who have an estimate, and no reservation.
+    """
+
+    made: tuple[tuple[int, CallKind, int], ...] = ()
     turns: tuple[Reservation, ...] = ()
     closed_until: float = 0.0
+    queue_until: float = 0.0
 
-    def take(
-        self, holder: str, wanted: int, now: float, calls_per_minute: int
+    def take(  # noqa: PLR0913  who, what and how much
+        self,
+        holder: str,
+        wanted: int,
+        now: float,
+        calls_per_minute: int,
+        *,
+        kind: CallKind = CallKind.BATCH,
+        rank: float | None = None,
     ) -> tuple["Budget", float]:
         """Take one call, or a turn for up to `wanted` calls where there is no room.
 
-        Returns the budget afterwards and the seconds to wait: 0 when the call may be made now.
+        The rank is `now` if not given. Returns the budget afterwards and the seconds to wait: 0
+        when the call may be made now.
         """
         budget = self._as_of(now)
+        asked = Reservation(holder, now, wanted, kind, now if rank is None else rank)
         mine = next((turn for turn in budget.turns if turn.holder == holder), None)
-        if mine and mine.at > now:
+        if mine and mine.at > now and mine.order[0] <= asked.order[0]:
             return budget, mine.at - now
-        closed = now < budget.closed_until
-        if mine:
-            budget = replace(budget, turns=tuple(t for t in budget.turns if t is not mine))
-            spent = sum(calls for _, calls in budget.made)
-            if not closed and spent < calls_per_minute:
-                left = [replace(mine, at=now, calls=mine.calls - 1)] if mine.calls > 1 else []
-                return replace(budget.called(now), turns=(*left, *budget.turns)), 0.0
-            # Those before it were late. It keeps its place instead of going behind all others.
-            at = max(budget.closed_until, budget.room_at(now, calls_per_minute))
-            return replace(budget, turns=(replace(mine, at=at), *budget.turns)), at - now
-        turn = budget.next_turn(holder, wanted, now, calls_per_minute)
+        budget = replace(budget, turns=tuple(t for t in budget.turns if t is not mine))
+        room = calls_per_minute - sum(calls for *_, calls in budget.made)
+        is_open = now >= budget.closed_until and room > 0
+        if mine and mine.at <= now and is_open and budget.share_at(kind, now, calls_per_minute):
+            left = [replace(mine, at=now, calls=mine.calls - 1)] if mine.calls > 1 else []
+            return replace(budget.called(now, kind), turns=(*left, *budget.turns)), 0.0
+        if mine and rank is None:
+            asked = replace(asked, rank=mine.rank)
+        last = max(budget.turns, key=lambda turn: turn.order, default=asked)
+        is_full = len(budget.turns) >= _MOST_TURNS
+        if is_full and last.order <= asked.order:
+            return budget.queued(asked, now, calls_per_minute)
+        turn = budget.next_turn(asked, now, calls_per_minute)
         if turn.at <= now:
-            return budget.called(now), 0.0
-        return replace(budget, turns=(*budget.turns, turn)), turn.at - now
+            return budget.called(now, kind), 0.0
+        others = tuple(one for one in budget.turns if not (is_full and one is last))
+        return replace(budget, turns=(*others, turn)), turn.at - now
 
     def closed(self, now: float, until: float) -> "Budget":
         """Make no call before a time; all turns move with it and keep their order."""
@@ -69,54 +113,71 @@ class Budget:
         if later <= 0:
             return self
         moved = tuple(replace(turn, at=turn.at + later) for turn in self.turns)
-        return replace(self, turns=moved, closed_until=until)
+        queue_until = self.queue_until + later if self.queue_until > now else 0.0
+        return replace(self, turns=moved, closed_until=until, queue_until=queue_until)
 
     def dumped(self) -> str:
         """Return the budget as JSON."""
-        turns = [(turn.holder, turn.at, turn.calls) for turn in self.turns]
-        return json.dumps({"made": self.made, "turns": turns, "closed_until": self.closed_until})
+        turns = [(turn.holder, turn.at, turn.calls, turn.kind, turn.rank) for turn in self.turns]
+        return json.dumps(
+            {
+                "made": self.made,
+                "turns": turns,
+                "closed_until": self.closed_until,
+                "queue_until": self.queue_until,
+            }
+        )
 
     @classmethod
     def loaded(cls, text: str) -> "Budget":
         """Read a budget from JSON."""
         document = json.loads(text)
         return cls(
-            made=tuple((second, calls) for second, calls in document["made"]),
-            turns=tuple(Reservation(*turn) for turn in document["turns"]),
+            made=tuple((second, CallKind(kind), calls) for second, kind, calls in document["made"]),
+            turns=tuple(
+                Reservation(holder, at, calls, CallKind(kind), rank)
+                for holder, at, calls, kind, rank in document["turns"]
+            ),
             closed_until=document["closed_until"],
+            queue_until=document["queue_until"],
         )
 
-    def _as_of(self, now: float) -> "Budget":
-        """Forget calls that no longer count and unused reservations."""
-        return replace(
-            self,
-            made=tuple(call for call in self.made if call[0] > int(now) - _COUNTED),
-            turns=tuple(turn for turn in self.turns if turn.at + _PATIENCE > now),
-        )
-
-    def called(self, now: float) -> "Budget":
+    def called(self, now: float, kind: CallKind) -> "Budget":
         """Count a call."""
-        made = dict(self.made)
-        made[int(now)] = made.get(int(now), 0) + 1
-        return replace(self, made=tuple(made.items()))
+        made = {(second, one): calls for second, one, calls in self.made}
+        made[int(now), kind] = made.get((int(now), kind), 0) + 1
+        return replace(self, made=tuple((*key, calls) for key, calls in made.items()))
 
-    def room_at(self, now: float, calls_per_minute: int) -> float:
-        """Return the first time at which the calls made leave room for another."""
-        spent, at = sum(calls for _, calls in self.made), now
-        for second, calls in sorted(self.made):
-            if spent < calls_per_minute:
-                break
-            spent, at = spent - calls, float(second + _COUNTED)
-        return max(at, now)
+    def waiting_until(self, now: float) -> float:
+        """Return when those who wait now will have had their turns."""
+        return max(now, self.closed_until, self.queue_until, *(turn.at for turn in self.turns))
 
-    def next_turn(self, holder: str, wanted: int, now: float, calls_per_minute: int) -> Reservation:
-        """Find the first time with room; a little later one where more of the calls fit."""
-        booked = Counter(dict(self.made))
-        for turn in self.turns:
+    def share_at(self, kind: CallKind, at: float, calls_per_minute: int) -> bool:
+        """Return whether a call of a kind at a time is within the share of its kind."""
+        if not any(turn.kind is CallKind.BATCH for turn in self.turns) and self.queue_until <= at:
+            return True
+        share = max(1, int(calls_per_minute * _SHARES[kind]))
+        return _booked_for(self.made, kind, at) < share
+
+    def next_turn(self, asked: Reservation, now: float, calls_per_minute: int) -> Reservation:
+        """Find the first time with room; a little later one where more of the calls fit.
+
+        Room that is promised to those who come after it in order counts as free.
+        """
+        booked: Counter[int] = Counter()
+        for second, _, calls in self.made:
+            booked[second] += calls
+        ahead = [turn for turn in self.turns if turn.order <= asked.order]
+        for turn in ahead:
             booked[int(max(turn.at, now))] += turn.calls
+        most = asked.calls
+        if self.turns:
+            most = min(most, max(1, calls_per_minute // 2))
 
         def fitting(at: float) -> int:
-            return min(wanted, calls_per_minute - _most_in_a_minute(booked, int(at)))
+            if not self.share_at(asked.kind, at, calls_per_minute):
+                return 0
+            return min(most, calls_per_minute - _most_in_a_minute(booked, int(at)))
 
         earliest = max(now, self.closed_until)
         ends = (float(second + _COUNTED) for second in booked)
@@ -125,7 +186,37 @@ class Budget:
         if first > now:
             gathered = (at for at in times if first <= at <= first + _GATHERING)
             first = max(gathered, key=lambda at: (fitting(at), -at))
-        return Reservation(holder, first, fitting(first))
+        return replace(asked, at=first, calls=fitting(first))
+
+    def queued(
+        self, asked: Reservation, now: float, calls_per_minute: int
+    ) -> tuple["Budget", float]:
+        """Return an estimate for a newcomer whom all reservations precede.
+
+        Nothing is stored of it but the end of the queue. A queue moves on as long as it lasts, so
+        an import that has waited for as long as it is now is at its head.
+        """
+        calls = min(asked.calls, max(1, calls_per_minute // 2)) + 1  # one more for a poll
+        takes = calls * _COUNTED / calls_per_minute
+        reserved_until = max(turn.at for turn in self.turns) + takes
+        tail = max(self.queue_until, reserved_until)
+        at = min(asked.rank, now) + tail - now
+        if at <= reserved_until:
+            return self, reserved_until - now
+        return replace(self, queue_until=tail + takes), at + takes - now
+
+    def _as_of(self, now: float) -> "Budget":
+        """Forget calls that no longer count and turns that nobody used."""
+        return replace(
+            self,
+            made=tuple(call for call in self.made if call[0] > int(now) - _COUNTED),
+            turns=tuple(turn for turn in self.turns if turn.at + _PATIENCE > now),
+        )
+
+
+def _booked_for(made: Iterable[tuple[int, CallKind, int]], kind: CallKind, at: float) -> int:
+    """Return the calls of a kind that still count at a time."""
+    return sum(calls for second, one, calls in made if one is kind and second > int(at) - _COUNTED)
 
 
 def _most_in_a_minute(booked: Mapping[int, int], second: int) -> int:

@@ -8,7 +8,7 @@ from email_accounts.errors import RetryAfterError, ThrottledError
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Import
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
+from email_accounts.models.service import CallKind, ListedAccount, ListQuery, RequestStatus
 from email_accounts.ports import Clock, Ledger, Saleshandy
 
 SAFE_MARGIN = 90.0
@@ -40,13 +40,17 @@ class RateLimitedClient:
     now: Clock
     imported: Import
 
-    def turn(self, wanted: int = 1) -> None:
+    def turn(
+        self, wanted: int = 1, kind: CallKind = CallKind.LOOKUP, rank: float | None = None
+    ) -> None:
         """Take the turn for one call; `wanted` is how many could be made at once.
 
+        The rank is that of the import's first batch if not given.
+
         Raises:
-            LaterError: it is not this import's turn yet.
+            RetryAfterError: it is not this import's turn yet.
         """
-        wait = self._take(wanted)
+        wait = self._take(wanted, kind, rank)
         if wait:
             raise RetryAfterError(wait)
 
@@ -88,13 +92,15 @@ class RateLimitedClient:
         except ThrottledError as error:
             wait = max(error.retry_after_seconds, backoff(self.imported, now))
             self.ledger.close_budget(self.imported.upload.workspace, now, now + wait)
-            raise RetryAfterError(self._take(1) or wait) from None
+            raise RetryAfterError(self._take(1, CallKind.BATCH, None) or wait) from None
 
-    def _take(self, wanted: int) -> float:
+    def _take(self, wanted: int, kind: CallKind, rank: float | None) -> float:
         return self.ledger.take_call(
             self.imported.upload.workspace,
             self.imported.id,
             wanted,
             self.now(),
             self.policy.calls_per_minute,
+            kind=kind,
+            rank=self.imported.began_at if rank is None else rank,
         )

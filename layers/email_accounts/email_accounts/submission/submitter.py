@@ -5,9 +5,11 @@ invocation leaves off, the plan, and only then the requests, each between its in
 request id.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -40,7 +42,7 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.servers import ServersOf
-from email_accounts.models.service import AccountStatus
+from email_accounts.models.service import AccountStatus, CallKind
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, Upload
 from email_accounts.ports import (
@@ -58,6 +60,7 @@ from email_accounts.saleshandy.account_list import (
     AccountListReader,
     Seen,
 )
+from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -66,6 +69,7 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.sign_in.checker import is_sign_in_due
 from email_accounts.sign_in.findings import findings_name, read_findings
+from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -83,6 +87,9 @@ STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
 _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +169,11 @@ class Submitter:
         ):
             # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
-        reopened = self.ledger.restart(import_id, now, now + self.policy.deadline)
+        try:
+            deadline = estimate(imported.batches, now, now, self.policy).deadline
+        except FileRefusedError:  # the budget was larger when it was planned
+            deadline = now + LONGEST_DEADLINE
+        reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
@@ -242,6 +253,7 @@ class Submitter:
         try:
             self._refuse_what_is_not_read(upload)
             file, planned = self._read(imported)
+            expected = self._estimate(imported, len(planned.batches))
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -250,7 +262,29 @@ class Submitter:
         except FileRefusedError as error:
             self.ledger.refuse(imported.id, lease, ReasonCode.FILE_REFUSED, str(error))
         else:
-            self.ledger.plan(imported.id, lease, planned, file.unknown_columns)
+            self.ledger.plan(
+                imported.id,
+                lease,
+                planned,
+                file.unknown_columns,
+                expected_end=expected.expected_end,
+                deadline=expected.deadline,
+            )
+
+    def _estimate(self, imported: Import, batches: int) -> Estimate:
+        """Estimate an import's end; log it where its deadline is later than the policy's."""
+        waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
+        expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        if expected.deadline > imported.deadline:
+            _log.warning(
+                "needs longer than the deadline: %d batches, %d calls, expected end %s, "
+                "deadline %s",
+                expected.batches,
+                expected.calls,
+                _iso(expected.expected_end),
+                _iso(expected.deadline),
+            )
+        return expected
 
     def _read(self, imported: Import) -> tuple[AccountsFile, Plan]:
         """Plan an upload: once, and again where servers of its rows had to be found first.
@@ -435,7 +469,8 @@ class Submitter:
             completed = batch.completed(self.now(), reconciliation=True)
             self.ledger.save(imported.id, batch, completed)
             return
-        saleshandy.turn(imported.batches - batch.number + 1)
+        rank = imported.began_at + CALL_RANK * (batch.number - 1)
+        saleshandy.turn(imported.batches - batch.number + 1, CallKind.BATCH, rank)
         batch = self.ledger.save(
             imported.id, batch, batch.sending(self.now(), reconciliation=bool(observed))
         )
@@ -469,3 +504,7 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         unconfirmed = batch.unconfirmed(ReasonCode.ANSWER_LOST, reason, now, next_poll_at)
         self.ledger.save(imported.id, batch, unconfirmed)
+
+
+def _iso(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -31,6 +31,7 @@ from email_accounts.models.imports import (
     ReasonCode,
 )
 from email_accounts.models.policy import Policy
+from email_accounts.models.service import CallKind
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
@@ -286,7 +287,7 @@ class Poller:
         for at, batch in enumerate(submitted):
             if round_.time_left() < SAFE_MARGIN:
                 raise RetryAfterError(0)
-            round_.client.turn(len(submitted) - at)
+            round_.client.turn(len(submitted) - at, CallKind.POLL, batch.next_poll_at)
             self._poll_batch(round_, batch)
         others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
         if others:
