@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.models.upload import DEFAULT_WORKSPACE, PREFIX, Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, PREFIX, RESEND, Upload
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
@@ -63,8 +63,12 @@ def drop(  # noqa: PLR0913  one per option
     anyway: bool,
     follow: bool,
     as_json: bool,
+    resend: bool = False,
 ) -> int:
-    """Check files, upload all of them or none, and follow them; return the exit code."""
+    """Check files, upload all of them or none, and follow them; return the exit code.
+
+    `resend` has accounts sent that are connected already.
+    """
     _refuse_without_content(files)
     if not anyway:
         _check(files, float(stack.parameter("MaxFileMegabytes")))
@@ -75,7 +79,8 @@ def drop(  # noqa: PLR0913  one per option
     history = History(stack)
     dropped: list[_Dropped] = []
     try:
-        for one in _uploaded(history.s3, files, stack.output("InboxBucketName"), workspace):
+        bucket = stack.output("InboxBucketName")
+        for one in _uploaded(history.s3, files, bucket, workspace, resend=resend):
             dropped.append(one)  # noqa: PERF402  those before an error count
     finally:  # also where it broke off: these are on their way
         _tell(dropped, files, as_json=as_json)
@@ -130,9 +135,10 @@ def _refuse_too_large(file: Path, largest: float) -> None:
 
 
 def _uploaded(
-    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str
+    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str, *, resend: bool
 ) -> Iterator[_Dropped]:
     version = ""
+    wishes = {"Metadata": {RESEND: "true"}} if resend else {}
 
     def remember(parsed: dict[str, Any], **_: object) -> None:
         nonlocal version
@@ -145,7 +151,7 @@ def _uploaded(
         for file in files:
             share = "" if workspace == DEFAULT_WORKSPACE else f"{workspace}/"
             key = f"{PREFIX}{share}{file.name}"
-            s3.upload_file(str(file), bucket, key, Config=_PARTS, Callback=advance)
+            s3.upload_file(str(file), bucket, key, wishes, Config=_PARTS, Callback=advance)
             yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)
 
 

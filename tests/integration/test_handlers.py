@@ -1104,7 +1104,8 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     lose_the_answer(lost)
     stack.poll(lost)
     boto3.client("dynamodb").delete_item(
-        TableName=os.environ["LEDGER_TABLE"], Key={"pk": {"S": "WALK#default"}, "sk": {"S": "WALK"}}
+        TableName=os.environ["LEDGER_TABLE"],
+        Key={"pk": {"S": "INDEX#default"}, "sk": {"S": "INDEX"}},
     )
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))

@@ -7,7 +7,8 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from email_accounts.models.upload import import_id
+from email_accounts.aws.s3 import InboxBucket
+from email_accounts.models.upload import Upload, import_id
 from email_accounts_cli.drop import drop
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
@@ -108,3 +109,17 @@ def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path)
         )
     assert done.exit_code == 0
     assert "größe.csv ? s3://" in done.stdout
+
+
+@pytest.mark.parametrize("resend", [False, True])
+def test_a_file_says_whether_everything_is_sent(
+    stack: Stack, tmp_path: Path, capsys: Captured, *, resend: bool
+) -> None:
+    """The object carries it, in one part or in several."""
+    for size in (10, 9 << 20):
+        file = tmp_path / f"{size}.csv"
+        file.write_bytes(bytes(size))
+        drop(stack, [file], "default", anyway=True, follow=False, as_json=True, resend=resend)
+        [document] = documents(capsys.readouterr().out)
+        upload = Upload(document["bucket"], document["key"], document["version"], size)
+        assert InboxBucket(boto3.client("s3")).found(upload).resend is resend
