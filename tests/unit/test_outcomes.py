@@ -421,7 +421,8 @@ def test_a_row_that_is_sent_untried_says_so(
     found = {1: findings}
     (row,) = told(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
     assert row.outcome is Outcome.CONNECTED
-    assert [one.message.partition("check: ")[2] for one in row.warnings] == [says] * bool(says)
+    untried = [one.message for one in row.warnings if one.code == "sign_in_not_tried"]
+    assert untried == [f"sent without a sign-in check: {says}"] * bool(says)
 
 
 def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:
