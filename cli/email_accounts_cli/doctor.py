@@ -135,7 +135,7 @@ def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
         yield (
             WARNING,
             "no_subscriptions",
-            "nobody is subscribed to the results",
+            "no one is subscribed to the results",
             "Deploy with NotificationEmail, or: email-accounts workspace notify NAME ADDRESS",
         )
     names = {one.name for one in workspaces(stack)}
@@ -252,7 +252,7 @@ def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
             yield (
                 WARNING,
                 "alarm_actions_disabled",
-                f"{one['AlarmName']} notifies nobody",
+                f"{one['AlarmName']} notifies no one",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}",
             )
     ringing = [one for one in alarms if one["StateValue"] == "ALARM"]

@@ -129,7 +129,7 @@ def listed(stack: Stack, *, as_json: bool) -> int:
         (
             one.name,
             f"since {local_time(one.changed_at)}" if one.has_key else "none: add one",
-            ", ".join(each.endpoint for each in subscribed if each.gets(one.name)) or "nobody",
+            ", ".join(each.endpoint for each in subscribed if each.gets(one.name)) or "no one",
         )
         for one in found
     )

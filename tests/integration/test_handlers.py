@@ -428,6 +428,7 @@ def test_an_upload_goes_the_whole_way(
         "already_connected": 0,
         "failed": 1,
         "unconfirmed": 0,
+        "not_sent": 0,
         "rejected": 1,
         "duplicate": 0,
     }
@@ -685,7 +686,7 @@ def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> N
     elsewhere = new_bucket()
     put = boto3.client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
     upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
-    with pytest.raises(Exception, match=f"tells of {elsewhere}, which is not the inbox"):
+    with pytest.raises(Exception, match=f"is about {elsewhere}, which is not the inbox"):
         stack.call("submit_accounts", event(sample, upload))
     assert stack.used == set()
     assert stack.started() == []

@@ -44,7 +44,7 @@ from email_accounts.models.service import (
     RequestStatus,
 )
 from email_accounts.models.steps import TaskResult
-from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOptions, upload_options
 from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
@@ -317,14 +317,18 @@ class FakeUploads:
 
     _versions: dict[tuple[str, str], list[bytes | None]] = field(default_factory=dict)
     _marked: set[tuple[str, str]] = field(default_factory=set)
-    resent: set[str] = field(default_factory=set)
+    _metadata: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
 
-    def put(self, key: str, content: bytes, bucket: str = INBOX) -> Upload:
+    def put(
+        self, key: str, content: bytes, bucket: str = INBOX, metadata: dict[str, str] | None = None
+    ) -> Upload:
         """Upload a new version."""
         versions = self._versions.setdefault((bucket, key), [])
         versions.append(content)
         self._marked.discard((bucket, key))
-        return Upload(bucket, key, f"v{len(versions)}", len(content))
+        version = f"v{len(versions)}"
+        self._metadata[bucket, key, version] = metadata or {}
+        return Upload(bucket, key, version, len(content))
 
     def delete(self, upload: Upload) -> None:
         """Delete as a person does: the versions stay behind a marker."""
@@ -342,9 +346,13 @@ class FakeUploads:
             for number in range(len(versions), 0, -1):
                 content, version = versions[number - 1], f"v{number}"
                 if content is not None and upload.version in ("", version):
-                    resend = upload.key in self.resent
-                    return replace(upload, version=version, size=len(content), resend=resend)
+                    return replace(upload, version=version, size=len(content))
         raise UploadMissingError("the upload is gone")
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about it."""
+        found = self.found(upload)
+        return upload_options(self._metadata[found.bucket, found.key, found.version])
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version, or the newest where none is named."""

@@ -550,8 +550,8 @@ def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
     """Whoever changed passwords says so with the file; what it was before is kept all the same."""
     skipping(world)
     have(world, *ADDRESSES)
-    upload = five(world)
-    world.uploads.resent.add(upload.key)
+    content = accounts_file(*ADDRESSES)
+    upload = world.uploads.put("uploads/accounts.csv", content, metadata={"resend": "true"})
     world.receive(upload, plenty)
     assert sent(world) == BATCHES
     assert observed(world, upload, 1)[ADDRESSES[0]].before is AccountStatus.ACTIVE

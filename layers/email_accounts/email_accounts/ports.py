@@ -12,7 +12,7 @@ from email_accounts.models.messages import Message
 from email_accounts.models.servers import Found
 from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import TaskResult
-from email_accounts.models.upload import Upload
+from email_accounts.models.upload import Upload, UploadOptions
 from email_accounts.text.secret import Secret
 
 Clock = Callable[[], float]
@@ -33,6 +33,12 @@ class Uploads(Protocol):
 
         UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
         be read.
+        """
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about this version as a whole.
+
+        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
         """
 
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.errors import FileRefusedError, UploadMissingError
-from email_accounts.models.upload import RESEND, Upload
+from email_accounts.models.upload import Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -62,8 +62,7 @@ class InboxBucket:
                 raise UploadMissingError("there is no such object") from None
             raise _translated(error) from None
         version = head.get("VersionId", upload.version)
-        resend = head.get("Metadata", {}).get(RESEND) == "true"
-        return replace(upload, version=version, size=head["ContentLength"], resend=resend)
+        return replace(upload, version=version, size=head["ContentLength"])
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version.
@@ -76,6 +75,17 @@ class InboxBucket:
         except ClientError as error:
             raise self._explained(upload, error) from None
         return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about this version, in the user metadata of the object.
+
+        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
+        """
+        try:
+            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+        except ClientError as error:
+            raise _translated(error) from None
+        return upload_options(head.get("Metadata", {}))
 
     def _explained(self, upload: Upload, error: ClientError) -> Exception:
         """Say why an object cannot be read, where the way it was stored is the reason.

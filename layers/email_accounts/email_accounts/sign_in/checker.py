@@ -116,6 +116,6 @@ class SignInChecker:
 
     def _connected(self, imported: Import) -> set[str]:
         """Return the addresses that will be skipped because they are connected already."""
-        if not self.policy.skip_connected or self.uploads.found(imported.upload).resend:
+        if not self.policy.skip_connected or self.uploads.options(imported.upload).resend:
             return set()
         return self.account_list.connected(imported.upload.workspace)

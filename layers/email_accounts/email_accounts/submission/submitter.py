@@ -267,7 +267,7 @@ class Submitter:
 
     def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
         with self.uploads.open(imported.upload) as stream:
-            file = open_accounts_file(stream, servers_of)
+            file = open_accounts_file(stream, servers_of, self.uploads.options(imported.upload))
             return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
@@ -381,7 +381,7 @@ class Submitter:
 
     def _resends(self, imported: Import) -> bool:
         """Say whether what is connected already is sent, too."""
-        return not self.policy.skip_connected or self.uploads.found(imported.upload).resend
+        return not self.policy.skip_connected or self.uploads.options(imported.upload).resend
 
     def _observed(
         self,
