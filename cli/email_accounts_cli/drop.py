@@ -1,7 +1,7 @@
 """Dropping files: checked here first, then uploaded into the inbox, and followed if wanted."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from email_accounts.models.upload import (
     DEFAULT_WORKSPACE,
     NO_OPTIONS,
     PREFIX,
+    RESEND,
     Upload,
     UploadOptions,
 )
@@ -74,11 +75,13 @@ def drop(  # noqa: PLR0913  one per option
     options: UploadOptions = NO_OPTIONS,
     strict: bool = False,
     ask: bool = False,
+    resend: bool = False,
 ) -> int:
     """Check files, upload all of them or none, and follow them; return the exit code.
 
     `options` go with each file. `strict` uploads nothing where a row is not accepted. `ask` shows
-    what was found and asks before the passwords leave this computer.
+    what was found and asks before the passwords leave this computer. `resend` has accounts sent
+    that are connected already.
     """
     _refuse_without_content(files)
     if not anyway:
@@ -98,7 +101,8 @@ def drop(  # noqa: PLR0913  one per option
     dropped: list[_Dropped] = []
     bucket = stack.output("InboxBucketName")
     try:
-        for one in _uploaded(history.s3, files, bucket, workspace, options):
+        metadata = options.metadata | ({RESEND: "true"} if resend else {})
+        for one in _uploaded(history.s3, files, bucket, workspace, metadata):
             dropped.append(one)  # noqa: PERF402  those before an error count
     finally:  # also after an error: these are on their way
         _tell(dropped, files, as_json=as_json)
@@ -160,7 +164,11 @@ def _refuse_too_large(file: Path, largest: float) -> None:
 
 
 def _uploaded(
-    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str, options: UploadOptions
+    s3: "S3Client",
+    files: Sequence[Path],
+    bucket: str,
+    workspace: str,
+    metadata: Mapping[str, str],
 ) -> Iterator[_Dropped]:
     version = ""
 
@@ -175,7 +183,7 @@ def _uploaded(
         for file in files:
             share = "" if workspace == DEFAULT_WORKSPACE else f"{workspace}/"
             key = f"{PREFIX}{share}{file.name}"
-            extra = {"Metadata": options.metadata}
+            extra = {"Metadata": metadata}
             s3.upload_file(str(file), bucket, key, ExtraArgs=extra, Config=_PARTS, Callback=advance)
             yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)
 

@@ -304,6 +304,11 @@ def template(kind: str | None, output: Path | None, *, as_json: bool) -> None:
 @click.option("--strict", is_flag=True, help="Upload nothing unless every row is accepted.")
 @click.option("--anyway", is_flag=True, help="Upload without checking the files first.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--resend",
+    is_flag=True,
+    help="Send accounts that are connected already, too, for example with new passwords.",
+)
 @_of_a_stack
 def drop(  # noqa: PLR0913  one per option
     stack: "Stack",
@@ -316,6 +321,7 @@ def drop(  # noqa: PLR0913  one per option
     strict: bool,
     anyway: bool,
     yes: bool,
+    resend: bool,
     as_json: bool,
 ) -> int:
     """Check files, upload them, and optionally watch their imports.
@@ -343,6 +349,7 @@ def drop(  # noqa: PLR0913  one per option
         options=given_options(values, columns),
         strict=strict,
         ask=not (yes or as_json) and is_asked(),
+        resend=resend,
     )
 
 
@@ -533,8 +540,8 @@ def doctor(stack: "Stack", *, as_json: bool) -> int:
     """Check a deployment and suggest fixes.
 
     Checks the stack with its outputs and parameters, subscriptions, the encryption key, API keys
-    (one harmless call each), queues and dead letters, alarms, this computer's clock, and
-    versions. The exit code is 1 if there is something to fix.
+    (one harmless call each), what their account lists honour, queues and dead letters, alarms,
+    this computer's clock, and versions. The exit code is 1 if there is something to fix.
 
     Example: email-accounts doctor
     """
@@ -627,9 +634,11 @@ def notify(stack: "Stack", name: str, address: str, *, as_json: bool) -> int:
 @click.argument("name", default="default", shell_complete=completion.workspaces)
 @_of_a_stack
 def test(stack: "Stack", name: str, *, as_json: bool) -> int:
-    """Make one harmless call with the key of a workspace.
+    """Try the key of a workspace, and find out what the account list honours.
 
-    It lists accounts. The exit code is 1 if the key does not work.
+    Some harmless calls list accounts. What of page, sort, status and search the service honours
+    is shown and remembered: it decides how imports read a long list. The exit code is 1 if the
+    key does not work.
 
     Example: email-accounts workspace test north
     """

@@ -229,3 +229,13 @@ def test_other_troubles_are_not_taken_for_a_missing_upload() -> None:
     uploads = InboxBucket(boto3.client("s3"))
     with pytest.raises(ClientError, match="NoSuchBucket"):
         uploads.open(Upload("no-such-bucket", KEY, "", 3))
+
+
+def test_the_wish_to_send_everything_is_of_the_object() -> None:
+    """Metadata says it, in the words that `drop --resend` and others write."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+    for wish, resend in (("true", True), ("false", False), ("", False)):
+        metadata = {"resend": wish} if wish else {}
+        put = s3.put_object(Bucket=bucket, Key=KEY, Body=b"x", Metadata=metadata)
+        upload = Upload(bucket, KEY, put["VersionId"], 1)
+        assert InboxBucket(s3).found(upload).resend is resend

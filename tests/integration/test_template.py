@@ -135,7 +135,9 @@ def test_another_name_server_is_one_of_this_computer(address: str, *, allowed: b
     pattern = template()["Parameters"]["NameServer"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, address)) is allowed
     with nullcontext() if allowed else pytest.raises(ValueError, match="NAME_SERVER"):
-        environment = Read(API_BASE_URL="https://api.example", NAME_SERVER=address)
+        environment = Read(
+            API_BASE_URL="https://api.example", SIGN_IN_CHECK="off", NAME_SERVER=address
+        )
         assert Settings.read(environment).name_server == address
 
 

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.errors import FileRefusedError, UploadMissingError
-from email_accounts.models.upload import Upload, UploadOptions, upload_options
+from email_accounts.models.upload import RESEND, Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -50,7 +50,7 @@ class InboxBucket:
         self._data_key = data_key
 
     def found(self, upload: Upload) -> Upload:
-        """Return the upload with its size, and its newest version where it names none.
+        """Return the upload with its size and wishes, and its newest version where it names none.
 
         UploadMissingError where there is no such object or version.
         """
@@ -62,7 +62,8 @@ class InboxBucket:
                 raise UploadMissingError("there is no such object") from None
             raise _translated(error) from None
         version = head.get("VersionId", upload.version)
-        return replace(upload, version=version, size=head["ContentLength"])
+        resend = head.get("Metadata", {}).get(RESEND) == "true"
+        return replace(upload, version=version, size=head["ContentLength"], resend=resend)
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version.

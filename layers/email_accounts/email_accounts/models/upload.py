@@ -13,6 +13,8 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.text.display import within
 
 PREFIX = "uploads/"
+RESEND = "resend"
+"""The metadata of an object that has accounts sent although they are connected: `true`."""
 FILE_READY = "Email Accounts File Ready"
 DEFAULT_WORKSPACE = "default"
 WORKSPACE_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
@@ -56,6 +58,8 @@ class Upload:
     """One version of one object in the inbox.
 
     `size` is in bytes, `uploaded_at` in seconds since the epoch; 0 where the event does not say.
+    `resend` says that its owner wants accounts sent although they are connected already: the
+    inbox alone knows.
     """
 
     bucket: str
@@ -63,6 +67,7 @@ class Upload:
     version: str
     size: int
     uploaded_at: float = field(default=0.0, compare=False)
+    resend: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:
