@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from email_accounts.aws.s3 import InboxBucket
-from email_accounts.models.upload import Upload, import_id
+from email_accounts.models.upload import Upload, UploadOptions, import_id
 from email_accounts_cli.drop import drop
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
