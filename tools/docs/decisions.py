@@ -12,7 +12,7 @@ _FORM = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)\n\n(?P<text>.+)",
     re.DOTALL,
 )
-_TABLE = re.compile(r"(<!-- table: decisions -->\n).*?(<!-- end -->)", re.DOTALL)
+_INDEX = re.compile(r"(<!-- table: decisions -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ def decisions() -> list[Decision]:
 def renewed(page: str) -> str:
     """Return the page with its index as the files have it."""
     files = {one.number: one.file for one in decisions()}
-    table = "| | decision | status | date |\n|---|---|---|---|\n"
+    index = ""
     for one in decisions():
-        status = _linked(one.status, files)
-        table += f"| {one.number} | [{one.title}]({one.file}) | {status} | {one.date} |\n"
-    return _TABLE.sub(lambda found: found[1] + table + found[2], page)
+        status = f" ({_linked(one.status, files)})" if one.superseded_by else ""
+        index += f"{one.number}. [{one.title}]({one.file}){status}\n"
+    return _INDEX.sub(lambda found: found[1] + index + found[2], page)
 
 
 def _linked(status: str, files: dict[int, str]) -> str:
