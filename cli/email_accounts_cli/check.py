@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
+from textwrap import fill
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
 from email_accounts.intake.rows import Duplicate, Rejected, shortened
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import Plan
+from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts_cli.terminal import (
     ALL_WELL,
     IMPOSSIBLE,
@@ -31,6 +33,8 @@ from email_accounts_cli.validation import LocalLookup, Validation, validate
 _LARGEST_IN_MEMORY = 1 << 20
 _PROBLEMS_SHOWN = 20
 _DUPLICATES_SHOWN = 5
+_TABLE_WIDTH = 100
+"""Columns that the table of problems needs; narrower terminals get lines."""
 _DOMAINS_SHOWN = 20
 _BETWEEN = ", "
 
@@ -38,6 +42,7 @@ _BETWEEN = ", "
 def check_files(  # noqa: PLR0913  options of the command
     names: Sequence[str],
     preview: int,
+    options: UploadOptions = NO_OPTIONS,
     *,
     offline: bool,
     as_json: bool,
@@ -56,18 +61,18 @@ def check_files(  # noqa: PLR0913  options of the command
             return True
         from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only where asked for
 
-        return try_sign_ins(name, validation.plan.accepted, sample, servers, as_json=as_json)
+        accepted = validation.plan.accepted
+        return try_sign_ins(name, accepted, sample, servers, as_json=as_json, options=options)
 
-    return max([_exit_code(check, name, preview, tried, offline=offline) for name in names])
+    def checked(name: str, servers: LocalLookup | None) -> Validation:
+        return check(name, preview, options, servers)
 
-
-_Check = Callable[[str, int, LocalLookup | None], Validation]
+    return max([_exit_code(checked, name, tried, offline=offline) for name in names])
 
 
 def _exit_code(
-    check: _Check,
+    checked: Callable[[str, LocalLookup | None], Validation],
     name: str,
-    preview: int,
     tried: Callable[[str, Validation, LocalLookup | None], bool],
     *,
     offline: bool,
@@ -75,7 +80,7 @@ def _exit_code(
     # A pipe cannot be read a second time.
     servers = LocalLookup() if Path(name).is_file() and not offline else None
     try:
-        validation = check(name, preview, servers)
+        validation = checked(name, servers)
     except FileRefusedError as error:
         echo(f"{printable(name)}: {error}", err=True)
         return IMPOSSIBLE
@@ -86,18 +91,20 @@ def _exit_code(
 # For programs: one document per file, whole or not at all.
 
 
-def _check_for_program(name: str, preview: int, servers: LocalLookup | None) -> Validation:
+def _check_for_program(
+    name: str, preview: int, options: UploadOptions, servers: LocalLookup | None
+) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
         def tell(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        validation = validate(name, preview, tell, servers)
+        validation = validate(name, preview, tell, options, servers)
         if servers and servers.has_more():
             problems.seek(0)
             problems.truncate()
-            validation = validate(name, preview, tell, servers)
+            validation = validate(name, preview, tell, options, servers)
         problems.seek(len(_BETWEEN))
         before = json.dumps(_summary(name, validation)).removesuffix("}")
         after = json.dumps([*validation.preview.values()])
@@ -164,12 +171,14 @@ class _Told:
         self.problem_count += len(row.problems)
 
 
-def _check_for_person(name: str, preview: int, servers: LocalLookup | None) -> Validation:
+def _check_for_person(
+    name: str, preview: int, options: UploadOptions, servers: LocalLookup | None
+) -> Validation:
     told = _Told()
-    validation = validate(name, preview, told.tell, servers)
+    validation = validate(name, preview, told.tell, options, servers)
     if servers and servers.has_more():
         told = _Told()
-        validation = validate(name, preview, told.tell, servers)
+        validation = validate(name, preview, told.tell, options, servers)
     _print(printable(name), validation, told)
     return validation
 
@@ -177,19 +186,24 @@ def _check_for_person(name: str, preview: int, servers: LocalLookup | None) -> V
 def _print(name: str, validation: Validation, told: _Told) -> None:
     screen = console()
     file = validation.file
-    known_as = f"layout {file.layout}" if file.layout else "columns known by their names"
+    known_as = f"layout {file.layout}" if file.layout else "columns recognized by name"
     screen.print(name, style="bold")
     screen.print(", ".join(filter(None, (file.format, file.encoding, known_as))))
     for row, account in validation.preview.items():
         screen.print(f"\nRow {file.shown(row)} as it would be sent", style="bold")
         screen.print(table((), account.items()))
     if told.problems:
-        rows = (
+        rows = [
             (file.shown(row), one.column or one.field, one.message, one.fix)
             for row, one in told.problems
-        )
+        ]
         screen.print()
-        screen.print(table(("Row", "Column", "What is wrong", "How to mend it"), rows))
+        if screen.width >= _TABLE_WIDTH:
+            screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
+        else:
+            for number, column, problem, fix in rows:
+                echo(fill(f"Row {number}, {column}: {problem}", screen.width))
+                echo(fill(fix, screen.width, initial_indent="  ", subsequent_indent="  "))
     if more := told.problem_count - len(told.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
@@ -199,7 +213,7 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
         screen.print("\n  ".join(["Servers found:", *shortened(found, _DOMAINS_SHOWN, "domains")]))
     for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
-    screen.print(_counts(validation.plan), style="bold")
+    screen.print(counts(validation.plan), style="bold")
     screen.print()
 
 
@@ -208,10 +222,11 @@ def _repeats(file: AccountsFile, first: Sequence[Duplicate], count: int) -> str:
         f"row {file.shown(one.row)} repeats row {file.shown(one.first_row)}" for one in first
     )
     more = f" and {count - len(first):,} more" if count > len(first) else ""
-    return f"Sent once: {repeats}{more}"
+    return f"Duplicates: {repeats}{more}"
 
 
-def _counts(plan: Plan) -> str:
+def counts(plan: Plan) -> str:
+    """Return `3 rows: 1 accepted, 1 rejected, 1 duplicate`."""
     return (
         f"{counted(plan.rows, 'row')}: {plan.accepted:,} accepted, {plan.rejected:,} rejected, "
         f"{counted(plan.duplicates, 'duplicate')}"

@@ -24,7 +24,7 @@ from email_accounts_cli.terminal import (
     table,
     tell_program,
 )
-from email_accounts_cli.workspaces import try_key, workspaces
+from email_accounts_cli.workspaces import known_honoured, try_key, workspaces
 
 OK, WARNING, PROBLEM, UNKNOWN = "ok", "warning", "problem", "unknown"
 
@@ -135,7 +135,7 @@ def _subscriptions(stack: Stack) -> Iterator[tuple[str, ...]]:
         yield (
             WARNING,
             "no_subscriptions",
-            "nobody is subscribed to the results",
+            "no one is subscribed to the results",
             "Deploy with NotificationEmail, or: email-accounts workspace notify NAME ADDRESS",
         )
     names = {one.name for one in workspaces(stack)}
@@ -180,6 +180,16 @@ def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
         result = try_key(stack, one.name)
         if result.works:
             yield OK, "", f"the key of {one.name} works"
+            known = known_honoured(stack, one.name)
+            if known and not (known.newest_first or known.search):
+                yield (
+                    WARNING,
+                    "account_list_limited",
+                    f"the account list of {one.name} honours only: {known}",
+                    f"Imports read it slowly. Try: email-accounts workspace test {one.name}",
+                )
+            elif known:
+                yield OK, "", f"the account list of {one.name} honours: {known}"
         else:
             replace = " --replace" if one.has_key else ""
             yield (
@@ -242,7 +252,7 @@ def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
             yield (
                 WARNING,
                 "alarm_actions_disabled",
-                f"{one['AlarmName']} notifies nobody",
+                f"{one['AlarmName']} notifies no one",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}",
             )
     ringing = [one for one in alarms if one["StateValue"] == "ALARM"]

@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.models.upload import DEFAULT_WORKSPACE, PREFIX, Upload
+from email_accounts.models.upload import (
+    DEFAULT_WORKSPACE,
+    NO_OPTIONS,
+    PREFIX,
+    Upload,
+    UploadOptions,
+)
+from email_accounts_cli.check import counts
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
@@ -63,21 +71,36 @@ def drop(  # noqa: PLR0913  one per option
     anyway: bool,
     follow: bool,
     as_json: bool,
+    options: UploadOptions = NO_OPTIONS,
+    strict: bool = False,
+    ask: bool = False,
 ) -> int:
-    """Check files, upload all of them or none, and follow them; return the exit code."""
+    """Check files, upload all of them or none, and follow them; return the exit code.
+
+    `options` go with each file. `strict` uploads nothing where a row is not accepted. `ask` shows
+    what was found and asks before the passwords leave this computer.
+    """
     _refuse_without_content(files)
     if not anyway:
-        _check(files, float(stack.parameter("MaxFileMegabytes")))
+        largest = float(stack.parameter("MaxFileMegabytes"))
+        _check(files, largest, options, strict=strict, whole=ask)
     if is_known(stack, workspace) is False:
         raise CommandError(
             f"There is no workspace {workspace}. Add it: email-accounts workspace add {workspace}"
         )
+    if ask and not click.confirm(
+        f"Upload {counted(len(files), 'file')} with passwords to the workspace {workspace} of "
+        f"{stack.name}?",
+        err=True,
+    ):
+        raise CommandError("Nothing was uploaded.")
     history = History(stack)
     dropped: list[_Dropped] = []
+    bucket = stack.output("InboxBucketName")
     try:
-        for one in _uploaded(history.s3, files, stack.output("InboxBucketName"), workspace):
+        for one in _uploaded(history.s3, files, bucket, workspace, options):
             dropped.append(one)  # noqa: PERF402  those before an error count
-    finally:  # also where it broke off: these are on their way
+    finally:  # also after an error: these are on their way
         _tell(dropped, files, as_json=as_json)
     if not follow:
         if not as_json:
@@ -88,49 +111,56 @@ def drop(  # noqa: PLR0913  one per option
 
 
 def _refuse_without_content(files: Sequence[Path]) -> None:
-    """Refuse what starts no import, so that nobody waits for its answer."""
+    """Refuse what starts no import: its result would never come."""
     if empty := [printable(str(file)) for file in files if not file.stat().st_size]:
         raise CommandError(
-            f"Nothing is uploaded, because there is nothing in {', '.join(empty)}: no import would "
-            "begin, and no answer come."
+            f"Nothing was uploaded: {', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty."
         )
 
 
-def _check(files: Sequence[Path], largest: float) -> None:
-    refused = 0
+def _check(
+    files: Sequence[Path], largest: float, options: UploadOptions, *, strict: bool, whole: bool
+) -> None:
+    """Check files; print what is wrong with each, or the `whole` summary."""
+    refused = rejected = 0
     for file in files:
         try:
             _refuse_too_large(file, largest)
-            validation = validate(str(file), 0, lambda _: None, found_at_import)
+            validation = validate(str(file), 0, lambda _: None, options, found_at_import)
         except FileRefusedError as error:
             refused += 1
             echo(f"{printable(str(file))}: {error}", err=True)
         else:
-            left_out = validation.plan.rows - validation.plan.accepted
-            if left_out:
-                echo(
-                    f"{printable(str(file))}: {counted(left_out, 'row')} of "
-                    f"{validation.plan.rows:,} will not be sent; `email-accounts check` says why",
-                    err=True,
-                )
+            rejected += not validation.is_clean
+            if whole or not validation.is_clean:
+                echo(f"{printable(str(file))}: {counts(validation.plan)}", err=True)
+            for warning in validation.warnings if whole else ():
+                echo(f"  Warning: {warning}", err=True)
     if refused:
         raise CommandError(
-            f"Nothing is uploaded, because {counted(refused, 'file')} cannot be used. Mend or "
-            "leave out, or drop with --anyway to get the answer by mail."
+            f"Nothing was uploaded: {counted(refused, 'file')} cannot be used. Fix or omit "
+            f"{'it' if refused == 1 else 'them'}, or add --anyway to get the result by mail."
         )
+    if rejected and strict:
+        raise CommandError(
+            f"Nothing was uploaded: {counted(rejected, 'file')} with rows that would not be sent. "
+            "To list them: email-accounts check FILE"
+        )
+    if rejected:
+        echo("To list the rows that will not be sent: email-accounts check FILE", err=True)
 
 
 def _refuse_too_large(file: Path, largest: float) -> None:
     size = file.stat().st_size / _MEGABYTE
     if size > largest:
         raise FileRefusedError(
-            f"It has {size:,.1f} MB, the limit of the stack is {largest:,.0f} MB.",
-            "Split it, or raise MaxFileMegabytes.",
+            f"It has {size:,.1f} MB; the limit of the stack is {largest:,.0f} MB.",
+            "Split it, or deploy with a larger MaxFileMegabytes.",
         )
 
 
 def _uploaded(
-    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str
+    s3: "S3Client", files: Sequence[Path], bucket: str, workspace: str, options: UploadOptions
 ) -> Iterator[_Dropped]:
     version = ""
 
@@ -145,7 +175,8 @@ def _uploaded(
         for file in files:
             share = "" if workspace == DEFAULT_WORKSPACE else f"{workspace}/"
             key = f"{PREFIX}{share}{file.name}"
-            s3.upload_file(str(file), bucket, key, Config=_PARTS, Callback=advance)
+            extra = {"Metadata": options.metadata}
+            s3.upload_file(str(file), bucket, key, ExtraArgs=extra, Config=_PARTS, Callback=advance)
             yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)
 
 
@@ -180,4 +211,4 @@ def _tell(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) 
             echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")
     if left := files[len(dropped) :]:
         names = ", ".join(printable(str(file)) for file in left)
-        echo(f"Broken off. Not uploaded: {names}", err=True)
+        echo(f"Interrupted. Not uploaded: {names}", err=True)

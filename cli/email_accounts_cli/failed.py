@@ -1,24 +1,25 @@
-"""The rows of an import that were not connected, to be mended and dropped again."""
+"""The rows of an import that were not connected, to be fixed and dropped again."""
 
 import csv
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
+from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, UploadMissingError
-from email_accounts.intake.columns import recognized
+from email_accounts.intake.columns import find_columns, recognized
+from email_accounts.intake.options import understood
+from email_accounts.intake.values import PASSWORDS, USERS
 from email_accounts.models.upload import Upload
 from email_accounts.parsing.detect import open_records
-from email_accounts.parsing.records import NewHeader
-from email_accounts.parsing.source import open_source
+from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
 from email_accounts.parsing.table import cells_of, number_of
 from email_accounts.text.headers import normalize_header
+from email_accounts_cli.formats import ENDINGS, Write, writing
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
@@ -31,13 +32,14 @@ from email_accounts_cli.terminal import (
     tell_program,
 )
 
-PROBLEM = "problem"
-"""The column that says what went wrong; it is ignored when the file is dropped again."""
+ADDED = ("problem", "fix", "original_row")
+"""Columns that are added; they are ignored when the file is dropped again."""
 
+_ADDED = {normalize_header(name) for name in (*ADDED, "original_sheet")}
+_DAMAGED = "########"
+"""What stands for a password or user name that is not what was typed: never accepted."""
 _WRITTEN = (Outcome.FAILED, Outcome.NOT_SENT, Outcome.REJECTED)
-_DELIMITERS = ("\t", ";", ",")
-_SEPARATOR = re.compile('"?sep=', re.IGNORECASE)
-_ENDINGS = (".gz", ".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx")
+_OTHER_ENDINGS = (".gz", ".zip", ".tsv", ".txt")
 _OWNER_ALONE = 0o600
 
 
@@ -45,9 +47,10 @@ _OWNER_ALONE = 0o600
 class _Count:
     """What was written, and what could not be or should not be."""
 
+    file: Path | None = None
     written: int = 0
     unconfirmed: int = 0
-    unreadable: list[int] = field(default_factory=list)
+    unreadable: list[Place] = field(default_factory=list)
 
 
 def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> int:
@@ -55,159 +58,155 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
     history = History(stack)
     imported = history.find(given)
     upload = imported.upload
-    if imported.resumed and not imported.is_answered:  # what is there is the answer before
-        raise CommandError(_no_answer(imported.id))
-    target = output or Path(f"failed-{_stem(upload.name)}.csv")
+    if imported.refusal:
+        raise CommandError(
+            f"{upload.name} was refused as a whole, so no row of it was sent: {imported.refusal}"
+        )
+    if imported.resumed and not imported.is_answered:  # what is there is the result before
+        raise CommandError(_no_result(imported.id))
     try:
         with history.reports.open(imported.id, OUTCOME_NAME) as report:
-            count = _write(history, upload, report, target)
+            count = _write(history, upload, report, output)
     except UploadMissingError:
         raise CommandError(_missing(history, imported.id, upload)) from None
-    if not count.written:
-        target.unlink(missing_ok=True)
     if as_json:
         tell_program(
             {
                 "importId": imported.id,
-                "file": str(target) if count.written else "",
+                "file": str(count.file or ""),
                 "rows": count.written,
                 "unconfirmed": count.unconfirmed,
-                "unreadable": count.unreadable,
+                "unreadable": [place.row for place in count.unreadable],
             }
         )
     else:
-        _tell(count, target)
+        _tell(count)
     return ALL_WELL
 
 
-def _tell(count: _Count, target: Path) -> None:
+def _tell(count: _Count) -> None:
     if count.written:
         echo(
-            f"{counted(count.written, 'row')} in {target}, passwords included. Mend them by what "
-            f"the column {PROBLEM} says and drop the file: it imports only these."
+            f"{counted(count.written, 'row')} in {count.file}, with passwords. Fix them as the "
+            "column fix says, then drop the file: it imports only these rows."
         )
     else:
-        echo("No row is there to be mended and dropped again.")
+        echo("No rows to fix and drop again.")
     if count.unconfirmed:
         echo(
-            f"{counted(count.unconfirmed, 'row')} left out, because they are unconfirmed: look "
-            "for them in Saleshandy first."
+            f"{counted(count.unconfirmed, 'unconfirmed row')} not included: check them in "
+            "Saleshandy first."
         )
     if count.unreadable:
-        rows = ", ".join(f"{row:,}" for row in count.unreadable)
-        echo(f"Left out, because they cannot be read: {rows}. Mend them in the file itself.")
+        rows = ", ".join(f"{place.sheet} {place.row:,}".strip() for place in count.unreadable)
+        echo(f"Rows that cannot be read are not included: {rows}. Fix them in your own file.")
 
 
 def _missing(history: History, import_id: str, upload: Upload) -> str:
     if not history.summary(import_id):
-        return _no_answer(import_id)
+        return _no_result(import_id)
     return (
-        f"The upload {printable(upload.name)} or its outcome.csv is deleted by now, so its rows "
-        "cannot be read. Take them from your own copy: the problems are by their rows in "
-        f"outcome.csv (email-accounts report {short(import_id)})."
+        f"The upload {printable(upload.name)} or its outcome.csv has been deleted. Use your own "
+        "copy of the file: outcome.csv lists the problems by row (email-accounts report "
+        f"{short(import_id)})."
     )
 
 
-def _no_answer(import_id: str) -> str:
-    return f"There is no answer yet: email-accounts watch {short(import_id)}"
+def _no_result(import_id: str) -> str:
+    return f"There is no result yet. Watch the import: email-accounts watch {short(import_id)}"
 
 
-def _write(history: History, upload: Upload, report: TextIO, target: Path) -> _Count:
-    columns, delimiter = _columns(history, upload)
-    count = _Count()
+def _write(history: History, upload: Upload, report: TextIO, output: Path | None) -> _Count:
     unmarked = (line.removeprefix("\ufeff") for line in report)
-    with _created(target) as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow([*columns, PROBLEM])
-        for cells, problem in _rows(history, upload, columns, csv.DictReader(unmarked), count):
-            writer.writerow([*cells, problem])
-            count.written += 1
+    outcomes = csv.DictReader(unmarked)
+    mapped = understood(history.uploads.options(upload)).columns
+    count = _Count()
+    with history.uploads.open(upload) as stream:
+        found = open_records(stream, partial(recognized, mapped=mapped))
+        name = found.format.partition(" (")[0]
+        target = output or Path(f"failed-{_stem(upload.name)}{ENDINGS[name]}")
+        if target.suffix.lower() in {*ENDINGS.values()} - {ENDINGS[name]}:
+            raise CommandError(
+                f"The rows are written as they came, as {name}: name a file that ends with "
+                f"{ENDINGS[name]}."
+            )
+        file = _created(target)
+        try:
+            with file, writing(file, name, found.delimiter) as write:
+                _write_rows(found, mapped, outcomes, write, count)
+            count.file = target if count.written else None
+        finally:
+            if not count.file:  # also when half written: it holds passwords
+                target.unlink()
     return count
 
 
-def _created(target: Path) -> IO[str]:
-    """Make a file that only its owner can read: it holds passwords. It overwrites nothing."""
+def _created(target: Path) -> IO[bytes]:
+    """Create a file that only its owner can read: it holds passwords. It overwrites nothing."""
     try:
         number = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ALONE)
     except FileExistsError:
         raise CommandError(f"{target} exists: name another file with --output.") from None
     except OSError as error:
         raise CommandError(f"{target}: {error.strerror}. Name another file.") from None
-    # The mark at its beginning tells spreadsheets the encoding.
-    return open(number, "w", encoding="utf-8-sig", newline="")  # noqa: PTH123  a descriptor
+    return open(number, "wb")  # noqa: PTH123  a descriptor
 
 
-def _columns(history: History, upload: Upload) -> tuple[list[str], str]:
-    """Return the names of all columns of a file, and its delimiter: a comma if it has none."""
-    with history.uploads.open(upload) as stream:
-        start = open_source(stream).head
-    with history.uploads.open(upload) as stream:
-        found = open_records(stream, recognized)
-        columns = list(found.header)
-        if found.format.startswith("JSON"):  # each item may have keys of its own
-            for record in found.records:
-                if isinstance(record, NewHeader):
-                    columns += [name for name in record.header if name not in columns]
-        delimiter = ","
-        if found.format.startswith("CSV"):
-            text = start.decode(found.encoding.split(" ")[0], "replace").lstrip("\ufeff")
-            delimiter = _delimiter(text, found.header)
-    return [name for name in columns if normalize_header(name) != PROBLEM], delimiter
-
-
-def _delimiter(text: str, header: Sequence[str]) -> str:
-    """Return the delimiter by which the first row of a text is the header."""
-    lines = StringIO(text, newline="").readlines()
-    rows = [line for line in lines[1:] if line.strip()] if _SEPARATOR.match(text) else lines
-    for delimiter in _DELIMITERS:
-        reader = csv.reader(rows, delimiter=delimiter)
-        if next(filter(any, reader), None) == list(header):
-            return delimiter
-    return ","
-
-
-def _rows(
-    history: History,
-    upload: Upload,
-    columns: Sequence[str],
+def _write_rows(
+    found: Records,
+    mapped: Mapping[str, str],
     outcomes: Iterator[dict[str, str]],
+    write: Write,
     count: _Count,
-) -> Iterator[tuple[list[str], str]]:
-    """Yield the cells of the rows to be written, and what was wrong with each."""
-    with history.uploads.open(upload) as stream:
-        found = open_records(stream, recognized)
-        places = _places(columns, found.header)
-        for record in found.records:
-            if isinstance(record, NewHeader):
-                places = _places(columns, record.header)
+) -> None:
+    columns = _Columns(found.header, mapped)
+    for record in found.records:
+        if isinstance(record, NewHeader):
+            columns = _Columns(record.header, mapped)
+            continue
+        number = number_of(record)
+        place = found.place(number)
+        outcome = next(outcomes, {"row": "", "outcome": ""})
+        if outcome["row"] != str(place.row):
+            raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
+        if outcome["outcome"] == Outcome.UNCONFIRMED:
+            count.unconfirmed += 1
+        elif outcome["outcome"] in _WRITTEN:
+            cells = columns.cells(record)
+            if cells is None:
+                count.unreadable.append(place)
                 continue
-            number, cells = number_of(record), cells_of(record)
-            outcome = next(outcomes, {"row": "", "outcome": ""})
-            if outcome["row"] != str(found.place(number).row):
-                raise ImporterError(f"row {number} of the upload is not in {OUTCOME_NAME}")
-            if outcome["outcome"] == Outcome.UNCONFIRMED:
-                count.unconfirmed += 1
-            elif outcome["outcome"] in _WRITTEN:
-                if cells is None:
-                    count.unreadable.append(number)
-                    continue
-                yield (
-                    [cells[at] if at is not None and at < len(cells) else "" for at in places],
-                    outcome["reason"],
-                )
+            added = outcome["reason"], outcome.get("what to do", ""), outcome["row"]
+            write(place.sheet, (*columns.names, *ADDED), (*cells, *added))
+            count.written += 1
 
 
-def _places(columns: Sequence[str], header: Sequence[str]) -> list[int | None]:
-    """Return where the cell of each column stands; of a name that is there twice, each place."""
-    left: dict[str, list[int]] = {}
-    for at, name in enumerate(header):
-        left.setdefault(name, []).append(at)
-    return [left[name].pop(0) if left.get(name) else None for name in columns]
+class _Columns:
+    """The columns under one header that are written again."""
+
+    def __init__(self, header: Sequence[str], mapped: Mapping[str, str]) -> None:
+        self._kept = [at for at, name in enumerate(header) if normalize_header(name) not in _ADDED]
+        self.names = [header[at] for at in self._kept]
+        targets = find_columns(header, mapped=mapped).targets
+        self._secret = {at for name in (*PASSWORDS, *USERS) for at in targets.get(name, ())}
+
+    def cells(self, record: Record) -> list[str] | None:
+        """Return the cells of a row, None where it has none."""
+        cells = cells_of(record)
+        if cells is None:
+            return None
+        damage = record.damage if isinstance(record, DamagedRow) else {}
+        return [
+            _DAMAGED
+            if at in damage and at in self._secret
+            else (cells[at] if at < len(cells) else "")
+            for at in self._kept
+        ]
 
 
 def _stem(name: str) -> str:
     """Return a file's name without the endings of the formats that are read."""
     stem = Path(name)
-    while stem.suffix.lower() in _ENDINGS:
+    while stem.suffix.lower() in (*ENDINGS.values(), *_OTHER_ENDINGS):
         stem = stem.with_suffix("")
     return stem.name

@@ -16,6 +16,7 @@ from email_accounts_cli import INTERRUPTED, completion
 from email_accounts_cli.terminal import CommandError, output_written
 
 if TYPE_CHECKING:
+    from email_accounts.models.upload import Pairs
     from email_accounts_cli.stack import Stack
 
 _DURATION = re.compile(r"(\d+)([dhm])")
@@ -61,6 +62,26 @@ class _Commands(click.Group):
             raise
 
 
+class Pair(click.ParamType[tuple[str, str]]):
+    """Two texts around a `=`; the first may hold one itself."""
+
+    name = "pair"
+
+    def convert(
+        self,
+        value: str | tuple[str, str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> tuple[str, str]:
+        """Part `provider=google`."""
+        if isinstance(value, tuple):
+            return value
+        first, equals, second = value.rpartition("=")
+        if not (equals and first.strip()):
+            self.fail(f"write it as {param.metavar if param else 'NAME=VALUE'}.", param, ctx)
+        return first.strip(), second.strip()
+
+
 class Moment(click.ParamType[float]):
     """A time, or how long ago; in seconds since the epoch."""
 
@@ -91,6 +112,31 @@ class Moment(click.ParamType[float]):
 _as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, one document per line."
 )
+
+
+_set = click.option(
+    "--set",
+    "values",
+    metavar="FIELD=VALUE",
+    type=Pair(),
+    multiple=True,
+    help="A value for blank cells of every row, such as provider=google; never a password. "
+    "Repeatable.",
+)
+_map = click.option(
+    "--map",
+    "columns",
+    metavar="COLUMN=FIELD",
+    type=Pair(),
+    multiple=True,
+    help="What a column holds, such as 'Mot de passe=password'; nothing after = ignores the "
+    "column. Repeatable.",
+)
+
+
+def is_asked() -> bool:
+    """Return whether a person can answer a question."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
@@ -151,6 +197,8 @@ def commands() -> None:
     default=0,
     help="Show the first N accounts as they would be sent, passwords as ***.",
 )
+@_set
+@_map
 @click.option("--offline", is_flag=True, help="Do not look up mail servers by DNS.")
 @click.option(
     "--sign-in",
@@ -168,6 +216,8 @@ def commands() -> None:
 def check(  # noqa: PLR0913  options of the command
     files: tuple[str, ...],
     preview: int,
+    values: "Pairs",
+    columns: "Pairs",
     sample: int | None,
     *,
     offline: bool,
@@ -176,9 +226,9 @@ def check(  # noqa: PLR0913  options of the command
 ) -> None:
     """Validate files locally, as an upload would be.
 
-    Only domains of rows without mail servers leave this computer, for DNS lookups. A pipe is
-    checked offline. With --sign-in, each mailbox is tried once; --json prints the findings as a
-    second line.
+    FILE is a path, or - for standard input. Only domains of rows without mail servers leave this
+    computer, for DNS lookups. A pipe is checked offline. With --sign-in, each mailbox is tried
+    once; --json prints the findings as a second line.
 
     The exit code is 0 if all rows are accepted and sign in, 1 if some do not, and 2 if a whole
     file is refused or cannot be read.
@@ -186,14 +236,23 @@ def check(  # noqa: PLR0913  options of the command
     Example: email-accounts check --preview 1 accounts.csv
     """
     from email_accounts_cli.check import check_files  # noqa: PLC0415  not for --help
+    from email_accounts_cli.validation import given_options  # noqa: PLC0415  as above
 
     if offline and signs_in:
         raise click.UsageError("--sign-in uses the network: leave out --offline.")
+    if signs_in and "-" in files:
+        raise click.UsageError("--sign-in reads a file twice: name it instead of -.")
     if sample and not signs_in:
         raise click.UsageError("--sample needs --sign-in.")
     sys.exit(
         check_files(
-            files, preview, offline=offline, as_json=as_json, signs_in=signs_in, sample=sample
+            files,
+            preview,
+            given_options(values, columns),
+            offline=offline,
+            as_json=as_json,
+            signs_in=signs_in,
+            sample=sample,
         )
     )
 
@@ -239,30 +298,58 @@ def template(kind: str | None, output: Path | None, *, as_json: bool) -> None:
     shell_complete=completion.workspaces,
     help="The workspace whose API key is used. Default: default.",
 )
+@_set
+@_map
 @click.option("--follow", is_flag=True, help="Watch the imports until they end.")
+@click.option("--strict", is_flag=True, help="Upload nothing unless every row is accepted.")
 @click.option("--anyway", is_flag=True, help="Upload without checking the files first.")
+@click.option(
+    "--resend",
+    is_flag=True,
+    help="Send accounts that are connected already, too, for example with new passwords.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_of_a_stack
 def drop(  # noqa: PLR0913  one per option
     stack: "Stack",
     files: tuple[Path, ...],
     workspace: str,
+    values: "Pairs",
+    columns: "Pairs",
     *,
     follow: bool,
+    strict: bool,
     anyway: bool,
+    resend: bool,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Check files, upload them, and optionally watch their imports.
 
-    If one file is refused, nothing is uploaded. Large files are uploaded in parts, and failed
-    parts are retried. With --follow, Ctrl-C stops watching; the imports continue.
+    On a terminal it shows the result of the check and asks before it uploads. If one file is
+    refused, nothing is uploaded. Large files are uploaded in parts, and failed parts are retried.
+    With --follow, Ctrl-C stops watching; the imports continue.
 
     The exit code is 0 if everything is uploaded; with --follow, 1 if some row is not connected.
 
     Example: email-accounts drop --follow --workspace north accounts.csv
     """
     from email_accounts_cli.drop import drop as drop_files  # noqa: PLC0415  not for --help
+    from email_accounts_cli.validation import given_options  # noqa: PLC0415  as above
 
-    return drop_files(stack, files, workspace, anyway=anyway, follow=follow, as_json=as_json)
+    if strict and anyway:
+        raise click.UsageError("--strict needs the check that --anyway skips: use one of them.")
+    return drop_files(
+        stack,
+        files,
+        workspace,
+        anyway=anyway,
+        follow=follow,
+        as_json=as_json,
+        options=given_options(values, columns, resend=resend),
+        strict=strict,
+        ask=not (yes or as_json) and is_asked(),
+    )
 
 
 @commands.command()
@@ -371,16 +458,16 @@ def report(
     "--output",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Default: failed-<name of the upload>.csv.",
+    help="Default: failed-<name of the upload>, with the ending of its format.",
 )
 @_of_a_stack
 def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) -> int:
     """Write the failed rows to a file, to fix and drop again.
 
-    It has the failed and the rejected rows, with the columns of the upload and one more,
-    `problem`, which is ignored when you drop it. CSV keeps its delimiter; JSON and workbooks
-    become CSV with the same columns. It holds passwords, so only you can read it. Duplicates and
-    unconfirmed rows are not included.
+    It has the failed and the rejected rows in the format of the upload, with its columns (and
+    sheets) and three more: `problem`, `fix` and `original_row`, which are ignored when you drop
+    it. A password that a spreadsheet changed is written as ########: type it again. The file
+    holds passwords, so only you can read it. Duplicates and unconfirmed rows are not included.
 
     Example: email-accounts failed 0cd944f0 --output again.csv
     """
@@ -452,8 +539,8 @@ def doctor(stack: "Stack", *, as_json: bool) -> int:
     """Check a deployment and suggest fixes.
 
     Checks the stack with its outputs and parameters, subscriptions, the encryption key, API keys
-    (one harmless call each), queues and dead letters, alarms, this computer's clock, and
-    versions. The exit code is 1 if there is something to fix.
+    (one harmless call each), what their account lists honour, queues and dead letters, alarms,
+    this computer's clock, and versions. The exit code is 1 if there is something to fix.
 
     Example: email-accounts doctor
     """
@@ -546,9 +633,11 @@ def notify(stack: "Stack", name: str, address: str, *, as_json: bool) -> int:
 @click.argument("name", default="default", shell_complete=completion.workspaces)
 @_of_a_stack
 def test(stack: "Stack", name: str, *, as_json: bool) -> int:
-    """Make one harmless call with the key of a workspace.
+    """Try the key of a workspace, and find out what the account list honours.
 
-    It lists accounts. The exit code is 1 if the key does not work.
+    Some harmless calls list accounts. What of page, sort, status and search the service honours
+    is shown and remembered: it decides how imports read a long list. The exit code is 1 if the
+    key does not work.
 
     Example: email-accounts workspace test north
     """

@@ -17,6 +17,7 @@ from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted
 from email_accounts.models.account import Account
 from email_accounts.models.servers import ServersOf
+from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.sign_in.findings import MailboxFindings, settings_of
 from email_accounts.sign_in.gate import Gate, LocalBrakes
 from email_accounts_cli.terminal import console, counted, printable, table, tell_program
@@ -56,6 +57,7 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
     *,
     as_json: bool,
     trusted_hosts: frozenset[str] = frozenset(),
+    options: UploadOptions = NO_OPTIONS,
 ) -> bool:
     """Try the mailboxes of a file, or so many of them, and print it; return whether all is well.
 
@@ -66,7 +68,7 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
     result = SignIns()
     gate = Gate(LocalBrakes(), time.time, inf, trusted_hosts)
     with Path(name).open("rb") as stream, _progress(wanted) as advance:
-        file = open_accounts_file(stream, servers_of)
+        file = open_accounts_file(stream, servers_of, options)
         chosen = _chosen(file, accepted, wanted)
         while chunk := list(islice(chosen, _AT_ONCE)):
             accounts = [account for _, account in chunk]

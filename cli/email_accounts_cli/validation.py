@@ -1,10 +1,12 @@
 """Validate a file on this computer with the code that validates an upload."""
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -12,6 +14,7 @@ from typing import BinaryIO
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.batches import plan
+from email_accounts.intake.options import understood
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.intake.server_lookup import ServerLookup
 from email_accounts.intake.servers import WantedDomains
@@ -20,13 +23,17 @@ from email_accounts.models.account import FIELDS, Account, Server, secrets_of
 from email_accounts.models.imports import Plan
 from email_accounts.models.providers import OTHER, ServerPreset
 from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
+from email_accounts.models.upload import NO_OPTIONS, Pairs, UploadOptions, upload_options
 from email_accounts.text.secret import Redactor
+from email_accounts_cli.terminal import CommandError
 
 _BATCH_SIZE = 100
 _COLUMNS_NAMED = 20
 _LONGEST_NAME = 60
-_PATIENCE_SECONDS = 1
-_ROWS_BETWEEN_LOOKS = 1024
+_SECONDS_WITHOUT_BAR = 1
+_ROWS_BETWEEN_UPDATES = 1024
+STDIN = "-"
+"""What names standard input where a file could be named."""
 
 _ANY_SIDE = ServerPreset("mail.example", (("ssl", "465"),))
 _FOUND_AT_IMPORT = FoundServers(OTHER, "found at the import", "DNS", _ANY_SIDE, _ANY_SIDE)
@@ -50,7 +57,7 @@ class Validation:
 
     @property
     def warnings(self) -> list[str]:
-        """What is worth a look although no row is rejected for it."""
+        """What its owner should know although no row is rejected for it."""
         warnings = [one.text for one in self.file.warnings if one.code != SERVERS_FOUND]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
@@ -64,10 +71,21 @@ def _cut(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
+def given_options(values: Pairs, columns: Pairs, *, resend: bool = False) -> UploadOptions:
+    """Return what the options say of a file; CommandError where no file can be read by them."""
+    try:
+        options = upload_options(UploadOptions(values, columns, resend).metadata)
+        understood(options)
+    except FileRefusedError as error:
+        raise CommandError(str(error)) from None
+    return options
+
+
 def validate(
     name: str,
     preview: int,
     tell: Callable[[Rejected | Duplicate], None],
+    options: UploadOptions = NO_OPTIONS,
     servers_of: ServersOf | None = None,
 ) -> Validation:
     """Read a file to its end, and tell of each row that would not be sent.
@@ -89,8 +107,8 @@ def validate(
             yield row
 
     try:
-        with Path(name).open("rb") as stream:
-            file = open_accounts_file(stream, servers_of)
+        with _opened(name) as stream:
+            file = open_accounts_file(stream, servers_of, options)
             with closing(_with_progress(file.rows, stream)) as rows:
                 file.rows = watched(rows)
                 planned = plan(file, _BATCH_SIZE)
@@ -99,6 +117,19 @@ def validate(
             f"{error.strerror}.", "Name a file of accounts that can be read."
         ) from None
     return Validation(file, planned, first)
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[BinaryIO]:
+    """Open a file; standard input is copied first, because workbooks are read in no order."""
+    if name != STDIN:
+        with Path(name).open("rb") as stream:
+            yield stream
+        return
+    with tempfile.TemporaryFile() as copy:  # without a name: only this process can open it
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.seek(0)
+        yield copy
 
 
 class LocalLookup:
@@ -161,7 +192,10 @@ def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[Row
         start = time.monotonic()
         for count, row in enumerate(rows):
             yield row
-            if not count % _ROWS_BETWEEN_LOOKS and time.monotonic() > start + _PATIENCE_SECONDS:
+            if (
+                not count % _ROWS_BETWEEN_UPDATES
+                and time.monotonic() > start + _SECONDS_WITHOUT_BAR
+            ):
                 yield from _with_bar(rows, stream)
     yield from rows
 
@@ -182,6 +216,6 @@ def _with_bar(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResul
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("", total=size)
         for count, row in enumerate(rows):
-            if seekable and not count % _ROWS_BETWEEN_LOOKS:
+            if seekable and not count % _ROWS_BETWEEN_UPDATES:
                 progress.update(task, completed=stream.tell())
             yield row

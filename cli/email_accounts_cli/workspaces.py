@@ -3,22 +3,29 @@
 import re
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from botocore.exceptions import ClientError
 
+from email_accounts.aws.dynamodb import DynamoLedger, LedgerReader
 from email_accounts.aws.secrets_manager import ApiKeySecret
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
+    RequestRefusedError,
     SaleshandyError,
     ThrottledError,
 )
+from email_accounts.models.account_index import Honoured
+from email_accounts.models.service import ListQuery
 from email_accounts.models.upload import ALLOWED_NAME, DEFAULT_WORKSPACE, PREFIX, WORKSPACE_NAME
 from email_accounts.saleshandy.client import SaleshandyClient
+from email_accounts.saleshandy.probe import Answer, honoured, next_query
 from email_accounts.text.secret import Secret
 from email_accounts_cli.recipients import recipients, subscribe
 from email_accounts_cli.stack import CONFIG, Stack
@@ -53,11 +60,25 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Whether a key works; `code` and `said` tell programs and people why not."""
+    """Whether a key works; `code` and `said` tell programs and people why not.
+
+    `honoured` is what the service honours of the account list; None where it shows nothing.
+    """
 
     works: bool
     code: str
     said: str
+    honoured: Honoured | None = None
+
+    def document(self, workspace: str) -> dict[str, object]:
+        """Return it for a program."""
+        return {
+            "workspace": workspace,
+            "works": self.works,
+            "code": self.code,
+            "said": self.said,
+            "honoured": asdict(self.honoured) if self.honoured else None,
+        }
 
 
 def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_json: bool) -> int:
@@ -86,10 +107,9 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
             store.restore_secret(SecretId=secret)
         store.put_secret_value(SecretId=secret, SecretString=key.reveal())
     share = PREFIX if name == DEFAULT_WORKSPACE else f"{PREFIX}{name}/"
-    result = try_key(stack, name)
+    result = _probe(stack, name)
     if as_json:
-        document = {"workspace": name, "secret": secret, "uploads": share}
-        tell_program(document | {"works": result.works, "code": result.code, "said": result.said})
+        tell_program({"secret": secret, "uploads": share} | result.document(name))
     else:
         echo(f"The key is saved in the secret {secret}. Files under {share} use it.")
         _tell_result(name, result)
@@ -109,7 +129,7 @@ def listed(stack: Stack, *, as_json: bool) -> int:
         (
             one.name,
             f"since {local_time(one.changed_at)}" if one.has_key else "none: add one",
-            ", ".join(each.endpoint for each in subscribed if each.gets(one.name)) or "nobody",
+            ", ".join(each.endpoint for each in subscribed if each.gets(one.name)) or "no one",
         )
         for one in found
     )
@@ -163,12 +183,11 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
 
 
 def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
-    """Make one harmless call with the key of a workspace; print whether it works."""
+    """Make some harmless calls with the key of a workspace; print what they show."""
     _check_known(stack, name)
-    result = try_key(stack, name)
+    result = _probe(stack, name)
     if as_json:
-        document = {"workspace": name, "works": result.works}
-        tell_program(document | {"code": result.code, "said": result.said})
+        tell_program(result.document(name))
     else:
         _tell_result(name, result)
     return ALL_WELL if result.works else NOT_ALL_WELL
@@ -176,9 +195,50 @@ def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
 
 def _tell_result(name: str, result: Trial) -> None:
     echo(f"The key of the workspace {name} {result.said.rstrip('.')}.")
+    if result.works:
+        echo(what_is_honoured(result.honoured))
 
 
-def try_key(stack: Stack, name: str) -> Trial:
+def what_is_honoured(honoured: Honoured | None) -> str:
+    """Say what the service honours of the account list."""
+    if honoured is None:
+        return "What its account list honours shows once it has more than one page."
+    return f"Its account list honours: {honoured}."
+
+
+def known_honoured(stack: Stack, name: str) -> Honoured | None:
+    """Return what the last probe of a workspace has shown."""
+    tables = stack.session.client("dynamodb", config=CONFIG)
+    return LedgerReader(tables, stack.output("LedgerTableName")).honoured(name)
+
+
+def _probe(stack: Stack, name: str) -> Trial:
+    """Try a key, find out what the service honours of the account list, and remember it."""
+    answers: list[Answer] = []
+
+    def probe(api: SaleshandyClient) -> None:
+        while query := next_query(answers):
+            try:
+                answers.append(api.listed(query))
+            except RequestRefusedError:
+                if not answers:
+                    raise
+                answers.append(None)
+
+    result = try_key(stack, name, probe)
+    found = honoured(answers) if result.works else None
+    if found:
+        tables = stack.session.client("dynamodb", config=CONFIG)
+        ledger = DynamoLedger(tables, stack.output("LedgerTableName"), retention=0)
+        ledger.save_honoured(name, found)
+    return replace_fields(result, honoured=found)
+
+
+def try_key(
+    stack: Stack,
+    name: str,
+    call: Callable[[SaleshandyClient], object] = lambda api: api.listed(ListQuery()),
+) -> Trial:
     """List accounts with the key of a workspace, outside the rate limit of imports."""
     store = stack.session.client("secretsmanager", config=CONFIG)
     api = SaleshandyClient(
@@ -188,7 +248,7 @@ def try_key(stack: Stack, name: str) -> Trial:
         time.time,
     )
     try:
-        api.listed(1)
+        call(api)
     except ApiKeyMissingError as error:
         return Trial(works=False, code="key_missing", said=f"does not work: {error}")
     except ApiKeyRefusedError as error:

@@ -192,7 +192,7 @@ async def list_accounts(
         where["nobody"] = 1
     order = f"{SORT_COLUMNS[query.sort_by_key]} {query.sort}, number {query.sort}"
     page = store.listed(
-        tenant, where, order if behaviour.list_sorted else "id", behaviour.list_lag_seconds
+        tenant, where, "id" if "sort" in ignored else order, behaviour.list_lag_seconds
     )
     return answers.success(behaviour, {"emails": [_listed(one, behaviour) for one in page]})
 

@@ -60,16 +60,13 @@ class Behaviour(BaseModel):
         ge=0,
         description="So much later an account enters the list. Fixed when submitted.",
     )
-    list_sorted: bool = Field(
-        default=True, description="Whether the list comes in the order asked for, or in none."
-    )
     list_lag_seconds: float = Field(
         default=0, ge=0, description="The list shows accounts as they were so long ago."
     )
     list_times: Literal["iso", "no_zone", "missing"] = Field(
         default="iso", description="How the list names the time of an account's creation."
     )
-    list_ignores: tuple[Literal["page", "search", "status"], ...] = Field(
+    list_ignores: tuple[Literal["page", "search", "sort", "status"], ...] = Field(
         default=(), strict=False, description="Parameters of the list that have no effect."
     )
     silent_failure_every: int | None = Field(

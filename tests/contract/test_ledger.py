@@ -15,9 +15,9 @@ import pytest
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.errors import ImporterError, LedgerConflictError
+from email_accounts.models.account_index import AccountIndex, Honoured, Reading
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
-    AccountScan,
     Batch,
     BatchRange,
     BatchState,
@@ -463,62 +463,74 @@ def test_batches_whose_end_is_not_sure_are_reopened(ledger: Ledger) -> None:
     assert batch(ledger).next_poll_at == NOW + 9999
 
 
-# The walks through the account list
+# The account index
 
-WALK = AccountScan(NOW, NOW - 300.5)
-
-
-def test_there_is_no_walk_at_first(ledger: Ledger) -> None:
-    """Where nobody walked there is nothing to use."""
-    assert ledger.scan("default") is None
-
-
-def test_a_walk_is_remembered(ledger: Ledger) -> None:
-    """Where it began, how far back it goes, how far it has come, and whether it is done."""
-    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    assert ledger.scan("default") == WALK
-    further = replace(WALK, parts=(3, 10), done=True)
-    ledger.save_scan("default", further)
-    assert ledger.scan("default") == further
+INDEX = AccountIndex(
+    parts=("00000001.csv",),
+    packed_at=NOW,
+    complete_at=NOW - 300.5,
+    pages=3,
+    newest_at=NOW - 20,
+    stopped_at=NOW - 30,
+    scan=Reading(NOW - 9, NOW - 8, 7),
+    stopped=Reading(NOW - 7, NOW - 6, 2, 1),
+    probed=2,
+)
 
 
-def test_each_owner_has_a_walk(ledger: Ledger) -> None:
-    """A workspace and an import do not disturb each other."""
-    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    other = AccountScan(NOW + 1, 0)
-    assert ledger.lease_scan(ID, None, other, NOW, NOW + 300)
-    assert (ledger.scan("default"), ledger.scan(ID)) == (WALK, other)
+@pytest.fixture
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the real ledger live at the time of these tests."""
+    monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
 
 
-def test_one_walks_at_a_time(ledger: Ledger) -> None:
-    """Until its time is over or it says how far it has come, nobody else goes on."""
-    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    assert not ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    assert not ledger.lease_scan("default", WALK, WALK, NOW + 299, NOW + 600)
-    further = replace(WALK, parts=(3,))
-    ledger.save_scan("default", further)
-    assert ledger.lease_scan("default", further, further, NOW + 5, NOW + 305)
+def test_the_index_is_empty_at_first(ledger: Ledger) -> None:
+    """Where nobody has read the list nothing is known."""
+    assert ledger.index("default") == AccountIndex()
+    assert ledger.lease_index("default", NOW, NOW + 300) == AccountIndex()
+    assert ledger.index("default") == AccountIndex()
 
 
-def test_a_walk_whose_walker_died_is_taken_over(ledger: Ledger) -> None:
-    """At the end of its lease the next one goes on where it stood, or begins anew."""
-    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    anew = AccountScan(NOW + 300, 0)
-    assert ledger.lease_scan("default", WALK, anew, NOW + 300, NOW + 600)
-    assert ledger.scan("default") == anew
+@pytest.mark.usefixtures("_now")
+def test_the_index_is_remembered(ledger: Ledger) -> None:
+    """With all that it says, for its workspace alone; a version counts its writes."""
+    assert ledger.lease_index("default", NOW, NOW + 300)
+    ledger.save_index("default", INDEX)
+    assert ledger.index("default") == replace(INDEX, version=1)
+    assert ledger.lease_index("default", NOW + 1, NOW + 301) == replace(INDEX, version=1)
+    assert ledger.index("other") == AccountIndex()
 
 
-def test_a_walk_that_went_on_meanwhile_is_not_taken(ledger: Ledger) -> None:
-    """Of two that saw the same walk the second is told, though the first has finished by then."""
-    assert ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
-    ledger.save_scan("default", WALK)
-    assert ledger.lease_scan("default", WALK, WALK, NOW + 1, NOW + 301)
-    further = replace(WALK, parts=(2,))
-    ledger.save_scan("default", further)
-    assert not ledger.lease_scan("default", WALK, WALK, NOW + 2, NOW + 302)
-    assert not ledger.lease_scan("default", None, WALK, NOW + 2, NOW + 302)
-    assert not ledger.lease_scan("default", replace(further, began_at=1), WALK, NOW, NOW + 302)
-    assert ledger.scan("default") == further
+def test_one_changes_the_index_at_a_time(ledger: Ledger) -> None:
+    """Until its lease ends or it has saved the index, nobody else does."""
+    assert ledger.lease_index("default", NOW, NOW + 300)
+    assert ledger.lease_index("default", NOW + 299, NOW + 600) is None
+    ledger.save_index("default", INDEX)
+    assert ledger.lease_index("default", NOW + 5, NOW + 305)
+    assert ledger.lease_index("default", NOW + 304, NOW + 605) is None
+    assert ledger.lease_index("default", NOW + 305, NOW + 605)
+
+
+def test_who_lost_the_lease_changes_nothing(ledger: Ledger) -> None:
+    """What another one has saved since stays."""
+    late = ledger.lease_index("default", NOW, NOW + 300)
+    other = ledger.lease_index("default", NOW + 300, NOW + 600)
+    assert late is not None
+    assert other is not None
+    ledger.save_index("default", replace(other, pages=5))
+    with pytest.raises(LedgerConflictError):
+        ledger.save_index("default", replace(late, pages=1))
+    assert ledger.index("default").pages == 5
+
+
+def test_what_the_service_honours_is_remembered(ledger: Ledger) -> None:
+    """Until it is found out anew, of each workspace."""
+    assert ledger.honoured("default") is None
+    for search in (True, False):
+        honoured = Honoured(page=True, sort=False, status=True, search=search)
+        ledger.save_honoured("default", honoured)
+        assert ledger.honoured("default") == honoured
+    assert ledger.honoured("other") is None
 
 
 # The brakes of hosts
@@ -699,9 +711,9 @@ def test_of_many_claims_at_once_one_wins() -> None:
     [
         lambda ledger: ledger.lease(ID, NOW + 300, NOW + 600),
         lambda ledger: deliver(ledger, NOW + 300),
-        lambda ledger: ledger.lease_scan(ID, None, WALK, NOW, NOW + 300),
+        lambda ledger: ledger.lease_index("default", NOW, NOW + 300),
     ],
-    ids=["lease", "deliver", "walk"],
+    ids=["lease", "deliver", "index"],
 )
 def test_of_many_at_once_one_wins(take: Callable[[Ledger], object]) -> None:
     """One of eight gets the lease, writes the answer, reads the list."""
@@ -771,7 +783,7 @@ def test_every_entry_expires(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
     ledger = dynamo_ledger()
     planned(ledger)
-    ledger.lease_scan(ID, None, WALK, NOW, NOW + 300)
+    ledger.lease_index("default", NOW, NOW + 300)
     table = ledger._table  # noqa: SLF001
     items = boto3.client("dynamodb").scan(TableName=table)["Items"]
     expiries = {item["sk"]["S"]: float(item["expires_at"]["N"]) - NOW for item in items}
@@ -779,8 +791,21 @@ def test_every_entry_expires(monkeypatch: pytest.MonkeyPatch) -> None:
         "IMPORT": pytest.approx(91 * 86_400, abs=1),
         "BATCH#000001": pytest.approx(91 * 86_400, abs=1),
         "BATCH#000002": pytest.approx(91 * 86_400, abs=1),
-        "WALK": pytest.approx(RETENTION, abs=1),
+        "INDEX": pytest.approx(RETENTION, abs=1),
     }
+
+
+def test_an_index_whose_files_may_have_expired_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it says is in them is there no longer."""
+    ledger = dynamo_ledger()
+    ledger.lease_index("default", NOW, NOW + 300)
+    ledger.save_index("default", INDEX)
+    for seconds, index in (
+        (RETENTION - 3601, replace(INDEX, version=1)),
+        (RETENTION - 3599, AccountIndex(version=1)),
+    ):
+        monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda at=seconds: NOW + at)
+        assert ledger.index("default") == index
 
 
 def test_what_a_plan_that_broke_off_left_behind_is_not_sent(
@@ -820,7 +845,7 @@ def test_imports_are_found_by_their_day() -> None:
     midnight = NOW - NOW % 86_400
     for name, at in (("late", midnight + 86_399), ("early", midnight), ("next", midnight + 86_400)):
         ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9)
-    ledger.lease_scan("default", None, WALK, NOW, NOW + 300)
+    ledger.lease_index("default", NOW, NOW + 300)
     take(ledger, NOW, 5)
     found = boto3.client("dynamodb").query(
         TableName=ledger._table,  # noqa: SLF001

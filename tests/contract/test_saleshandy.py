@@ -11,7 +11,13 @@ from time import time
 import pytest
 
 from email_accounts.errors import ReportUnavailableError, RequestNotFoundError
-from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.service import (
+    AccountStatus,
+    ListedAccount,
+    ListQuery,
+    Order,
+    RequestStatus,
+)
 from email_accounts.ports import Saleshandy
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.saleshandy.report import verdicts
@@ -19,6 +25,7 @@ from tests.support.fake_api import API_KEY, Server, start, stop
 from tests.support.fakes import FakeApiKey, FakeClock, FakeRemote, Journal
 from tests.support.files import account
 
+NEWEST_FIRST = ListQuery(order=Order.NEWEST_FIRST)
 GOOD = account("robin@reach.example")
 FAILING = account("kim@reach.example", smtpPassword="wrong-password", imapPassword="wrong-password")
 
@@ -108,8 +115,8 @@ def test_an_account_is_listed_as_it_stands(service: Service) -> None:
     began = time()
     service.saleshandy.connect([GOOD])
     service.saleshandy.connect([FAILING])
-    listed = list(service.saleshandy.listed(1))
-    assert [replace(one, created_at=None) for one in listed] == [
+    listed = list(service.saleshandy.listed(NEWEST_FIRST))
+    assert [replace(one, created_at=None, id="") for one in listed] == [
         ListedAccount("kim@reach.example", AccountStatus.INACTIVE, created_at=None),
         ListedAccount("robin@reach.example", AccountStatus.ACTIVE, created_at=None),
     ]
@@ -118,11 +125,13 @@ def test_an_account_is_listed_as_it_stands(service: Service) -> None:
 
 def test_a_list_ends_with_an_empty_page(service: Service) -> None:
     """There are pages until there are no more accounts; before the first account there is none."""
-    assert list(service.saleshandy.listed(1)) == []
+    assert list(service.saleshandy.listed(NEWEST_FIRST)) == []
     accounts = [account(f"m{number}@reach.example") for number in range(130)]
     for some in (accounts[:100], accounts[100:]):
         service.saleshandy.connect(some)
-    pages = [list(service.saleshandy.listed(page)) for page in (1, 2, 3)]
+    pages = [
+        list(service.saleshandy.listed(replace(NEWEST_FIRST, page=page))) for page in (1, 2, 3)
+    ]
     assert [len(page) for page in pages] == [100, 30, 0]
     assert len({one.address for page in pages for one in page}) == 130
 

@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from email_accounts.aws.s3 import InboxBucket
-from email_accounts.errors import UploadMissingError
-from email_accounts.models.upload import Upload
+from email_accounts.errors import FileRefusedError, UploadMissingError
+from email_accounts.models.upload import Upload, UploadOptions
 from email_accounts.ports import Uploads
 from tests.support.aws import new_bucket
 from tests.support.fakes import INBOX, FakeUploads
@@ -25,7 +25,7 @@ class Inbox:
 
     bucket: str
     uploads: Uploads
-    put: Callable[[str, bytes], Upload]
+    put: Callable[..., Upload]
     delete: Callable[[Upload], None]
     delete_version: Callable[[Upload], None]
 
@@ -33,15 +33,21 @@ class Inbox:
 def fake_inbox() -> Inbox:
     """Make an empty fake."""
     uploads = FakeUploads()
-    return Inbox(INBOX, uploads, uploads.put, uploads.delete, uploads.delete_version)
+
+    def put(key: str, content: bytes, metadata: dict[str, str] | None = None) -> Upload:
+        return uploads.put(key, content, metadata=metadata)
+
+    return Inbox(INBOX, uploads, put, uploads.delete, uploads.delete_version)
 
 
 def s3_inbox() -> Inbox:
     """Make an empty bucket."""
     s3, bucket = boto3.client("s3"), new_bucket()
 
-    def put(key: str, content: bytes) -> Upload:
-        version = s3.put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
+    def put(key: str, content: bytes, metadata: dict[str, str] | None = None) -> Upload:
+        version = s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=metadata or {})[
+            "VersionId"
+        ]
         return Upload(bucket, key, version, len(content))
 
     def delete(upload: Upload) -> None:
@@ -64,6 +70,20 @@ def test_an_upload_is_read(inbox: Inbox) -> None:
     upload = inbox.put(KEY, b"one\r\ntwo\n")
     with inbox.uploads.open(upload) as stream:
         assert stream.read() == b"one\r\ntwo\n"
+
+
+def test_what_its_uploader_says_comes_with_the_version(inbox: Inbox) -> None:
+    """A newer version may say something else, or nothing; one that is gone says nothing."""
+    said = UploadOptions((("provider", "google"),), (("Größe", "password"),))
+    upload = inbox.put(KEY, b"old", said.metadata)
+    newer = inbox.put(KEY, b"new", {"set": "=?"})
+    assert inbox.uploads.options(upload) == said
+    with pytest.raises(FileRefusedError, match="`set` cannot be read"):
+        inbox.uploads.options(newer)
+    assert inbox.uploads.options(inbox.put(KEY, b"newest")) == UploadOptions()
+    inbox.delete_version(upload)
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.options(upload)
 
 
 def test_exactly_the_named_version_is_read(inbox: Inbox) -> None:
@@ -209,3 +229,13 @@ def test_other_troubles_are_not_taken_for_a_missing_upload() -> None:
     uploads = InboxBucket(boto3.client("s3"))
     with pytest.raises(ClientError, match="NoSuchBucket"):
         uploads.open(Upload("no-such-bucket", KEY, "", 3))
+
+
+def test_the_wish_to_send_everything_is_of_the_object() -> None:
+    """Metadata says it, in the words that `drop --resend` and others write."""
+    s3, bucket = boto3.client("s3"), new_bucket()
+    for wish, resend in (("true", True), ("false", False), ("", False)):
+        metadata = {"resend": wish} if wish else {}
+        put = s3.put_object(Bucket=bucket, Key=KEY, Body=b"x", Metadata=metadata)
+        upload = Upload(bucket, KEY, put["VersionId"], 1)
+        assert InboxBucket(s3).options(upload).resend is resend

@@ -53,7 +53,7 @@ def test_what_fails_in_silence_is_found(cloud: LocalCloud, tmp_path: Path) -> No
         ({}, ("connected", "account list"), ("failed", "account list")),
         ({"report": "none"}, ("connected", "account list"), ("failed", "account list")),
         ({"list_lag_seconds": 0.5}, ("connected", "account list"), ("failed", "account list")),
-        ({"list_sorted": False}, ("connected", "account list"), ("failed", "account list")),
+        ({"list_ignores": ["sort"]}, ("connected", "account list"), ("failed", "account list")),
         ({"list_times": "missing"}, ("connected", "account list"), ("failed", "account list")),
         ({"list_ignores": ["page"]}, ("connected", "account list"), ("failed", "account list")),
         ({"listing_delay_seconds": 3600}, ("unconfirmed", "none"), ("failed", "report")),

@@ -98,7 +98,7 @@ def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, s
     cloud.behave()
     identity = cloud.announce(key, "version-of-no-object", len(SMALL))
     answer = subscriber.answer(identity)
-    assert answer.subject == "[default] accounts.csv: not imported, wrong folder"
+    assert answer.subject.endswith("] accounts.csv: not imported, wrong folder")
     assert said in answer.mail
     assert "Upload it again as uploads/accounts.csv." in answer.mail
 

@@ -24,8 +24,10 @@ import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
+from email_accounts_cli.check import check_files
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
+from tests.support.terminal import shown_on_terminal
 from tools.docs.commands import PAGE as COMMANDS_PAGE
 from tools.docs.commands import STEPS, every_command, options_of, recordings_of
 from tools.docs.commands import renewed as options_renewed
@@ -132,7 +134,7 @@ def test_a_person_sees_the_same() -> None:
     assert port.split(maxsplit=2)[1:2] == ["smtpPort"]
     assert "not a port" in port
     assert "Enter a number from 1 to 65535" in port
-    assert "Sent once: row 247 repeats row 7" in lines
+    assert "Duplicates: row 247 repeats row 7" in lines
     assert "246 rows: 240 accepted, 5 rejected, 1 duplicate" in lines
 
 
@@ -157,6 +159,57 @@ def test_a_long_list_is_cut_for_people_and_whole_for_programs(made: Maker) -> No
     assert shown.count("not a port") == 20
     problems = checked(file)["problems"]
     assert [one["row"] for one in problems] == list(range(2, 2_002))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 130])
+def test_problems_fit_their_terminal(made: Maker, columns: int) -> None:
+    """No line is wider; the row, its column and the fix are whole."""
+    file = made([row(ADDRESS, smtpPort="x"), row("b@n.example", smtpPassword="")])
+    shown = shown_on_terminal(
+        lambda: check_files([str(file)], 0, offline=True, as_json=False), columns
+    )
+    lines = [line for line in shown.splitlines() if str(file) not in line]
+    assert max(map(len, lines)) <= columns
+    together = " ".join(shown.split())
+    for whole in ("smtpPort", "not a port", "Enter a number from 1 to 65535", "2 rows: 0 accepted"):
+        assert whole in together
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_a_file_is_read_from_standard_input(kind: str) -> None:
+    """`-` names it, whatever the format; only a workbook has to be read in no order."""
+    content = subprocess.run(
+        [COMMAND, "template", "--format", kind], capture_output=True, check=True
+    )
+    done = subprocess.run(
+        [COMMAND, "check", "--json", "-"], input=content.stdout, capture_output=True, check=False
+    )
+    document = json.loads(done.stdout)
+    assert (document["file"], document["format"], document["rows"]) == ("-", kind.upper(), 1)
+    assert done.returncode == 1
+
+
+def test_what_the_file_does_not_say_is_said_to_the_command(made: Maker) -> None:
+    """The rows are read by it, and the document repeats it; what cannot be is one line."""
+    file = made(f"Mail,Parole x\n{ADDRESS},{MARK}\n".encode())
+    said = ("--set", "provider=google", "--map", "Parole x=password")
+    document = checked(file, *said, "--preview=1")
+    assert (document["accepted"], document["preview"][0]["smtpHost"]) == (1, "smtp.gmail.com")
+    assert document["warnings"][0] == (
+        "as you asked, emailServiceProvider=google is used where the cell is blank, the column "
+        "Parole x is read as password"
+    )
+    for wrong, error in (
+        (("--set", "x=1"), "The field x cannot be set for a whole file."),
+        (("--set", f"smtpPassword={MARK}"), "A password cannot be set for a whole file."),
+        (("--map", "Mail=x"), "The column Mail cannot be read as x: there is no such field."),
+        (("--map", "Wrong=password"), "The file has no column `wrong`; its columns are: Mail"),
+        (("--map", "Mail"), "Invalid value for '--map': write it as COLUMN=FIELD."),
+    ):
+        done = run("check", file, *wrong)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert error in done.stderr
+        assert MARK not in done.stderr
 
 
 def test_unknown_columns_are_named_once(made: Maker) -> None:

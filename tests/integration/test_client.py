@@ -24,7 +24,13 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import FIELDS
-from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.service import (
+    AccountStatus,
+    ListedAccount,
+    ListQuery,
+    Order,
+    RequestStatus,
+)
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.saleshandy.exchange import SECONDS
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
@@ -441,7 +447,7 @@ def test_an_error_does_not_lead_to_the_request(service: Service) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 404, 500])
 @pytest.mark.parametrize(
-    "call", [lambda client: client.status("1"), lambda client: client.listed(1)]
+    "call", [lambda client: client.status("1"), lambda client: client.listed(ListQuery())]
 )
 def test_what_may_be_repeated_unknown_to_us_is_not_quoted(
     service: Service, status: int, call: Callable[[SaleshandyClient], object]
@@ -531,10 +537,10 @@ RECONCILED = {
 CREATED_AT = 1_795_339_800.0
 
 
-def test_a_page_of_the_list_is_asked_for_newest_first(service: Service) -> None:
+def test_a_page_of_the_list_may_be_asked_for_newest_first(service: Service) -> None:
     """One POST with the page, its size and the order; nothing is filtered."""
     service.answers.append(said(200, {"payload": {"emails": []}}))
-    assert api(service.url).listed(3) == []
+    assert api(service.url).listed(ListQuery(page=3, order=Order.NEWEST_FIRST)) == []
     (call,) = service.calls
     assert (call.method, call.path) == ("POST", "/email-accounts")
     assert call.headers["x-api-key"] == KEY
@@ -546,12 +552,30 @@ def test_a_page_of_the_list_is_asked_for_newest_first(service: Service) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("query", "body"),
+    [
+        (ListQuery(), {}),
+        (ListQuery(status=AccountStatus.INACTIVE), {"status": 0}),
+        (ListQuery(status=AccountStatus.SUSPENDED), {"status": 2}),
+        (ListQuery(search="a+b@x.example"), {"search": "a+b@x.example"}),
+    ],
+)
+def test_the_list_is_narrowed_as_documented(
+    service: Service, query: ListQuery, body: dict[str, object]
+) -> None:
+    """One number for a status, a text to be searched for; without an order none is sent."""
+    service.answers.append(said(200, {"payload": {"emails": []}}))
+    api(service.url).listed(query)
+    assert json.loads(service.calls[0].body) == {"page": 1, "pageSize": 100} | body
+
+
 @pytest.mark.parametrize("body", [{"payload": {"emails": [RECONCILED]}}, {"emails": [RECONCILED]}])
 def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
     """Its address is in lower case and without blanks around it."""
     service.answers.append(said(200, body))
-    assert api(service.url).listed(1) == [
-        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, created_at=CREATED_AT)
+    assert api(service.url).listed(ListQuery()) == [
+        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, CREATED_AT, "1Gz3xlNwr9")
     ]
 
 
@@ -569,7 +593,7 @@ def test_an_account_of_status_one_is_active(
 ) -> None:
     """Whatever else the service may say, it does not pass for active."""
     service.answers.append(said(200, {"emails": [RECONCILED | {"status": status}]}))
-    (one,) = api(service.url).listed(1)
+    (one,) = api(service.url).listed(ListQuery())
     assert one.status is meaning
 
 
@@ -593,7 +617,7 @@ def test_the_time_of_an_account_is_a_date_or_an_epoch(
 ) -> None:
     """What is neither, or names no zone, is not known, and never taken for a time long ago."""
     service.answers.append(said(200, {"emails": [RECONCILED | {"createdAt": created_at}]}))
-    (one,) = api(service.url).listed(1)
+    (one,) = api(service.url).listed(ListQuery())
     assert one.created_at == seconds
 
 
@@ -604,7 +628,7 @@ def test_an_unreadable_list_is_no_empty_one(service: Service, body: object) -> N
     """What is not understood must not pass for 'nothing has arrived'."""
     service.answers.append(said(200, body))
     with pytest.raises(OutcomeUnknownError):
-        api(service.url).listed(1)
+        api(service.url).listed(ListQuery())
 
 
 EMPTY = said(400, {"code": 40000, "message": "Email accounts not found"})
@@ -614,13 +638,13 @@ def test_a_first_page_that_is_not_found_is_a_refusal(service: Service) -> None:
     """Nobody knows whether it means an empty workspace, so it shows nothing to be absent."""
     service.answers.append(EMPTY)
     with pytest.raises(RequestRefusedError):
-        api(service.url).listed(1)
+        api(service.url).listed(ListQuery())
 
 
 def test_a_later_page_that_is_not_found_is_the_end(service: Service) -> None:
     """There are no accounts behind the last page."""
     service.answers.append(EMPTY)
-    assert api(service.url).listed(2) == []
+    assert api(service.url).listed(ListQuery(page=2)) == []
 
 
 @pytest.mark.parametrize(
@@ -643,9 +667,9 @@ def test_an_answer_that_allows_no_further_call_says_for_how_long(
     service.answers.append(said(200, {"emails": []}))
     client = api(service.url)
     assert client.closed_for() == 0
-    client.listed(1)
+    client.listed(ListQuery())
     assert client.closed_for() == pytest.approx(seconds)
-    client.listed(1)
+    client.listed(ListQuery())
     assert client.closed_for() == 0
 
 

@@ -428,6 +428,7 @@ def test_an_upload_goes_the_whole_way(
         "already_connected": 0,
         "failed": 1,
         "unconfirmed": 0,
+        "not_sent": 0,
         "rejected": 1,
         "duplicate": 0,
     }
@@ -484,7 +485,7 @@ def answered(stack: Stack, told_of: dict[str, Any], upload: Upload) -> dict[str,
     return document
 
 
-ANY_FOLDER = "Drop it into the folder of a workspace, or directly under uploads/"
+ANY_FOLDER = "Upload it to the folder of a workspace, or directly to uploads/."
 
 
 @pytest.mark.parametrize(
@@ -591,9 +592,9 @@ OF_THE_KEY = "not authorized to perform: kms:Decrypt"
         ({"StorageClass": "GLACIER"}, None, "in an archive"),
         ({"StorageClass": "DEEP_ARCHIVE"}, None, "in an archive"),
         ({}, ("InvalidRequest", OF_THE_UPLOADER), "its uploader's own key"),
-        (THEIRS, ("AccessDenied", OF_THE_KEY), "another KMS key than the inbox's"),
-        (THEIRS, ("KMS.DisabledException", ""), "another KMS key than the inbox's"),
-        (THEIRS, ("KMS.NotFoundException", ""), "another KMS key than the inbox's"),
+        (THEIRS, ("AccessDenied", OF_THE_KEY), "a KMS key other than the inbox's"),
+        (THEIRS, ("KMS.DisabledException", ""), "a KMS key other than the inbox's"),
+        (THEIRS, ("KMS.NotFoundException", ""), "a KMS key other than the inbox's"),
     ],
 )
 def test_an_object_that_cannot_be_read_is_answered(
@@ -685,7 +686,7 @@ def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> N
     elsewhere = new_bucket()
     put = boto3.client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
     upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
-    with pytest.raises(Exception, match=f"tells of {elsewhere}, which is not the inbox"):
+    with pytest.raises(Exception, match=f"is about {elsewhere}, which is not the inbox"):
         stack.call("submit_accounts", event(sample, upload))
     assert stack.used == set()
     assert stack.started() == []
@@ -1103,7 +1104,8 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     lose_the_answer(lost)
     stack.poll(lost)
     boto3.client("dynamodb").delete_item(
-        TableName=os.environ["LEDGER_TABLE"], Key={"pk": {"S": "WALK#default"}, "sk": {"S": "WALK"}}
+        TableName=os.environ["LEDGER_TABLE"],
+        Key={"pk": {"S": "INDEX#default"}, "sk": {"S": "INDEX"}},
     )
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("without_version", upload))

@@ -37,7 +37,7 @@ from tests.support.deployment import (
     received,
     served,
 )
-from tests.support.fake_api import API_KEY, Server
+from tests.support.fake_api import API_KEY, Server, account
 from tests.support.files import accounts_file, row
 from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
 from tests.support.template import listed as as_list
@@ -347,9 +347,11 @@ def person(server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Person]:
         yield person
 
 
-def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path) -> None:
+def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path, server: Server) -> None:
     """Every command runs under the policies for people, and each of their rights is used."""
     stack = person.stack
+    for number in range(2):  # accounts for more than one page, which shows what the list honours
+        server.connect(*(account(f"a{number}.{at}@n.example") for at in range(60)))
     content = accounts_file("a@n.example", row("b@n.example"))
     answered = imported(stack, "a.csv", content, refused="b@n.example")
     running = received(stack, "uploads/b.csv")

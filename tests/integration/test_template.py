@@ -113,8 +113,7 @@ def test_passwords_go_over_https_or_stay_on_this_computer(address: str, *, allow
     pattern = template()["Parameters"]["ApiBaseUrl"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, address)) is allowed
     with nullcontext() if allowed else pytest.raises(ValueError, match="API_BASE_URL"):
-        read = Read(API_BASE_URL=address, SIGN_IN_CHECK="off")
-        assert Settings.read(read).api_base_url == address
+        assert Settings.read(read_at(address)).api_base_url == address
 
 
 @pytest.mark.parametrize(
@@ -135,7 +134,7 @@ def test_another_name_server_is_one_of_this_computer(address: str, *, allowed: b
     pattern = template()["Parameters"]["NameServer"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, address)) is allowed
     with nullcontext() if allowed else pytest.raises(ValueError, match="NAME_SERVER"):
-        environment = Read(API_BASE_URL="https://api.example", NAME_SERVER=address)
+        environment = read_at("https://api.example", NAME_SERVER=address)
         assert Settings.read(environment).name_server == address
 
 
@@ -194,10 +193,15 @@ class Read(dict[str, str]):
         return self[name]
 
 
+def read_at(address: str, **given: str) -> Read:
+    """Return such an environment; what is no number has a value of its own."""
+    return Read(API_BASE_URL=address, SIGN_IN_CHECK="off", **given)
+
+
 def test_functions_get_the_environment_they_read() -> None:
     """The variables are those that the settings read, and no others."""
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    read = Read(API_BASE_URL="https://api.example", SIGN_IN_CHECK="off")
+    read = read_at("https://api.example")
     Settings.read(read)
     given = {name for name in variables if not name.startswith("POWERTOOLS_")}
     assert given == set(read)

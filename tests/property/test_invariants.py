@@ -35,7 +35,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, ImportState
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from tests.support.fakes import FakeLedger, FakeRemote, Journal, World
@@ -138,7 +138,7 @@ class FaultyRemote(FakeRemote):
 
     faults: dict[str, deque[str]] = field(default_factory=dict)
     takes: float = 0.0
-    list_kind: str = "newest first"
+    has_times: bool = True
     called_at: list[float] = field(default_factory=list)
     carried_out: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
@@ -182,20 +182,15 @@ class FaultyRemote(FakeRemote):
             raise ReportUnavailableError("the link has expired")
         return FakeRemote.report(self, link)
 
-    def listed(self, page: int) -> list[ListedAccount]:
+    def listed(self, query: ListQuery) -> list[ListedAccount]:
         """Show a page of the accounts whose requests the service is done with, or fail."""
-        self.journal.effect("list", page)
+        self.journal.effect("list", query)
         if self._fault("list") == "refused":
             raise RequestRefusedError("refused")
         done = [one for one in self.accounts if (one.created_at or 0) + self.takes <= self.clock()]
-        done.reverse()
-        if self.list_kind == "unsorted":
-            done.sort(key=lambda one: one.address[::-1])
-        if self.list_kind == "without times":
+        if not self.has_times:
             done = [replace(one, created_at=None) for one in done]
-        if self.list_kind == "without pages":
-            page = 1
-        return done[(page - 1) * self.page_size : page * self.page_size]
+        return self.page_of(done, query)
 
     def _fault(self, kind: str) -> str:
         """Let a call take its time and count; raise what all kinds of calls have in common."""
@@ -289,7 +284,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         skip_connected=st.booleans(),
         verify_connected=st.booleans(),
         page_size=st.sampled_from([1, 3, 100]),
-        list_kind=st.sampled_from(["newest first", "unsorted", "without times", "without pages"]),
+        has_times=st.booleans(),
+        ignores=st.frozensets(st.sampled_from(["page", "sort", "status", "search"])),
         kinds=FILES,
     )
     def begin(  # noqa: PLR0913  what a world may be like
@@ -301,7 +297,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         skip_connected: bool,
         verify_connected: bool,
         page_size: int,
-        list_kind: str,
+        has_times: bool,
+        ignores: frozenset[str],
     ) -> None:
         """Set up the world, and drop a first file."""
         self.world.policy = replace(
@@ -314,7 +311,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
-        self.saleshandy.list_kind = list_kind
+        self.saleshandy.has_times = has_times
+        self.saleshandy.ignores = ignores
         self._drop(kinds)
 
     # What people do
@@ -707,7 +705,8 @@ def test_wherever_two_meet(first: str, connect: str, calls: int, nth: int) -> No
             skip_connected=False,
             verify_connected=False,
             page_size=1,
-            list_kind="newest first",
+            has_times=True,
+            ignores=frozenset(),
         )
         machine.saleshandy.faults = {"connect": deque([connect])}
         for number in range(nth + 1):

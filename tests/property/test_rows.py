@@ -438,16 +438,67 @@ def test_a_rejected_row_never_stops_the_next(
     ]
 
 
-DAMAGED = ["1.23457E+15", "#NAME?", "########", "#REF!", "TRUE", "****", "N/A", "nan", "a\u200bb"]
+DAMAGED = {
+    "a spreadsheet": (
+        "1.23457E+15",
+        "1,2E+10",
+        "#NAME?",
+        "#WERT!",
+        "########",
+        "#REF!",
+        "TRUE",
+        "FAUX",
+    ),
+    "a placeholder": ("****", "N/A", "nan", "(leer)", "[password]", "YOUR_APP_PASSWORD_HERE"),
+    "an invisible character": ("a\u200bb", "ab\u00a0cd", "\ufeffabc"),
+    "a wrong encoding": ("p\u00c3\u00a4sswort", "p\ufffdsswort"),
+    "a control character": ("ab\tcd", "ab\ncd"),
+    "its length": ("p" * 256,),
+    "a lost value": ("",),
+}
+"""Passwords that are not what was typed, by what has damaged them."""
+WITH_PASSWORD = [
+    header for header in WRITERS if {*find_columns(header).targets} & {PASSWORD, "smtpPassword"}
+]
 
 
-@given(st.integers(0, 4), st.sampled_from(DAMAGED), st.sampled_from(TEXT_FORMATS))
+@given(st.data(), st.sampled_from(WITH_PASSWORD), st.sampled_from(sorted(DAMAGED)))
 def test_a_damaged_password_is_never_sent_and_its_neighbours_are(
-    at: int, damaged: str, write: Callable[[list[list[str]]], str]
+    data: st.DataObject, header: tuple[str, ...], damage: str
 ) -> None:
-    """Whatever the format, one bad cell costs its own row alone."""
-    rows = [[f"a{number}@gmail.com", "abcdefghijklmnop"] for number in range(5)]
-    rows[at][1] = damaged
-    content = write([["email", "password"], *rows]).encode()
-    kinds = [type(one) for one in open_accounts_file(io.BytesIO(content)).rows]
-    assert kinds == [Rejected if number == at else Accepted for number in range(5)]
+    """Any account in any layout and format: one damaged cell costs its own row alone."""
+    made = data.draw(st.lists(accounts(header), min_size=2, max_size=4))
+    assume(len({values["smtpEmailAddress"].lower() for values in made}) == len(made))
+    at = data.draw(st.integers(0, len(made) - 1))
+    table = [[*header], *([written(name, values) for name in header] for values in made)]
+    given_to = find_columns(header).targets
+    [column] = given_to.get("smtpPassword") or given_to[PASSWORD]
+    whole = [type(one) for one in open_accounts_file(io.BytesIO(data.draw(files(table)))).rows]
+    table[at + 1][column] = data.draw(st.sampled_from(DAMAGED[damage]))
+    rows = [*open_accounts_file(io.BytesIO(data.draw(files(table)))).rows]
+    expected = [Rejected if number == at else kind for number, kind in enumerate(whole)]
+    assert [type(one) for one in rows] == expected
+    one = rows[at]
+    assert isinstance(one, Rejected)
+    assert any(problem.field == "smtpPassword" for problem in one.problems)
+
+
+@given(st.data(), st.sampled_from(WITH_PASSWORD), st.sampled_from([",", ";", "\t", "|"]))
+def test_a_row_that_a_delimiter_shifts_is_never_sent_in_silence(
+    data: st.DataObject, header: tuple[str, ...], delimiter: str
+) -> None:
+    """A password that holds the delimiter, without quotes, rejects its row and no other."""
+    made = data.draw(st.lists(accounts(header), min_size=2, max_size=4))
+    assume(len({values["smtpEmailAddress"].lower() for values in made}) == len(made))
+    table = [[*header], *([written(name, values) for name in header] for values in made)]
+    assume(not any(set('"\r\n' + delimiter) & {*cell} for row in table for cell in row))
+    at = data.draw(st.integers(0, len(made) - 1))
+    given_to = find_columns(header).targets
+    [column] = given_to.get("smtpPassword") or given_to[PASSWORD]
+    lines = [delimiter.join(row) for row in table]
+    whole = [type(one) for one in open_accounts_file(io.BytesIO("\n".join(lines).encode())).rows]
+    table[at + 1][column] = f"ab{delimiter}cd"
+    lines[at + 1] = delimiter.join(table[at + 1])
+    rows = [*open_accounts_file(io.BytesIO("\n".join(lines).encode())).rows]
+    expected = [Rejected if number == at else kind for number, kind in enumerate(whole)]
+    assert [type(one) for one in rows] == expected

@@ -23,10 +23,10 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.models.account import Account
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
     FINAL,
-    AccountScan,
     Batch,
     BatchState,
     Import,
@@ -36,9 +36,16 @@ from email_accounts.models.imports import (
 )
 from email_accounts.models.messages import Message
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import AccountStatus, CallKind, ListedAccount, RequestStatus
+from email_accounts.models.service import (
+    AccountStatus,
+    CallKind,
+    ListedAccount,
+    ListQuery,
+    Order,
+    RequestStatus,
+)
 from email_accounts.models.steps import TaskResult
-from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOptions, upload_options
 from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
@@ -90,8 +97,9 @@ class FakeLedger:
     _imports: dict[str, Import] = field(default_factory=dict)
     _batches: dict[str, dict[int, Batch]] = field(default_factory=dict)
     _budgets: dict[str, Budget] = field(default_factory=dict)
+    _indexes: dict[str, tuple[AccountIndex, float]] = field(default_factory=dict)
+    _honoured: dict[str, Honoured] = field(default_factory=dict)
     _brakes: LocalBrakes = field(default_factory=LocalBrakes)
-    _scans: dict[str, tuple[AccountScan, float]] = field(default_factory=dict)
     _leases: dict[str, str] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=count)
 
@@ -235,30 +243,34 @@ class FakeLedger:
         self.journal.effect("leave host", host)
         self._brakes.leave_host(host, attempt, reply, now)
 
-    def scan(self, owner: str) -> AccountScan | None:
-        """Return the last walk through the account list."""
-        return self._scans[owner][0] if owner in self._scans else None
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list."""
+        return self._honoured.get(workspace)
 
-    def lease_scan(
-        self,
-        owner: str,
-        seen: AccountScan | None,
-        scan: AccountScan,
-        now: float,
-        lease_until: float,
-    ) -> bool:
-        """Become the one who goes on with a walk, or begins one."""
-        last, leased_until = self._scans.get(owner, (None, 0.0))
-        if last != seen or leased_until > now:
-            return False
-        self.journal.effect("take walk", owner)
-        self._scans[owner] = scan, lease_until
-        return True
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list."""
+        self.journal.effect("save honoured", workspace)
+        self._honoured[workspace] = honoured
 
-    def save_scan(self, owner: str, scan: AccountScan) -> None:
-        """Remember how far a walk has come."""
-        self.journal.effect("walked", owner)
-        self._scans[owner] = scan, 0.0
+    def index(self, workspace: str) -> AccountIndex:
+        """Return the account index of a workspace."""
+        return self._indexes.get(workspace, (AccountIndex(), 0.0))[0]
+
+    def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
+        """Become the one who changes the account index."""
+        index, leased_until = self._indexes.get(workspace, (AccountIndex(), 0.0))
+        if leased_until > now:
+            return None
+        self.journal.effect("lease index", workspace)
+        self._indexes[workspace] = index, until
+        return index
+
+    def save_index(self, workspace: str, index: AccountIndex) -> None:
+        """Replace the account index."""
+        if self.index(workspace).version != index.version:
+            raise LedgerConflictError(f"the index of {workspace} has changed meanwhile")
+        self.journal.effect("save index", workspace)
+        self._indexes[workspace] = replace(index, version=index.version + 1), 0.0
 
     def restart(self, import_id: str, now: float, deadline: float) -> bool:
         """Take an import up again that was answered."""
@@ -329,13 +341,18 @@ class FakeUploads:
 
     _versions: dict[tuple[str, str], list[bytes | None]] = field(default_factory=dict)
     _marked: set[tuple[str, str]] = field(default_factory=set)
+    _metadata: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict)
 
-    def put(self, key: str, content: bytes, bucket: str = INBOX) -> Upload:
+    def put(
+        self, key: str, content: bytes, bucket: str = INBOX, metadata: dict[str, str] | None = None
+    ) -> Upload:
         """Upload a new version."""
         versions = self._versions.setdefault((bucket, key), [])
         versions.append(content)
         self._marked.discard((bucket, key))
-        return Upload(bucket, key, f"v{len(versions)}", len(content))
+        version = f"v{len(versions)}"
+        self._metadata[bucket, key, version] = metadata or {}
+        return Upload(bucket, key, version, len(content))
 
     def delete(self, upload: Upload) -> None:
         """Delete as a person does: the versions stay behind a marker."""
@@ -355,6 +372,11 @@ class FakeUploads:
                 if content is not None and upload.version in ("", version):
                     return replace(upload, version=version, size=len(content))
         raise UploadMissingError("the upload is gone")
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about it."""
+        found = self.found(upload)
+        return upload_options(self._metadata[found.bucket, found.key, found.version])
 
     def open(self, upload: Upload) -> BinaryIO:
         """Open exactly this version, or the newest where none is named."""
@@ -423,7 +445,8 @@ class FakeRemote:
     `status_errors`, `report_errors` and `list_errors` are what the next calls are answered with;
     None lets a call through. `reports` replaces the report behind a link, `links` the link of a
     request. `accounts` is the account list, the oldest first, to which the accounts of a request
-    come at once; `closed` is for how long its answers allow no further call.
+    come at once; `ignores` names parameters of the list without effect: page, sort, status, search.
+    `closed` is for how long its answers allow no further call.
     """
 
     journal: Journal
@@ -439,6 +462,7 @@ class FakeRemote:
     list_errors: deque[Exception | None] = field(default_factory=deque)
     accounts: list[ListedAccount] = field(default_factory=list)
     page_size: int = 100
+    ignores: frozenset[str] = frozenset()
     closed: float = 0.0
 
     def connect(self, accounts: Sequence[Account]) -> str:
@@ -482,12 +506,25 @@ class FakeRemote:
             content = self._report(link)
         return nullcontext(iter([content[:7], content[7:]]))
 
-    def listed(self, page: int) -> list[ListedAccount]:
-        """Show one page of the account list, the newest first."""
-        self.journal.effect("list", page)
+    def listed(self, query: ListQuery) -> list[ListedAccount]:
+        """Show one page of the account list; in the order of its addresses unless told another."""
+        self.journal.effect("list", query)
         _raise_next(self.list_errors)
-        newest_first = list(reversed(self.accounts))
-        return newest_first[(page - 1) * self.page_size : page * self.page_size]
+        return self.page_of(self.accounts, query)
+
+    def page_of(self, accounts: Sequence[ListedAccount], query: ListQuery) -> list[ListedAccount]:
+        """Return what a query shows of accounts, given the oldest first."""
+        shown = list(accounts)
+        if query.status and "status" not in self.ignores:
+            shown = [one for one in shown if one.status is query.status]
+        if query.search and "search" not in self.ignores:
+            shown = [one for one in shown if query.search in one.address]
+        if "sort" in self.ignores or not query.order:
+            shown.sort(key=lambda one: one.address[::-1])
+        elif query.order is Order.NEWEST_FIRST:
+            shown.reverse()
+        page = 1 if "page" in self.ignores else query.page
+        return shown[(page - 1) * self.page_size : page * self.page_size]
 
     def key(self) -> Secret:
         """Return the API key."""

@@ -1,20 +1,23 @@
-"""Walks through the account list: how far, in how many pieces, and by whom."""
+"""The account list at any size: what is read of it, by which calls, and what is known then."""
 
-from collections.abc import Callable
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import pytest
 
 from email_accounts.errors import OutcomeUnknownError, RequestRefusedError, RetryAfterError
-from email_accounts.models.imports import AccountScan
-from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.account_index import Honoured
+from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.models.upload import Upload
+from email_accounts.saleshandy.account_list import AccountListReader, Seen
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 from tests.support.fakes import INBOX, FakeRemote, World
 
-OWNER = "default"
 UPLOAD = Upload(INBOX, "uploads/a.csv", "v1", 1)
+ALL = Honoured(page=True, sort=True, status=True, search=True)
+ACTIVE, INACTIVE = AccountStatus.ACTIVE, AccountStatus.INACTIVE
+ABSENT, UNKNOWN = AccountStatus.ABSENT, AccountStatus.UNKNOWN
+PROBE = 8
 
 
 def plenty() -> float:
@@ -32,315 +35,417 @@ def world() -> World:
     return world
 
 
-def have(world: World, *ages: float) -> None:
-    """Have accounts of these ages in seconds, the oldest first."""
-    world.saleshandy.accounts += [
-        ListedAccount(
-            f"a{age:g}@x{'x' * ages[:at].count(age)}.example",
-            _status(age),
-            created_at=world.clock() - age,
+def have(world: World, *names: str, status: AccountStatus = ACTIVE) -> None:
+    """Have accounts of these names, the oldest first, each created a second after the other."""
+    for name in names:
+        world.clock.advance(1)
+        world.saleshandy.accounts.append(
+            ListedAccount(f"{name}@x.example", status, world.clock(), f"id of {name}")
         )
-        for at, age in enumerate(ages)
-    ]
 
 
-def _status(age: float) -> AccountStatus:
-    return AccountStatus.INACTIVE if age == 5 else AccountStatus.ACTIVE
+def many(world: World, number: int = 30) -> None:
+    """Have many accounts, which were read once, and the probe, by an import of long ago."""
+    have(world, *(f"old{at}" for at in range(number)))
+    world.clock.advance(1)
+    world.saleshandy.accounts[3] = replace(world.saleshandy.accounts[3], status=INACTIVE)
+    before(world, ["a", "b"], rows=1000)
+    world.clock.advance(1000)
+    world.journal.entries.clear()
 
 
-def scan(
-    world: World,
-    *,
-    fresh: float | None = None,
-    since: float = 0.0,
-    time_left: Callable[[], float] = plenty,
-    wanted: AbstractSet[str] = frozenset(),
-) -> AccountScan:
-    """Walk, anew unless a walk is fresh enough."""
+def reader(world: World, time_left: Callable[[], float] = plenty) -> AccountListReader:
+    """Begin an invocation."""
     imported = world.ledger.get(UPLOAD.import_id)
     saleshandy = RateLimitedClient(
         world.saleshandy, world.ledger, world.policy, world.clock, imported
     )
-    return world.account_list.scan(
-        OWNER,
-        saleshandy,
-        fresh=world.clock() if fresh is None else fresh,
-        since=since,
-        time_left=time_left,
-        wanted=wanted,
+    return world.account_list.reader(saleshandy, time_left)
+
+
+def before(
+    world: World,
+    names: Collection[str],
+    *,
+    fresh: float | None = None,
+    rows: int | None = None,
+    time_left: Callable[[], float] = plenty,
+) -> dict[str, AccountStatus]:
+    """Ask what accounts were before they are sent."""
+    fresh = world.clock() if fresh is None else fresh
+    seen = reader(world, time_left).before(
+        [f"{name}@x.example" for name in names], fresh, rows or len(names)
     )
+    return _named(seen)
 
 
-def pages(world: World) -> list[object]:
-    """Return the pages that were asked for."""
-    return [about for name, about in world.journal.entries if name == "list"]
+def after(
+    world: World, *names: str, kept: Collection[str] = (), lost: Collection[str] = ()
+) -> dict[str, AccountStatus]:
+    """Ask what became of accounts that were sent."""
+    now = world.clock()
+    seen = reader(world).after(
+        {f"{name}@x.example": now for name in names},
+        {f"{name}@x.example" for name in kept},
+        {f"{name}@x.example" for name in lost},
+    )
+    return _named(seen)
 
 
-def found(world: World, done: AccountScan) -> list[tuple[str, AccountStatus]]:
-    """Return the addresses a walk has found, and their statuses."""
-    return [(one.address, one.status) for one in world.account_list.accounts(OWNER, done)]
+def _named(seen: dict[str, Seen]) -> dict[str, AccountStatus]:
+    return {address.removesuffix("@x.example"): one.status for address, one in seen.items()}
 
 
-def test_a_walk_reads_the_whole_list(world: World) -> None:
-    """Every account is found, the newest first, with whether it works."""
-    have(world, 30, 20, 5)
-    done = scan(world)
-    assert (done.done, done.began_at) == (True, world.clock())
-    assert found(world, done) == [
-        ("a5@x.example", AccountStatus.INACTIVE),
-        ("a20@x.example", AccountStatus.ACTIVE),
-        ("a30@x.example", AccountStatus.ACTIVE),
-    ]
-    assert list(world.account_list.accounts(OWNER, done)) == world.saleshandy.accounts[::-1]
-    assert pages(world) == [1, 2, 3]
+def asked(world: World) -> list[str]:
+    """Return what was asked of the list, in few words, and forget it."""
+    queries = [about for name, about in world.journal.entries if name == "list"]
+    world.journal.entries.clear()
+    return [_shown(one) for one in queries if isinstance(one, ListQuery)]
+
+
+def _shown(query: ListQuery) -> str:
+    if query.search:
+        return query.search.removesuffix("@x.example")
+    order = {Order.NEWEST_FIRST: "newest ", Order.OLDEST_FIRST: "oldest ", None: ""}
+    return f"{order[query.order]}{query.status or ''}{' ' * bool(query.status)}{query.page}"
+
+
+# A list that nobody has read
 
 
 def test_an_empty_list_is_a_list(world: World) -> None:
     """Nobody has an account yet."""
-    done = scan(world)
-    assert (done.done, found(world, done)) == (True, [])
+    assert before(world, ["a"]) == {"a": ABSENT}
+    assert asked(world) == ["newest 1"]
 
 
-def test_a_walk_ends_at_its_moment(world: World) -> None:
-    """It is over with the first page that reaches back before it."""
-    have(world, 70, 60, 50, 40, 30, 20, 10)
-    done = scan(world, since=world.clock() - 45)
-    assert pages(world) == [1, 2, 3]
-    assert len(found(world, done)) == 6
+def test_a_short_list_is_read_whole_and_not_probed(world: World) -> None:
+    """Every account is found, with its id, and whether it works."""
+    have(world, "a", "b")
+    have(world, "c", status=INACTIVE)
+    assert before(world, ["a", "c", "d"]) == {"a": ACTIVE, "c": INACTIVE, "d": ABSENT}
+    assert asked(world) == ["newest 1", "newest 2", "newest 3"]
+    index = world.ledger.index("default")
+    assert (world.ledger.honoured("default"), index.pages, index.scan) == (None, 2, None)
+    seen = reader(world).before(["a@x.example"], 0, 1)["a@x.example"]
+    assert (seen.id, seen.seen_at) == ("id of a", world.clock())
 
 
-def test_a_walk_reads_on_while_it_has_not_come_to_its_moment(world: World) -> None:
-    """An account made exactly then is not before it."""
-    have(world, 60, 50, 40, 30)
-    scan(world, since=world.clock() - 40)
-    assert pages(world) == [1, 2]
+def test_of_a_long_list_a_few_are_searched_for_while_it_is_read_in_slices(world: World) -> None:
+    """Nobody waits for the end of a scan that is not needed; each one reads on a little."""
+    have(world, *(f"old{at}" for at in range(50)))
+    assert before(world, ["old3", "new"]) == {"old3": ACTIVE, "new": ABSENT}
+    queries = asked(world)
+    assert queries[:10] == [f"newest {page}" for page in range(1, 11)]
+    assert queries[-12:] == ["old3", "new", *(f"newest {page}" for page in range(11, 21))]
+    assert len(queries) == 10 + PROBE + 2 + 10
+    world.clock.advance(60)
+    assert before(world, ["old4"]) == {"old4": ACTIVE}
+    assert asked(world) == ["old4", *(f"newest {page}" for page in range(21, 27))]
+    assert world.ledger.index("default").complete_at
+    world.clock.advance(60)
+    assert before(world, ["old5", "other"]) == {"old5": ACTIVE, "other": ABSENT}
+    assert asked(world) == ["newest 1", "old5"]
+
+
+def test_a_large_import_reads_a_long_list_to_its_end(world: World) -> None:
+    """A search for each of its rows would take more calls."""
+    have(world, *(f"old{at}" for at in range(50)))
+    assert before(world, ["old3", "new"], rows=1000) == {"old3": ACTIVE, "new": ABSENT}
+    assert len(asked(world)) == 26 + PROBE
+
+
+# A list that was read once
+
+
+def test_new_addresses_take_the_newest_page(world: World) -> None:
+    """It shows nothing new, so that what the index does not know is absent."""
+    many(world)
+    assert before(world, ["new", "newer"]) == {"new": ABSENT, "newer": ABSENT}
+    assert asked(world) == ["newest 1"]
+
+
+def test_what_was_added_is_read_from_the_newest_on(world: World) -> None:
+    """Up to the first page on which everything was known before; whatever the times say."""
+    many(world)
+    have(world, "x", "y", "z")
+    world.saleshandy.accounts = [replace(one, created_at=None) for one in world.saleshandy.accounts]
+    assert before(world, ["x", "new"]) == {"x": ACTIVE, "new": ABSENT}
+    assert asked(world) == ["newest 1", "newest 2", "newest 3"]
+
+
+def test_a_page_of_which_a_search_knows_everything_does_not_end_what_was_added(
+    world: World,
+) -> None:
+    """What else was added may come after it."""
+    many(world)
+    have(world, "v", "w", "x", "y")
+    world.policy = replace(world.policy, calls_per_minute=1000)
+    one = reader(world)
+    with one._leased():  # noqa: SLF001  as if an import had searched for them alone
+        one._search(["x@x.example", "y@x.example"])  # noqa: SLF001
+    world.clock.advance(60)
+    asked(world)
+    assert before(world, ["v", "x"]) == {"v": ACTIVE, "x": ACTIVE}
+    assert asked(world) == ["newest 1", "newest 2", "newest 3"]
+
+
+def test_few_that_are_known_are_searched_for(world: World) -> None:
+    """What was seen long ago may have changed."""
+    many(world)
+    world.saleshandy.accounts[7] = replace(world.saleshandy.accounts[7], status=INACTIVE)
+    assert before(world, ["old7", "new"]) == {"old7": INACTIVE, "new": ABSENT}
+    assert asked(world) == ["newest 1", "old7"]
+
+
+def test_of_many_that_are_known_those_that_stopped_are_read(world: World) -> None:
+    """What is not among them is active if it was seen so, and unknown if it was not."""
+    many(world)
+    world.saleshandy.accounts[3] = replace(world.saleshandy.accounts[3], status=ACTIVE)
+    for at in (7, 8, 9):
+        world.saleshandy.accounts[at] = replace(world.saleshandy.accounts[at], status=INACTIVE)
+    assert before(world, [f"old{at}" for at in range(3, 9)]) == {
+        "old3": UNKNOWN,
+        **dict.fromkeys(("old4", "old5", "old6"), ACTIVE),
+        **dict.fromkeys(("old7", "old8"), INACTIVE),
+    }
+    assert asked(world) == [
+        "newest 1",
+        *("inactive 1", "inactive 2", "inactive 3", "suspended 1"),
+    ]
+
+
+def test_what_was_seen_more_than_a_day_ago_is_searched_for(world: World) -> None:
+    """That it has not stopped does not show that it is still there."""
+    many(world)
+    world.clock.advance(86_400)
+    before(world, [f"old{at}" for at in range(4, 9)])
+    assert asked(world)[-5:] == [f"old{at}" for at in range(4, 9)]
+
+
+def test_what_is_fresh_is_not_read_again(world: World) -> None:
+    """Files dropped together share what the first one read."""
+    many(world)
+    since = world.clock()
+    before(world, ["old7", "new"])
+    asked(world)
+    world.clock.advance(30)
+    assert before(world, ["old7", "other"], fresh=since) == {"old7": ACTIVE, "other": ABSENT}
+    assert asked(world) == []
+
+
+# After the sending
+
+
+def test_new_accounts_are_found_on_the_newest_pages(world: World) -> None:
+    """Those that are not there are absent: a page that was known before has been reached."""
+    many(world)
+    have(world, "x", "y")
+    assert after(world, "x", "y", "z") == {"x": ACTIVE, "y": ACTIVE, "z": ABSENT}
+    assert asked(world) == ["newest 1", "newest 2"]
+
+
+def test_accounts_that_were_there_before_are_searched_for(world: World) -> None:
+    """They have kept their old place, whatever it is."""
+    many(world)
+    assert after(world, "old7", "x", kept=["old7"]) == {"old7": ACTIVE, "x": ABSENT}
+    assert asked(world) == ["newest 1", "old7"]
+
+
+def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
+    """A list that is short for once does not have anything sent twice."""
+    many(world)
+    assert after(world, "x", lost=["x"]) == {"x": ABSENT}
+    assert asked(world) == ["newest 1", "x"]
 
 
 @pytest.mark.parametrize(
-    "ages",
-    [(10, 20, 70, 80, 90), (50, 50, 50, 50, 50), (90, 80, 70, 10, 60)],
-    ids=["oldest first", "all at once", "in no order"],
+    ("ignores", "queries"),
+    [
+        ({"sort"}, ["x", *(f"{page}" for page in range(1, 17))]),
+        ({"search"}, ["newest 1", *(f"newest {page}" for page in range(1, 17))]),
+        ({"sort", "search"}, [*(f"{page}" for page in range(1, 17))]),
+        ({"status"}, ["newest 1", "x"]),
+    ],
+    ids=str,
 )
-def test_a_list_that_is_not_newest_first_is_read_to_its_end(
-    world: World, ages: tuple[float, ...]
+def test_what_is_not_honoured_is_not_relied_on(
+    world: World, ignores: set[str], queries: list[str]
 ) -> None:
-    """Where the order is not seen to be as asked for, nothing can be left out."""
-    have(world, *ages)
-    assert len(found(world, scan(world, since=world.clock() - 45))) == 5
-    assert pages(world) == [1, 2, 3, 4]
+    """Where nothing else tells for sure that something is absent, the whole list is read."""
+    world.saleshandy.ignores = frozenset(ignores)
+    many(world)
+    assert after(world, "x", lost=["x"]) == {"x": ABSENT}
+    assert asked(world) == queries
 
 
-def test_a_list_that_tells_no_times_is_read_to_its_end(world: World) -> None:
-    """One account without a time is enough."""
-    have(world, 90, 80, 70, 60, 50)
-    world.saleshandy.accounts[3] = replace(world.saleshandy.accounts[3], created_at=None)
-    scan(world, since=world.clock() - 45)
-    assert pages(world) == [1, 2, 3, 4]
+def test_without_pages_nothing_is_sent_again(world: World) -> None:
+    """A search alone does not show that something never arrived."""
+    world.saleshandy.ignores = frozenset({"page"})
+    many(world)
+    assert after(world, "old1", "x", lost=["old1", "x"]) == {"old1": ACTIVE, "x": UNKNOWN}
+    assert after(world, "y") == {"y": ABSENT}
 
 
-def test_a_walk_ends_where_all_that_is_wanted_is_found(world: World) -> None:
-    """Whatever the order of the list, and whatever the moment it would go back to."""
-    have(world, 10, 70, 60, 20, 50, 40, 30)
-    done = scan(world, wanted={"a30@x.example", "a20@x.example"})
-    assert (done.done, pages(world)) == (True, [1, 2])
+def test_without_pages_and_search_only_the_first_page_is_known(world: World) -> None:
+    """It is found to be the same as the others, and is read once each time."""
+    world.saleshandy.ignores = frozenset({"page", "search"})
+    many(world)
+    have(world, "x")
+    assert after(world, "x", "old1") == {"x": ACTIVE, "old1": UNKNOWN}
+    assert asked(world) == ["newest 1"]
 
 
-def test_a_walk_for_something_is_none_for_anything_else(world: World) -> None:
-    """It ended early, so that what it did not find may be there all the same."""
-    have(world, 70, 60, 50, 40, 30, 20, 10)
-    scan(world, wanted={"a10@x.example"})
-    began = world.clock()
-    scan(world, fresh=began, wanted={"a70@x.example"})
-    assert pages(world) == [1, 1, 2, 3, 4]
+# The probe
 
 
-def test_what_is_wanted_may_be_found_by_several_invocations(world: World) -> None:
-    """What the ones before have found is known to the next."""
-    have(world, 40, 30, 20, 10)
-    world.saleshandy.list_errors.extend([None, OutcomeUnknownError("HTTP 502")])
-    wanted = {"a10@x.example", "a30@x.example"}
-    began = world.clock()
-    with pytest.raises(OutcomeUnknownError):
-        scan(world, fresh=began, wanted=wanted)
-    scan(world, fresh=began, wanted=wanted)
-    assert pages(world) == [1, 2, 2]
+@pytest.mark.parametrize("at", range(16))
+def test_the_probe_finds_what_is_honoured(world: World, at: int) -> None:
+    """Each of the four parameters by itself."""
+    names = ["page", "sort", "status", "search"]
+    ignored = {name for bit, name in enumerate(names) if at >> bit & 1}
+    world.saleshandy.ignores = frozenset(ignored)
+    many(world)
+    wanted = {name: name not in ignored for name in names}
+    assert world.ledger.honoured("default") == Honoured(**wanted)
 
 
-@pytest.mark.parametrize("calls_per_minute", [1000, 1])
-def test_a_list_that_ignores_the_page_is_not_read_for_ever(
-    world: World, calls_per_minute: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The third time the same page comes it is refused, however few calls an invocation has."""
-    world.policy = replace(world.policy, calls_per_minute=calls_per_minute)
-    have(world, 40, 30, 20, 10)
-    listed = FakeRemote.listed
-    monkeypatch.setattr(FakeRemote, "listed", lambda fake, page: listed(fake, page and 1))
-    began = world.clock()
-    for _ in range(10):
+def test_an_order_is_not_believed_without_times(world: World) -> None:
+    """Another order may turn as well when it is asked to."""
+    have(world, *(f"old{at}" for at in range(30)))
+    world.saleshandy.accounts = [replace(one, created_at=None) for one in world.saleshandy.accounts]
+    before(world, ["a", "b"], rows=1000)
+    assert world.ledger.honoured("default") == replace(ALL, sort=False)
+
+
+class Strict(FakeRemote):
+    """A service that refuses an order and a status."""
+
+    def page_of(self, accounts: Sequence[ListedAccount], query: ListQuery) -> list[ListedAccount]:
+        """Refuse a query, or answer it."""
+        if query.order or query.status:
+            raise RequestRefusedError("sort is not allowed")
+        return super().page_of(accounts, query)
+
+
+def test_a_parameter_that_is_refused_is_not_honoured(world: World) -> None:
+    """The list is read without it."""
+    world.saleshandy = Strict(world.journal, world.clock, page_size=2)
+    have(world, *(f"old{at}" for at in range(30)))
+    assert before(world, ["old1", "b"], rows=1000) == {"old1": ACTIVE, "b": ABSENT}
+    assert world.ledger.honoured("default") == replace(ALL, sort=False, status=False)
+
+
+def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None:
+    """Nothing is read for ever."""
+    many(world)
+    have(world, "x")
+    world.saleshandy.ignores = frozenset({"page"})
+    have(world, "y", "z")
+    assert after(world, "x", "y") == {"x": ACTIVE, "y": ACTIVE}
+    assert world.ledger.honoured("default") == replace(ALL, page=False)
+
+
+# Readings that are broken off
+
+
+def until_read(world: World, read: Callable[[], object]) -> list[float]:
+    """Come back whenever it is time, and return how long each wait was."""
+    waits: list[float] = []
+    while True:
         try:
-            scan(world, fresh=began)
+            read()
         except RetryAfterError as later:
+            waits.append(later.wait_seconds)
             world.clock.advance(later.wait_seconds)
-        except RequestRefusedError:
-            break
-    assert len(pages(world)) == 3
+        else:
+            return waits
 
 
-def test_a_page_that_comes_twice_is_no_list_without_pages(world: World) -> None:
-    """Accounts that come in meanwhile move the others back by as many places."""
-    have(world, 40, 30, 20, 10)
-    left = iter([300.0])
-
-    def time_left() -> float:
-        if next(left, None) is None and len(world.saleshandy.accounts) == 4:
-            have(world, 0, 0)
-        return 300.0
-
-    assert len(found(world, scan(world, time_left=time_left))) == 6
-
-
-# Walks that are there already
-
-
-def test_a_fresh_walk_is_used_again(world: World) -> None:
-    """It costs no call, whoever asks."""
-    have(world, 20)
-    first = scan(world)
+@pytest.mark.parametrize("calls", [1, 3])
+def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: int) -> None:
+    """Nothing is asked twice, the probe included, and each answer counts for whoever is next."""
+    world.policy = replace(world.policy, calls_per_minute=calls)
+    have(world, *(f"old{at}" for at in range(30)))
     began = world.clock()
-    world.clock.advance(500)
-    assert scan(world, fresh=began) == first
-    assert pages(world) == [1, 2]
+
+    def read() -> None:
+        assert before(world, ["a"], rows=1000, fresh=began) == {"a": ABSENT}
+
+    waits = until_read(world, read)
+    queries = asked(world)
+    assert len(queries) == len(set(queries)) + 1 == 16 + PROBE
+    assert len(waits) == (len(queries) - 1) // calls
+    assert world.ledger.honoured("default") == ALL
 
 
-def test_a_walk_that_is_too_old_is_made_anew(world: World) -> None:
-    """What has come since then is found."""
-    scan(world)
-    world.clock.advance(1)
-    have(world, 0)
-    assert [address for address, _ in found(world, scan(world))] == ["a0@x.example"]
-
-
-def test_a_walk_that_does_not_reach_back_far_enough_is_made_anew(world: World) -> None:
-    """What is older than the last walk went may be what is looked for."""
-    have(world, 90, 80, 70, 60, 50, 40, 30, 20)
+@pytest.mark.parametrize("kind", ["newest", "stopped"])
+def test_a_part_of_the_list_goes_on_as_well(world: World, kind: str) -> None:
+    """Whatever is read, what was read of it is kept."""
+    many(world)
+    if kind == "newest":
+        have(world, *(f"new{at}" for at in range(7)))
+    names = ["a"] if kind == "newest" else [f"old{at}" for at in range(9)]
+    world.policy = replace(world.policy, calls_per_minute=1)
     began = world.clock()
-    scan(world, since=began - 25)
-    assert pages(world) == [1]
-    done = scan(world, fresh=began, since=began - 75)
-    assert (done.since, len(found(world, done))) == (began - 75, 8)
+    until_read(world, lambda: before(world, names, fresh=began))
+    queries = asked(world)
+    assert len(queries) == len(set(queries)) == {"newest": 5, "stopped": 4}[kind]
 
 
-# Walks that are broken off
-
-
-def test_a_walk_goes_on_where_the_budget_broke_it_off(world: World) -> None:
-    """The pages that were read are kept; those that come next are added to them."""
-    have(world, 40, 30, 20, 10)
-    world.policy = replace(world.policy, calls_per_minute=2)
-    began = world.clock()
-    with pytest.raises(RetryAfterError) as caught:
-        scan(world, fresh=began)
-    assert 65 <= caught.value.wait_seconds <= 66
-    seen = world.ledger.scan(OWNER)
-    assert seen is not None
-    assert (seen.parts, seen.done) == ((2,), False)
-    world.clock.advance(caught.value.wait_seconds)
-    done = scan(world, fresh=began)
-    assert (done.parts, done.done, done.began_at) == ((2, 3), True, began)
-    assert len(found(world, done)) == 4
-    assert pages(world) == [1, 2, 3]
-
-
-def test_a_walk_goes_on_where_the_time_was_up(world: World) -> None:
+def test_a_reading_goes_on_where_the_time_was_up(world: World) -> None:
     """An invocation that ends leaves the rest to the next one, at once."""
-    have(world, 40, 30, 20, 10)
+    have(world, "a", "b", "c", "d")
     left = iter([300.0, 300.0, SAFE_MARGIN - 1])
     began = world.clock()
     with pytest.raises(RetryAfterError) as caught:
-        scan(world, fresh=began, time_left=lambda: next(left))
+        before(world, ["a"], fresh=began, time_left=lambda: next(left))
     assert caught.value.wait_seconds == 0
-    assert len(found(world, scan(world, fresh=began))) == 4
-    assert pages(world) == [1, 2, 3]
+    assert before(world, ["a"], fresh=began) == {"a": ACTIVE}
+    assert asked(world) == ["newest 1", "newest 2", "newest 3"]
 
 
-def test_a_walk_goes_on_where_the_service_failed(world: World) -> None:
+def test_a_reading_goes_on_where_the_service_failed(world: World) -> None:
     """The page that did not come is asked for again, and none of those before it."""
-    have(world, 40, 30, 20, 10)
-    world.saleshandy.list_errors.extend([None, OutcomeUnknownError("HTTP 502")])
-    began = world.clock()
-    with pytest.raises(OutcomeUnknownError):
-        scan(world, fresh=began)
-    assert len(found(world, scan(world, fresh=began))) == 4
-    assert pages(world) == [1, 2, 2, 3]
-
-
-def test_a_walk_in_which_nothing_was_read_leaves_no_part(world: World) -> None:
-    """There is nothing to keep, and the next one may begin at once."""
-    world.saleshandy.list_errors.append(OutcomeUnknownError("HTTP 502"))
-    with pytest.raises(OutcomeUnknownError):
-        scan(world)
-    seen = world.ledger.scan(OWNER)
-    assert seen is not None
-    assert (seen.parts, seen.done) == ((), False)
-    assert scan(world).done
-
-
-def test_a_walk_under_way_is_finished_though_it_is_not_fresh(world: World) -> None:
-    """It is of use to others; who needs a fresher one makes it after that."""
-    have(world, 40, 30, 20, 10)
+    have(world, "a", "b", "c", "d")
     world.saleshandy.list_errors.extend([None, OutcomeUnknownError("HTTP 502")])
     with pytest.raises(OutcomeUnknownError):
-        scan(world)
-    world.clock.advance(100)
+        before(world, ["a"])
+    assert before(world, ["a"]) == {"a": ACTIVE}
+    assert asked(world) == ["newest 1", "newest 2", "newest 2", "newest 3"]
+
+
+def test_one_reads_at_a_time(world: World) -> None:
+    """While one does the others wait, and make no call."""
+    assert world.ledger.lease_index("default", world.clock(), world.clock() + 300)
     with pytest.raises(RetryAfterError) as caught:
-        scan(world)
-    assert caught.value.wait_seconds == 0
-    seen = world.ledger.scan(OWNER)
-    assert seen is not None
-    assert seen.done
-    done = scan(world)
-    assert done.began_at == world.clock()
-    assert pages(world) == [1, 2, 2, 3, 1, 2, 3]
-
-
-def test_a_walk_that_was_left_lying_is_made_anew(world: World) -> None:
-    """Of a list that was read in part an hour ago the rest is no use."""
-    have(world, 40, 30)
-    world.saleshandy.list_errors.extend([None, OutcomeUnknownError("HTTP 502")])
-    with pytest.raises(OutcomeUnknownError):
-        scan(world)
-    world.clock.advance(3601)
-    assert scan(world).began_at == world.clock()
-    assert pages(world) == [1, 2, 1, 2]
-
-
-def test_one_walks_at_a_time(world: World) -> None:
-    """While one is under way the others wait, and make no call."""
-    now = world.clock()
-    assert world.ledger.lease_scan(OWNER, None, AccountScan(now, 0.0), now, now + 300)
-    with pytest.raises(RetryAfterError) as caught:
-        scan(world)
+        before(world, ["a"])
     assert 0 < caught.value.wait_seconds <= 10
-    assert pages(world) == []
+    assert asked(world) == []
     world.clock.advance(300)
-    assert scan(world, fresh=now).done
+    assert before(world, ["a"]) == {"a": ABSENT}
 
 
-def test_what_was_read_lies_there_before_it_is_remembered(world: World) -> None:
-    """A crash between the two costs a page; the other way round it would lose one."""
-    have(world, 10)
-    before = len(world.journal.entries)
-    scan(world)
-    names = world.journal.names()[before:]
-    assert names.index("take walk") < names.index("list")
-    assert names.index("report") < names.index("walked")
+def test_what_was_read_is_written_before_it_is_remembered(world: World) -> None:
+    """A crash between the two costs a reading; the other way round it would lose one."""
+    have(world, "a")
+    before(world, ["a"])
+    names = world.journal.names()
+    assert names.index("lease index") < names.index("list") < names.index("report")
+    assert names.index("report") < names.index("save index")
 
 
-def test_no_walk_is_mixed_up_with_another(world: World) -> None:
-    """Two walks of one owner have pieces of their own."""
-    have(world, 20, 10)
-    first = scan(world)
-    world.clock.advance(1)
-    world.saleshandy.accounts.clear()
-    second = scan(world)
-    assert (len(found(world, first)), len(found(world, second))) == (2, 0)
+def test_the_files_of_the_index_stay_few(world: World) -> None:
+    """They are packed into one when they are many, and once a day; nothing is forgotten."""
+    many(world)
+    for at in range(120):
+        have(world, f"new{at}")
+        world.clock.advance(1)
+        assert before(world, [f"new{at}"]) == {f"new{at}": ACTIVE}
+        assert len(world.ledger.index("default").parts) <= 51
+    world.clock.advance(90_000)
+    have(world, "last")
+    assert before(world, ["last"]) == {"last": ACTIVE}
+    (part,) = world.ledger.index("default").parts
+    text = world.account_list.reports.texts["default", part]  # type: ignore[attr-defined]
+    assert len(text.splitlines()) == 30 + 120 + 1

@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -261,8 +262,15 @@ def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: Bat
     """An address that was left out was not sent, so that no answer to its batch is about it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
     batches = one_batch(state, "why", report=True, reconciliation=True)
-    got = the_one(batches, refused, observed=Observation(AccountStatus.ACTIVE, sent=False))
-    assert (got.outcome, got.reason) == (Outcome.ALREADY_CONNECTED, "")
+    seen_at = datetime(2026, 11, 26, 9, 30, tzinfo=UTC).timestamp()
+    observed = Observation(AccountStatus.ACTIVE, sent=False, seen_at=seen_at)
+    got = the_one(batches, refused, observed=observed)
+    assert (got.outcome, got.reason) == (
+        Outcome.ALREADY_CONNECTED,
+        "already connected at 2026-11-26 09:30 UTC: not sent, and its settings were not changed",
+    )
+    earlier = the_one(batches, refused, observed=replace(observed, seen_at=0.0))
+    assert (earlier.outcome, earlier.reason) == (Outcome.ALREADY_CONNECTED, "")
 
 
 def test_each_row_is_judged_by_its_own_batch() -> None:
@@ -413,7 +421,8 @@ def test_a_row_that_is_sent_untried_says_so(
     found = {1: findings}
     (row,) = told(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
     assert row.outcome is Outcome.CONNECTED
-    assert [one.message.partition("check: ")[2] for one in row.warnings] == [says] * bool(says)
+    untried = [one.message for one in row.warnings if one.code == "sign_in_not_tried"]
+    assert untried == [f"sent without a sign-in check: {says}"] * bool(says)
 
 
 def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:

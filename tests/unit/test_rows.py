@@ -385,14 +385,14 @@ def test_sendgrid_is_known_by_its_server() -> None:
         ("smtpPassword", "password_damaged", ["1.23457E+15", "#NAME?", "########", "#REF!"]),
         ("smtpPassword", "password_missing", ["****", "N/A", "null", "nan", "-"]),
         ("smtpHost", "host_invalid", ["localhost", "http://smtp.example", "a b.example"]),
-        ("imapHost", "host_invalid", ["imap.north.example:993", "imap..example"]),
+        ("imapHost", "host_invalid", ["imap.north.example:994", "imap..example"]),
         ("smtpPort", "port_missing", [""]),
         (
             "smtpPort",
             "port_invalid",
             ["0", "65536", "-1", "587.5", "smtp", "4 65", "٤٦٥", "1" * 99],
         ),
-        ("imapPort", "port_invalid", ["993 ssl", "99999", "+993", "true", "1e2", "0" * 5000]),
+        ("imapPort", "port_invalid", ["993/143", "99999", "+993", "true", "1e2", "0" * 5000]),
     ],
 )
 def test_a_bad_value_is_one_problem_of_its_field(field: str, code: str, values: list[str]) -> None:
@@ -582,7 +582,7 @@ def test_warnings_count_their_rows_and_name_the_first() -> None:
 
 def test_rows_that_are_not_sent_are_not_warned_about() -> None:
     """Rejections and duplicates have reasons of their own."""
-    bad = gmail("a") | {"smtp_port": "0"}
+    bad = gmail("a") | {"smtp_port": "x"}
     assert warnings(bad, gmail("b", APP_PASSWORD), gmail("B"), gmail("b")) == []
 
 

@@ -19,7 +19,7 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import AccountScan, Batch, BatchState, ImportState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ImportState, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
@@ -521,7 +521,7 @@ def have(world: World, *addresses: str, status: AccountStatus = AccountStatus.AC
 
 def listings(world: World) -> list[object]:
     """Return the pages of the account list that were asked for."""
-    return [about for name, about in world.journal.entries if name == "list"]
+    return [about.page for name, about in world.journal.entries if name == "list"]  # type: ignore[attr-defined]
 
 
 def observed(world: World, upload: Upload, number: int) -> dict[str, Observation]:
@@ -540,10 +540,36 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
     assert batches(world, upload)[0].reconciliation
     assert observed(world, upload, 1) == {
         "a@x.example": Observation(AccountStatus.ABSENT),
-        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False),
+        "b@x.example": Observation(AccountStatus.ACTIVE, sent=False, seen_at=world.clock()),
     }
     names = world.journal.names()
-    assert names.index("report", names.index("walked")) < names.index("sending")
+    assert names.index("report", names.index("save index")) < names.index("sending")
+
+
+def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
+    """Whoever changed passwords says so with the file; what it was before is kept all the same."""
+    skipping(world)
+    have(world, *ADDRESSES)
+    content = accounts_file(*ADDRESSES)
+    upload = world.uploads.put("uploads/accounts.csv", content, metadata={"resend": "true"})
+    world.receive(upload, plenty)
+    assert sent(world) == BATCHES
+    assert observed(world, upload, 1)[ADDRESSES[0]].before is AccountStatus.ACTIVE
+
+
+def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
+    """Where nothing tells whether it is still active."""
+    skipping(world)
+    world.saleshandy.page_size = 1
+    world.saleshandy.ignores = frozenset({"sort", "status", "search"})
+    have(world, *ADDRESSES[:2], *(f"n{number}@x.example" for number in range(20)))
+    expected: list[object] = []
+    for name, seconds in (("a", 0.0), ("b", 80_000.0), ("c", 10_000.0)):
+        world.clock.advance(seconds)
+        upload = world.uploads.put(f"uploads/{name}.csv", accounts_file(*ADDRESSES[:2]))
+        world.receive(upload, plenty)
+        expected += [ADDRESSES[:2]] * (name == "c")
+        assert sent(world) == expected
 
 
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
@@ -556,7 +582,7 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     first = batches(world, upload)[0]
     assert (first.state, first.sent, first.reconciliation) == (BatchState.COMPLETED, 0, True)
     assert observed(world, upload, 1) == dict.fromkeys(
-        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False)
+        ADDRESSES[:2], Observation(AccountStatus.ACTIVE, sent=False, seen_at=world.clock())
     )
 
 
@@ -580,7 +606,9 @@ def test_what_is_connected_is_sent_where_nothing_is_skipped(world: World) -> Non
     upload = five(world)
     world.receive(upload, plenty)
     assert sent(world) == BATCHES
-    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(AccountStatus.ACTIVE)
+    assert observed(world, upload, 1)[ADDRESSES[0]] == Observation(
+        AccountStatus.ACTIVE, seen_at=world.clock()
+    )
 
 
 @pytest.mark.parametrize("refused", [RequestRefusedError, RequestNotFoundError])
@@ -589,7 +617,7 @@ def test_a_list_that_is_refused_leaves_what_was_before_unknown(
 ) -> None:
     """An empty workspace may be told so: everything is sent."""
     skipping(world)
-    world.saleshandy.list_errors.append(refused("Email accounts not found"))
+    world.saleshandy.list_errors.extend([refused("Email accounts not found")] * 2)
     upload = five(world)
     assert world.receive(upload, plenty) == CHECK
     assert sent(world) == BATCHES
@@ -664,9 +692,7 @@ def test_two_imports_do_not_read_the_list_at_once(world: World) -> None:
     """While one reads it the other waits for it, and then uses what the first one read."""
     skipping(world)
     have(world, ADDRESSES[0])
-    now = world.clock()
-    scan = AccountScan(now, 0)
-    assert world.ledger.lease_scan("default", None, scan, now, now + 300)
+    assert world.ledger.lease_index("default", world.clock(), world.clock() + 300)
     upload = five(world)
     step = world.receive(upload, plenty)
     assert step is not None
@@ -679,7 +705,7 @@ def test_a_list_that_is_refused_keeps_nobody_from_sending(world: World) -> None:
     """Where the service has no such list everything is sent, and it says itself what it has."""
     skipping(world)
     have(world, *ADDRESSES)
-    world.saleshandy.list_errors.append(RequestRefusedError("HTTP 404"))
+    world.saleshandy.list_errors.extend([RequestRefusedError("HTTP 404")] * 2)
     assert world.receive(five(world), plenty) == CHECK
     assert sent(world) == BATCHES
 

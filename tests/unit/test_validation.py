@@ -25,7 +25,7 @@ def test_the_bar_counts_the_bytes_read(tmp_path: Path, monkeypatch: pytest.Monke
     file.write_bytes(accounts_file(*(f"a{number}@n.example" for number in range(3_000))))
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(validation, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(validation, "_SECONDS_WITHOUT_BAR", 0)
     monkeypatch.setenv("TERM", "xterm")
     found = validation.validate(str(file), 0, list[object]().append)
     assert found.plan.accepted == 3_000

@@ -15,7 +15,7 @@ from statistics import median
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, Import
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import ListedAccount, RequestStatus
+from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.saleshandy.account_list import AccountList
 from tests.support.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
@@ -80,10 +80,10 @@ class _SlowRemote(FakeRemote):
         self.clock.advance(self.takes)
         return super().status(request_id)
 
-    def listed(self, page: int) -> list[ListedAccount]:
+    def listed(self, query: ListQuery) -> list[ListedAccount]:
         """Show one page of the account list."""
         self.clock.advance(self.takes)
-        return super().listed(page)
+        return super().listed(query)
 
 
 def policy() -> Policy:

@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from email_accounts.delivery.page import page
@@ -48,16 +48,7 @@ def _file_ready() -> str:
 
 def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
-    return _table(
-        ("code", "cause"),
-        ((f"`{one.code}`", one.title) for one in known),
-    )
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    header = tuple(header)
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return ", ".join(f"`{one.code}`" for one in known) + "\n"
 
 
 _TEXTS: dict[str, Callable[[], str]] = {

@@ -5,13 +5,14 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO, Protocol, TextIO
 
 from email_accounts.models.account import Account
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.host_brake import Admission, Reply
-from email_accounts.models.imports import AccountScan, Batch, Import, Plan, ReasonCode
+from email_accounts.models.imports import Batch, Import, Plan, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.servers import Found
-from email_accounts.models.service import CallKind, ListedAccount, RequestStatus
+from email_accounts.models.service import CallKind, ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import TaskResult
-from email_accounts.models.upload import Upload
+from email_accounts.models.upload import Upload, UploadOptions
 from email_accounts.text.secret import Secret
 
 Clock = Callable[[], float]
@@ -32,6 +33,12 @@ class Uploads(Protocol):
 
         UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
         be read.
+        """
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about this version as a whole.
+
+        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
         """
 
 
@@ -71,8 +78,8 @@ class Saleshandy(Protocol):
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
 
-    def listed(self, page: int) -> Sequence[ListedAccount]:
-        """Return one page of the account list, from 1, the newest first; empty after the end."""
+    def listed(self, query: ListQuery) -> Sequence[ListedAccount]:
+        """Return one page of the account list; empty after the end."""
 
     def key(self) -> Secret:
         """Return the API key, to keep it out of what is written; ApiKeyMissingError for none."""
@@ -196,24 +203,26 @@ class Ledger(Protocol):
     def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
         """End an attempt; what came of it may close the host for a time."""
 
-    def scan(self, owner: str) -> AccountScan | None:
-        """Return the last walk through the account list for a workspace or an import."""
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list; None where nobody has probed it."""
 
-    def lease_scan(
-        self,
-        owner: str,
-        seen: AccountScan | None,
-        scan: AccountScan,
-        now: float,
-        lease_until: float,
-    ) -> bool:
-        """Take the lease of the walk that was seen, to continue it or to begin another.
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list."""
 
-        False while another has it, or when the last walk is no longer the one seen.
+    def index(self, workspace: str) -> AccountIndex:
+        """Return the account index of a workspace; an empty one where there is none."""
+
+    def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
+        """Become the one who changes the account index; return it as it is now.
+
+        None while another invocation does.
         """
 
-    def save_scan(self, owner: str, scan: AccountScan) -> None:
-        """Remember how far a walk has come, and let the next one go on."""
+    def save_index(self, workspace: str, index: AccountIndex) -> None:
+        """Replace the account index, and let the next one change it.
+
+        LedgerConflictError where it is no longer the one that was leased.
+        """
 
     def deliver(self, imported: Import, now: float, until: float) -> str | None:
         """Take the lease in order to write the answer; no batch can be submitted afterwards.

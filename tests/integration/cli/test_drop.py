@@ -7,13 +7,14 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from email_accounts.models.upload import import_id
+from email_accounts.aws.s3 import InboxBucket
+from email_accounts.models.upload import Upload, import_id
 from email_accounts_cli.drop import drop
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
 from tests.support.deployment import Captured, deployed, documents, stored
-from tests.support.files import accounts_file
+from tests.support.files import accounts_file, row
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_one_file_that_is_refused_stops_all(stack: Stack, tmp_path: Path, capsys
     good, bad = tmp_path / "good.csv", tmp_path / "bad.csv"
     good.write_bytes(accounts_file("a@n.example"))
     bad.write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(CommandError, match="Nothing is uploaded"):
+    with pytest.raises(CommandError, match="Nothing was uploaded"):
         drop(stack, [good, bad], "default", anyway=False, follow=False, as_json=False)
     assert "bad.csv: No email address column found" in capsys.readouterr().err
     assert stored(stack) == []
@@ -84,7 +85,7 @@ def test_a_file_without_content_is_never_uploaded(stack: Stack, tmp_path: Path) 
     """It would start no import, so that its dropper would wait for ever."""
     file = tmp_path / "empty.csv"
     file.touch()
-    with pytest.raises(CommandError, match=r"there is nothing in .*empty\.csv: no import"):
+    with pytest.raises(CommandError, match=r"Nothing was uploaded: .*empty\.csv is empty"):
         drop(stack, [file], "default", anyway=True, follow=True, as_json=False)
     assert stored(stack) == []
 
@@ -108,3 +109,55 @@ def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path)
         )
     assert done.exit_code == 0
     assert "größe.csv ? s3://" in done.stdout
+
+
+SAID = ("--set", "provider=google", "--map", "Sesam offen=password")
+
+
+def test_what_a_file_cannot_say_goes_with_it(stack: Stack, tmp_path: Path) -> None:
+    """The check and the import read the file by the same options, of which no password is one."""
+    file = tmp_path / "a.csv"
+    file.write_text("email,Sesam offen\na@n.example,abcdefghijklmnop\n", encoding="utf-8")
+    with deployed(stack):
+        arguments = ["drop", str(file), "--stack", stack.name, "--strict"]
+        assert CliRunner().invoke(commands, arguments).exit_code == 2
+        done = CliRunner().invoke(commands, [*arguments, *SAID])
+        refused = CliRunner().invoke(commands, [*arguments, "--set", "smtpPassword=abcdefgh"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    [(key, version, size)] = stored(stack)
+    upload = Upload(stack.output("InboxBucketName"), key, version, size)
+    options = InboxBucket(boto3.client("s3")).options(upload)
+    assert options.values == (("provider", "google"),)
+    assert options.columns == (("Sesam offen", "password"),)
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "Error: A password cannot be set for a whole file. Put it into a column of the file.\n"
+    )
+
+
+def test_strict_uploads_nothing_unless_every_row_is_accepted(stack: Stack, tmp_path: Path) -> None:
+    """Without it, the rows that are accepted are enough."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
+    with pytest.raises(CommandError, match="1 file with rows that would not be sent"):
+        drop(stack, [file], "default", anyway=False, follow=False, as_json=False, strict=True)
+    assert stored(stack) == []
+    drop(stack, [file], "default", anyway=False, follow=False, as_json=False)
+    assert len(stored(stack)) == 1
+
+
+@pytest.mark.parametrize(("answer", "uploads"), [("y\n", 1), ("n\n", 0), ("\n", 0)])
+def test_a_person_is_asked_before_passwords_leave(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, uploads: int
+) -> None:
+    """The counts and warnings come first; only yes uploads."""
+    file = tmp_path / "a.csv"
+    file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
+    monkeypatch.setattr("email_accounts_cli.main.is_asked", lambda: True)
+    with deployed(stack):
+        arguments = ["drop", str(file), "--stack", stack.name]
+        told = CliRunner().invoke(commands, arguments, input=answer)
+    assert "a.csv: 2 rows: 1 accepted, 1 rejected, 0 duplicates" in told.stderr
+    assert "Warning: row 2: Google accepts only app passwords" in told.stderr
+    assert f"to the workspace default of {stack.name}? [y/N]" in told.stderr
+    assert (told.exit_code, len(stored(stack))) == (0 if uploads else 2, uploads)

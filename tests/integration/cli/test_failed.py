@@ -9,17 +9,22 @@ from pathlib import Path
 import boto3
 import openpyxl
 import pytest
+import xlsxwriter
 
 from email_accounts.aws.s3 import ReportsBucket
 from email_accounts.errors import ImporterError
 from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.columns import recognized
 from email_accounts.intake.rows import Accepted, Rejected
-from email_accounts_cli.failed import failed
+from email_accounts.parsing.detect import open_records
+from email_accounts.parsing.table import cells_of
+from email_accounts_cli.failed import ADDED, failed
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
 from tests.support.deployment import (
     NOW,
     Captured,
+    deliverer,
     documents,
     imported,
     ledger,
@@ -27,6 +32,7 @@ from tests.support.deployment import (
     stored,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import refuse
 
 
 def again(stack: Stack, identity: str, file: Path) -> dict[str, str]:
@@ -54,18 +60,27 @@ def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Pa
     file = tmp_path / "again.csv"
     failed(stack, identity, file, as_json=False)
     rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig")), delimiter=";"))
-    assert rows[0] == ["Notes", "Email", "App Password", "Notes", "SMTP", "IMAP", "problem"]
+    assert rows[0] == [*("Notes", "Email", "App Password", "Notes", "SMTP", "IMAP"), *ADDED]
     found = {cells[1]: cells for cells in rows[1:]}
     assert [*found] == ["b@n.example", "c@n.example"]
     assert found["b@n.example"][:4] == ["=ä;b", "b@n.example", f"=secret{MARK}", "y"]
-    assert found["b@n.example"][-1] == "'=wrong password"
-    assert found["c@n.example"][-1].startswith("App Password: ")
+    assert found["b@n.example"][-3:] == ["'=wrong password", found["b@n.example"][-2], "3"]
+    problem, fix, number = found["c@n.example"][-3:]
+    assert problem.startswith("App Password: ")
+    assert "app password" in fix
+    assert number == "4"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize(
     ("start", "delimiter", "kept"),
-    [("", "\t", "\t"), ("\n", ";", ";"), ("sep=;\r\n", ";", ";"), ("sep=|\r\n", "|", ",")],
+    [
+        ("", "\t", "\t"),
+        ("\n", ";", ";"),
+        ("sep=;\r\n", ";", ";"),
+        ("sep=|\r\n", "|", "|"),
+        ("sep=^\r\n", "^", ","),
+    ],
 )
 def test_a_delimiter_is_kept_where_it_is_recognised_again(
     stack: Stack, tmp_path: Path, start: str, delimiter: str, kept: str
@@ -76,7 +91,7 @@ def test_a_delimiter_is_kept_where_it_is_recognised_again(
     identity = imported(stack, "a.csv", content.encode(), refused="a@gmail.com")
     assert again(stack, identity, tmp_path / "again.csv") == {"a@gmail.com": "accepted"}
     header = (tmp_path / "again.csv").read_text("utf-8-sig").splitlines()[0]
-    assert header == kept.join(("email", "password", "problem"))
+    assert header == kept.join(("email", "password", *ADDED))
 
 
 def workbook(rows: list[dict[str, str]]) -> bytes:
@@ -113,16 +128,63 @@ def test_dropped_again_only_the_failed_rows_are_imported(
     if kind.startswith("json"):
         rows[1] = dict(reversed(rows[1].items())) | {"bcc": "x"}
     identity = imported(stack, f"a.{kind}", FAILED_FORMATS[kind](rows), refused="b@n.example")
-    assert again(stack, identity, tmp_path / "1.csv") == {
+    first, second = tmp_path / f"1.{kind}", tmp_path / f"2.{kind}"
+    assert again(stack, identity, first) == {
         "b@n.example": "accepted",
         "c@n.example": "rejected",
     }
-    # Its column of problems is not carried on, and is ignored.
-    second = (tmp_path / "1.csv").read_bytes()
-    identity = imported(stack, "again.csv", second, refused="b@n.example")
-    again(stack, identity, tmp_path / "2.csv")
-    header = (tmp_path / "2.csv").read_text("utf-8-sig").splitlines()[0]
-    assert header.split(",").count("problem") == 1
+    # The columns that were added are not carried on, and are ignored.
+    identity = imported(stack, first.name, first.read_bytes(), refused="b@n.example")
+    again(stack, identity, second)
+    with first.open("rb") as one, second.open("rb") as other:
+        headers = [open_accounts_file(stream).columns.names for stream in (one, other)]
+    assert headers[0] == headers[1]
+    assert [*headers[0]].count("problem") == 1
+
+
+def test_a_workbook_comes_back_as_one(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sheets and columns are as they were, cells are texts; a changed password is to be typed."""
+    monkeypatch.chdir(tmp_path)
+    tricky = ["x_x005F_cd", "=1+1", "'0123", " a\r\nb", "0000123", "a_x000D_"]
+    book = xlsxwriter.Workbook(tmp_path / "north.xlsx")
+    for title, password in (("North", 123456789012345678), ("South", "")):
+        sheet = book.add_worksheet(title)
+        sheet.write_row(0, 0, ("Note", "Email", "Password"))
+        sheet.write_row(1, 0, ("x", f"{title}@gmail.com", password))
+        for at, text in enumerate(tricky, 2):
+            sheet.write_string(at, 0, text)
+            sheet.write_string(at, 1, f"{title}{at}@nobody")
+    book.close()
+    identity = imported(stack, "north.xlsx", (tmp_path / "north.xlsx").read_bytes())
+    failed(stack, identity, None, as_json=False)
+    file = tmp_path / "failed-north.xlsx"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    with file.open("rb") as stream:
+        found = open_records(stream, recognized)
+        rows = [cells_of(record) for record in found.records]
+    assert found.sheets == ("North", "South")
+    assert found.header == ("Note", "Email", "Password", *ADDED)
+    passwords = [[row[2], row[5]] for row in rows if row and row[0] == "x"]
+    assert passwords == [["########", "2"], ["", "2"]]
+    assert [row[0] for row in rows if row and row[0] != "x"] == tricky * 2
+    styles = openpyxl.load_workbook(file)["North"]["C2"]
+    assert (styles.data_type, styles.number_format) == ("s", "@")
+    with file.open("rb") as stream:
+        assert {type(one) for one in open_accounts_file(stream).rows} == {Rejected}
+    with pytest.raises(CommandError, match=r"as XLSX: name a file that ends with \.xlsx"):
+        failed(stack, identity, tmp_path / "3.csv", as_json=False)
+
+
+def test_a_refused_file_has_no_failed_rows(stack: Stack, tmp_path: Path) -> None:
+    """Who asks for them learns why it was refused."""
+    identity = received(stack, "uploads/a.csv")
+    refuse(ledger(stack), identity, "It is a PDF. Save it as CSV.")
+    deliverer(stack).deliver(identity)
+    with pytest.raises(CommandError, match=r"a\.csv was refused as a whole.*It is a PDF\."):
+        failed(stack, identity, tmp_path / "x.csv", as_json=False)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_that_were_never_sent_are_written(stack: Stack, tmp_path: Path) -> None:
@@ -162,9 +224,9 @@ def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:
     boto3.client("s3").delete_object(
         Bucket=stack.output("InboxBucketName"), Key=key, VersionId=version
     )
-    with pytest.raises(CommandError, match="Take them from your own copy"):
+    with pytest.raises(CommandError, match="Use your own copy of the file"):
         failed(stack, identity, tmp_path / "x.csv", as_json=False)
-    with pytest.raises(CommandError, match="no answer yet"):
+    with pytest.raises(CommandError, match="no result yet"):
         failed(stack, received(stack, "uploads/b.csv"), tmp_path / "x.csv", as_json=False)
     assert list(tmp_path.iterdir()) == []
 
@@ -175,7 +237,7 @@ def test_rows_of_a_resumed_import_are_not_written_before_its_answer(
     """What failed in the answer before may be on its way again, and nothing is sent twice."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
     assert ledger(stack).restart(identity, NOW, NOW + 3600)
-    with pytest.raises(CommandError, match="no answer yet"):
+    with pytest.raises(CommandError, match="no result yet"):
         failed(stack, identity, tmp_path / "x.csv", as_json=False)
     assert list(tmp_path.iterdir()) == []
 

@@ -9,6 +9,7 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
+from email_accounts_cli.doctor import doctor
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
@@ -19,9 +20,10 @@ from tests.support.deployment import (
     Captured,
     deployed,
     documents,
+    ledger,
     served,
 )
-from tests.support.fake_api import API_KEY, Server
+from tests.support.fake_api import API_KEY, Server, account
 
 EVERYTHING = {"protocol": "sqs", "confirmed": True, "workspaces": None}
 """The subscription of a new stack, which has no filter."""
@@ -123,12 +125,45 @@ def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: 
     assert try_workspace(stack, "default", as_json=False) == 0
     assert try_workspace(stack, "north", as_json=False) == 1
     calls = server.control("GET", "/calls")
-    assert [(one["method"], one["path"]) for one in calls] == [("POST", "/v1/email-accounts")] * 2
+    assert {(one["method"], one["path"]) for one in calls} == {("POST", "/v1/email-accounts")}
     printed = capsys.readouterr().out
     assert "The key of the workspace default works." in printed
     assert "north does not work: Saleshandy refused the API key" in printed
     assert API_KEY not in printed
     assert "refused-key" not in printed
+
+
+@pytest.mark.parametrize(
+    ("ignores", "shown"),
+    [
+        ([], "page, sort, status, search"),
+        (["sort", "search"], "page, status"),
+        (["page", "sort", "status", "search"], "nothing"),
+    ],
+)
+def test_what_the_account_list_honours_is_found_out(
+    stack: Stack, capsys: Captured, server: Server, ignores: list[str], shown: str
+) -> None:
+    """It is shown, and remembered for the imports and `doctor`; a short list shows nothing."""
+    server.control("POST", "/reset")
+    assert try_workspace(stack, "default", as_json=False) == 0
+    assert "once it has more than one page" in capsys.readouterr().out
+    assert ledger(stack).honoured("default") is None
+    server.behave(list_ignores=ignores, completion_seconds=0)
+    for number in range(3):
+        server.connect(*(account(f"a{number}.{at}@n.example") for at in range(40)))
+    assert try_workspace(stack, "default", as_json=False) == 0
+    assert f"Its account list honours: {shown}." in capsys.readouterr().out
+    assert str(ledger(stack).honoured("default")) == shown
+    assert try_workspace(stack, "default", as_json=True) == 0
+    [document] = documents(capsys.readouterr().out)
+    assert document["honoured"]["page"] == ("page" not in ignores)
+    doctor(stack, as_json=True)
+    found = {one["finding"]: one["state"] for one in documents(capsys.readouterr().out)}
+    (said,) = [one for one in found if one.startswith("the account list of default")]
+    assert said.endswith(f": {shown}")
+    assert (found[said] == "ok") == (not ignores)
+    server.control("POST", "/reset")
 
 
 def test_a_new_key_is_tried_at_once(stack: Stack, tmp_path: Path, capsys: Captured) -> None:

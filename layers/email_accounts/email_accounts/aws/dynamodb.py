@@ -4,8 +4,9 @@ Items, by their keys:
   IMPORT#<import id> / IMPORT            the import
   IMPORT#<import id> / BATCH#<number>    one batch: six digits, or ~ and seven
   BUDGET#<workspace> / BUDGET            calls of the last minute and reservations, as JSON
+  INDEX#<workspace> / INDEX              how far its account list is known, as JSON
+  HONOURED#<workspace> / HONOURED        which parameters of the account list the service honours
   HOST#<host> / HOST                     sign-ins at a mail server, as JSON
-  WALK#<workspace or import id> / WALK   how far the account list has been read
 
 The index imports-by-day holds the imports alone, by the day on which they were received.
 """
@@ -14,7 +15,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,9 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from email_accounts.errors import ImporterError, LedgerConflictError
+from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
 from email_accounts.models.imports import (
-    AccountScan,
     Batch,
     BatchRange,
     BatchState,
@@ -58,6 +59,8 @@ _BATCHES_AT_ONCE = 250
 _TRIES = 20
 _PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
+_EXPIRES_EARLY = 3600.0
+"""Seconds before their end at which files in the reports bucket are used no longer."""
 _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
@@ -113,6 +116,14 @@ class LedgerReader:
         if "Item" not in found:
             return now
         return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
+
+    def honoured(self, workspace: str) -> Honoured | None:
+        """Return what the service honours of the account list; None where nobody has probed it."""
+        found = self._client.get_item(TableName=self._table, Key=_honoured_key(workspace))
+        if "Item" not in found:
+            return None
+        item = _unmarshalled(found["Item"])
+        return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
@@ -320,37 +331,45 @@ class DynamoLedger(LedgerReader):
         if not self._braked(host, leave):
             raise LedgerConflictError(f"the brake of {host} changes all the time")
 
-    def scan(self, owner: str) -> AccountScan | None:
-        """Return the last walk through the account list for a workspace or an import."""
+    def save_honoured(self, workspace: str, honoured: Honoured) -> None:
+        """Remember what the service honours of the account list; see `Ledger`."""
+        always = "attribute_exists(pk) OR attribute_not_exists(pk)"
+        self._changed(_honoured_key(workspace), asdict(honoured), always, {})
+
+    def index(self, workspace: str) -> AccountIndex:
+        """Return the account index of a workspace; see `Ledger`."""
         found = self._client.get_item(
-            TableName=self._table, Key=_scan_key(owner), ConsistentRead=True
+            TableName=self._table, Key=_index_key(workspace), ConsistentRead=True
         )
-        if "Item" not in found:
+        return self._index_of(_unmarshalled(found.get("Item", {})))
+
+    def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
+        """Become the one who changes the account index; see `Ledger`."""
+        key = _index_key(workspace)
+        change = {"lease_until": until, "expires_at": self._expiry()}
+        free = "attribute_not_exists(pk) OR lease_until <= :now"
+        if not self._changed(key, change, free, {"now": now}):
             return None
-        item = _unmarshalled(found["Item"])
-        parts = tuple(int(part) for part in item["parts"])
-        return AccountScan(item["began_at"], item["since"], parts, item["done"])
+        return self.index(workspace)
 
-    def lease_scan(
-        self,
-        owner: str,
-        seen: AccountScan | None,
-        scan: AccountScan,
-        now: float,
-        lease_until: float,
-    ) -> bool:
-        """Take the lease of a walk, to continue it or to begin another; see `Ledger`."""
-        condition, values = "attribute_not_exists(pk)", {}
-        if seen:
-            condition = "began_at = :began_at AND pages = :pages AND lease_until <= :now"
-            values = {"began_at": seen.began_at, "pages": seen.pages, "now": now}
-        change = _scan_change(scan) | {"lease_until": lease_until, "expires_at": self._expiry()}
-        return self._changed(_scan_key(owner), change, condition, values)
+    def save_index(self, workspace: str, index: AccountIndex) -> None:
+        """Replace the account index; see `Ledger`."""
+        saved = replace(index, version=index.version + 1)
+        self._change(
+            _index_key(workspace),
+            {"index": saved.dumped(), "version": saved.version, "lease_until": 0},
+            "attribute_not_exists(version) OR version = :seen",
+            {"seen": index.version},
+        )
 
-    def save_scan(self, owner: str, scan: AccountScan) -> None:
-        """Remember how far a walk has come, and let the next one go on."""
-        change = _scan_change(scan) | {"lease_until": 0}
-        self._change(_scan_key(owner), change, "attribute_exists(pk)", {})
+    def _index_of(self, item: Mapping[str, Any]) -> AccountIndex:
+        """Read an index; without its accounts once their files may have expired."""
+        if "index" not in item:
+            return AccountIndex()
+        index = AccountIndex.loaded(item["index"])
+        if index.packed_at and time.time() > index.packed_at + self._retention - _EXPIRES_EARLY:
+            return AccountIndex(version=index.version)
+        return index
 
     def deliver(self, imported: Import, now: float, until: float) -> str | None:
         """Take the lease in order to write the answer; see `Ledger`."""
@@ -547,18 +566,12 @@ def _budget_key(workspace: str) -> dict[str, Any]:
     return {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
 
 
-def _scan_key(owner: str) -> dict[str, Any]:
-    return {"pk": {"S": f"WALK#{owner}"}, "sk": {"S": "WALK"}}
+def _honoured_key(workspace: str) -> dict[str, Any]:
+    return {"pk": {"S": f"HONOURED#{workspace}"}, "sk": {"S": "HONOURED"}}
 
 
-def _scan_change(scan: AccountScan) -> dict[str, object]:
-    return {
-        "began_at": scan.began_at,
-        "since": scan.since,
-        "parts": list(scan.parts),
-        "pages": scan.pages,
-        "done": scan.done,
-    }
+def _index_key(workspace: str) -> dict[str, Any]:
+    return {"pk": {"S": f"INDEX#{workspace}"}, "sk": {"S": "INDEX"}}
 
 
 def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.errors import FileRefusedError, UploadMissingError
-from email_accounts.models.upload import Upload
+from email_accounts.models.upload import Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -50,7 +50,7 @@ class InboxBucket:
         self._data_key = data_key
 
     def found(self, upload: Upload) -> Upload:
-        """Return the upload with its size, and its newest version where it names none.
+        """Return the upload with its size and wishes, and its newest version where it names none.
 
         UploadMissingError where there is no such object or version.
         """
@@ -75,6 +75,17 @@ class InboxBucket:
         except ClientError as error:
             raise self._explained(upload, error) from None
         return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
+
+    def options(self, upload: Upload) -> UploadOptions:
+        """Return what its uploader says about this version, in the user metadata of the object.
+
+        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
+        """
+        try:
+            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+        except ClientError as error:
+            raise _translated(error) from None
+        return upload_options(head.get("Metadata", {}))
 
     def _explained(self, upload: Upload, error: ClientError) -> Exception:
         """Say why an object cannot be read, where the way it was stored is the reason.

@@ -212,8 +212,10 @@ class Deliverer:
     ) -> Summary:
         summary = Summary()
         with ExitStack() as stack:
-            stream = stack.enter_context(self.uploads.open(imported.upload))
-            file = open_accounts_file(stream, ServerRecord(self.reports, imported.id))
+            upload = imported.upload
+            stream = stack.enter_context(self.uploads.open(upload))
+            record = ServerRecord(self.reports, imported.id)
+            file = open_accounts_file(stream, record, self.uploads.options(upload))
             summary.notes = file.notes
             report: TextIO = stack.enter_context(
                 self.reports.writer(imported.id, OUTCOME_NAME, "text/csv")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
@@ -53,10 +54,11 @@ class Evidence(StrEnum):
 class Finding(StrEnum):
     """Why an account that was sent has its outcome; the value is what people read.
 
-    `{reason}` is what the report says of it.
+    `{reason}` is the reason in the report, `{seen}` when the account list showed it.
     """
 
     NONE = ""
+    LEFT_OUT = "already connected at {seen}: not sent, and its settings were not changed"
     FAILURE = "{reason}"
     NOT_PROVEN = "it was connected before and still is; the new settings are not proven"
     SETTINGS_REFUSED = "the old connection is still active, the new settings were refused: {reason}"
@@ -165,7 +167,8 @@ def outcomes(  # noqa: PLR0913  one per source
                 names_successes=names_successes,
                 may_be_tried=batch.reason_code is ReasonCode.NO_PROGRESS,
             )
-            outcome = _resolved(row, batch, resolved, verdict.reason if verdict else "")
+            said = verdict.reason if verdict else ""
+            outcome = _resolved(row, batch, resolved, said, observed.seen_at)
             yield _with_sign_in(outcome, row, batch, found)
 
 
@@ -183,7 +186,8 @@ def outcome_of(
     """
     said = _Said.of(verdict)
     if not observed.sent:
-        return Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, Finding.NONE
+        finding = Finding.LEFT_OUT if observed.seen_at else Finding.NONE
+        return Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, finding
     if observed.after is AccountStatus.ACTIVE:
         before = observed.before
         if before is AccountStatus.UNKNOWN and said is _Said.GOOD and not observed.is_new:
@@ -306,10 +310,13 @@ def _not_seen_complete(row: Accepted, batch: Batch, failure_reason: str) -> RowO
     )
 
 
-def _resolved(row: Accepted, batch: Batch, resolved: Resolution, said: str) -> RowOutcome:
+def _resolved(
+    row: Accepted, batch: Batch, resolved: Resolution, said: str, seen_at: float
+) -> RowOutcome:
     """Return the outcome of a row on which the account list or the report has decided."""
     outcome, evidence, finding = resolved
-    reason = finding.format(reason=said)
+    seen = datetime.fromtimestamp(seen_at, UTC)
+    reason = finding.format(reason=said, seen=f"{seen:%Y-%m-%d %H:%M} UTC")
     causes: tuple[Cause, ...] = ()
     if outcome is Outcome.FAILED:
         causes = (_CAUSES.get(finding) or cause_of(said, row.settings),)

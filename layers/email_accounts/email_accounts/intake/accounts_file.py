@@ -1,14 +1,24 @@
 """A file of accounts: what it was found to be, and what each of its rows is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
-from email_accounts.intake.columns import Columns, find_columns, recognized, resolve
+from email_accounts.intake.columns import (
+    Columns,
+    find_columns,
+    folded,
+    recognized,
+    refuse_unused,
+    resolve,
+)
+from email_accounts.intake.options import ReadOptions, understood
 from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
 from email_accounts.models.servers import ServersOf
+from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.parsing.bounds import SAMPLE
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import NewHeader, Place, Record, Records
@@ -20,17 +30,27 @@ _LONGEST_SAMPLE = 1 << 16
 class AccountsFile:
     """What a file was found to be, and its rows, to be read once."""
 
-    def __init__(self, records: Records, servers_of: ServersOf | None = None) -> None:
+    def __init__(
+        self, records: Records, options: ReadOptions, servers_of: ServersOf | None = None
+    ) -> None:
         """Read records. Raises FileRefusedError where no column is the address of an account.
 
         `servers_of` finds the servers of rows that have none.
         """
         self._records = records
+        self._options = options
         self._warnings = Warnings()
         sample, rest = _sampled(records.records)
-        self.columns = resolve(records.header, sample)
+        self.columns = resolve(records.header, sample, options.columns, records.header_place)
         self.format = records.format
-        by_header = _rows_by_header(rest, self.columns, self._warnings, servers_of)
+        by_header = _rows_by_header(
+            rest,
+            records.header,
+            self.columns,
+            lambda columns: ValueReader(columns, servers_of, options.values),
+            options.columns,
+            self._warnings,
+        )
         self.rows: Iterator[RowResult] = chain.from_iterable(by_header)
 
     @property
@@ -64,7 +84,8 @@ class AccountsFile:
     @property
     def notes(self) -> list[WarningCount]:
         """The warnings about the file as a whole."""
-        notes = [WarningCount(one.code, one.message) for one in self.columns.notes]
+        about = (*self._options.notes, *self.columns.notes)
+        notes = [WarningCount(one.code, one.message) for one in about]
         if left_out := self._records.left_out:
             sheets = f"these sheets are not read: {', '.join(left_out)}"
             notes.append(WarningCount("sheets_left_out", sheets))
@@ -105,8 +126,13 @@ def _sampled(records: Iterator[Record]) -> tuple[list[list[str]], Iterator[Recor
     return cells, chain(taken, records)
 
 
-def _rows_by_header(
-    records: Iterator[Record], columns: Columns, warnings: Warnings, servers_of: ServersOf | None
+def _rows_by_header(  # noqa: PLR0913, PLR0917  what a reading is made of
+    records: Iterator[Record],
+    header: tuple[str, ...],
+    columns: Columns,
+    reader_of: Callable[[Columns], ValueReader],
+    mapped: Mapping[str, str],
+    warnings: Warnings,
 ) -> Iterator[Iterator[RowResult]]:
     """Yield the rows up to another header, then those up to the next, and so on.
 
@@ -114,15 +140,20 @@ def _rows_by_header(
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    reader = RowReader(ValueReader(columns, servers_of), seen, warnings)
-    yield reader.rows(records)
-    while reader.next_header:
-        columns = find_columns(reader.next_header)
-        reader = RowReader(ValueReader(columns, servers_of), seen, warnings)
+    names, unused = columns.names, {*mapped}
+    while header:
+        if unused:
+            unused -= {*map(folded, header)}
+        reader = RowReader(reader_of(columns), seen, warnings)
         yield reader.rows(records)
+        header = reader.next_header
+        columns = find_columns(header, mapped=mapped)
+    refuse_unused(unused, names)
 
 
-def open_accounts_file(stream: BinaryIO, servers_of: ServersOf | None = None) -> AccountsFile:
+def open_accounts_file(
+    stream: BinaryIO, servers_of: ServersOf | None = None, options: UploadOptions = NO_OPTIONS
+) -> AccountsFile:
     """Recognize format, encoding and columns from the content.
 
     Rows without servers get those that `servers_of` finds, if it is given.
@@ -131,4 +162,6 @@ def open_accounts_file(stream: BinaryIO, servers_of: ServersOf | None = None) ->
         FileRefusedError: the content as a whole cannot be read as accounts. Damage further on
             is found while the rows are read, and raises it then.
     """
-    return AccountsFile(open_records(stream, recognized), servers_of)
+    given = understood(options)
+    records = open_records(stream, partial(recognized, mapped=given.columns))
+    return AccountsFile(records, given, servers_of)

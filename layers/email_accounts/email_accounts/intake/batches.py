@@ -16,8 +16,10 @@ def validate_upload(uploads: Uploads, reports: Reports, imported: Import) -> Gen
 
     Rows without servers get those of the import's record.
     """
-    with uploads.open(imported.upload) as stream:
-        yield from open_accounts_file(stream, ServerRecord(reports, imported.id)).rows
+    upload = imported.upload
+    with uploads.open(upload) as stream:
+        record = ServerRecord(reports, imported.id)
+        yield from open_accounts_file(stream, record, uploads.options(upload)).rows
 
 
 def plan(file: AccountsFile, batch_size: int) -> Plan:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from contextlib import suppress
 
 _PLACEHOLDERS = frozenset(
     (
@@ -10,10 +11,36 @@ _PLACEHOLDERS = frozenset(
         *("<na>", "<null>", "<none>", "(null)", "(none)", "(blank)", "(empty)", "[null]", "\\n"),
         *("redacted", "[redacted]", "<redacted>", "(redacted)", "hidden", "[hidden]", "(hidden)"),
         *("<hidden>", "masked", "[masked]", "<masked>", "(masked)", "not set", "not available"),
-        *("not provided", "tbd", "k.a.", "keine angabe"),
+        *("not provided", "tbd", "k.a.", "keine angabe", "object object"),
+        *("same", "same as smtp", "same as above", "as above", "see above", "ditto", "idem"),
+        *("wie oben", "siehe oben", "wie smtp"),
     )
 )
-"""What programs and people write for nothing, in lower case."""
+"""What programs and people write for nothing, or for the cell beside it, in lower case."""
+
+_NO_SECRET = frozenset(
+    (
+        *("encrypted", "protected", "blank", "missing", "unknown", "no password", "changeme"),
+        *("change me", "not applicable", "to be defined", "leer", "keine", "keines", "keins"),
+        *("kein passwort", "unbekannt", "n. v.", "n.v.", "k. a.", "fehlt", "nicht gesetzt"),
+        *("nicht vorhanden", "vide", "aucun", "aucune", "inconnu", "s/o", "n/d", "non défini"),
+        *("ninguno", "ninguna", "vacío", "vacio", "nessuno", "nessuna", "vuoto", "nenhum"),
+        *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok"),
+    )
+)
+"""What stands in a column of passwords or user names and is none."""
+
+_SECRET_NAMED = frozenset(
+    ("password", "app password", "secret", "passwort", "kennwort", "mot de passe", "contraseña")
+)
+"""What stands for a password where it is in brackets."""
+
+_TO_FILL_IN = re.compile(
+    r"(?:your|enter|insert|my|ihr|dein|votre|tu)[ _-](?:[a-z]+[ _-]){0,2}(?:password|passwort|pass)"
+    r"(?:[ _-]here)?",
+    re.IGNORECASE,
+)
+_AROUND = "<>[](){}"
 
 _MASK = re.compile(
     r"(?:[*\u2022\u25cf\u2219\u22c5\u00b7\u25aa\u25e6\u26ab\u2b24]+|[xX]{4,})"
@@ -22,23 +49,29 @@ _MASK = re.compile(
 """What is shown instead of a password."""
 
 _WRAPPED = re.compile(r'="([^"]*)"|=""([^"]*)""')
-PLAIN_PASSWORD = re.compile(r"(?!xxxx|XXXX)[A-Za-z][!-~]{14,253}[!-~]")
+PLAIN_PASSWORD = re.compile(r"(?!(?i:xxxx|your[_-]))[A-Za-z][!-~]{14,253}[!-~]")
 """A password of simple form; another value may be a password too."""
 
 _DAMAGED = re.compile(
     r"""[+-]?\d(?:[.,]\d+)?E[+-]\d+            # 1.23457E+15
-    | \#+ | \#(?:N/?A|NAME\?|REF!|VALUE!|DIV/0!|NUM!|NULL!|SPILL!|CALC!|FIELD!|GETTING_DATA
-        |BLOCKED!|CONNECT!|UNKNOWN!|BUSY!|[A-Z\u00c0-\u00dc/0]{2,12}[!?])   # in other languages
+    | \#+ | Loading\.\.\. | \#[\u00bf\u00a1]?(?:N/?A|GETTING_DATA
+        |[A-Z\u00c0-\u00dc\u0410-\u042f/0]{2,12}[!?])          # #NAME? in any language
     | \#ERROR!? | Err:\d+ | TRUE | FALSE | WAHR | FALSCH | VRAI | FAUX | VERDADERO | FALSO
     | =[A-Za-z][A-Za-z.]*\(.*\)""",
     re.VERBOSE,
 )
 _LIKE_DATE = re.compile(
     r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2}[./](?:\d\d|\d{4})
-    | \d{1,2}[-. ](?:[A-Z][a-z]{2})(?:[-. ]\d{2,4})? | [A-Z][a-z]{2}[- ]\d\d
-    | \d{1,2}:\d\d(?::\d\d)?
-    """,
-    re.VERBOSE,
+    | \d{1,2}[-./ ]{1,2}(?:MONTH)\.?(?:[-. ]\d{2,4})? | (?:MONTH)\.?[- ]\d{2,4}
+    | \d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]m)?
+    | [$\u20ac\u00a3]\s?\d{1,3}(?:[.,]\d{3})*[.,]\d\d | \d+(?:[.,]\d+)?\s?%
+    """.replace(
+        "MONTH",
+        "jan|janv|ene|gen|feb|f\u00e9vr|fev|mar|mars|mrz|m\u00e4r|m\u00e4rz|apr|avr|abr|may|mai|mag|maj"
+        "|jun|juin|giu|jul|juil|lug|aug|ao\u00fbt|ago|sep|sept|set|oct|okt|out|ott|nov|dec|d\u00e9c|dez"
+        "|dic",
+    ),
+    re.VERBOSE | re.IGNORECASE,
 )
 _SPACE = re.compile(r"\s+")
 _JOINERS = "\u200c\u200d"
@@ -47,13 +80,23 @@ _JOINERS = "\u200c\u200d"
 
 def is_placeholder(text: str) -> bool:
     """Return whether a stripped text means blank, or masks its value."""
-    return text.lower() in _PLACEHOLDERS or _MASK.fullmatch(text) is not None
+    lower = text.lower()
+    bare = lower.strip(_AROUND).strip()
+    return bool(
+        lower in _PLACEHOLDERS
+        or bare in _PLACEHOLDERS
+        or bare in _NO_SECRET
+        or (bare in _SECRET_NAMED and bare != lower)
+        or _TO_FILL_IN.fullmatch(bare)
+        or _MASK.fullmatch(text)
+    )
 
 
 def filled(text: str) -> str:
     """Return a text without the blanks around it; "" for what means blank."""
     text = text.strip()
-    return "" if text.lower() in _PLACEHOLDERS else unwrapped(text)
+    is_nothing = text.lower() in _PLACEHOLDERS or text.lower().strip(_AROUND) in _PLACEHOLDERS
+    return "" if is_nothing else unwrapped(text)
 
 
 def unwrapped(text: str) -> str:
@@ -104,8 +147,20 @@ def is_damaged(text: str) -> bool:
     return _DAMAGED.fullmatch(text) is not None
 
 
+def is_misread(text: str) -> bool:
+    """Say whether a text was UTF-8 that a program took for Windows-1252, or has lost letters."""
+    if text.isascii():
+        return False
+    if "\ufffd" in text:
+        return True
+    with suppress(UnicodeError):
+        text.encode("cp1252").decode("utf-8")
+        return True
+    return False
+
+
 def is_like_date(text: str) -> bool:
-    """Say whether a text is written as a spreadsheet writes dates and times."""
+    """Say whether a text is written as a spreadsheet writes dates, times and amounts."""
     return _LIKE_DATE.fullmatch(text) is not None
 
 

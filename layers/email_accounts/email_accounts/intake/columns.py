@@ -2,9 +2,10 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from types import MappingProxyType
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.layouts import (
@@ -20,9 +21,14 @@ from email_accounts.intake.layouts import (
     PHRASES,
     WORDS,
 )
-from email_accounts.models.account import ADDRESS_FIELD, RowWarning, is_address
+from email_accounts.models.account import ADDRESS_FIELD, SETTINGS, RowWarning, is_address
 from email_accounts.parsing.bounds import COLUMNS
-from email_accounts.text.headers import holds_address, normalize_header, shown_header
+from email_accounts.text.headers import (
+    holds_address,
+    looks_like_a_name,
+    normalize_header,
+    shown_header,
+)
 
 Cells = Sequence[str]
 
@@ -32,15 +38,17 @@ _TARGET_OF = {
 _IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
 _IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
 ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
-_WORD_CLASS = {word: kind for kind, words in WORDS.items() for word in words.split()}
-_GLUED = frozenset(word for word in (*_WORD_CLASS, *FILLERS) if len(word) > 2)  # noqa: PLR2004
+_SHORTEST_GLUED = 3
 _PHRASES = tuple((f" {phrase} ", f" {word} ") for phrase, word in PHRASES.items())
 _BRACKETS = re.compile(r"[(\[{<][^)\]}>]*[)\]}>]?")
 _SEVERAL_THINGS = re.compile(r"[:/&+,]|\b(?:and|und|et|y|e)\b")
 _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _SIDES = ("smtp", "imap")
+_SIGN_IN = {"smtpUserName", PASSWORD}
 _SERVER_NOUNS = ("host", "port", "encryption")
+_ASSIGNED = ("port", "host", "encryption")
+"""The order in which columns without a side get one."""
 _NOUNS = {*_SERVER_NOUNS, "user", "password"}
 _OF_SIDE = {
     "host": "Host",
@@ -52,6 +60,8 @@ _OF_SIDE = {
 }
 _UNCLEAR = "unclear"
 _COLUMNS_QUOTED = 12
+NOTHING: Mapping[str, str] = MappingProxyType({})
+_SHORTEST_NEAR, _LONGEST_NEAR = 5, 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +71,8 @@ class Columns:
     `layout` is the name of the layout, "" for none. `targets` has the positions of each target,
     the preferred one first: of several the first filled cell counts. `names` has each column as
     people may see it, `unknown` those that are not used. `unclear` are positions of columns that
-    mention a server and are not understood. `notes` are about the columns as a whole.
+    mention a server and are not understood. `near` are unused columns with the target whose name
+    is close to theirs. `notes` are about the columns as a whole.
     """
 
     layout: str
@@ -70,6 +81,7 @@ class Columns:
     names: tuple[str, ...]
     unknown: tuple[str, ...]
     unclear: tuple[int, ...] = ()
+    near: tuple[tuple[str, str], ...] = ()
     notes: tuple[RowWarning, ...] = ()
 
     @property
@@ -82,13 +94,16 @@ class Columns:
         return ", ".join(self.names[at] for at in self.targets.get(target, ()))
 
 
-def find_columns(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
+def find_columns(
+    headers: Cells, samples: Sequence[Cells] = (), mapped: Mapping[str, str] = NOTHING
+) -> Columns:
     """Find the targets among the headers.
 
     `samples` are the first records: of several columns that may hold the address those count
-    whose cells are addresses.
+    whose cells are addresses. `mapped` says what columns hold, by their names as `folded` makes
+    them; "" for one to be ignored.
     """
-    found = _Found(len(headers))
+    found = _Found(len(headers), mapped)
     for position, header in enumerate(headers):
         found.add(position, header)
     found.assign_sides()
@@ -96,38 +111,99 @@ def find_columns(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
     return found.columns(headers)
 
 
-def resolve(headers: Cells, samples: Sequence[Cells] = ()) -> Columns:
-    """Find the columns of a file.
+def resolve(
+    headers: Cells,
+    samples: Sequence[Cells] = (),
+    mapped: Mapping[str, str] = NOTHING,
+    place: str = "",
+) -> Columns:
+    """Find the columns of a file; `place` says where its header is, "" in JSON.
 
     Raises:
         FileRefusedError: no header is the address of an account, or one is an address itself.
     """
     if any(map(holds_address, headers)):
         raise FileRefusedError(
-            "The name of a column contains an email address, so its first row is not a header row.",
-            "Add a header row above it, such as email,password,smtpHost,smtpPort.",
+            f"No header row found: {place or 'the first item'} contains an email address where the "
+            "columns are named.",
+            "Add a header row above it, such as email,password,smtpHost,smtpPort."
+            if place
+            else 'Write one object per account: [{"email": …, "password": …}, …].',
         )
-    columns = find_columns(headers, samples)
+    columns = find_columns(headers, samples, mapped)
     if not columns.has_address:
-        seen = ", ".join(columns.names[:_COLUMNS_QUOTED])
-        more = len(columns.names) - _COLUMNS_QUOTED
+        refuse_unused(mapped.keys() - {*map(folded, headers)}, columns.names)
+        near = next((one for one in columns.near if one[1] in ADDRESS_TARGETS), None)
         raise FileRefusedError(
-            f"No email address column found; its columns are: {seen}"
-            f"{f' and {more} more' if more > 0 else ''}.",
-            "Name the column of the address "
+            f"No email address column found{f' in {place}' if place else ''}; its columns are: "
+            f"{_listed(columns.names)}.",
+            f"Rename the column {near[0]} to email."
+            if near
+            else "Separate the cells by commas, semicolons, tabs or |; put no line in quotes."
+            if len(headers) == 1 and place and not columns.targets
+            else "Name the column of the address "
             f"{', '.join((*ALIASES[ADDRESS], *ADDRESS_TARGETS[1:]))}; other recognized columns: "
             f"{', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
         )
     return columns
 
 
-def recognized(cells: Cells) -> int:
-    """Count the names of columns that are known; 0 without an address, or in a row of data."""
+def refuse_unused(unused: Iterable[str], names: Sequence[str]) -> None:
+    """Refuse a file without columns that its uploader maps; `names` are those it has."""
+    missing = ", ".join(f"`{one}`" if looks_like_a_name(one) else "given" for one in sorted(unused))
+    if missing:
+        raise FileRefusedError(
+            f"The file has no column {missing}; its columns are: {_listed(names)}.",
+            "Map the column by the name it has in the file.",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _COLUMNS_QUOTED
+    return f"{', '.join(names[:_COLUMNS_QUOTED])}{f' and {more} more' if more > 0 else ''}"
+
+
+def recognized(cells: Cells, mapped: Mapping[str, str] = NOTHING) -> int:
+    """Count the names of columns that are known; 0 without an address, or in a row of data.
+
+    A user name beside a password may be the address.
+    """
     cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
         return 0
-    columns = find_columns(cells)
-    return len(columns.targets) if columns.has_address else 0
+    columns = find_columns(cells, mapped=mapped)
+    may_have_address = columns.has_address or columns.targets.keys() >= _SIGN_IN
+    return len(columns.targets) if may_have_address else 0
+
+
+def target_named(text: str) -> str | None:
+    """Return the target that a person names, "" for a column to be ignored; None for neither."""
+    return _TARGET_OF.get(normalize_header(text)) if text.strip() else ""
+
+
+@lru_cache(1024)
+def _near(header: str) -> str:
+    """Return the target whose name is a slip of a finger away from a header; "" for none."""
+    name = normalize_header(header)
+    if not _SHORTEST_NEAR <= len(name) <= _LONGEST_NEAR or {*_words(header)} & OTHER_THINGS:
+        return ""
+    known = _known_shortened()
+    return next((known[one] for one in _shortened(name) if one in known), "")
+
+
+@cache
+def _known_shortened() -> dict[str, str]:
+    return {
+        one: target
+        for name, target in _TARGET_OF.items()
+        if len(name) >= _SHORTEST_NEAR
+        for one in _shortened(name)
+    }
+
+
+def _shortened(name: str) -> list[str]:
+    """Return a name, and what is left of it without each of its letters."""
+    return [name, *(name[:at] + name[at + 1 :] for at in range(len(name)))]
 
 
 @dataclass(slots=True)
@@ -135,6 +211,7 @@ class _Found:
     """What the headers are, while they are gone through."""
 
     width: int
+    mapped: Mapping[str, str]
     targets: dict[str, list[int]] = field(default_factory=dict)
     unknown: list[int] = field(default_factory=list)
     unclear: list[int] = field(default_factory=list)
@@ -147,7 +224,8 @@ class _Found:
     def add(self, position: int, header: str) -> None:
         """Sort one header in."""
         self.names[position] = _shown(header, position)
-        meaning = _meaning(header)
+        given = self.mapped.get(folded(header)) if self.mapped else None
+        meaning = _meaning(header) if given is None else given
         self.side_before[position] = self._side
         if meaning in _SERVER_NOUNS:
             self.sideless.setdefault(meaning, []).append(position)
@@ -162,8 +240,8 @@ class _Found:
 
     def assign_sides(self) -> None:
         """Give columns that name no side the one they stand beside, else SMTP, then IMAP."""
-        for noun, positions in self.sideless.items():
-            self._assign(noun, positions)
+        for noun in sorted(self.sideless, key=_ASSIGNED.index):
+            self._assign(noun, self.sideless[noun])
         for target, one_side in ((PASSWORD, "Password"), ("smtpUserName", "UserName")):
             positions = self.targets.get(target, [])
             sides = [self.side_before[at] for at in positions]
@@ -178,6 +256,10 @@ class _Found:
     def _assign(self, noun: str, positions: list[int]) -> None:
         free = [side for side in _SIDES if f"{side}{_OF_SIDE[noun]}" not in self.targets]
         alone = len(positions) == 1 and len(free) == len(_SIDES)
+        if alone and noun == "host" and {"smtpPort", "imapPort"} <= self.targets.keys():
+            for side in free:
+                self.targets[f"{side}Host"] = [*positions]
+            return
         for at in positions:
             side = self.side_before[at]
             if side not in free:
@@ -194,13 +276,18 @@ class _Found:
         """Of several columns that may hold the address, keep those that do."""
         named = self.targets.get(ADDRESS, [])
         users = self.targets.get("smtpUserName", [])
-        if not (named and samples) or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
+        if not samples or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
             return
         held = {at: _held(at, samples) for at in (*named, *users)}
         kept = [at for at in named if held[at] or held[at] is None]
         if not any(held[at] for at in kept):
             kept = [at for at in users if held[at]][:1]
         if not kept:
+            return
+        if not named:
+            self.targets[ADDRESS] = kept
+            text = f"the address is taken from the column {self.names[kept[0]]}"
+            self.notes.append(RowWarning("address_column", text))
             return
         kept.sort(key=lambda at: -(held[at] or 0))
         if {*kept} != {*named}:
@@ -220,9 +307,24 @@ class _Found:
 
     def columns(self, headers: Cells) -> Columns:
         """Return what was found."""
+        near = {
+            at: target
+            for at in self.unknown
+            if (target := _near(headers[at])) and target not in self.targets
+        }
+        self.unclear += (at for at, target in near.items() if target in SETTINGS[1:])
         self.notes += (
             RowWarning("column_unclear", f"the column {self.names[at]} is not recognized")
             for at in self.unclear
+            if at not in near
+        )
+        self.notes += (
+            RowWarning(
+                "column_near",
+                f"the column {self.names[at]} is not used: if it is {target}, rename it, or drop "
+                f'the file with --map "{self.names[at]}={target}"',
+            )
+            for at, target in near.items()
         )
         unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())
         return Columns(
@@ -232,6 +334,7 @@ class _Found:
             tuple(self.names[at] for at in range(self.width)),
             tuple(dict.fromkeys(unused)),
             tuple(self.unclear),
+            tuple((self.names[at], target) for at, target in near.items()),
             tuple(self.notes),
         )
 
@@ -256,6 +359,8 @@ def _meaning(header: str) -> str | None:
     """Return a target, a server noun without a side, _UNCLEAR, "" to ignore, None if unknown."""
     outside = _BRACKETS.sub(" ", header)
     for text in (header, outside):
+        if any(char.isalpha() and not char.isascii() for char in text):
+            continue  # of "SMTP порт" only "smtp" would be left
         name = normalize_header(text)
         if name in _TARGET_OF:
             return _TARGET_OF[name]
@@ -268,7 +373,9 @@ def _meaning(header: str) -> str | None:
         words += [word for word in _words(header) if _WORD_CLASS.get(word) in _SIDES]
     meaning = _meaning_of(words)
     names_two = {"host", "port"} <= {*map(_WORD_CLASS.get, words)}
-    return _UNCLEAR if meaning and names_two and _SEVERAL_THINGS.search(outside) else meaning
+    if meaning and names_two and _SEVERAL_THINGS.search(outside):  # "SMTP host:port"
+        return f"{meaning[:4]}Host" if meaning[:4] in _SIDES else _UNCLEAR
+    return meaning
 
 
 def _meaning_of(words: list[str]) -> str | None:
@@ -326,17 +433,23 @@ def _person(side: str, kinds: list[str]) -> str:
 
 def _words(text: str) -> list[str]:
     """Return the words of a header: in lower case, without accents, parted where they are glued."""
-    text = " ".join(_WORD.findall(_folded(_CAPITAL_INSIDE.sub(" ", text))))
+    text = " ".join(_WORD.findall(folded(_CAPITAL_INSIDE.sub(" ", text))))
     text = f" {text} "
     for phrase, word in _PHRASES:
         text = text.replace(phrase, word)
     return [part for word in text.split() for part in _parted(word)]
 
 
-def _folded(text: str) -> str:
-    """Return a text without accents, in lower case."""
+def folded(text: str) -> str:
+    """Return a text without accents and blanks around it, in lower case."""
     parts = unicodedata.normalize("NFKD", text.strip())
     return "".join(char for char in parts if not unicodedata.combining(char)).lower()
+
+
+_WORD_CLASS = {folded(word): kind for kind, words in WORDS.items() for word in words.split()}
+_GLUED = frozenset(
+    word for word in (*_WORD_CLASS, *FILLERS) if len(word) >= _SHORTEST_GLUED or not word.isascii()
+)
 
 
 @cache

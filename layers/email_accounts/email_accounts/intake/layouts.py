@@ -263,33 +263,53 @@ OPTIONAL_HEADERS: dict[str, tuple[str, ...]] = {
 WORDS: dict[str, str] = {
     "smtp": "smtp outgoing outbound sending send ausgang ausgangs postausgang postausgangs "
     "ausgehend ausgehender sortant sortante envoi saliente salida saida uscita invio uitgaand "
-    "uitgaande versand",
+    "uitgaande versand исходящий исходящей wychodzący wychodząca wychodzącej giden utgående "
+    "udgående odchozí 发件 送信",
     "imap": "imap incoming inbound receiving receive eingang eingangs posteingang posteingangs "
     "eingehend eingehender entrant entrante reception entrada recepcion arrivo ricezione inkomend "
-    "inkomende empfang",
-    "host": "host hostname server servername serveur servidor mailserver mailhost hote",
-    "port": "port portnumber portnummer puerto porta poort",
+    "inkomende empfang входящий входящей przychodzący przychodząca przychodzącej gelen "
+    "inkommande indgående příchozí 收件 受信",
+    "host": "host hostname server servername serveur servidor mailserver mailhost hote "
+    "serwer serwera sunucu sunucusu сервер värd 服务器 サーバー",
+    "port": "port portnumber portnummer puerto porta poort порт portu 端口 ポート",
     "encryption": "ssl tls starttls encryption encrypted security secure secured "
     "verschlusselung verschluesselung sicherheit chiffrement securite cifrado seguridad "
-    "criptografia seguranca crittografia cifratura sicurezza versleuteling beveiliging",
+    "criptografia seguranca crittografia cifratura sicurezza versleuteling beveiliging "
+    "szyfrowanie шифрование şifreleme kryptering šifrování 加密 暗号化",
     "user": "user username userid login signin benutzer benutzername anmeldename nutzername "
-    "utilisateur identifiant usuario utente gebruiker gebruikersnaam",
+    "utilisateur identifiant usuario utente gebruiker gebruikersnaam użytkownik "
+    "логин пользователь kullanıcı användarnamn brukernavn brugernavn uživatel 用户名 "  # noqa: RUF001  it is Turkish
+    "ユーザー名",
     "password": "password passwords pass passwd pwd passcode passphrase passwort kennwort "
-    "motdepasse contrasena clave senha wachtwoord paswoord",
+    "motdepasse contrasena clave senha wachtwoord paswoord hasło пароль parola şifre lösenord "
+    "passord adgangskode heslo 密码 パスワード",
     "address": "email emails mail mailbox emailaddress mailaddress mailadresse emailadresse "
-    "emailadres mailadres courriel correo posta postfach adressemail absenderadresse",
-    "place": "address adresse adres indirizzo direccion endereco",
-    "first": "first firstname given givenname forename vorname prenom voornaam",
+    "emailadres mailadres courriel correo posta postfach adressemail absenderadresse почта "
+    "емайл eposta epost 邮箱 邮件 メール メールアドレス",
+    "place": "address adresse adres adresa indirizzo direccion endereco адрес adresi アドレス",
+    "first": "first firstname given givenname forename vorname prenom voornaam imię имя "
+    "förnamn fornavn jméno",
     "last": "last lastname family familyname surname nachname familienname zuname apellido "
-    "apellidos sobrenome cognome achternaam",
+    "apellidos sobrenome cognome achternaam nazwisko фамилия soyad efternamn etternavn "
+    "efternavn příjmení",
     "name": "name names fullname displayname anzeigename nombre nome naam nom absendername",
     "provider": "provider esp anbieter fournisseur proveedor provedor fornitore aanbieder",
 }
-"""Words of columns by what they mean, in lower case and without accents. English, German, French,
-Spanish, Portuguese, Italian and Dutch."""
+"""Words of columns by what they mean, in lower case. English, German, French,
+Spanish, Portuguese, Italian and Dutch; of Polish, Russian, Turkish, Swedish, Norwegian, Danish,
+Czech, Chinese and Japanese what stands most often in such files."""
 
 PHRASES: dict[str, str] = {
     "e mail": "email",
+    "e post": "email",
+    "e posta": "email",
+    "email id": "email",
+    "mail id": "email",
+    "user principal name": "email",
+    "out server": "smtp host",
+    "out port": "smtp port",
+    "in server": "imap host",
+    "in port": "imap port",
     "mot de passe": "password",
     "palavra passe": "password",
     "pass word": "password",
@@ -329,7 +349,7 @@ FILLERS = frozenset(
     obligatoire obligatorio requerido app application specific google gmail workspace
     microsoft outlook yahoo zoho account accounts konto compte cuenta conta sender from
     absender number no nr full complete vollstandiger complet completo complete volledige
-    use value field eg ex method hostinger
+    use value field eg ex method hostinger credential credentials node attributes fields
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
 """Words that change nothing beside others."""

@@ -84,7 +84,8 @@ class _Questions:
         """Return the records of a name, none where it has none of the kind; None for no name.
 
         Raises:
-            DNSException: there is no answer, or none that says so.
+            DNSException: there is no answer, or an error.
+            TimeoutError: the time is over.
         """
         from dns.resolver import NXDOMAIN, NoAnswer  # noqa: PLC0415  see above
 

@@ -6,7 +6,7 @@ Sources: docs/account-files.md.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from email_accounts.intake.cells import filled, in_ascii, visible
 from email_accounts.intake.layouts import ADDRESS
@@ -38,7 +38,13 @@ from email_accounts.models.providers import (
 )
 from email_accounts.models.servers import FoundServers, NotFound, ServersOf
 
-_WHOLE_PORT = re.compile(r"0*([0-9]{1,9})(?:[.,]0+)?")
+_WHOLE_PORT = re.compile(
+    r"[a-z ('#:]{0,20}0*([0-9]{1,9})(?:[.,]0+)?[a-z )':;,]{0,20}", re.IGNORECASE
+)
+_HOST_INSIDE = re.compile(
+    r"<?(?:(?:smtps?|imaps?|ssl|tls|mail)://)?([a-z0-9.-]+[a-z0-9])\.?(?::([0-9]{1,5}))?/?>?",
+    re.IGNORECASE,
+)
 _ENCRYPTION_WORD = re.compile("[a-z]+")
 _NONE = ServerPreset()
 ANY_DOMAIN = ("",)
@@ -50,12 +56,55 @@ ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
 }
 """What people call an encryption. Other words leave it to the port."""
 
-_YES = frozenset(("true", "yes", "1", "y", "on", "enabled", "ja", "oui", "si", "sim"))
-_NO = frozenset(("false", "no", "0", "n", "off", "disabled", "nein", "non", "nao", "nee"))
-_BY_PORT = frozenset(("auto", "automatic", "default", "standard", "any"))
+_YES = frozenset(
+    {
+        *(
+            "true",
+            "yes",
+            "1",
+            "1.0",
+            "y",
+            "on",
+            "enabled",
+            "active",
+            "ja",
+            "oui",
+            "si",
+            "sí",
+            "sim",
+        ),
+        *("wahr", "vrai", "verdadero", "verdadeiro", "vero", "aktiv", "aktiviert", "activé", "да"),
+    }
+)
+_NO = frozenset(
+    {
+        *(
+            "false",
+            "no",
+            "0",
+            "0.0",
+            "n",
+            "off",
+            "disabled",
+            "inactive",
+            "nein",
+            "non",
+            "nao",
+            "não",
+        ),
+        *("nee", "falsch", "faux", "falso", "inaktiv", "deaktiviert", "désactivé", "нет"),
+    }
+)
+_BY_PORT = frozenset(
+    {
+        *("auto", "automatic", "automatisch", "automatique", "auto detect", "autodetect", "detect"),
+        *("auto-detect", "default", "standard", "any", "by port"),
+    }
+)
 _UNLIKELY = frozenset(
     {
-        *("none", "plain", "secure", "secured", "encrypted", "unencrypted"),
+        *("none", "plain", "normal", "secure", "secured", "encrypted", "unencrypted"),
+        *("verschlüsselt", "chiffré", "cifrado", "sécurisé", "seguro", "sicher"),
         *("keine", "aucune", "aucun", "ninguna", "ninguno", "nessuna", "nenhuma", "geen", "-"),
     }
 )
@@ -111,11 +160,12 @@ class SettingsReader:
     """Reads the settings of one file's rows.
 
     `name_of` returns what the file calls a field; `servers_of` what is found for the domains of
-    rows without servers, if they are looked up.
+    rows without servers, if they are looked up; `defaults` are values for blank cells.
     """
 
     name_of: Callable[[str], str]
     servers_of: ServersOf | None = None
+    defaults: Mapping[str, str] = field(default_factory=dict)
 
     def read(self, cells: Sequence[str], domain: str, unclear: str = "") -> Settings:
         """Normalize the cells of SETTINGS.
@@ -173,7 +223,7 @@ class SettingsReader:
         text, removed = visible(cell)
         if removed:
             warnings.append(invisible_removed(removed, self.name_of(field) or field))
-        text = filled(text)
+        text = filled(text) or self.defaults.get(field, "")
         return in_ascii(text) if field.endswith("Host") else text
 
     def _problems(
@@ -230,6 +280,14 @@ class SettingsReader:
         elif values[port] and values[encryption] not in ENCRYPTIONS:
             found.append(problem("encryption_invalid", encryption, self.name_of(encryption)))
         return found
+
+
+def is_setting(field: str, value: str) -> bool:
+    """Say whether a value can be used for a field of SETTINGS, whatever else a row holds."""
+    others = {f"{side}Host": f"{side}.company.example" for side in ("smtp", "imap")}
+    cells = others | {"smtpPort": "465", "imapPort": "993", field: value}
+    read = SettingsReader(str).read([cells.get(name, "") for name in SETTINGS], "")
+    return not read.problems and PROVIDER_UNKNOWN not in read.warnings
 
 
 def invisible_removed(characters: str, column: str) -> RowWarning:
@@ -293,6 +351,11 @@ def _server(
     cells: Sequence[str], preset: ServerPreset, side: str, *, fill: bool
 ) -> tuple[str, str, str]:
     host, port, encryption = cells
+    if inside := _HOST_INSIDE.fullmatch(host):  # smtps://smtp.company.example:465/
+        if not inside[2] or port in ("", inside[2]):
+            host, port = inside[1], port or inside[2] or ""
+    elif not host and port.strip("0") == "":  # what programs export for none
+        port = ""
     known = (preset if host in ("", preset.host) else preset_of_host(host, side)) if fill else _NONE
     host = host or preset.host
     named = _named_encryption(encryption)

@@ -11,12 +11,13 @@ from email_accounts.intake.cells import (
     invisible_in,
     is_damaged,
     is_like_date,
+    is_misread,
     is_placeholder,
     unwrapped,
     visible,
     without_blanks,
 )
-from email_accounts.intake.columns import Columns
+from email_accounts.intake.columns import NOTHING, Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
 from email_accounts.intake.settings import (
     ANY_DOMAIN,
@@ -45,6 +46,10 @@ APP_PASSWORD = re.compile("[a-z]{16}", re.IGNORECASE)
 _GROUPED_APP_PASSWORD = re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}", re.IGNORECASE)
 _NOT_A_FIRST_NAME = re.compile(
     r"(?:jr|sr|ii|iii|iv|phd|ph\.d|md|mba|cpa|esq|dds|inc|llc|ltd|gmbh|co|corp)\b", re.IGNORECASE
+)
+_ADDRESS_INSIDE = re.compile(
+    r"(?:[^<>@]{0,100}<|mailto:|')?(?:mailto:)?\s*([^<>\s@]{1,64}@[^<>\s@;,]+)\s*>?[;,]?",
+    re.IGNORECASE,
 )
 ADDRESSES = ("smtpEmailAddress", ADDRESS, "imapEmailAddress")
 NAMES = ("fromFirstName", "fromLastName", FULL_NAME)
@@ -81,8 +86,18 @@ PASSWORD_TRIMMED = RowWarning(
 )
 PASSWORD_LIKE_DATE = RowWarning(
     "password_like_date",
-    "the password looks like a date, perhaps changed by a spreadsheet: if so, format the column "
-    "as text and type it again",
+    "the password looks like a date, a time or an amount, perhaps changed by a spreadsheet: if so, "
+    "format the column as text and type it again",
+)
+PASSWORD_APOSTROPHE = RowWarning(
+    "password_apostrophe",
+    "the password begins with an apostrophe, which spreadsheets use to mark text: it is sent as "
+    "part of the password",
+)
+NAME_MISREAD = RowWarning(
+    "name_misread",
+    "the sender's name has letters that were damaged when the file was converted: export it again "
+    "as 'CSV UTF-8'",
 )
 NAME_DAMAGED = RowWarning(
     "name_damaged", "a spreadsheet has changed the sender's name: format the column as text"
@@ -111,8 +126,17 @@ class RowValues:
 class ValueReader:
     """Reads the rows under one header."""
 
-    def __init__(self, columns: Columns, servers_of: ServersOf | None = None) -> None:
-        """Prepare for columns; `servers_of` finds the servers of rows that have none."""
+    def __init__(
+        self,
+        columns: Columns,
+        servers_of: ServersOf | None = None,
+        defaults: Mapping[str, str] = NOTHING,
+    ) -> None:
+        """Prepare for columns.
+
+        `servers_of` finds the servers of rows that have none; `defaults` are settings for blank
+        cells.
+        """
         self.columns = columns
         targets, width = columns.targets, columns.width
         self._blanks = [""] * (width + 1)
@@ -120,7 +144,7 @@ class ValueReader:
         self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
         self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
         self._several = {name: at for name, at in targets.items() if len(at) > 1}
-        self._settings_reader = SettingsReader(columns.name_of, servers_of)
+        self._settings_reader = SettingsReader(columns.name_of, servers_of, defaults)
         self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
 
     def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:
@@ -245,9 +269,17 @@ class _Row:
         return smtp, imap
 
     def _address(self, text: str, name: str) -> str:
-        if not text or (text.isascii() and text.isprintable()):
-            return filled(text)
-        return filled(self._visible(text, name))
+        if not (text.isascii() and text.isprintable()):
+            text = self._visible(text, name)
+        return self._bare(filled(text)) if text else ""
+
+    @staticmethod
+    def _bare(text: str) -> str:
+        """Return the address in `<a@b.example>`, `mailto:a@b.example` or `'a@b.example`."""
+        if is_address(text) and not text.startswith("'"):
+            return text
+        found = _ADDRESS_INSIDE.fullmatch(text)
+        return found[1] if found and is_address(found[1]) else text
 
     def _check_address(self, address: str, field: str, name: str) -> None:
         if not address:
@@ -273,6 +305,8 @@ class _Row:
         if damage is Damage.ENCODING:
             self.warnings.append(NAME_NOT_UTF_8)
         text = filled(text if text.isprintable() else self._visible(text, name))
+        if is_misread(text):
+            self.warnings.append(NAME_MISREAD)
         if damage in _HAS_CHANGED or (text and is_damaged(text)):
             self.warnings.append(NAME_DAMAGED)
             return "" if damage in _NO_VALUE or is_damaged(text) else text
@@ -302,6 +336,8 @@ class _Row:
             return ""
         elif characters := invisible_in(text):
             self._add("user_name_invisible", name, name, characters)
+        elif is_misread(text):
+            self._add("misread", name, name)
         elif text and not RULES[name].holds(text):
             self._add("user_name_unusable", name, name)
         return text
@@ -345,6 +381,8 @@ class _Row:
             self._add(code, field, name, detail)
         elif is_like_date(password):
             self.warnings.append(PASSWORD_LIKE_DATE)
+        elif password.startswith("'"):
+            self.warnings.append(PASSWORD_APOSTROPHE)
         return password
 
     def settings_problems(self, settings: Settings) -> Sequence[Problem]:
@@ -389,6 +427,8 @@ def _wrong_with(password: str) -> tuple[str, str]:
         return "password_damaged", ""
     if characters := invisible_in(password):
         return "password_invisible", characters
+    if is_misread(password):
+        return "misread", ""
     return ("", "") if RULES["smtpPassword"].holds(password) else ("password_unusable", "")
 
 

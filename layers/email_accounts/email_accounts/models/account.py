@@ -166,6 +166,10 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "the value has letters that are not ASCII, and the file is not UTF-8",
         "Save the file as 'CSV UTF-8', and check the value.",
     ),
+    "misread": (
+        "letters were damaged when the file was converted (such as \u00c3\u00a4 for \u00e4)",
+        "Export the file again as 'CSV UTF-8', or type the value again.",
+    ),
     "formula_without_value": (
         "the cell contains a formula without a value, or an error",
         "Enter the value itself.",

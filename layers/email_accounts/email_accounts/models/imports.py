@@ -320,21 +320,3 @@ class Batch:
     def _must_be(self, *states: BatchState) -> None:
         if self.state not in states:
             raise LedgerConflictError(f"batch {self.number} is {self.state}")
-
-
-@dataclass(frozen=True, slots=True)
-class AccountScan:
-    """One way through the account list: from the newest account back to one created at `since`.
-
-    `parts` names its pieces in the reports bucket, each by its last page.
-    """
-
-    began_at: float
-    since: float
-    parts: tuple[int, ...] = ()
-    done: bool = False
-
-    @property
-    def pages(self) -> int:
-        """How many pages have been read."""
-        return self.parts[-1] if self.parts else 0

@@ -343,7 +343,10 @@ PROVIDER_TABLE: tuple[Provider, ...] = (
 with one code, the first is the usual. The digits among the aliases are the codes of Instantly."""
 
 _NOISE = frozenset(
-    ("mail", "email", "business", "online", "account", "mailbox", "provider", "server", "com", "ms")
+    (
+        *("mail", "email", "business", "online", "account", "mailbox", "provider", "server"),
+        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu"),
+    )
 )
 """Words beside a provider's name that change nothing."""
 

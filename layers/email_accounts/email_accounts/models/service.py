@@ -29,12 +29,31 @@ class RequestStatus:
 class ListedAccount:
     """An account of the account list: its address in lower case, and its status.
 
-    `created_at` is in seconds since the epoch; None where the list does not say.
+    `created_at` is in seconds since the epoch; None where the list does not say. The id is empty
+    where it has none.
     """
 
     address: str
     status: AccountStatus
     created_at: float | None
+    id: str = ""
+
+
+class Order(StrEnum):
+    """The order of the account list, by the creation of the accounts."""
+
+    NEWEST_FIRST = "DESC"
+    OLDEST_FIRST = "ASC"
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """One page of the account list: in which order, and of which accounts."""
+
+    page: int = 1
+    order: Order | None = None
+    status: AccountStatus | None = None
+    search: str = ""
 
 
 class CallKind(StrEnum):

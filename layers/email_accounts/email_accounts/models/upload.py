@@ -3,10 +3,13 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
+from email_accounts.errors import FileRefusedError
 from email_accounts.text.display import within
 
 PREFIX = "uploads/"
@@ -20,6 +23,35 @@ _LONGEST_KEY = 1024
 _LEFT_BY_DESKTOPS = re.compile(
     r"\.DS_Store|Thumbs\.db|desktop\.ini|~\$.*", re.IGNORECASE | re.DOTALL
 )
+
+Pairs = tuple[tuple[str, str], ...]
+_SET, _MAP, _RESEND = "set", "map", "resend"
+_LONGEST_OPTION = 2048
+"""Bytes of user metadata that S3 keeps with an object."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadOptions:
+    """What an uploader says about a file as a whole, as the user metadata of the object.
+
+    `values` are fields and their values for blank cells. `columns` are names of columns and the
+    fields they hold, "" for a column to be ignored. `resend` wants accounts sent that are
+    connected already. Nothing here is checked against a file.
+    """
+
+    values: Pairs = ()
+    columns: Pairs = ()
+    resend: bool = False
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The user metadata that `upload_options` reads."""
+        given = {_SET: urlencode(self.values), _MAP: urlencode(self.columns)}
+        given[_RESEND] = "true" if self.resend else ""
+        return {name: text for name, text in given.items() if text}
+
+
+NO_OPTIONS = UploadOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +82,35 @@ class Upload:
     def import_id(self) -> str:
         """The id of the one import that this upload is."""
         return import_id(self.bucket, self.key, self.version)
+
+
+def upload_options(metadata: Mapping[str, str]) -> UploadOptions:
+    """Read the user metadata of an object; other programs may have put in more.
+
+    `set` and `map` are pairs as in the query of a URL: `provider=google&smtpPort=465`.
+
+    Raises:
+        FileRefusedError: one of them is no such text, or too long.
+    """
+    return UploadOptions(
+        values=_pairs(metadata, _SET, "provider=google&smtpPort=465"),
+        columns=_pairs(metadata, _MAP, "Mot%20de%20passe=password"),
+        resend=metadata.get(_RESEND) == "true",
+    )
+
+
+def _pairs(metadata: Mapping[str, str], name: str, example: str) -> Pairs:
+    text = metadata.get(name, "")[: _LONGEST_OPTION + 1]
+    if not text:
+        return ()
+    with suppress(ValueError):
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict")
+        if len(text) <= _LONGEST_OPTION and all(key for key, _ in pairs):
+            return tuple(pairs)
+    raise FileRefusedError(
+        f"Its metadata `{name}` cannot be read, or has more than {_LONGEST_OPTION:,} characters.",
+        f"Write it as in the query of a URL: {example}",
+    )
 
 
 def import_id(bucket: str, key: str, version: str) -> str:

@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
@@ -31,7 +32,7 @@ from email_accounts.parsing.table import (
     sample_of,
 )
 
-_DELIMITERS = "\t;,|"
+DELIMITERS = "\t;,|"
 """The likeliest first: a comma may well be in the names of columns separated by another."""
 
 _NAMED_DELIMITER = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
@@ -66,6 +67,7 @@ def open_table(
             raise FileRefusedError("None of its first rows can be read.", KNOWN_FORMATS)
         raise FileRefusedError("It has no rows.", "The first line must be the header row.")
     check_header(table.header)
+    table = replace(table, delimiter=delimiter)
     rows.width = len(table.header)
     rows.longest = max(rows.width, table.blank_tail)
     table.below[:] = [fit(record, rows.width, rows.longest) for record in table.below]
@@ -86,7 +88,7 @@ def _delimiter(start: str, recognizes: Recognizes) -> str:
     """Return the delimiter by which the header has the most known names, and then cells."""
     lines = lines_in(start[: bounds.CELL])[: bounds.SAMPLE]
     best, most = "", (0, 0)
-    for delimiter in filter(start.__contains__, _DELIMITERS):
+    for delimiter in filter(start.__contains__, DELIMITERS):
         rows = _rows(lines, delimiter)
         at, is_known = header_among(rows, recognizes) if any(rows) else (0, False)
         found = (recognizes(rows[at]), len(rows[at])) if is_known else (0, 0)
@@ -104,7 +106,7 @@ def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
 
 def _most_frequent(start: str) -> str:
     names = re.split(r"[\r\n]", _QUOTED.sub("", start).lstrip("\r\n"), maxsplit=1)[0]
-    return max(_DELIMITERS, key=names.count) if set(_DELIMITERS) & set(names) else ","
+    return max(DELIMITERS, key=names.count) if set(DELIMITERS) & set(names) else ","
 
 
 class _Rows:

@@ -56,7 +56,7 @@ def _records_of_text(source: Source, packed: str, recognizes: Recognizes) -> Rec
     text = Text(source.head, source.rest)
     meter = Meter()
     begins_with = text.start.lstrip()[:1]
-    number = 0
+    number, delimiter = 0, ""
     if begins_with == "<":
         raise FileRefusedError("It is a web page or XML, not a table.", KNOWN_FORMATS)
     if begins_with == "[":
@@ -66,9 +66,12 @@ def _records_of_text(source: Source, packed: str, recognizes: Recognizes) -> Rec
     else:
         name = "CSV"
         table, batches = open_table(text, recognizes, meter)
-        header, number, batches = table.header, table.number, chain([table.below], batches)
+        header, number, delimiter = table.header, table.number, table.delimiter
+        batches = chain([table.below], batches)
     records = chain.from_iterable(batches)
-    return Records(f"{name}{packed}", header, records, lambda: text.encoding, number)
+    return Records(
+        f"{name}{packed}", header, records, lambda: text.encoding, number, delimiter=delimiter
+    )
 
 
 def _held(source: Source) -> BinaryIO:

@@ -105,6 +105,7 @@ class Records:
     header_number: int = 0
     sheets: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    delimiter: str = ""
 
     @property
     def encoding(self) -> str:
@@ -113,6 +114,12 @@ class Records:
         A file that is ASCII for long is taken for UTF-8 until its first other character.
         """
         return self._encoding()
+
+    @property
+    def header_place(self) -> str:
+        """Where people find the header; "" in JSON."""
+        sheet = f" of the sheet {self.sheets[0]}" if self.sheets else ""
+        return f"row {self.header_number:,}{sheet}" if self.header_number else ""
 
     def place(self, number: int) -> Place:
         """Return where the row of a number is."""

@@ -30,6 +30,7 @@ class Table:
     below: list[Record]
     is_known: bool
     """Whether the header has a column for the address."""
+    delimiter: str = ""
 
     @property
     def blank_tail(self) -> int:

@@ -1,135 +1,529 @@
-"""The account list: the ground truth about an account.
+"""The account list: the ground truth about an account, at any size.
 
-A scan goes from the newest account back to a moment. It takes a call per page and may be
-interrupted by the budget after any of them; what it has read is kept in the reports bucket.
+What is read is kept as an index of the workspace, so that of a long list only what changed is read
+again. A call may be refused by the budget at any time. What has been read by then is kept, and the
+next reading continues there.
 """
 
 import csv
-from collections.abc import Callable, Iterator, Sequence
+import json
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import NamedTuple
 
-from email_accounts.errors import RequestRefusedError, RetryAfterError
-from email_accounts.models.imports import AccountScan
-from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.errors import RequestRefusedError, RetryAfterError, SaleshandyError
+from email_accounts.models.account_index import AccountIndex, Honoured, Reading
+from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.ports import Clock, Ledger, Reports
+from email_accounts.saleshandy.probe import Answer, honoured, next_query
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 
+SEEN_WITHIN = 86_400.0
+"""Seconds for which an account that was seen to be active is taken to be active."""
+
+_SMALL = 3
+"""Pages of a list that is simply read again."""
+_SLICE = 10
+"""Pages of the first scan of a long list that an import reads for all others."""
+_FEW = 100
+"""Addresses that are searched for while the length of the list is not known."""
 _PAGES_WANTED = 10
-_WHILE_ANOTHER_WALKS = 5.0
-_ABANDONED = 3600.0
+_WHILE_ANOTHER_READS = 5.0
+_LEFT_LYING = 86_400.0
+_MOST_PARTS = 50
+_PACKED_EVERY = 86_400.0
+_PROBE = "probe.json"
+_STOPPED = (AccountStatus.INACTIVE, AccountStatus.SUSPENDED)
+
+
+class Seen(NamedTuple):
+    """What the list showed of an address, and when; absent where it was searched for in vain.
+
+    `listed_at` is when a reading of the list itself first came across it; 0 where only a search or
+    a filter did.
+    """
+
+    status: AccountStatus
+    created_at: float | None
+    id: str
+    seen_at: float
+    listed_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class AccountList:
-    """Walks through the account list on behalf of an owner: a workspace or an import."""
+    """Reads the account lists of workspaces.
+
+    `loaded` is the index that was read or written last, with its accounts: files of many megabytes
+    that the next invocation in this process need not read again.
+    """
 
     ledger: Ledger
     reports: Reports
     now: Clock
+    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]] = field(default_factory=dict)
 
-    def scan(  # noqa: PLR0913  where to, and from when on
-        self,
-        owner: str,
-        saleshandy: RateLimitedClient,
-        *,
-        fresh: float,
-        since: float,
-        time_left: Callable[[], float],
-        wanted: AbstractSet[str] = frozenset(),
-    ) -> AccountScan:
-        """Return a finished scan that began at the time `fresh` or later.
+    def connected(self, workspace: str) -> set[str]:
+        """Return the addresses that were seen to be active within a day; nothing is called."""
+        index = self.ledger.index(workspace)
+        known, accounts = self.loaded.get(workspace, (None, {}))
+        if known != index:
+            accounts = _loaded(self.reports, workspace, index)
+        since = self.now() - SEEN_WITHIN
+        return {
+            address
+            for address, one in accounts.items()
+            if one.status is AccountStatus.ACTIVE and one.seen_at >= since
+        }
 
-        It ends where it reaches back to `since`, or where all the `wanted` addresses are found.
+    def reader(
+        self, saleshandy: RateLimitedClient, time_left: Callable[[], float]
+    ) -> "AccountListReader":
+        """Return what one invocation reads the list of an import's workspace with."""
+        return AccountListReader(
+            self.ledger, self.reports, self.now, self.loaded, saleshandy, time_left
+        )
+
+
+@dataclass(slots=True)
+class AccountListReader:
+    """Reads the account list of a workspace, and no more of it than is needed."""
+
+    ledger: Ledger
+    reports: Reports
+    now: Clock
+    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]]
+    saleshandy: RateLimitedClient
+    time_left: Callable[[], float]
+    index: AccountIndex | None = None
+    honoured: Honoured | None = None
+    accounts: dict[str, Seen] = field(default_factory=dict)
+    changed: dict[str, Seen] = field(default_factory=dict)
+    answers: list[Answer] = field(default_factory=list)
+    pages: list[list[str]] = field(default_factory=list)
+    sliced: bool = False
+    is_probed: bool = False
+
+    def before(self, addresses: Collection[str], fresh: float, rows: int) -> dict[str, Seen]:
+        """Return what each address was when an import was dropped, about the time `fresh`.
+
+        The addresses are in lower case, and belong to an import of so many rows. What is not known
+        of that time is unknown, except that an account seen to be active stays so.
 
         Raises:
-            RetryAfterError: it is not finished yet.
-            RequestRefusedError: the list is refused, or shows the same page for every page.
-            SaleshandyError: the list cannot be had now.
+            RetryAfterError: it is not read yet.
+            RequestRefusedError: the list is not available.
+            SaleshandyError: it is not available now.
+        """
+        fresh = min(fresh, self.now())
+        self._read(lambda: self._step_before(addresses, fresh, rows))
+        if self.honoured and self.honoured.page and not (self.sliced or self._index.complete_at):
+            self._read_on()
+        return {address: self._before(address, fresh) for address in addresses}
+
+    def after(
+        self,
+        wanted: Mapping[str, float],
+        kept: AbstractSet[str],
+        lost: AbstractSet[str],
+    ) -> dict[str, Seen]:
+        """Return what each address is at the time wanted of it, or later.
+
+        `kept` may have been there before, and have kept their place in the list. `lost` are sent
+        again if they are absent, so that the list and a search must both show it. Raises as
+        `before` does.
         """
         now = self.now()
-        seen = self.ledger.scan(owner)
-        if seen and seen.done and seen.began_at >= fresh and seen.since <= since:
-            return seen
-        # One that is under way is never thrown away: with many pages none would be finished.
-        under_way = seen is not None and not seen.done and seen.began_at > now - _ABANDONED
-        scan = seen if seen and under_way else AccountScan(now, since)
-        if not self.ledger.lease_scan(owner, seen, scan, now, now + time_left()):
-            raise RetryAfterError(_WHILE_ANOTHER_WALKS)
-        accounts: list[ListedAccount] = []
-        page = scan.pages
-        done = False
-        missing = set(wanted)
-        kept = scan if wanted else replace(scan, parts=scan.parts[-2:])
-        read = [one.address for one in self.accounts(owner, kept)]
-        missing.difference_update(read)
+        since = {address: min(moment, now) for address, moment in wanted.items()}
+        self._read(lambda: self._step_after(since, kept, lost))
+        return {address: self._after(address, at, kept, lost) for address, at in since.items()}
+
+    # What to read next
+
+    def _step_before(  # noqa: PLR0911  one for each thing to read
+        self, addresses: Collection[str], fresh: float, rows: int
+    ) -> Callable[[], None] | None:
+        index = self._index
+        stale = [one for one in addresses if self._seen_at(one) < fresh]
+        if not stale or index.complete_at >= fresh:
+            return None
+        if step := self._first_step(fresh):
+            return step
+        can = self._can
+        if not index.complete_at:
+            if can.search and (rows <= _FEW or not can.page):
+                return partial(self._search, stale)
+            return self._scan if can.page else None
+        if can.newest_first and index.newest_at < fresh:
+            return self._read_newest
+        batches = rows / len(addresses)
+        known = [one for one in stale if self._is_known(one)]
+        wanted = [] if can.newest_first else [one for one in stale if not self._is_known(one)]
+        few = can.search and len(known) * batches < self._pages_of_stopped()
+        if known and can.stopped and not few:
+            if index.stopped_at < fresh:
+                return self._read_stopped
+            known = [one for one in known if self._is_old(one)]
+        wanted += known if can.search else [one for one in known if self._is_old(one)]
+        if can.search and (len(wanted) * batches <= index.pages or not can.page):
+            return partial(self._search, wanted) if wanted else None
+        return self._scan if can.page and len(wanted) * batches > index.pages else None
+
+    def _step_after(  # noqa: PLR0911  one for each thing to read
+        self, wanted: Mapping[str, float], kept: AbstractSet[str], lost: AbstractSet[str]
+    ) -> Callable[[], None] | None:
+        index = self._index
+        can = self._can
+
+        def is_open(address: str, moment: float) -> bool:
+            if self._seen_at(address) >= moment:
+                return False
+            return index.complete_at < moment or (can.search and address in lost)
+
+        left = [address for address, moment in wanted.items() if is_open(address, moment)]
+        latest = max(wanted.values(), default=0.0)
+        if not left:
+            absent = can.page and any(self._is_absent(one) for one in lost)
+            if can.newest_first:
+                return self._read_newest if absent and index.newest_at < latest else None
+            return self._scan if absent and index.complete_at < latest else None
+        if step := self._first_step(latest):
+            return step
+        if can.newest_first:
+            if index.newest_at < latest:
+                return self._read_newest
+            left = [one for one in left if one in kept or one in lost or self._is_known(one)]
+        if not left:
+            return None
+        if can.search and (len(left) <= (index.pages or _FEW) or not can.page):
+            return partial(self._search, left)
+        return self._scan if can.page else None
+
+    def _first_step(self, moment: float) -> Callable[[], None] | None:
+        """Return what comes first for any import: a short list is read, a long one probed."""
+        index = self._index
+        if index.probed:
+            return self._probe
+        if index.complete_at and index.pages <= _SMALL and self._can.page:
+            return self._scan if index.complete_at < moment else None
+        if self.honoured is None:
+            has_begun = index.scan and index.scan.pages >= _SLICE
+            return self._probe if index.complete_at or has_begun else partial(self._scan, _SLICE)
+        return None if self._can.page or self.sliced else self._read_first
+
+    # What is known
+
+    @property
+    def _index(self) -> AccountIndex:
+        if self.index is None:
+            self._load(self.ledger.index(self._workspace))
+        assert self.index is not None  # noqa: S101  it has just been read
+        return self.index
+
+    @property
+    def _can(self) -> Honoured:
+        return self.honoured or _NOTHING
+
+    @property
+    def _order(self) -> Order | None:
+        return Order.NEWEST_FIRST if self.honoured is None or self.honoured.sort else None
+
+    @property
+    def _workspace(self) -> str:
+        return self.saleshandy.imported.upload.workspace
+
+    def _seen_at(self, address: str) -> float:
+        one = self.accounts.get(address)
+        return one.seen_at if one else 0.0
+
+    def _is_known(self, address: str) -> bool:
+        one = self.accounts.get(address)
+        return one is not None and one.status is not AccountStatus.ABSENT
+
+    def _is_absent(self, address: str) -> bool:
+        return not self._is_known(address)
+
+    def _is_old(self, address: str) -> bool:
+        one = self.accounts[address]
+        is_active = one.status is AccountStatus.ACTIVE
+        return is_active and one.seen_at < self.now() - SEEN_WITHIN
+
+    def _before(self, address: str, fresh: float) -> Seen:
+        one = self.accounts.get(address)
+        if one and (one.seen_at >= fresh or one.status is AccountStatus.ACTIVE):
+            return one
+        index = self._index
+        known_at = max(index.complete_at, index.newest_at) if index.complete_at else 0.0
+        is_absent = self._is_absent(address) and known_at >= fresh
+        return _seen_nowhere(AccountStatus.ABSENT if is_absent else AccountStatus.UNKNOWN)
+
+    def _after(
+        self, address: str, moment: float, kept: AbstractSet[str], lost: AbstractSet[str]
+    ) -> Seen:
+        index = self._index
+        can = self._can
+        one = self.accounts.get(address)
+        has_list = index.complete_at >= moment
+        if one and one.seen_at >= moment:
+            is_sure = can.page or address not in lost or one.status is not AccountStatus.ABSENT
+            return one if is_sure else _seen_nowhere(AccountStatus.UNKNOWN)
+        if can.newest_first and address not in kept | lost and not self._is_known(address):
+            has_list = has_list or index.newest_at >= moment
+        return _seen_nowhere(AccountStatus.ABSENT if has_list else AccountStatus.UNKNOWN)
+
+    def _pages_of_stopped(self) -> int:
+        stopped = sum(one.status in _STOPPED for one in self.accounts.values())
+        return math.ceil(stopped / _FEW) + len(_STOPPED)
+
+    # Reading
+
+    def _read(self, next_step: Callable[[], Callable[[], None] | None]) -> None:
+        """Take steps until none is left, under the lease of the index."""
+        if not next_step():
+            return
+        with self._leased():
+            while step := next_step():
+                step()
+
+    @contextmanager
+    def _leased(self) -> Iterator[None]:
+        now = self.now()
+        leased = self.ledger.lease_index(self._workspace, now, now + self.time_left())
+        if leased is None:
+            raise RetryAfterError(_WHILE_ANOTHER_READS)
+        if leased != self.index:
+            self._load(leased)
+        self.loaded.clear()  # what is not saved must not be known to anybody
         try:
-            while not done:
-                if time_left() < SAFE_MARGIN:
-                    raise RetryAfterError(0)
-                saleshandy.turn(_PAGES_WANTED)
-                listed = saleshandy.listed(page + 1)
-                addresses = [one.address for one in listed]
-                if _repeats(addresses, read):
-                    raise RequestRefusedError("the account list shows the same page for every page")
-                read += addresses
-                missing.difference_update(addresses)
-                page += 1
-                accounts += listed
-                done = not listed or _reaches_back_to(scan.since, accounts)
-                if not done and wanted and not missing:
-                    done, since = True, scan.began_at
-                    scan = replace(scan, since=since)
+            yield
         finally:
-            if page > scan.pages:
-                self._write(owner, scan, page, accounts)
-                scan = replace(scan, parts=(*scan.parts, page), done=done)
-            self.ledger.save_scan(owner, scan)
-        if scan.began_at < fresh or scan.since > since:
-            raise RetryAfterError(0)
-        return scan
+            self._save()
 
-    def accounts(self, owner: str, scan: AccountScan) -> Iterator[ListedAccount]:
-        """Yield each account found."""
-        for page in scan.parts:
-            with self.reports.open(owner, _part(scan, page)) as part:
-                for address, status, created_at in csv.reader(part):
-                    yield ListedAccount(
-                        address, AccountStatus(status), float(created_at) if created_at else None
-                    )
+    def _read_on(self) -> None:
+        """Read a slice of a list never read to its end, where the budget allows it now."""
+        self.sliced = True
+        with suppress(RetryAfterError, SaleshandyError), self._leased():
+            scan = self._index.scan
+            self._scan(scan.pages + _SLICE if scan else _SLICE)
 
-    def _write(
-        self, owner: str, scan: AccountScan, page: int, accounts: Sequence[ListedAccount]
-    ) -> None:
-        with self.reports.writer(owner, _part(scan, page), "text/csv") as part:
-            csv.writer(part).writerows(
-                (one.address, one.status.value, "" if one.created_at is None else one.created_at)
-                for one in accounts
+    def _read_first(self) -> None:
+        """Read the only page there is of a list that has no others."""
+        self.sliced = True
+        at, accounts = self._page(ListQuery(order=self._order))
+        self._see(at, accounts, listed=False)
+
+    def _scan(self, most: float = math.inf) -> None:
+        """Read the list from where the scan under way is to its end, or to a page."""
+        index = self._index
+        scan = index.scan
+        if scan is None or scan.moved_at < self.now() - _LEFT_LYING:
+            scan = Reading(self.now(), self.now(), in_order=self._order is not None)
+        order = Order.NEWEST_FIRST if scan.in_order else None
+        self.pages.clear()
+        while scan.pages < most:
+            try:
+                at, accounts = self._page(ListQuery(scan.pages + 1, order))
+            except RequestRefusedError:
+                if self.honoured:
+                    raise
+                return self._probe()
+            if self._repeats(accounts):
+                return self._probe_again()
+            if not accounts:
+                self.index = replace(
+                    self._index,
+                    complete_at=scan.began_at,
+                    pages=max(scan.pages, 1),
+                    newest_at=max(self._index.newest_at, scan.began_at),
+                    scan=None,
+                )
+                return None
+            self._see(at, accounts, listed=True)
+            scan = replace(scan, pages=scan.pages + 1, moved_at=at)
+            self.index = replace(self._index, scan=scan)
+        return None
+
+    def _read_newest(self) -> None:
+        """Read from the newest account on until a page shows only accounts listed before."""
+        index = self._index
+        newest = index.newest or Reading(self.now(), self.now())
+        until = newest.began_at
+        if index.complete_at and index.scan:
+            until = min(until, index.scan.began_at)  # what it comes across has a gap above
+        self.pages.clear()
+        while True:
+            at, accounts = self._page(ListQuery(newest.pages + 1, Order.NEWEST_FIRST))
+            if self._repeats(accounts):
+                return self._probe_again()
+            is_known = all(self._was_listed(one, until) for one in accounts)
+            self._see(at, accounts, listed=True)
+            if is_known:
+                self.index = replace(self._index, newest_at=newest.began_at, newest=None)
+                return None
+            newest = replace(newest, pages=newest.pages + 1, moved_at=at)
+            self.index = replace(self._index, newest=newest)
+
+    def _was_listed(self, account: ListedAccount, until: float) -> bool:
+        one = self.accounts.get(account.address)
+        return one is not None and 0 < one.listed_at < until and one.id == account.id
+
+    def _read_stopped(self) -> None:
+        """Read the accounts that do not work."""
+        stopped = self._index.stopped
+        if stopped is None or stopped.moved_at < self.now() - _LEFT_LYING:
+            stopped = Reading(self.now(), self.now())
+        self.pages.clear()
+        while stopped.statuses < len(_STOPPED):
+            at, accounts = self._page(
+                ListQuery(stopped.pages + 1, status=_STOPPED[stopped.statuses])
             )
+            if self._repeats(accounts):
+                return self._probe_again()
+            self._see(at, accounts, listed=False)
+            stopped = replace(stopped, pages=stopped.pages + 1, moved_at=at)
+            if not accounts:
+                stopped = replace(stopped, pages=0, statuses=stopped.statuses + 1)
+            self.index = replace(self._index, stopped=stopped)
+        self.index = replace(self._index, stopped_at=stopped.began_at, stopped=None)
+        return None
+
+    def _search(self, addresses: Sequence[str]) -> None:
+        """Search for addresses one by one."""
+        for address in addresses:
+            at, accounts = self._page(ListQuery(search=address))
+            found = [one for one in accounts if one.address == address]
+            if not found:
+                found = [ListedAccount(address, AccountStatus.ABSENT, None)]
+            self._see(at, found, listed=False)
+
+    def _probe(self) -> None:
+        """Find out what the service honours."""
+        self.is_probed = True
+        while query := next_query(self.answers):
+            try:
+                _, answer = self._page(query)
+            except RequestRefusedError:
+                if not self.answers:
+                    raise
+                self.answers.append(None)
+            else:
+                self.answers.append(answer)
+            self.index = replace(self._index, probed=len(self.answers))
+        self.honoured = honoured(self.answers) or _NOTHING
+        self.ledger.save_honoured(self._workspace, self.honoured)
+        self.index = replace(self._index, probed=0)
+        self.answers.clear()
+
+    def _repeats(self, accounts: Sequence[ListedAccount]) -> bool:
+        """Say whether a page is the same as the two before it.
+
+        One page may be the same as the one before: as many accounts have come in meanwhile.
+        """
+        page = [one.address for one in accounts]
+        repeats = bool(page) and self.pages[-2:] == [page, page]
+        self.pages.append(page)
+        return repeats
+
+    def _probe_again(self) -> None:
+        """Find out why every page is the same."""
+        if self.is_probed:
+            raise RequestRefusedError("the account list shows the same page for every page")
+        self._probe()
+
+    def _page(self, query: ListQuery) -> tuple[float, Sequence[ListedAccount]]:
+        """Return a page of the list, and when it was asked for."""
+        if self.time_left() < SAFE_MARGIN:
+            raise RetryAfterError(0)
+        self.saleshandy.turn(_PAGES_WANTED)
+        at = self.now()
+        return at, self.saleshandy.listed(query)
+
+    def _see(self, at: float, accounts: Sequence[ListedAccount], *, listed: bool) -> None:
+        for one in accounts:
+            seen = Seen(one.status, one.created_at, one.id, at, at if listed else 0.0)
+            _keep(self.accounts, one.address, seen)
+            self.changed[one.address] = self.accounts[one.address]
+
+    # What is kept
+
+    def _load(self, index: AccountIndex) -> None:
+        self.index = index
+        self.honoured = self.ledger.honoured(self._workspace)
+        known, accounts = self.loaded.get(self._workspace, (None, {}))
+        if known != index:
+            accounts = _loaded(self.reports, self._workspace, index)
+            self.loaded.clear()
+            self.loaded[self._workspace] = index, accounts
+        self.accounts = accounts
+        self.answers.clear()
+        if index.probed:
+            with self.reports.open(self._workspace, _PROBE) as text:
+                self.answers += [_answer(one) for one in json.load(text)]
+
+    def _save(self) -> None:
+        index, now = self._index, self.now()
+        if self.changed:
+            is_long = len(index.parts) >= _MOST_PARTS and not index.scan
+            is_packed = is_long or now > index.packed_at + _PACKED_EVERY
+            part = f"{index.version:08d}.csv"
+            with self.reports.writer(self._workspace, part, "text/csv") as text:
+                csv.writer(text).writerows(
+                    (address, one.status.value, _shown(one.created_at), *one[2:])
+                    for address, one in (self.accounts if is_packed else self.changed).items()
+                )
+            parts = () if is_packed else index.parts
+            packed_at = now if is_packed else index.packed_at
+            index = replace(index, parts=(*parts, part), packed_at=packed_at)
+            self.changed.clear()
+        if index.probed:
+            with self.reports.writer(self._workspace, _PROBE, "application/json") as text:
+                json.dump(
+                    [answer and [asdict(one) for one in answer] for answer in self.answers], text
+                )
+        self.ledger.save_index(self._workspace, index)
+        self.index = replace(index, version=index.version + 1)
+        self.loaded[self._workspace] = self.index, self.accounts
 
 
-def _reaches_back_to(moment: float, accounts: Sequence[ListedAccount]) -> bool:
-    """Say whether accounts that are seen to come newest first have come to a moment.
-
-    A list that is sorted otherwise, or whose times are not known for sure, is read to its end.
-    """
-    times = [account.created_at for account in accounts]
-    if None in times:
-        return False
-    known = [time for time in times if time is not None]
-    newest_first = known[0] > known[-1] and all(one >= next_ for one, next_ in pairwise(known))
-    return newest_first and known[-1] < moment
+_NOTHING = Honoured(page=True, sort=False, status=False, search=False)
 
 
-def _repeats(page: list[str], read: list[str]) -> bool:
-    """Say whether a page is the same as the two before it.
+def _loaded(reports: Reports, workspace: str, index: AccountIndex) -> dict[str, Seen]:
+    accounts: dict[str, Seen] = {}
+    for part in index.parts:
+        with reports.open(workspace, part) as text:
+            for address, status, created_at, id_, seen_at, listed_at in csv.reader(text):
+                created = float(created_at) if created_at else None
+                times = float(seen_at), float(listed_at)
+                _keep(accounts, address, Seen(AccountStatus(status), created, id_, *times))
+    return accounts
 
-    One page may be the same as the one before: as many accounts have come in meanwhile.
-    """
-    size = len(page)
-    return size > 0 and read[-size:] == page == read[-2 * size : -size]
+
+def _keep(accounts: dict[str, Seen], address: str, seen: Seen) -> None:
+    """Put in what was seen last, and keep when it was first listed."""
+    old = accounts.get(address)
+    if old and old.listed_at and old.id == seen.id:
+        seen = seen._replace(listed_at=old.listed_at)
+    accounts[address] = seen
 
 
-def _part(scan: AccountScan, page: int) -> str:
-    return f"{scan.began_at:.3f}/{page:06d}.csv"
+def _seen_nowhere(status: AccountStatus) -> Seen:
+    return Seen(status, None, "", 0.0, 0.0)
+
+
+def _shown(created_at: float | None) -> object:
+    return "" if created_at is None else created_at
+
+
+def _document(answer: Answer) -> object:
+    return None if answer is None else [asdict(one) for one in answer]
+
+
+def _answer(accounts: list[dict[str, object]] | None) -> Answer:
+    if accounts is None:
+        return None
+    return [ListedAccount(**one | {"status": AccountStatus(one["status"])}) for one in accounts]  # type: ignore[arg-type]

@@ -28,7 +28,12 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account, Server, secrets_of
-from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
+from email_accounts.models.service import (
+    AccountStatus,
+    ListedAccount,
+    ListQuery,
+    RequestStatus,
+)
 from email_accounts.ports import ApiKey, Clock
 from email_accounts.saleshandy.safe_fetch import fetch
 from email_accounts.text.secret import Redactor, Secret
@@ -43,6 +48,7 @@ _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
 _LONGEST_LINK = 8192
+_LONGEST_ID = 100
 _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
 _REQUEST_ID = re.compile("[!-~]{1,200}")
@@ -55,6 +61,7 @@ _STATUSES: Final = {
     "1": AccountStatus.ACTIVE,
     "2": AccountStatus.SUSPENDED,
 }
+_STATUS_NUMBERS: Final = {status: int(number) for number, status in _STATUSES.items()}
 _FROM_THE_NETWORK = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,
@@ -118,17 +125,23 @@ class SaleshandyClient:
         fields = _fields(answer)
         return RequestStatus(fields.get("isCompleted") is True, _report_link(answer))
 
-    def listed(self, page: int) -> list[ListedAccount]:
-        """Return one page of the account list, from 1, the newest first; empty after the end.
+    def listed(self, query: ListQuery) -> list[ListedAccount]:
+        """Return one page of the account list; empty after the end.
 
         Raises:
             SaleshandyError: one of its kinds.
         """
-        order = {"page": page, "pageSize": PAGE_SIZE, "sortByKey": "created-date", "sort": "DESC"}
+        body: dict[str, object] = {"page": query.page, "pageSize": PAGE_SIZE}
+        if query.order:
+            body |= {"sortByKey": "created-date", "sort": query.order.value}
+        if query.status:
+            body["status"] = _STATUS_NUMBERS[query.status]
+        if query.search:
+            body["search"] = query.search
         try:
-            answer = self._call("POST", "/email-accounts", order)
+            answer = self._call("POST", "/email-accounts", body)
         except RequestNotFoundError:
-            if page > 1:
+            if query.page > 1 or query.search or query.status:
                 return []
             raise
         accounts = _fields(answer).get("emails")
@@ -274,6 +287,7 @@ def _listed(account: dict[str, Any]) -> ListedAccount:
         address=str(account.get("fromEmail") or "").strip().lower(),
         status=_STATUSES.get(str(account.get("status")), AccountStatus.UNKNOWN),
         created_at=_epoch(account.get("createdAt")),
+        id=str(account.get("id") or "")[:_LONGEST_ID],
     )
 
 

@@ -8,7 +8,7 @@ from email_accounts.errors import RetryAfterError, ThrottledError
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Import
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import CallKind, ListedAccount, RequestStatus
+from email_accounts.models.service import CallKind, ListedAccount, ListQuery, RequestStatus
 from email_accounts.ports import Clock, Ledger, Saleshandy
 
 SAFE_MARGIN = 90.0
@@ -69,10 +69,10 @@ class RateLimitedClient:
         self.respect_limit()
         return status
 
-    def listed(self, page: int) -> Sequence[ListedAccount]:
+    def listed(self, query: ListQuery) -> Sequence[ListedAccount]:
         """Return a page of the account list; the turn has been taken before."""
         with self._throttling():
-            accounts = self.saleshandy.listed(page)
+            accounts = self.saleshandy.listed(query)
         self.respect_limit()
         return accounts
 

@@ -8,7 +8,7 @@ from typing import TextIO
 from email_accounts.models.service import AccountStatus
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
 
-_COLUMNS = ("address", "before", "after", "created", "sent")
+_COLUMNS = ("address", "before", "after", "created", "sent", "seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,13 +17,15 @@ class Observation:
 
     `after` is None if the list was not read, and unknown if it was not available. `is_new`
     says that the account was created after the sending, `sent` that it was sent at all: one that
-    was active before may be skipped.
+    was active before may be skipped. `seen_at` is when the list showed that, in seconds since the
+    epoch; 0 where it did not.
     """
 
     before: AccountStatus = AccountStatus.UNKNOWN
     after: AccountStatus | None = None
     is_new: bool = False
     sent: bool = True
+    seen_at: float = 0.0
 
 
 def reconciliation_name(batch_number: int) -> str:
@@ -39,6 +41,7 @@ def write_reconciliation(text: TextIO, observed: Mapping[str, Observation]) -> N
         (
             *(escape_formula(address), one.before, one.after or ""),
             *("new" * one.is_new, "yes" if one.sent else "skipped"),
+            f"{one.seen_at:.0f}" if one.seen_at else "",
         )
         for address, one in observed.items()
     )
@@ -54,6 +57,7 @@ def read_reconciliation(text: TextIO) -> dict[str, Observation]:
             AccountStatus(after) if after else None,
             created == "new",
             sent == "yes",
+            float(*seen) if any(seen) else 0.0,
         )
-        for address, before, after, created, sent in records
+        for address, before, after, created, sent, *seen in records
     }

@@ -13,7 +13,6 @@ from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, Import
 from email_accounts.models.policy import Policy, SignInCheck
-from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
@@ -117,9 +116,6 @@ class SignInChecker:
 
     def _connected(self, imported: Import) -> set[str]:
         """Return the addresses that will be skipped because they are connected already."""
-        workspace = imported.upload.workspace
-        scan = self.ledger.scan(workspace)
-        if not self.policy.skip_connected or scan is None or not scan.done:
+        if not self.policy.skip_connected or self.uploads.options(imported.upload).resend:
             return set()
-        listed = self.account_list.accounts(workspace, scan)
-        return {one.address for one in listed if one.status is AccountStatus.ACTIVE}
+        return self.account_list.connected(imported.upload.workspace)

@@ -6,8 +6,7 @@ request id.
 """
 
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -55,7 +54,12 @@ from email_accounts.ports import (
     Reports,
     Uploads,
 )
-from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.account_list import (
+    SEEN_WITHIN,
+    AccountList,
+    AccountListReader,
+    Seen,
+)
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -74,7 +78,6 @@ file and upload it again, and enough for files uploaded together to share one wa
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
-_UNKNOWN: Mapping[str, AccountStatus] = defaultdict(lambda: AccountStatus.UNKNOWN)
 _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
 LEASE_MARGIN = 30.0
@@ -298,7 +301,7 @@ class Submitter:
 
     def _planned(self, imported: Import, servers_of: ServersOf) -> tuple[AccountsFile, Plan]:
         with self.uploads.open(imported.upload) as stream:
-            file = open_accounts_file(stream, servers_of)
+            file = open_accounts_file(stream, servers_of, self.uploads.options(imported.upload))
             return file, plan(file, self.policy.batch_size)
 
     def _refuse_what_is_not_read(self, upload: Upload) -> None:
@@ -337,7 +340,8 @@ class Submitter:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
                 if not skip_sign_in and self._is_sign_in_due(imported):
                     # The list comes first: what is connected already is not tried.
-                    self._before(imported, self._client(imported), time_left)
+                    for _ in self._to_be_sent(imported, self._client(imported), time_left):
+                        pass
                     return TaskResult(NextAction.SIGN_IN)
                 self._send_planned(imported, time_left)
         except RetryAfterError as later:
@@ -382,9 +386,19 @@ class Submitter:
 
     def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
         saleshandy = self._client(imported)
-        before: Mapping[str, AccountStatus] | None = None
+        for batch, accounts, observed in self._to_be_sent(imported, saleshandy, time_left):
+            self._submit_batch(imported, batch, accounts, observed, saleshandy)
+
+    def _to_be_sent(
+        self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
+    ) -> Iterator[tuple[Batch, tuple[Account, ...], dict[str, Observation]]]:
+        """Yield each batch to be sent, and what the list shows of its addresses, if anything."""
+        reader: AccountListReader | None = None
+        if self.policy.skip_connected or self.policy.verify_connected:
+            reader = self.account_list.reader(saleshandy, time_left)
+        resends = self._resends(imported)
         with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
-            reader = BatchReader(examined)
+            rows = BatchReader(examined)
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
@@ -392,70 +406,77 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                if before is None:
-                    before = self._before(imported, saleshandy, time_left)
-                accounts = reader.accounts_of(batch.range)
-                self._submit_batch(imported, batch, accounts, before, saleshandy)
+                accounts = rows.accounts_of(batch.range)
+                observed: dict[str, Observation] = {}
+                if reader:
+                    observed = self._observed(imported, accounts, reader, resends=resends)
+                reader = reader if observed else None
+                yield batch, accounts, observed
 
-    def _before(
-        self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
-    ) -> Mapping[str, AccountStatus]:
-        """Return the status of each address, in lower case, when the import began.
+    def _resends(self, imported: Import) -> bool:
+        """Say whether what is connected already is sent, too."""
+        return not self.policy.skip_connected or self.uploads.options(imported.upload).resend
 
-        What is not in the list is absent. If the list is not available, all are unknown.
-        """
-        if not (self.policy.skip_connected or self.policy.verify_connected):
-            return _UNKNOWN
-        workspace = imported.upload.workspace
+    def _observed(
+        self,
+        imported: Import,
+        accounts: Sequence[Account],
+        reader: AccountListReader,
+        *,
+        resends: bool,
+    ) -> dict[str, Observation]:
+        """Return what each address, in lower case, was before; nothing where there is no list."""
+        addresses = [account.smtp.address.lower() for account in accounts]
         fresh = imported.dropped_at - _LIST_GOOD_FOR
         try:
-            scan = self.account_list.scan(
-                workspace, saleshandy, fresh=fresh, since=0, time_left=time_left
-            )
+            before = reader.before(addresses, fresh, imported.accepted)
         except RequestRefusedError:
-            return _UNKNOWN
+            return {}
         except OutcomeUnknownError as error:
             if self.now() > imported.began_at + self.policy.grace:
-                return _UNKNOWN
+                return {}
             raise NotSentError(str(error)) from None
-        accounts = self.account_list.accounts(workspace, scan)
-        return defaultdict(
-            lambda: AccountStatus.ABSENT, {one.address: one.status for one in accounts}
-        )
+        seen_within = self.now() - SEEN_WITHIN
+
+        def observation(one: Seen) -> Observation:
+            is_active = one.status is AccountStatus.ACTIVE and one.seen_at >= seen_within
+            return Observation(
+                one.status, sent=resends or not is_active, seen_at=one.seen_at * is_active
+            )
+
+        return {address: observation(one) for address, one in before.items()}
 
     def _submit_batch(
         self,
         imported: Import,
         batch: Batch,
         accounts: tuple[Account, ...],
-        before: Mapping[str, AccountStatus],
+        observed: dict[str, Observation],
         saleshandy: RateLimitedClient,
     ) -> None:
         held = self._held(imported, batch)
-        observed = {
-            address: self._observed(before[address], held=address in held)
-            for address in (account.smtp.address.lower() for account in accounts)
-        }
-        is_known = before is not _UNKNOWN or bool(held)
+        for address in held:
+            observed[address] = replace(observed.get(address, Observation()), sent=False)
+        left_out = {address for address, one in observed.items() if not one.sent}
         if self.policy.sign_in_check is not SignInCheck.OFF:
             batch = batch.unchecked()
-        if is_known:
+        if observed:
             with self.reports.writer(
                 imported.id, reconciliation_name(batch.number), "text/csv"
             ) as text:
                 write_reconciliation(text, observed)
-        if not any(one.sent for one in observed.values()):
+        if len(left_out) == len(accounts):
             completed = batch.completed(self.now(), reconciliation=True)
             self.ledger.save(imported.id, batch, completed)
             return
         rank = imported.began_at + CALL_RANK * (batch.number - 1)
         saleshandy.turn(imported.batches - batch.number + 1, CallKind.BATCH, rank)
         batch = self.ledger.save(
-            imported.id, batch, batch.sending(self.now(), reconciliation=is_known)
+            imported.id, batch, batch.sending(self.now(), reconciliation=bool(observed))
         )
         try:
             request_id = saleshandy.connect(
-                [one for one in accounts if observed[one.smtp.address.lower()].sent]
+                [one for one in accounts if one.smtp.address.lower() not in left_out]
             )
         except (ApiKeyRefusedError, ApiKeyMissingError, RetryAfterError, NotSentError):
             self.ledger.save(imported.id, batch, batch.withdrawn())
@@ -470,10 +491,6 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
-
-    def _observed(self, before: AccountStatus, *, held: bool) -> Observation:
-        skipped = self.policy.skip_connected and before is AccountStatus.ACTIVE
-        return Observation(before, sent=not (skipped or held))
 
     def _held(self, imported: Import, batch: Batch) -> set[str]:
         """Return the addresses that the sign-in check holds back, in lower case."""

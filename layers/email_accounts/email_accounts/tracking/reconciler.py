@@ -9,9 +9,9 @@ from email_accounts.errors import NotSentError, OutcomeUnknownError, RequestRefu
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.imports import Batch, BatchState, Import
 from email_accounts.models.policy import Policy
-from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.service import AccountStatus
 from email_accounts.ports import Clock, Ledger, Reports, Uploads
-from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.account_list import AccountList, Seen
 from email_accounts.saleshandy.rate_limit import RateLimitedClient
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -22,12 +22,8 @@ from email_accounts.saleshandy.reconciliation import (
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 
 _MOST_SENT = 3
-_CLOCKS_APART = 300.0
-"""Seconds by which the service's clock may differ, where a scan must not end too early."""
 _CLOCKS_DIFFER = 1.0
 """Seconds by which a new account may seem to be older than it is."""
-
-Listed = Mapping[str, ListedAccount]
 
 
 class Resolution(Enum):
@@ -56,18 +52,17 @@ class Reconciler:
         saleshandy: RateLimitedClient,
         time_left: Callable[[], float],
     ) -> Iterator[tuple[Batch, Resolution]]:
-        """Yield what is made of each batch whose time had come when the list was read.
+        """Yield what is made of each batch.
 
         Raises:
             SaleshandyError: the list cannot be had now.
             RetryAfterError: it has not been read to its end yet.
         """
         observed = self._observed(imported, batches)
-        began_at, listed = self._listed(imported, observed, saleshandy, time_left)
+        listed = self._listed(observed, saleshandy, time_left)
         for batch, observations in observed.items():
-            if batch.next_poll_at <= began_at:
-                after = _after(batch, observations, listed)
-                yield batch, self._resolve(imported, batch, after)
+            after = _after(batch, observations, listed)
+            yield batch, self._resolve(imported, batch, after)
 
     def _observed(
         self, imported: Import, batches: Sequence[Batch]
@@ -92,35 +87,33 @@ class Reconciler:
 
     def _listed(
         self,
-        imported: Import,
         observed: Mapping[Batch, Mapping[str, Observation]],
         saleshandy: RateLimitedClient,
         time_left: Callable[[], float],
-    ) -> tuple[float, Listed | None]:
-        """Return when the list was read, and its accounts; None if it is not available."""
-        wanted = {
-            address
-            for observations in observed.values()
+    ) -> Mapping[str, Seen]:
+        """Return what the list shows of each address that was sent; nothing where there is none."""
+        sent = [
+            (batch, address, one)
+            for batch, observations in observed.items()
             for address, one in observations.items()
             if one.sent
-        }
+        ]
         try:
-            scan = self.account_list.scan(
-                imported.id,
-                saleshandy,
-                fresh=min(batch.next_poll_at for batch in observed),
-                since=_since(observed),
-                time_left=time_left,
-                wanted=wanted,
+            return self.account_list.reader(saleshandy, time_left).after(
+                {address: batch.next_poll_at for batch, address, _ in sent},
+                {address for _, address, one in sent if one.before is not AccountStatus.ABSENT},
+                {address for batch, address, _ in sent if self._may_be_sent_again(batch)},
             )
         except RequestRefusedError:
-            return self.now(), None
+            return {}
         except (NotSentError, OutcomeUnknownError):
             if all(self._grace_is_over(batch) for batch in observed):
-                return self.now(), None
+                return {}
             raise
-        accounts = self.account_list.accounts(imported.id, scan)
-        return scan.began_at, {one.address: one for one in accounts if one.address in wanted}
+
+    def _may_be_sent_again(self, batch: Batch) -> bool:
+        is_lost = batch.state is BatchState.UNCONFIRMED and not batch.request_id
+        return is_lost and batch.sent < _MOST_SENT and self._grace_is_over(batch)
 
     def _resolve(
         self, imported: Import, batch: Batch, observed: Mapping[str, Observation]
@@ -138,7 +131,7 @@ class Reconciler:
             has_list = all(one.after is not AccountStatus.UNKNOWN for one in sent)
             if has_list and not (is_certain or grace_is_over):
                 return Resolution.WAITING
-        elif grace_is_over and not batch.request_id and batch.sent < _MOST_SENT:
+        elif self._may_be_sent_again(batch):
             if _never_arrived(sent):
                 self.ledger.save(imported.id, batch, batch.withdrawn())
                 return Resolution.WITHDRAWN
@@ -171,35 +164,19 @@ class Reconciler:
         )
 
 
-def _since(observed: Mapping[Batch, Mapping[str, Observation]]) -> float:
-    """Return how far back the list is to be read.
-
-    An account that was there before has kept its old place, and nobody must be missed of a batch
-    that may be sent again.
-    """
-    reaches_all = any(
-        not batch.request_id or (one.sent and one.before is not AccountStatus.ABSENT)
-        for batch, observations in observed.items()
-        for one in observations.values()
-    )
-    return 0.0 if reaches_all else min(batch.sent_at for batch in observed) - _CLOCKS_APART
-
-
 def _after(
-    batch: Batch, observed: Mapping[str, Observation], listed: Listed | None
+    batch: Batch, observed: Mapping[str, Observation], listed: Mapping[str, Seen]
 ) -> dict[str, Observation]:
     """Add what the list shows now."""
 
     def after(address: str, one: Observation) -> Observation:
         if not one.sent:
             return one
-        if listed is None:
+        seen = listed.get(address)
+        if seen is None:
             return replace(one, after=AccountStatus.UNKNOWN)
-        account = listed.get(address)
-        if account is None:
-            return replace(one, after=AccountStatus.ABSENT)
-        is_new = (account.created_at or 0.0) >= batch.sent_at - _CLOCKS_DIFFER
-        return replace(one, after=account.status, is_new=is_new)
+        is_new = (seen.created_at or 0.0) >= batch.sent_at - _CLOCKS_DIFFER
+        return replace(one, after=seen.status, is_new=is_new)
 
     return {address: after(address, one) for address, one in observed.items()}
 

@@ -1,0 +1,80 @@
+"""What is remembered of the account list of a workspace; the accounts are in the reports bucket."""
+
+import json
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Honoured:
+    """Which parameters of the account list the service honours, as a probe has shown."""
+
+    page: bool
+    sort: bool
+    status: bool
+    search: bool
+
+    def __str__(self) -> str:
+        """Name the parameters; "nothing" for none."""
+        return ", ".join(name for name, works in asdict(self).items() if works) or "nothing"
+
+    @property
+    def newest_first(self) -> bool:
+        """Whether the list can be read from its newest account on."""
+        return self.page and self.sort
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the accounts that do not work can be read alone."""
+        return self.page and self.status
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A way through the list, or through a part of it, that has come so many pages far.
+
+    `statuses` counts the values of the status filter that are read to their end; `in_order` says
+    whether the pages are asked for newest first.
+    """
+
+    began_at: float
+    moved_at: float
+    pages: int = 0
+    statuses: int = 0
+    in_order: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class AccountIndex:
+    """How far the account list of a workspace is known. Times are seconds since the epoch.
+
+    `version` counts the writes. `parts` names the files of accounts in the order in which they
+    were written, the first one at `packed_at`. Every account of the time `complete_at` is in
+    them (0: the list has never been read to its end), where it had `pages`; once it has been,
+    every account of the time `newest_at`, and every one that did not work at `stopped_at`. The
+    readings under way are `scan`, `newest` and `stopped`. `probed` counts the calls made so far to
+    find out what the service honours.
+    """
+
+    version: int = 0
+    parts: tuple[str, ...] = ()
+    packed_at: float = 0.0
+    complete_at: float = 0.0
+    pages: int = 0
+    newest_at: float = 0.0
+    stopped_at: float = 0.0
+    scan: Reading | None = None
+    newest: Reading | None = None
+    stopped: Reading | None = None
+    probed: int = 0
+
+    def dumped(self) -> str:
+        """Return the index as JSON."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def loaded(cls, text: str) -> "AccountIndex":
+        """Read an index from JSON."""
+        fields = json.loads(text)
+        for name in ("scan", "newest", "stopped"):
+            fields[name] = fields[name] and Reading(**fields[name])
+        return cls(**fields | {"parts": tuple(fields["parts"])})
