@@ -22,10 +22,7 @@ from email_accounts.intake.settings import (
 )
 from email_accounts.intake.values import (
     GOOGLE_SIGN_IN,
-    NAME_MISREAD,
     NAME_NOT_UTF_8,
-    PASSWORD_APOSTROPHE,
-    PASSWORD_LIKE_DATE,
     PASSWORD_TRIMMED,
 )
 from email_accounts.models.account import PROBLEMS, RULES
@@ -136,8 +133,7 @@ def _rules() -> str:
 def _warnings() -> str:
     warnings = (
         *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
-        *(PASSWORD_TRIMMED, PASSWORD_LIKE_DATE, PASSWORD_APOSTROPHE),
-        *(NAME_NOT_UTF_8, NAME_MISREAD),
+        *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
         *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
     )
     return "".join(f"- `{one.code}`: {one.message}.\n" for one in warnings)

@@ -161,3 +161,18 @@ def test_a_person_is_asked_before_passwords_leave(
     assert "Warning: row 2: Google accepts only app passwords" in told.stderr
     assert f"to the workspace default of {stack.name}? [y/N]" in told.stderr
     assert (told.exit_code, len(stored(stack))) == (0 if uploads else 2, uploads)
+
+
+@pytest.mark.parametrize("resend", [False, True])
+def test_a_file_says_whether_everything_is_sent(
+    stack: Stack, tmp_path: Path, capsys: Captured, *, resend: bool
+) -> None:
+    """The object carries it, in one part or in several."""
+    for size in (10, 9 << 20):
+        file = tmp_path / f"{size}.csv"
+        file.write_bytes(bytes(size))
+        options = UploadOptions(resend=resend)
+        drop(stack, [file], "default", anyway=True, follow=False, as_json=True, options=options)
+        [document] = documents(capsys.readouterr().out)
+        upload = Upload(document["bucket"], document["key"], document["version"], size)
+        assert InboxBucket(boto3.client("s3")).options(upload).resend is resend

@@ -110,13 +110,6 @@ class LedgerReader:
         budget = Budget.loaded(_unmarshalled(found["Item"])["budget"])
         return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
 
-    def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
-        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
-        if "Item" not in found:
-            return now
-        return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
-
     def honoured(self, workspace: str) -> Honoured | None:
         """Return what the service honours of the account list; None where nobody has probed it."""
         found = self._client.get_item(TableName=self._table, Key=_honoured_key(workspace))
@@ -124,6 +117,13 @@ class LedgerReader:
             return None
         item = _unmarshalled(found["Item"])
         return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
+
+    def waiting_until(self, workspace: str, now: float) -> float:
+        """Return when those who wait for a call now will have had their turns."""
+        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
+        if "Item" not in found:
+            return now
+        return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""

@@ -28,12 +28,12 @@ _NO_SECRET = frozenset(
         *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok"),
     )
 )
-"""What stands in a column of passwords or user names and is none."""
+"""What people write in a column of passwords or user names for none."""
 
 _SECRET_NAMED = frozenset(
     ("password", "app password", "secret", "passwort", "kennwort", "mot de passe", "contraseña")
 )
-"""What stands for a password where it is in brackets."""
+"""What means a password still to be filled in, where it is in brackets."""
 
 _TO_FILL_IN = re.compile(
     r"(?:your|enter|insert|my|ihr|dein|votre|tu)[ _-](?:[a-z]+[ _-]){0,2}(?:password|passwort|pass)"
