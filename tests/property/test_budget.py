@@ -164,24 +164,6 @@ def test_ten_thousand_imports_fit_into_a_small_item() -> None:
     assert max(Counter(at // 60 for at in queued).values()) <= 20
 
 
-@given(st.lists(st.tuples(st.sampled_from(CallKind), st.integers(1, 9), PAUSES), max_size=60))
-def test_shares_hold_while_batches_wait(takes: list[tuple[CallKind, int, float]]) -> None:
-    """Lookups get a quarter of the calls and polls three quarters, whoever asks when."""
-    budget, now = Budget(), NOW
-    calls: dict[CallKind, list[float]] = {kind: [] for kind in CallKind}
-    for number in range(30):
-        budget, _ = budget.take(f"first {number}", 1, now, 20, rank=NOW + 1e6 + number)
-    for number, (kind, wanted, pause) in enumerate(takes):
-        now += pause / 10
-        budget, _ = budget.take("a batch", 1, now, 20, rank=NOW + 2e6)
-        is_waiting = any(turn.kind is CallKind.BATCH for turn in budget.turns)
-        budget, wait = budget.take(f"{number}", wanted, now, 20, kind=kind, rank=NOW + number)
-        if not wait and is_waiting:
-            calls[kind].append(now)
-    assert most_in_a_minute(calls[CallKind.LOOKUP]) <= 5
-    assert most_in_a_minute(calls[CallKind.POLL]) <= 15
-
-
 @pytest.mark.parametrize(("kind", "share"), [(CallKind.LOOKUP, 5), (CallKind.POLL, 15)])
 def test_a_share_ends_where_a_batch_waits(kind: CallKind, share: int) -> None:
     """The next call comes when the first is a minute old; with no batch waiting it comes now."""
