@@ -306,7 +306,7 @@ class _Row:
 
     def names(self, first: str, last: str, full: str) -> tuple[str, str]:
         """Return first and last name, by a full name where neither is given."""
-        first_field, last_field, _ = first_name, last_name, _ = NAMES
+        first_field, last_field = first_name, last_name = NAMES[:2]
         first, last, full = map(self._name, (first, last, full), NAMES)
         if full and not first and not last:
             first, last = _parted(full)
