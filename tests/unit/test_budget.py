@@ -198,7 +198,7 @@ def test_a_budget_is_kept_as_json() -> None:
 
 def test_a_budget_of_an_earlier_version_keeps_its_calls() -> None:
     """A deployment forgets no call: the minute after it has no more than others."""
-    earlier = {"made": [[NOW, 3]], "turns": [["x", NOW + 60, 2]], "closed_until": 7.5}
+    earlier = {"made": [[int(NOW), 3]], "turns": [["x", NOW + 60, 2]], "closed_until": 7.5}
     budget = Budget.loaded(json.dumps(earlier))
     assert budget.closed_until == 7.5
     assert budget.turns == ()
