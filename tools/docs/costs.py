@@ -23,8 +23,7 @@ from tests.support.files import accounts_file
 from tests.support.template import of_type, state_machine, template
 
 PAGE = Path(__file__).parents[2] / "docs/costs.md"
-# One table is measured, not worked out.
-_TABLE = re.compile(r"(<!-- table: (?!measured)(\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 MINUTE, HOUR = 60.0, 3600.0
 DAY = 24 * HOUR

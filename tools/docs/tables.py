@@ -126,8 +126,7 @@ def _side(side: ServerPreset) -> str:
 
 
 def _rules() -> str:
-    rows = ((f"`{code}`", message) for code, (message, _) in PROBLEMS.items())
-    return _table(("code", "problem"), rows)
+    return f"{_code(PROBLEMS)}\n"
 
 
 def _warnings() -> str:
