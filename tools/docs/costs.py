@@ -243,7 +243,7 @@ def lateness(batches: int) -> tuple[tuple[float, float], ...]:
 def _waiting() -> str:
     rows = []
     for name, seconds in (("2 min", 2 * MINUTE), ("20 min", 20 * MINUTE), ("2 h", 2 * HOUR)):
-        polls, transitions = fixed(seconds)
+        _, transitions = fixed(seconds)
         for batches in (3, 10, 100):
             done = course(evenly(batches, seconds))
             late = done.noticed[-1] - seconds
@@ -253,8 +253,6 @@ def _waiting() -> str:
                 (
                     name,
                     batches,
-                    polls,
-                    len(done.polls),
                     transitions,
                     done.transitions,
                     f"{part:.3f}",
@@ -266,8 +264,6 @@ def _waiting() -> str:
         (
             "Saleshandy takes",
             "batches",
-            "polls: loop",
-            "polls",
             "transitions: loop",
             "transitions",
             "share",
