@@ -13,7 +13,6 @@ from typing import TextIO, TypeVar
 
 from email_accounts.delivery.message import document, message_of
 from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome, outcomes
-from email_accounts.delivery.page import page
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
@@ -268,6 +267,9 @@ class Deliverer:
             return read_findings(evidence)
 
     def _write_page(self, answer: ImportResult) -> None:
+        # Imported here like its templates, because not each cold start writes a page.
+        from email_accounts.delivery.page import page  # noqa: PLC0415
+
         with self.reports.writer(answer.imported.id, PAGE_NAME, "text/html") as report:
             report.write(page(answer))
 

@@ -60,18 +60,15 @@ _DAMAGED = re.compile(
     | =[A-Za-z][A-Za-z.]*\(.*\)""",
     re.VERBOSE,
 )
-_LIKE_DATE = re.compile(
-    r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2}[./](?:\d\d|\d{4})
+_LIKE_DATE = r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2}[./](?:\d\d|\d{4})
     | \d{1,2}[-./ ]{1,2}(?:MONTH)\.?(?:[-. ]\d{2,4})? | (?:MONTH)\.?[- ]\d{2,4}
     | \d{1,2}:\d\d(?::\d\d)?(?:\s?[ap]m)?
     | [$\u20ac\u00a3]\s?\d{1,3}(?:[.,]\d{3})*[.,]\d\d | \d+(?:[.,]\d+)?\s?%
     """.replace(
-        "MONTH",
-        "jan|janv|ene|gen|feb|f\u00e9vr|fev|mar|mars|mrz|m\u00e4r|m\u00e4rz|apr|avr|abr|may|mai|mag|maj"
-        "|jun|juin|giu|jul|juil|lug|aug|ao\u00fbt|ago|sep|sept|set|oct|okt|out|ott|nov|dec|d\u00e9c|dez"
-        "|dic",
-    ),
-    re.VERBOSE | re.IGNORECASE,
+    "MONTH",
+    "jan|janv|ene|gen|feb|f\u00e9vr|fev|mar|mars|mrz|m\u00e4r|m\u00e4rz|apr|avr|abr|may|mai|mag|maj"
+    "|jun|juin|giu|jul|juil|lug|aug|ao\u00fbt|ago|sep|sept|set|oct|okt|out|ott|nov|dec|d\u00e9c|dez"
+    "|dic",
 )
 _SPACE = re.compile(r"\s+")
 _JOINERS = "\u200c\u200d"
@@ -162,7 +159,7 @@ def is_misread(text: str) -> bool:
 
 def is_like_date(text: str) -> bool:
     """Say whether a text is written as a spreadsheet writes dates, times and amounts."""
-    return _LIKE_DATE.fullmatch(text) is not None
+    return re.fullmatch(_LIKE_DATE, text, re.VERBOSE | re.IGNORECASE) is not None
 
 
 def without_blanks(text: str) -> str:

@@ -14,10 +14,10 @@ from email_accounts.aws.s3 import LINKS, InboxBucket, ReportsBucket
 from email_accounts.aws.secrets_manager import workspace_key
 from email_accounts.aws.step_functions import TrackImport
 from email_accounts.ports import ClientFactory
-from email_accounts.saleshandy.account_list import AccountList
 
 if TYPE_CHECKING:
     from email_accounts.delivery.deliverer import Deliverer
+    from email_accounts.saleshandy.account_list import AccountList
     from email_accounts.sign_in.checker import SignInChecker
     from email_accounts.submission.submitter import Submitter
     from email_accounts.tracking.poller import Poller
@@ -51,9 +51,7 @@ class Container:
             settings.ledger_table,
             settings.retention,
         )
-        self._account_list = AccountList(
-            self._ledger, ReportsBucket(s3, settings.reports_bucket, "accounts"), time.time
-        )
+        self._indexes = ReportsBucket(s3, settings.reports_bucket, "accounts")
 
     def submitter(self) -> "Submitter":
         """Make what submits accounts."""
@@ -65,7 +63,7 @@ class Container:
             self._ledger,
             self._uploads,
             self._reports,
-            self._account_list,
+            self._account_list(),
             self._client_factory(),
             TrackImport(states, self._settings.state_machine),
             self._settings.policy,
@@ -81,7 +79,7 @@ class Container:
             self._ledger,
             self._uploads,
             self._reports,
-            self._account_list,
+            self._account_list(),
             self._settings.policy,
             self._settings.trusted_mail_hosts,
             time.time,
@@ -95,7 +93,7 @@ class Container:
             self._ledger,
             self._uploads,
             self._reports,
-            self._account_list,
+            self._account_list(),
             self._client_factory(),
             self._settings.policy,
             time.time,
@@ -117,6 +115,11 @@ class Container:
             time.time,
             self._settings.report_link,
         )
+
+    def _account_list(self) -> "AccountList":
+        from email_accounts.saleshandy.account_list import AccountList  # noqa: PLC0415  see above
+
+        return AccountList(self._ledger, self._indexes, time.time)
 
     def _client_factory(self) -> ClientFactory:
         from email_accounts.saleshandy.client import SaleshandyClient  # noqa: PLC0415  see above

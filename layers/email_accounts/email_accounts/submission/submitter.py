@@ -70,7 +70,6 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
 from email_accounts.text.display import one_line
 
@@ -495,6 +494,9 @@ class Submitter:
         """Return the addresses that the sign-in check holds back, in lower case."""
         if batch.sign_in is not SignInState.CHECKED:
             return set()
+        # Imported here, because without the check it would slow down each cold start.
+        from email_accounts.sign_in.findings import findings_name, read_findings  # noqa: PLC0415
+
         with self.reports.open(imported.id, findings_name(batch.number)) as text:
             return {address for address, one in read_findings(text).items() if one.held}
 
