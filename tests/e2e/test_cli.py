@@ -106,7 +106,7 @@ def test_an_interruption_harms_no_import(cloud: LocalCloud, tmp_path: Path) -> N
     files = [tmp_path / f"many-{number}.csv" for number in range(FILES)]
     for file in files:
         file.write_bytes(SMALL)
-    with Terminal(cloud, "drop", "--follow", *files) as following:
+    with Terminal(cloud, "drop", "--yes", "--follow", *files) as following:
         following.until(r"0 of 1 batch processed", 120)
         following.process.send_signal(signal.SIGINT)
         assert following.end(30) == 130
