@@ -92,7 +92,7 @@ bench: $(BENCH) $(RUN) ## measure reading and cold starts; writes docs/measureme
 load: $(RUN) ## 300 files at once, or one of ROWS=1000000; writes docs/measurements.md
 	@.venv/bin/python -m tests.load.load $(if $(ROWS),--rows "$(ROWS)")
 
-waiting: $(RUN) ## measure polling on a local cloud; writes docs/costs.md (a quarter of an hour)
+waiting: $(RUN) ## measure polling on a local cloud; writes docs/waiting.csv (a quarter of an hour)
 	@.venv/bin/python -m tests.load.waiting
 
 reliability: $(RUN) ## test every fault once; writes docs/faults.csv (twelve minutes)

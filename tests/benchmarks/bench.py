@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal
 
 import openpyxl
-from pydantic import Field, TypeAdapter, ValidationError, create_model
-from typing_extensions import TypedDict
+from pydantic import Field, ValidationError, create_model
 
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
@@ -100,10 +99,9 @@ def _measured(folder: Path) -> tuple[list[Result], dict[int, float]]:
 
 
 def _csv_results(path: Path, thing: str, mark: float | None = None) -> list[Result]:
-    reader, typed_dict, model = _ratios(path, _plan, _dict_reader, _typed_dicts, _models)
+    reader, model = _ratios(path, _plan, _dict_reader, _models)
     others = (
         ("`csv.DictReader` that does nothing", reader, mark),
-        ("pydantic, a TypedDict per row", typed_dict, None),
         ("pydantic, a model per row", model, None),
     )
     # Each ratio is that of the other way to planning.
@@ -166,45 +164,32 @@ _Port = Annotated[int, Field(ge=1, le=65535)]
 _Encryption = Literal["ssl", "tls"]
 
 
-class _Row(TypedDict):
-    emailServiceProvider: Literal["gmail", "gsuite", "zoho", "microsoft", "o365", "other"]
-    fromFirstName: str
-    fromLastName: str
-    smtpEmailAddress: _Address
-    smtpUserName: _Filled
-    smtpPassword: _Filled
-    smtpHost: _Host
-    smtpPort: _Port
-    smtpEncryption: _Encryption
-    imapEmailAddress: _Address
-    imapUserName: _Filled
-    imapPassword: _Filled
-    imapHost: _Host
-    imapPort: _Port
-    imapEncryption: _Encryption
-
-
-_fields: dict[str, Any] = {
-    name: (kind, ...) for name, kind in get_type_hints(_Row, include_extras=True).items()
+_FIELDS: dict[str, Any] = {
+    "emailServiceProvider": (Literal["gmail", "gsuite", "zoho", "microsoft", "o365", "other"], ...),
+    "fromFirstName": (str, ...),
+    "fromLastName": (str, ...),
+    "smtpEmailAddress": (_Address, ...),
+    "smtpUserName": (_Filled, ...),
+    "smtpPassword": (_Filled, ...),
+    "smtpHost": (_Host, ...),
+    "smtpPort": (_Port, ...),
+    "smtpEncryption": (_Encryption, ...),
+    "imapEmailAddress": (_Address, ...),
+    "imapUserName": (_Filled, ...),
+    "imapPassword": (_Filled, ...),
+    "imapHost": (_Host, ...),
+    "imapPort": (_Port, ...),
+    "imapEncryption": (_Encryption, ...),
 }
-_TYPED_DICT = TypeAdapter(_Row)
-_MODEL = create_model("_Model", **_fields)
-
-
-def _typed_dicts(path: Path) -> None:
-    _validate(path, _TYPED_DICT.validate_python)
+_MODEL = create_model("_Model", **_FIELDS)
 
 
 def _models(path: Path) -> None:
-    _validate(path, _MODEL.model_validate)
-
-
-def _validate(path: Path, validated: Callable[[dict[str, str]], object]) -> None:
     """Ask for the errors of bad rows as well: planning names them, too."""
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             try:
-                validated(row)
+                _MODEL.model_validate(row)
             except ValidationError as error:
                 error.errors(include_url=False)
 

@@ -106,7 +106,7 @@ def test_an_interruption_harms_no_import(cloud: LocalCloud, tmp_path: Path) -> N
     files = [tmp_path / f"many-{number}.csv" for number in range(FILES)]
     for file in files:
         file.write_bytes(SMALL)
-    with Terminal(cloud, "drop", "--follow", *files) as following:
+    with Terminal(cloud, "drop", "--yes", "--follow", *files) as following:
         following.until(r"0 of 1 batch processed", 120)
         following.process.send_signal(signal.SIGINT)
         assert following.end(30) == 130
@@ -125,5 +125,5 @@ def test_an_interruption_harms_no_import(cloud: LocalCloud, tmp_path: Path) -> N
     with Terminal(cloud, "watch", *ids) as watching:
         assert watching.end(300) == 1  # each file has a row that is refused
     for file in files:
-        assert f"{file.name}: 2 connected, 1 failed" in watching.shown
+        assert f"{file.name}, 3 rows: 2 connected, 1 failed" in watching.shown
     assert f" of {FILES} imports ended" in watching.shown

@@ -113,7 +113,7 @@ def test_a_stopped_import_is_resumed(
     file.write_bytes(accounts_file("a@accounts.example", "b@accounts.example"))
     dropped, *_, last = cloud.operate("drop", "--follow", "--workspace", "stopped", file, code=1)
     identity = dropped["importId"]
-    assert last["headline"] == "[default] accounts.csv, 2 rows: stopped, 2 not sent"
+    assert last["headline"] == "[stopped] accounts.csv, 2 rows: stopped, 2 not sent"
     assert subscriber.answer(identity).attributes["status"] == "stopped"
 
     cloud.control("PUT", "behaviour", {"completion_seconds": 5})
@@ -123,7 +123,7 @@ def test_a_stopped_import_is_resumed(
     ]
     polls = cloud.operate("watch", identity)
     assert polls[0]["status"] == "running"
-    assert polls[-1]["headline"] == "[default] accounts.csv, 2 rows: resumed, 2 connected"
+    assert polls[-1]["headline"] == "[stopped] accounts.csv, 2 rows: resumed, 2 connected"
     wait_until(lambda: len(messages(subscriber, identity)) == 2)
     assert [one["answer"] for one in messages(subscriber, identity)] == [1, 2]
     assert sent(cloud)[-1] == 2

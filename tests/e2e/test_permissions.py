@@ -44,7 +44,7 @@ def impatient(cloud: LocalCloud) -> Iterator[None]:
     [
         ("check_status", "dynamodb:UpdateItem", "check_status failed"),
         ("check_status", "s3:GetObjectVersion", "check_status failed"),
-        ("deliver_report", "s3:PutObject", "Its reports could not be written either"),
+        ("deliver_report", "s3:PutObject", "The reports could not be written"),
     ],
 )
 def test_permission_is_needed(
@@ -123,7 +123,7 @@ def test_an_operator_runs_every_command(
     [refused] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     stopped = refused["importId"]
     *_, ended = cloud.operate("watch", stopped, code=1, by=user)
-    assert ended["headline"] == "[default] operated.csv, 3 rows: stopped, 3 not sent"
+    assert ended["headline"] == "[operated] operated.csv, 3 rows: stopped, 3 not sent"
     cloud.operate("workspace", "add", "operated", "--replace", given=key, by=user)
     assert "operated" in [one["workspace"] for one in cloud.operate("workspace", "list", by=user)]
     cloud.operate("workspace", "test", "operated", by=user)
@@ -132,7 +132,7 @@ def test_an_operator_runs_every_command(
     [dropped] = cloud.operate("drop", "--workspace", "operated", file, by=user)
     identity = dropped["importId"]
     *_, ended = cloud.operate("watch", identity, code=1, by=user)
-    assert ended["headline"] == "[default] operated.csv, 3 rows: 2 connected, 1 failed"
+    assert ended["headline"] == "[operated] operated.csv, 3 rows: 2 connected, 1 failed"
     assert cloud.operate("list", "--workspace", "operated", by=user)[0]["importId"] == identity
     [shown] = cloud.operate("show", identity, by=user)
     assert shown["execution"]["status"] == "succeeded"

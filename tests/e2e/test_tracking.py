@@ -48,7 +48,7 @@ def test_deadline(cloud: LocalCloud, subscriber: Subscriber) -> None:
         == "[default] late.csv, 3 rows: not finished, 1 unconfirmed, 1 rejected, 1 duplicate"
     )
     assert answer.attributes == {"status": "unfinished", "workspace": "default", "failed": "0"}
-    assert "the deadline passed before everything was known" in answer.mail
+    assert "The deadline passed before Saleshandy had reported" in answer.mail
     assert [line["outcome"] for line in cloud.outcomes(identity)] == [
         "unconfirmed",
         "rejected",
@@ -116,7 +116,7 @@ def test_wrong_api_key(cloud: LocalCloud, subscriber: Subscriber) -> None:
         secrets.put_secret_value(**SECRET, SecretString=right)
 
     assert answer.subject == "[default] locked out.csv, 3 rows: stopped, 3 not sent"
-    assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "3"}
+    assert answer.attributes == {"status": "stopped", "workspace": "default", "failed": "0"}
     assert "Saleshandy refused the API key" in answer.mail
     assert WRONG_KEY[:20] not in answer.text + answer.mail
     assert [call["path"] for call in cloud.control("GET", "calls").json()] == [CONNECT]

@@ -1172,11 +1172,12 @@ def use_servers_found(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
 
     The row is rejected in either case, so that the plan is the same.
     """
-    content = accounts_file({"email": "b@unknown.example", "password": MARK}, "a@reach.example")
+    without_servers = {"email": "b@unknown.example", "password": MARK}
     with answering() as name_server:
         monkeypatch.setenv("FIND_SERVERS", "on")
         monkeypatch.setenv("NAME_SERVER", name_server.address)
         for is_kept in (True, False):
+            content = accounts_file(without_servers, f"{is_kept}@reach.example")
             upload = stack.upload("uploads/accounts.csv", content)
             stack.call("submit_accounts", event("put_object", upload))
             if not is_kept:

@@ -388,7 +388,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path, server: 
         assert show(stack, running, as_json=True) == 0
         assert report(stack, answered, tmp_path / "r", opened=False, as_json=True) == 0
         assert failed(stack, answered, tmp_path / "failed.csv", as_json=True) == 0
-        with pytest.raises(CommandError, match="is deleted by now"):
+        with pytest.raises(CommandError, match="has been deleted"):
             failed(stack, again, tmp_path / "again.csv", as_json=True)
         with served("LAMBDA", 200, b'{"resumed": true, "stopped": true}'):
             fresh = Stack(

@@ -10,8 +10,8 @@ import pytest
 
 from email_accounts.models.causes import cause_of
 from email_accounts.sign_in import wire
-from email_accounts.sign_in.dialogue import Finding, sign_in
-from email_accounts.sign_in.wire import Verdict
+from email_accounts.sign_in.dialogue import sign_in
+from email_accounts.sign_in.findings import Finding, Verdict
 from local.mail_servers import MailServers, Manner
 from tests.support.mail import (
     FAULTS,

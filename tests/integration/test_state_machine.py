@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from email_accounts.delivery.deliverer import LONGEST_RUN
-from email_accounts.submission.submitter import LEASE_MARGIN
+from email_accounts.models.imports import LEASE_MARGIN
 from tests.support.template import ROOT, state_machine
 
 CFN_LINT = ROOT / ".venvs/sam/bin/cfn-lint"

@@ -12,11 +12,11 @@ import pytest
 from email_accounts.aws.messaging import EVENT_SOURCE
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
+from email_accounts.models.imports import LEASE_MARGIN
 from email_accounts.models.upload import FILE_READY
 from email_accounts.saleshandy import exchange
 from email_accounts.saleshandy import safe_fetch as egress
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.submission.submitter import LEASE_MARGIN
 from tests.support.template import (
     ROOT,
     STATE_MACHINE,

@@ -1,4 +1,4 @@
-"""Measures what waiting takes on a local cloud of its own, and writes it into docs/costs.md.
+"""Measures what waiting takes on a local cloud of its own, and writes docs/waiting.csv.
 
     python -m tests.load.waiting
 
@@ -8,9 +8,9 @@ more by that factor; it is worked out beside with calls that take as long as tho
 measured. Each import has a workspace, and so a budget, of its own.
 """
 
+import csv
 import math
 import sqlite3
-import sys
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -18,10 +18,17 @@ from dataclasses import dataclass
 from tests.load.load import FUNCTIONS
 from tests.support.cloud import ROOT, LocalCloud, wait_until
 from tests.support.files import accounts_file
-from tests.support.measurements import write
-from tools.docs.costs import HOUR, MINUTE, PAGE, course, evenly, fixed
+from tools.docs.costs import HOUR, MINUTE, course, evenly, fixed
 
 STATE = ROOT / ".local/waiting"
+RESULTS = ROOT / "docs/waiting.csv"
+HEADER = (
+    *("Saleshandy takes", "time runs faster by", "a call takes", "batches"),
+    *("status calls worked out", "status calls measured", "transitions of a loop"),
+    *("transitions worked out with calls that take no time", "transitions worked out"),
+    *("transitions measured", "share measured"),
+    *("last one noticed after worked out", "last one noticed after measured"),
+)
 JOBS = (("2 min", 2 * MINUTE, 1), ("20 min", 20 * MINUTE, 5), ("2 h", 2 * HOUR, 30))
 """How long the remote takes for all batches of an import, and how much faster time runs."""
 BATCHES = (1, 3, 10)
@@ -43,7 +50,7 @@ class Measured:
 
 
 def main() -> None:
-    """Run each job on a cloud of its own, and write the table."""
+    """Run each job on a cloud of its own, and write what was measured."""
     cloud = LocalCloud(STATE)
     rows = []
     for job in JOBS:
@@ -57,17 +64,8 @@ def main() -> None:
         most = max(BATCHES)
         call = measured[most].sent_in / (most - 1)
         rows += [_row(job, call, one, measured[one]) for one in BATCHES]
-    header = (
-        *("Saleshandy takes", "time runs faster by", "a call takes", "batches"),
-        *("calls for a status: worked out", "measured"),
-        *("transitions: loop", "worked out, calls take no time", "worked out", "measured"),
-        "share, measured",
-        *("last one noticed after: worked out", "measured"),
-    )
-    lines = [header, ["---"] * len(header), *rows]
-    text = "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
-    sys.stdout.write(text)
-    write("measured", text, PAGE)
+    with RESULTS.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows((HEADER, *rows))
 
 
 def _row(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from email_accounts.errors import ReportUnavailableError
 from email_accounts.saleshandy.report import copy_without_secrets, verdicts
 from email_accounts.text.secret import HIDDEN, SHORTEST_FOUND_INSIDE, Redactor, Secret
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
@@ -61,7 +62,11 @@ def test_no_password_of_a_batch_is_in_the_copy_of_its_report(data: st.DataObject
     chunks = (report[at : at + size] for at in range(0, len(report), size))
 
     copy = io.StringIO(newline="")
-    copy_without_secrets(chunks, copy, set(ADDRESSES), Redactor(map(Secret, passwords)))
+    try:
+        copy_without_secrets(chunks, copy, set(ADDRESSES), Redactor(map(Secret, passwords)))
+    except ReportUnavailableError:  # what parts its cells is in doubt, so no copy is kept
+        assert any(set(password) & set(",;\t|") for password in passwords)
+        return
 
     copied = list(csv.reader(io.StringIO(copy.getvalue(), newline=""), strict=True))
     assert len(copied) == len(lines) + 1

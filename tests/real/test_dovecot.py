@@ -21,8 +21,8 @@ import pytest
 
 from email_accounts.models.account import Server
 from email_accounts.models.causes import cause_of
-from email_accounts.sign_in.dialogue import Finding, sign_in
-from email_accounts.sign_in.wire import Verdict
+from email_accounts.sign_in.dialogue import sign_in
+from email_accounts.sign_in.findings import Finding, Verdict
 from email_accounts.text.secret import Secret
 from local.mail_servers import DOMAIN, MailServers, Manner
 from tests.support.mail import TRUSTED, mail_servers

@@ -233,9 +233,7 @@ def dropped_again(cloud: LocalCloud) -> Iterator[Meanwhile]:
         cloud.environment_of("submit_accounts", SKIP_CONNECTED="true"),
     ):
         # A list that was read for an import just before may be used once more.
-        key = {"pk": {"S": "INDEX#default"}, "sk": {"S": "INDEX"}}
-        ledger, table = cloud.client("dynamodb"), cloud.environment["LEDGER_TABLE"]
-        ledger.delete_item(TableName=table, Key=key)
+        cloud.forget_accounts()
         yield meanwhile
 
 

@@ -272,7 +272,16 @@ class LocalCloud:
     def behave(self, **switches: object) -> None:
         """Have the fake API forget all it knows and behave like this."""
         self.control("POST", "reset")
+        self.forget_accounts()
         self.control("PUT", "behaviour", {"completion_seconds": 0} | switches)
+
+    def forget_accounts(self) -> None:
+        """Have the ledger forget what is known of the account list."""
+        for name in ("INDEX", "HONOURED"):
+            self.client("dynamodb").delete_item(
+                TableName=self.environment["LEDGER_TABLE"],
+                Key={"pk": {"S": f"{name}#default"}, "sk": {"S": name}},
+            )
 
     def calls(self, path: str) -> int:
         """Count the calls that the fake API received at a path."""

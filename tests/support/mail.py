@@ -9,7 +9,7 @@ import pytest
 
 from email_accounts.models.account import Account, Server
 from email_accounts.sign_in import wire
-from email_accounts.sign_in.wire import Verdict
+from email_accounts.sign_in.findings import Verdict
 from email_accounts.text.secret import Secret
 from local.mail_servers import DOMAIN, MailServers, Manner, serving
 

@@ -12,6 +12,6 @@ def filled(page: str, name: str, text: str) -> str:
     return marks.sub(lambda found: found[1] + text + found[2], page)
 
 
-def write(name: str, text: str, page: Path = PAGE) -> None:
+def write(name: str, text: str) -> None:
     """Write a table into the page."""
-    page.write_text(filled(page.read_text(encoding="utf-8"), name, text), encoding="utf-8")
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), name, text), encoding="utf-8")

@@ -194,3 +194,13 @@ def test_a_budget_is_kept_as_json() -> None:
     assert json.loads(budget.dumped())["closed_until"] == NOW + 12.5
     assert Budget.loaded(budget.dumped()) == budget
     assert Budget.loaded(EMPTY.dumped()) == EMPTY
+
+
+def test_a_budget_of_an_earlier_version_keeps_its_calls() -> None:
+    """A deployment forgets no call: the minute after it has no more than others."""
+    earlier = {"made": [[int(NOW), 3]], "turns": [["x", NOW + 60, 2]], "closed_until": 7.5}
+    budget = Budget.loaded(json.dumps(earlier))
+    assert budget.closed_until == 7.5
+    assert budget.turns == ()
+    assert budget.take("a", 1, NOW + 1, 3)[1] > 0
+    assert budget.take("a", 1, NOW + 1, 4)[1] == 0

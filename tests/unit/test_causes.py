@@ -144,7 +144,7 @@ def test_what_was_said_is_understood(code: str, settings: tuple[str, ...], reaso
 
 
 SERVER_TEXTS = json.loads(
-    (Path(__file__).parents[1] / "samples/server_texts.json").read_text("utf-8")
+    (Path(__file__).parents[1] / "samples/tables/server_texts.json").read_text("utf-8")
 )
 
 

@@ -28,15 +28,13 @@ from email_accounts.errors import (
     RequestRefusedError,
 )
 from email_accounts.models.account import FIELDS
-from email_accounts.models.imports import ImportState, ReasonCode
+from email_accounts.models.imports import LEASE_MARGIN, NO_PROGRESS, ImportState, ReasonCode
 from email_accounts.models.messages import Message
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.submission.submitter import LEASE_MARGIN
 from email_accounts.text.secret import Redactor
-from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 

@@ -16,7 +16,7 @@ from email_accounts.intake.rows import Accepted, Rejected
 
 KINDS = [
     json.loads(line)
-    for line in (Path(__file__).parents[1] / "samples/field-kinds.jsonl")
+    for line in (Path(__file__).parents[1] / "samples/tables/field-kinds.jsonl")
     .read_text("utf-8")
     .splitlines()
 ]

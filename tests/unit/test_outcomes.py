@@ -19,14 +19,20 @@ from email_accounts.delivery.outcomes import (
 )
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import Batch, BatchRange, BatchState, ReasonCode, SignInState
+from email_accounts.models.imports import (
+    NO_PROGRESS,
+    Batch,
+    BatchRange,
+    BatchState,
+    ReasonCode,
+    SignInState,
+)
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
-from email_accounts.sign_in.dialogue import Finding as SideFinding
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, MailboxFindings
-from email_accounts.sign_in.wire import Verdict as SignInVerdict
-from email_accounts.tracking.poller import NO_PROGRESS
+from email_accounts.sign_in.findings import Finding as SideFinding
+from email_accounts.sign_in.findings import Verdict as SignInVerdict
 from tests.support.files import accounts_file, row
 
 ENDED_EARLY = "the deadline passed"

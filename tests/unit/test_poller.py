@@ -18,13 +18,12 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
-from email_accounts.models.imports import Batch, BatchState, ReasonCode
+from email_accounts.models.imports import NO_PROGRESS, Batch, BatchState, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import read_reconciliation
-from email_accounts.tracking.poller import NO_PROGRESS
 from tests.support.fakes import FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
 from tests.support.ledger import answer, change, lose, polled_at, refuse, send

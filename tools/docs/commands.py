@@ -23,7 +23,7 @@ COMMON = {"--stack", "--profile", "--region", "--json", "--help"}
 
 STEPS: dict[str, tuple[str, ...]] = {
     "check": ("email-accounts check accounts.csv",),
-    "template": ("email-accounts template --json | head -2",),
+    "template": ("email-accounts template --json | sed -n 1,2p",),
     "workspace add": ("email-accounts workspace add north < key.txt",),
     "workspace list": ("email-accounts workspace list",),
     "workspace test": ("email-accounts workspace test north",),

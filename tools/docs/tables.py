@@ -10,7 +10,6 @@ from email_accounts.intake.layouts import (
     FULL_NAME,
     IGNORED,
     LAYOUTS,
-    OPTIONAL_HEADERS,
     PASSWORD,
 )
 from email_accounts.intake.settings import (
@@ -63,11 +62,8 @@ def _fields() -> str:
 
 
 def _layouts() -> str:
-    rows = (
-        (name, _code(columns), _code(OPTIONAL_HEADERS.get(name, ())))
-        for name, columns in LAYOUTS.items()
-    )
-    return _table(("written by", "columns", "often also"), rows)
+    rows = ((name, _code(columns)) for name, columns in LAYOUTS.items())
+    return _table(("written by", "columns"), rows)
 
 
 def _aliases() -> str:
@@ -126,8 +122,7 @@ def _side(side: ServerPreset) -> str:
 
 
 def _rules() -> str:
-    rows = ((f"`{code}`", message) for code, (message, _) in PROBLEMS.items())
-    return _table(("code", "problem"), rows)
+    return f"{_code(PROBLEMS)}\n"
 
 
 def _warnings() -> str:
@@ -136,7 +131,7 @@ def _warnings() -> str:
         *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
         *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
     )
-    return "".join(f"- `{one.code}`: {one.message}.\n" for one in warnings)
+    return f"{_code(one.code for one in warnings)}\n"
 
 
 _TABLES: dict[str, Callable[[], str]] = {

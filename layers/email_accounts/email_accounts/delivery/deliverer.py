@@ -22,7 +22,10 @@ from email_accounts.intake.batches import UploadReader
 from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
+    FILE_NOT_READ,
     FINAL,
+    LEASE_MARGIN,
+    NO_PROGRESS,
     Batch,
     BatchState,
     Import,
@@ -38,10 +41,8 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 from email_accounts.sign_in.findings import MailboxFindings, findings_name, read_findings
-from email_accounts.submission.submitter import FILE_NOT_READ, LEASE_MARGIN
 from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
-from email_accounts.tracking.poller import NO_PROGRESS
 
 _log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")

@@ -95,7 +95,8 @@ def is_placeholder(text: str) -> bool:
 def filled(text: str) -> str:
     """Return a text without the blanks around it; "" for what means blank."""
     text = text.strip()
-    is_nothing = text.lower() in _PLACEHOLDERS or text.lower().strip(_AROUND) in _PLACEHOLDERS
+    lower = text.lower()
+    is_nothing = lower in _PLACEHOLDERS or lower.strip(_AROUND) in _PLACEHOLDERS
     return "" if is_nothing else unwrapped(text)
 
 

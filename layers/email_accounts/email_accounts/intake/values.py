@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import itemgetter
 
 from email_accounts.intake.cells import (
@@ -110,17 +111,15 @@ NAME_NOT_UTF_8 = RowWarning(
 
 @dataclass(frozen=True, slots=True)
 class RowValues:
-    """A row, read: its values in the order of FIELDS, problems and warnings."""
+    """A row, read: its values in the order of FIELDS, problems and warnings.
+
+    `address` is "" where it is none: where columns are shifted it may be a password.
+    """
 
     values: tuple[str, ...]
+    address: str
     problems: tuple[Problem, ...]
     warnings: tuple[RowWarning, ...]
-
-    @property
-    def address(self) -> str:
-        """The address, if it is one: where columns are shifted it may be a password."""
-        address = self.values[3]
-        return address if is_address(address) else ""
 
 
 class ValueReader:
@@ -144,14 +143,15 @@ class ValueReader:
         self._shared = itemgetter(*(first.get(name, width) for name in SETTINGS))
         self._personal = itemgetter(*(first.get(name, width) for name in _PERSONAL))
         self._several = {name: at for name, at in targets.items() if len(at) > 1}
-        self._settings_reader = SettingsReader(columns.name_of, servers_of, defaults)
+        self._name_of = cache(columns.name_of)
+        self._settings_reader = SettingsReader(self._name_of, servers_of, defaults)
         self._known: dict[tuple[tuple[str, ...], str, str], Settings] = {}
 
     def read(self, cells: list[str], damage: Mapping[int, Damage] | None = None) -> RowValues:
         """Return all that a row says; `damage` is by position."""
         whole = self._whole(cells)
         damaged = self._by_target(damage) if damage else {}
-        row = _Row(self.columns, damaged)
+        row = _Row(self._name_of, damaged)
         if self._several:
             row.warnings += self._differing(whole)
         texts = self._texts(self._personal, _PERSONAL, whole)
@@ -171,6 +171,7 @@ class ValueReader:
         )
         return RowValues(
             _IN_ORDER((*personal, *settings.values)),
+            smtp_address if row.is_address(smtp_address) else "",
             problems if len(problems) < 2 else tuple(sorted(once(problems), key=_place)),  # noqa: PLR2004
             (*settings.warnings, *dict.fromkeys(row.warnings)),
         )
@@ -197,8 +198,10 @@ class ValueReader:
 
     def _settings(self, whole: list[str], address: str) -> Settings:
         raw = self._texts(self._shared, SETTINGS, whole)
-        names, unclear = self.columns.names, self.columns.unclear
-        blocked = next((names[at] for at in unclear if filled(whole[at])), "")
+        blocked = ""
+        if unclear := self.columns.unclear:
+            names = self.columns.names
+            blocked = next((names[at] for at in unclear if filled(whole[at])), "")
         settings = self._read(raw, blocked, "")
         if not settings.domains:
             return settings
@@ -244,9 +247,10 @@ class ValueReader:
 class _Row:
     """One row: what is found to be wrong with it while its values are made."""
 
-    def __init__(self, columns: Columns, damaged: Mapping[str, Damage]) -> None:
-        self._columns = columns
+    def __init__(self, name_of: Callable[[str], str], damaged: Mapping[str, Damage]) -> None:
+        self._name_of = name_of
         self._damaged = damaged
+        self._are_addresses: dict[str, bool] = {}
         self.problems: list[Problem] = []
         self.warnings: list[RowWarning] = []
 
@@ -257,7 +261,11 @@ class _Row:
         imap_name = ADDRESSES[2] if imap else ADDRESS
         smtp = smtp or both or imap
         imap = imap or both or smtp
-        damage = [self._damaged[name] for name in ADDRESSES if name in self._damaged]
+        damage = (
+            [self._damaged[name] for name in ADDRESSES if name in self._damaged]
+            if self._damaged
+            else ()
+        )
         if _HAS_CHANGED.intersection(damage):
             self._add("formula_without_value", ADDRESSES[0], smtp_name)
         elif damage:
@@ -269,39 +277,50 @@ class _Row:
         return smtp, imap
 
     def _address(self, text: str, name: str) -> str:
+        """Return the address in `<a@b.example>`, `mailto:a@b.example` or `'a@b.example`."""
+        if not text or self._is_bare(text):
+            return text
         if not (text.isascii() and text.isprintable()):
             text = self._visible(text, name)
-        return self._bare(filled(text)) if text else ""
-
-    @staticmethod
-    def _bare(text: str) -> str:
-        """Return the address in `<a@b.example>`, `mailto:a@b.example` or `'a@b.example`."""
-        if is_address(text) and not text.startswith("'"):
+        text = filled(text)
+        if self._is_bare(text):
             return text
         found = _ADDRESS_INSIDE.fullmatch(text)
-        return found[1] if found and is_address(found[1]) else text
+        return found[1] if found and self.is_address(found[1]) else text
+
+    def _is_bare(self, text: str) -> bool:
+        return self.is_address(text) and not text.startswith("'")
+
+    def is_address(self, text: str) -> bool:
+        """Say whether a text is an address; each text of the row is matched once."""
+        known = self._are_addresses.get(text)
+        if known is None:
+            known = self._are_addresses[text] = is_address(text)
+        return known
 
     def _check_address(self, address: str, field: str, name: str) -> None:
         if not address:
             self._add("address_missing", field, name)
-        elif not is_address(address):
+        elif not self.is_address(address):
             self._add("address_invalid" if address.isascii() else "address_not_ascii", field, name)
 
     def names(self, first: str, last: str, full: str) -> tuple[str, str]:
         """Return first and last name, by a full name where neither is given."""
+        first_field, last_field = first_name, last_name = NAMES[:2]
         first, last, full = map(self._name, (first, last, full), NAMES)
         if full and not first and not last:
             first, last = _parted(full)
-            sources = (FULL_NAME, FULL_NAME)
-        else:
-            sources = NAMES[:2]
-        for value, field, name in zip((first, last), NAMES, sources, strict=False):
-            if not RULES[field].holds(value):
-                self._add("name_unusable", field, name)
+            first_name = last_name = FULL_NAME
+        if not RULES[first_field].holds(first):
+            self._add("name_unusable", first_field, first_name)
+        if not RULES[last_field].holds(last):
+            self._add("name_unusable", last_field, last_name)
         return first, last
 
     def _name(self, text: str, name: str) -> str:
         damage = self._damaged.get(name)
+        if not text and not damage:
+            return ""
         if damage is Damage.ENCODING:
             self.warnings.append(NAME_NOT_UTF_8)
         text = filled(text if text.isprintable() else self._visible(text, name))
@@ -316,17 +335,18 @@ class _Row:
         self, texts: Sequence[str], settings: Settings, smtp_address: str, imap_address: str
     ) -> tuple[str, str]:
         """Return both user names: blank for IMAP means as for SMTP, blank for SMTP the address."""
-        as_given = {*texts[:3]}
         smtp, imap = (
-            "" if text in as_given and name not in self._damaged else self._user(text, name)
-            for text, name in zip(texts[6:8], USERS, strict=True)
+            self._user(texts[6], USERS[0], texts[:3]),
+            self._user(texts[7], USERS[1], texts[:3]),
         )
         if settings.sends_only:
             return smtp or settings.smtp_user, imap or imap_address
         return smtp or smtp_address, imap or smtp or imap_address
 
-    def _user(self, text: str, name: str) -> str:
+    def _user(self, text: str, name: str, addresses: Sequence[str]) -> str:
         damage = self._damaged.get(name)
+        if not damage and text in addresses:
+            return ""
         text = filled(text)
         if damage in _HAS_CHANGED or (text and is_damaged(text)):
             self._add("user_name_damaged", name, name, _DAMAGE.get(damage) if damage else None)
@@ -346,9 +366,10 @@ class _Row:
         self, smtp: str, both: str, imap: str, at_google: tuple[bool, bool]
     ) -> tuple[str, str]:
         """Return both passwords: that of one side, else that of both; for IMAP, else SMTP's."""
-        for name in PASSWORDS:
-            if name in self._damaged:
-                return self._damaged_password(name, self._damaged[name])
+        if self._damaged:
+            for name in PASSWORDS:
+                if name in self._damaged:
+                    return self._damaged_password(name, self._damaged[name])
         smtp_name, smtp = (PASSWORDS[0], smtp) if smtp.strip() else (PASSWORD, both)
         imap_name, imap = (PASSWORDS[2], imap) if imap.strip() else (PASSWORD, both)
         if not imap.strip():
@@ -395,7 +416,7 @@ class _Row:
         ]
         if not damaged and not encoded:
             return settings.problems
-        name_of = self._columns.name_of
+        name_of = self._name_of
         return [
             *(problem("formula_without_value", name, name_of(name)) for name in damaged),
             *(problem("not_utf_8", name, name_of(name)) for name in encoded),
@@ -404,11 +425,11 @@ class _Row:
     def _visible(self, text: str, name: str) -> str:
         shown, removed = visible(text)
         if removed:
-            self.warnings.append(invisible_removed(removed, self._columns.name_of(name)))
+            self.warnings.append(invisible_removed(removed, self._name_of(name)))
         return shown
 
     def _add(self, code: str, field: str, name: str, detail: str | None = None) -> None:
-        column = self._columns.name_of(name) or self._columns.name_of(field)
+        column = self._name_of(name) or self._name_of(field)
         self.problems.append(problem(code, field, column, detail or ""))
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from email_accounts.models.providers import provider_codes
 from email_accounts.text.secret import Secret
@@ -263,6 +264,7 @@ SETTINGS = (
 """The fields that many accounts of a file share."""
 
 
+@lru_cache(1024)
 def problem(code: str, field: str, column: str = "", detail: str = "") -> Problem:
     """Return a problem of a field; `detail` says more about the case, never the value."""
     message, fix = PROBLEMS[code]

@@ -7,7 +7,7 @@ clients are known to send.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
@@ -217,12 +217,18 @@ class _Sign:
     """By which words a cause is known, if need be only at one provider."""
 
     cause: Cause
-    words: re.Pattern[str]
+    words: str
     family: str = ""
 
+    def is_in(self, reason: str) -> bool:
+        """Say whether a reason has the words."""
+        return bool(_pattern(self.words).search(reason))
 
-def _sign(cause: Cause, words: str, family: str = "") -> _Sign:
-    return _Sign(cause, re.compile(words, re.IGNORECASE | re.VERBOSE | re.DOTALL), family)
+
+@cache
+def _pattern(words: str) -> re.Pattern[str]:
+    """Compile on first use: all of them are a fiftieth of a cold start."""
+    return re.compile(words, re.IGNORECASE | re.VERBOSE | re.DOTALL)
 
 
 def _possibly(cause: Cause) -> Cause:
@@ -245,12 +251,12 @@ _NO_CONNECTION = r"""
     | socket\ hang\ up
 """
 _MISMATCHED = (
-    _sign(_possibly(TLS_AND_PORT), _NO_CONNECTION),
-    _sign(_possibly(TLS_AND_PORT), r"unexpected\ (?:eof|end|close)|greeting"),
+    _Sign(_possibly(TLS_AND_PORT), _NO_CONNECTION),
+    _Sign(_possibly(TLS_AND_PORT), r"unexpected\ (?:eof|end|close)|greeting"),
 )
 """Patterns that mean encryption and port only if these do not match in the row."""
 
-_PLAN_LIMIT = _sign(
+_PLAN_LIMIT = _Sign(
     PLAN_LIMIT,
     r"""\b(?:plan|subscription)\b.{0,60}\b(?:limit|allow|exceed|upgrade|expired|ended)
     | \b(?:limit|upgrade|exceed|reached)\w*\b.{0,60}\b(?:plan|subscription)\b
@@ -259,46 +265,46 @@ _PLAN_LIMIT = _sign(
 )
 _SIGNS = (
     _PLAN_LIMIT,
-    _sign(PLAN_OF_PROVIDER, r"maximum\ credits\ exceeded"),
-    _sign(MICROSOFT_SMTP_OFF, r"smtpclientauth\w*\ is\ disabled | smtp_auth_disabled"),
-    _sign(replace(MICROSOFT_POLICY, certain=True), r"security\ defaults\ policy"),
-    _sign(MICROSOFT_POLICY, r"did\ not\ meet\ the\ criteria"),
-    _sign(_possibly(LOCKED), r"\b5\.7\.139\b.*\baccount\ (?:is\ )?locked"),
-    _sign(IMAP_OFF, r"authenticated\ but\ not\ connected"),
-    _sign(
+    _Sign(PLAN_OF_PROVIDER, r"maximum\ credits\ exceeded"),
+    _Sign(MICROSOFT_SMTP_OFF, r"smtpclientauth\w*\ is\ disabled | smtp_auth_disabled"),
+    _Sign(replace(MICROSOFT_POLICY, certain=True), r"security\ defaults\ policy"),
+    _Sign(MICROSOFT_POLICY, r"did\ not\ meet\ the\ criteria"),
+    _Sign(_possibly(LOCKED), r"\b5\.7\.139\b.*\baccount\ (?:is\ )?locked"),
+    _Sign(IMAP_OFF, r"authenticated\ but\ not\ connected"),
+    _Sign(
         MICROSOFT_SIGN_IN,
         r"""\b5\.7\.(?:139|30)\b | basicauthblocked
         | basic\ ?auth(?:entication)?\b.{0,40}\b(?:disabled|blocked|not\ supported)""",
     ),
-    _sign(MICROSOFT_SIGN_IN, r"\b5\.7\.(?:4|57)\b | \btakes\b.{0,200}\bxoauth2\b", "microsoft"),
-    _sign(_possibly(YAHOO_APP_PASSWORD), r"\bauth005\b.*\btoo\ many"),
-    _sign(YAHOO_APP_PASSWORD, r"\bauth005\b"),
-    _sign(YANDEX_APP_PASSWORD, r"invalid\ credentials\ or\ imap\ is\ disabled", "yandex"),
-    _sign(
+    _Sign(MICROSOFT_SIGN_IN, r"\b5\.7\.(?:4|57)\b | \btakes\b.{0,200}\bxoauth2\b", "microsoft"),
+    _Sign(_possibly(YAHOO_APP_PASSWORD), r"\bauth005\b.*\btoo\ many"),
+    _Sign(YAHOO_APP_PASSWORD, r"\bauth005\b"),
+    _Sign(YANDEX_APP_PASSWORD, r"invalid\ credentials\ or\ imap\ is\ disabled", "yandex"),
+    _Sign(
         NO_SIGN_IN,
         r"""authentication\ not\ enabled | \btakes\ no\ sign-in
         | \btakes\b.{0,200}\b(?:xoauth2|oauthbearer)\b""",
     ),
-    _sign(BLOCKED_HERE, r"client\ host\b.{0,80}\bblocked | \bblocked\ using\b"),
-    _sign(LOCKED, r"\b525\ 5\.7\.13\b | \[contactadmin\]"),
+    _Sign(BLOCKED_HERE, r"client\ host\b.{0,80}\bblocked | \bblocked\ using\b"),
+    _Sign(LOCKED, r"\b525\ 5\.7\.13\b | \[contactadmin\]"),
     # Codes: "(reason unavailable)" is what Postfix says of a wrong password.
-    _sign(
+    _Sign(
         TOO_MANY,
         r"""\[(?:unavailable|inuse|limit|serverbug|overquota)\] | \b4(?:21|32)\ 4\.3\.2\b""",
     ),
-    _sign(WRONG_PASSWORD, r"\[expired\]"),
-    _sign(_possibly(TLS_AND_PORT), r"\bno\ starttls\b | \bbetween\ starttls\b"),
-    _sign(
+    _Sign(WRONG_PASSWORD, r"\[expired\]"),
+    _Sign(_possibly(TLS_AND_PORT), r"\bno\ starttls\b | \bbetween\ starttls\b"),
+    _Sign(
         TLS_AND_PORT,
         r"""\[privacyrequired\] | \btls\ required\b | \btls\ from\ the\ start\b
         | plaintext\ authentication\ (?:disallowed|not\ allowed)""",
     ),
-    _sign(APP_PASSWORD, r"enter\ your\ authori[sz]ation\ code"),
-    _sign(
+    _Sign(APP_PASSWORD, r"enter\ your\ authori[sz]ation\ code"),
+    _Sign(
         SIGN_IN_HELD, r"\b5\.7\.14\b | web\ (?:browser|login) | suspicious | unusual\ (?:sign|log)"
     ),
     *(
-        _sign(
+        _Sign(
             cause,
             r"app(?:lication)?(?:[- ]specific)?[- ]?password | \b5\.7\.9\b | invalidsecondfactor"
             r"| less\ secure | two-?\ ?(?:factor|step) | 2-?step | \b2fa\b",
@@ -312,46 +318,46 @@ _SIGNS = (
             (APP_PASSWORD, ""),
         )
     ),
-    _sign(
+    _Sign(
         IMAP_OFF,
         r"""\b(?:imap|pop3?|smtp)\b(?:(?!account|mailbox|user).){0,40}
           \b(?:disabled|deactivated|off|not\ (?:enabled|allowed))\b
         | \b(?:enabled?|activate|turn\ on|switch\ on)\b.{0,40}\bimap\b
         | access\ rights\ to\ this\ service""",
     ),
-    _sign(
+    _Sign(
         TOO_MANY,
         r"""too\ many | rate\ ?limit | \b4(?:21|54)\b.{0,3}\b4\.7\.\d+ | throttl
         | try\ (?:again|it)\ later | temporar\w+\ (?:blocked|locked|unavailable|deferred|error)
         | maximum\ number\ of\ connections""",
     ),
-    _sign(
+    _Sign(
         LOCKED,
         r"""\b(?:account|mailbox|user)\b.{0,20}
         \b(?:disabled|suspended|locked|blocked|deactivated|closed)\b""",
     ),
-    _sign(_possibly(HOST_NOT_FOUND), r"eai_again"),
-    _sign(
+    _Sign(_possibly(HOST_NOT_FOUND), r"eai_again"),
+    _Sign(
         HOST_NOT_FOUND,
         r"""enotfound | \bedns\b | getaddrinfo | nxdomain | nodename\ nor\ servname
         | (?:no\ such|unknown)\ host | host\b.{0,80}\bnot\ (?:found|exist)
         | name\ or\ service\ not\ known | (?:not|n't)\ (?:be\ )?resolved? | \bdns\b""",
     ),
-    _sign(CERTIFICATE, r"certificate | self[- ]signed | altname"),
-    _sign(
+    _Sign(CERTIFICATE, r"certificate | self[- ]signed | altname"),
+    _Sign(
         TLS_AND_PORT,
         r"wrong[ _]version[ _]number | ssl3_get_record | packet\ length\ too\ long | starttls",
     ),
-    _sign(
+    _Sign(
         _possibly(TLS_AND_PORT),
         r"""eproto | greeting\ never\ received
         | (?:ssl|tls)\b.{0,30}\b(?:handshake|routines|alert)""",
     ),
-    _sign(UNREACHABLE, _NO_CONNECTION),
+    _Sign(UNREACHABLE, _NO_CONNECTION),
     # Exim says the same while it blocks the address of who signs in.
-    _sign(_possibly(WRONG_PASSWORD), r"incorrect\ authentication\ data"),
+    _Sign(_possibly(WRONG_PASSWORD), r"incorrect\ authentication\ data"),
     *(
-        _sign(cause, _REFUSED_SIGN_IN, family)
+        _Sign(cause, _REFUSED_SIGN_IN, family)
         for cause, family in (
             (GOOGLE_APP_PASSWORD, "google"),
             (MICROSOFT_SIGN_IN, "microsoft"),
@@ -390,7 +396,7 @@ def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = N
     if code is ReasonCode.NOT_SENT:
         return NOT_SENT
     if code is ReasonCode.REQUEST_REFUSED:
-        return PLAN_LIMIT if _PLAN_LIMIT.words.search(reason) else REQUEST_REFUSED
+        return PLAN_LIMIT if _PLAN_LIMIT.is_in(reason) else REQUEST_REFUSED
     return _known_cause(_OF_ONE_ROW.sub("#", reason), settings)
 
 
@@ -399,7 +405,7 @@ def _known_cause(reason: str, settings: tuple[str, ...]) -> Cause:
     family = _family(settings)
     signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
     for sign in signs:
-        if sign.family in ("", family) and sign.words.search(reason):
+        if sign.family in ("", family) and sign.is_in(reason):
             return sign.cause
     return UNKNOWN
 

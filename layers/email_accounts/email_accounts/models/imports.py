@@ -10,6 +10,10 @@ MOST_UNCONFIRMED = 10
 """Batches of one import that may be unconfirmed before no more are sent."""
 ANSWER_LOST = "the request was interrupted while it was sent, so Saleshandy may have received it"
 UPLOAD_DELETED = "the file was deleted during its import"
+FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
+NO_PROGRESS = "Saleshandy accepted the request, but made no progress for an hour"
+LEASE_MARGIN = 30.0
+"""Seconds by which a lease outlasts the invocation that has it."""
 
 
 @dataclass(frozen=True, slots=True)

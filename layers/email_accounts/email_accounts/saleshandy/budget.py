@@ -130,8 +130,14 @@ class Budget:
 
     @classmethod
     def loaded(cls, text: str) -> "Budget":
-        """Read a budget from JSON."""
+        """Read a budget from JSON.
+
+        Of one that an earlier version wrote, the calls count; those who wait ask again.
+        """
         document = json.loads(text)
+        if "queue_until" not in document:
+            made = tuple((second, CallKind.BATCH, calls) for second, calls in document["made"])
+            return cls(made, closed_until=document["closed_until"])
         return cls(
             made=tuple((second, CallKind(kind), calls) for second, kind, calls in document["made"]),
             turns=tuple(

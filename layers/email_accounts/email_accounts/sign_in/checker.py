@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from email_accounts.errors import LedgerConflictError, UploadMissingError
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, Import
+from email_accounts.models.imports import Batch, Import
 from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.sign_in.due import is_sign_in_due, tried_until
 from email_accounts.sign_in.findings import (
     MailboxFindings,
     findings_name,
@@ -26,28 +27,9 @@ from email_accounts.sign_in.gate import Gate
 
 _log = logging.getLogger(__name__)
 
-_LONGEST = 1800.0
-"""Seconds after the beginning of an import in which sign-ins are tried."""
 _ENOUGH_FOR_A_BATCH = 300.0
 _MARGIN = 45.0
 """Seconds that are left when the last attempt begins: it may take 25, and is written down."""
-
-
-def is_sign_in_due(imported: Import, batch: Batch, policy: Policy, now: float) -> bool:
-    """Say whether the mailboxes of a batch are to be tried before it is sent."""
-    return (
-        policy.sign_in_check is not SignInCheck.OFF
-        and batch.state is BatchState.PLANNED
-        and not batch.sign_in
-        and not batch.sent
-        and now < _tried_until(imported)
-    )
-
-
-def _tried_until(imported: Import) -> float:
-    """Return when sign-ins end: half of the time to the deadline is left to the sending."""
-    longest = min(_LONGEST, (imported.deadline - imported.began_at) / 2)
-    return imported.began_at + longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +68,7 @@ class SignInChecker:
                         for one in reader.accounts_of(batch.range)
                         if one.smtp.address.lower() not in connected
                     ]
-                    until = min(_tried_until(imported), self.now() + time_left() - _MARGIN)
+                    until = min(tried_until(imported), self.now() + time_left() - _MARGIN)
                     self._check_batch(imported, batch, accounts, until)
         except (LedgerConflictError, UploadMissingError) as error:
             _log.warning("the sign-in check was interrupted: %s", error)

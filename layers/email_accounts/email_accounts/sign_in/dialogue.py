@@ -10,12 +10,12 @@ import re
 import smtplib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from email_accounts.models.account import Server
 from email_accounts.models.causes import BLOCKED_HERE, SIGN_IN_HELD, TOO_MANY, cause_of
-from email_accounts.sign_in.wire import EndedError, Verdict, Wire, ended
+from email_accounts.sign_in.findings import Finding, Verdict
+from email_accounts.sign_in.wire import EndedError, Wire, ended
 from email_accounts.text.display import one_line
 from email_accounts.text.secret import HIDDEN, Redactor, Secret
 
@@ -31,18 +31,6 @@ _PERSONAL_LINK = re.compile(
     r"(?<=\[WEBALERT) [^\]]*|https?://accounts\.google\.com/\S*", re.IGNORECASE
 )
 _CODES = re.compile(r"(?:[2-5]\d\d|NO|BAD|BYE)(?:[ -][245]\.\d{1,3}\.\d{1,3}| \[[A-Z]{3,30}\])?")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """How the attempt at one side (`smtp` or `imap`) ended, and the server's words.
-
-    Passwords and personal links are removed from the words.
-    """
-
-    side: str
-    verdict: Verdict
-    said: str
 
 
 def sign_in(

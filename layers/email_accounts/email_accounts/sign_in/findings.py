@@ -3,13 +3,27 @@
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TextIO
 
 from email_accounts.models.account import Account
 from email_accounts.models.causes import Cause, cause_of
-from email_accounts.sign_in.dialogue import Finding
-from email_accounts.sign_in.wire import Verdict
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
+
+
+class Verdict(StrEnum):
+    """How an attempt to sign in ended."""
+
+    SIGNED_IN = "signed_in"
+    REFUSED = "refused"
+    NO_PASSWORDS = "no_passwords"
+    MISMATCH = "mismatch"
+    CERTIFICATE = "certificate"
+    NO_SUCH_HOST = "no_such_host"
+    LATER = "later"
+    NO_ANSWER = "no_answer"
+    NOT_TRIED = "not_tried"
+
 
 REFUSED_BY_SMTP = "the SMTP server refused the same credentials"
 _COLUMNS = ("address", "side", "verdict", "held", "said")
@@ -17,6 +31,18 @@ _ABOUT_THE_MAILBOX = frozenset(
     {Verdict.REFUSED, Verdict.NO_PASSWORDS, Verdict.MISMATCH, Verdict.NO_SUCH_HOST}
 )
 _GOOD = frozenset({Verdict.SIGNED_IN, Verdict.NOT_TRIED})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How the attempt at one side (`smtp` or `imap`) ended, and the server's words.
+
+    Passwords and personal links are removed from the words.
+    """
+
+    side: str
+    verdict: Verdict
+    said: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from typing import Protocol
 
 from email_accounts.models.account import Account, Server
 from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
-from email_accounts.sign_in.dialogue import Finding, sign_in
-from email_accounts.sign_in.findings import REFUSED_BY_SMTP, MailboxFindings
-from email_accounts.sign_in.wire import Verdict
+from email_accounts.sign_in.dialogue import sign_in
+from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
 
 _AT_ONCE = 100
 """Threads; most of them wait for their turn at a host, or for its reply."""

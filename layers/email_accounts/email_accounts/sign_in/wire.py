@@ -4,13 +4,13 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from enum import StrEnum
 from functools import cache
 from typing import Self
 
 import certifi
 
 from email_accounts.resolving import is_public, resolve
+from email_accounts.sign_in.findings import Verdict
 
 SECONDS = 25.0
 """Seconds for one attempt, from resolving to the last reply. Dovecot delays every sign-in from an
@@ -36,20 +36,6 @@ _NOT_TLS = frozenset(
     }
 )
 _NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
-
-
-class Verdict(StrEnum):
-    """How an attempt to sign in ended."""
-
-    SIGNED_IN = "signed_in"
-    REFUSED = "refused"
-    NO_PASSWORDS = "no_passwords"
-    MISMATCH = "mismatch"
-    CERTIFICATE = "certificate"
-    NO_SUCH_HOST = "no_such_host"
-    LATER = "later"
-    NO_ANSWER = "no_answer"
-    NOT_TRIED = "not_tried"
 
 
 class EndedError(Exception):

@@ -30,6 +30,8 @@ from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
     ANSWER_LOST,
+    FILE_NOT_READ,
+    LEASE_MARGIN,
     MOST_UNCONFIRMED,
     UPLOAD_DELETED,
     Batch,
@@ -67,7 +69,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
     write_reconciliation,
 )
-from email_accounts.sign_in.checker import is_sign_in_due
+from email_accounts.sign_in.due import is_sign_in_due
 from email_accounts.sign_in.findings import findings_name, read_findings
 from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
 from email_accounts.text.display import one_line
@@ -80,9 +82,6 @@ _LATEST_EVENT = 15 * 86_400.0
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
 """Invocations that may die with an import in hand; the next one ends it."""
-LEASE_MARGIN = 30.0
-"""Seconds by which a lease outlasts the invocation that has it."""
-FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
 STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )

@@ -23,6 +23,7 @@ from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     ANSWER_LOST,
     MOST_UNCONFIRMED,
+    NO_PROGRESS,
     UPLOAD_DELETED,
     Batch,
     BatchState,
@@ -44,8 +45,6 @@ from email_accounts.saleshandy.rate_limit import (
 from email_accounts.saleshandy.report import copy_without_secrets, report_name
 from email_accounts.text.secret import Redactor
 from email_accounts.tracking.reconciler import Reconciler, Resolution
-
-NO_PROGRESS = "Saleshandy accepted the request, but made no progress for an hour"
 
 _HOUR = 3600.0
 _UNKNOWN_REQUEST_GRACE = 600.0
