@@ -32,8 +32,14 @@ ECHOES = {
     "inside": "for you: [{password}] <{plain}>",
 }
 GOOD = Manner("good")
+MALFORMED = (
+    Manner("malformed-size", greeting=f"* OK {{{'9' * 5000}}}"),
+    Manner("malformed-letters", offers="PLAIN ÄÖ"),
+    Manner("malformed-challenge", imap="+ x\nNO [AUTHENTICATIONFAILED] no"),
+)
 MANNERS = (
     GOOD,
+    *MALFORMED,
     Manner("good-starttls", implicit=False),
     Manner("good-login", offers="LOGIN"),
     Manner("good-command", offers=""),
@@ -103,6 +109,13 @@ def test_each_fault_has_its_verdict_and_cause(
     assert (found.verdict, cause.code) == (fault.verdict, fault.cause), found.said
     assert cause.certain is fault.certain
     assert server.tried(side) - before == fault.attempts <= 1
+
+
+@pytest.mark.parametrize("manner", MALFORMED, ids=lambda manner: manner.name)
+def test_a_malformed_reply_ends_one_attempt_alone(servers: MailServers, manner: Manner) -> None:
+    """The check of all other mailboxes goes on: nothing escapes that the libraries raise."""
+    found = tried(servers, manner.name, "imap", WRONG)
+    assert found == Finding("imap", Verdict.NO_ANSWER, "the server's reply is malformed")
 
 
 @pytest.mark.parametrize("side", SIDES)

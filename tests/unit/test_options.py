@@ -7,6 +7,7 @@ import pytest
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.options import understood
 from email_accounts.intake.rows import Accepted
 from email_accounts.models.account import Account
 from email_accounts.models.upload import UploadOptions, upload_options
@@ -131,3 +132,12 @@ def test_a_refusal_names_the_row_that_was_taken_for_the_header() -> None:
         error.value
     )
     assert "Rename the column Emial to email." in str(error.value)
+
+
+def test_a_column_given_twice_is_noted_as_it_is_read() -> None:
+    """The last one counts; the notes of the others stay with their own columns."""
+    pairs = (("Foo", "smtpPassword"), ("foo", "smtpHost"), ("Bar", ""))
+    read = understood(UploadOptions(columns=pairs))
+    assert read.columns == {"foo": "smtpHost", "bar": ""}
+    said = "the column foo is read as smtpHost, the column Bar is ignored"
+    assert read.notes[0].message.endswith(f"you asked, {said}")

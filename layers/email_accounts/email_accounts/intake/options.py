@@ -39,10 +39,11 @@ def understood(options: UploadOptions) -> ReadOptions:
             fix = problem(code or _OTHER_CODES[name], name).fix
             raise FileRefusedError(f"The value set for {name} cannot be used.", fix)
     columns = {folded(name): _target(name, target) for name, target in options.columns}
+    given = {folded(name): name for name, _ in options.columns}
     said = [f"{name}={value} is used where the cell is blank" for name, value in values.items()]
     said += [
         f"the column {_quoted(name)} is {f'read as {target}' if target else 'ignored'}"
-        for (name, _), target in zip(options.columns, columns.values(), strict=False)
+        for name, target in ((name, columns[key]) for key, name in given.items())
     ]
     notes = (RowWarning("options_given", f"as you asked, {', '.join(said)}"),) if said else ()
     return ReadOptions(values, columns, notes)

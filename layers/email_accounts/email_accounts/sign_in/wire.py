@@ -229,6 +229,8 @@ def ended(dialogue: Callable[[], tuple[Verdict, str]]) -> tuple[Verdict, str]:
     except OSError as error:
         failed = _end_of(error)
         return failed.verdict, failed.said
+    except ValueError:  # smtplib and imaplib read numbers, letters and base64 of a stranger
+        return Verdict.NO_ANSWER, "the server's reply is malformed"
 
 
 def _end_of(error: OSError) -> EndedError:
