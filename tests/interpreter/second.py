@@ -183,6 +183,23 @@ def main(path: Path) -> None:
             given | step(name),
             lambda called, _: done if called == "DeliverReport" else ValueError(),
         )
+    signed_in: dict[str, list[Answer]] = {
+        "CheckSignIn": [step("check_sign_in"), step("submit_accounts")],
+        "SubmitAccounts": [step("deliver_report")],
+        "DeliverReport": [done],
+    }
+    run(
+        machine,
+        "sign-ins are tried",
+        given | step("check_sign_in"),
+        lambda name, nth: signed_in[name][nth - 1],
+    )
+    run(
+        machine,
+        "check_sign_in fails",
+        given | step("check_sign_in"),
+        lambda name, nth: ValueError() if name == "CheckSignIn" else signed_in[name][nth - 1],
+    )
     run(machine, "deliver_report fails", given | step("deliver_report"), lambda *_: ValueError())
     throttled: dict[str, list[Answer]] = {
         "CheckStatus": [THROTTLED, THROTTLED, step("deliver_report")],
