@@ -2,9 +2,11 @@
 
 import signal
 from collections.abc import Generator, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from tests.support.leaks import Finder
 
@@ -32,6 +34,15 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
         report.longrepr = f"secrets in what it printed: {sorted(found)}"
         report.sections = []
     return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Each session of boto3 reads the models of its services: a quarter of a test's time."""
+    read = cache(JSONFileLoader().load_file)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
 
 
 @pytest.fixture(scope="module")
