@@ -33,7 +33,8 @@ class Reading:
     """A way through the list, or through a part of it, that has come so many pages far.
 
     `statuses` counts the values of the status filter that are read to their end; `in_order` says
-    whether the pages are asked for newest first.
+    whether the pages are asked for newest first. `page` is a digest of the last page, `repeated`
+    how many pages before it were the same.
     """
 
     began_at: float
@@ -41,6 +42,8 @@ class Reading:
     pages: int = 0
     statuses: int = 0
     in_order: bool = True
+    page: str = ""
+    repeated: int = 0
 
 
 @dataclass(frozen=True, slots=True)

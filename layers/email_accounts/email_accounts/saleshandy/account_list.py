@@ -6,6 +6,7 @@ next reading continues there.
 """
 
 import csv
+import hashlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -104,7 +105,6 @@ class AccountListReader:
     accounts: dict[str, Seen] = field(default_factory=dict)
     changed: dict[str, Seen] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
-    pages: list[list[str]] = field(default_factory=list)
     sliced: bool = False
     is_probed: bool = False
 
@@ -323,7 +323,6 @@ class AccountListReader:
         if scan is None or scan.moved_at < self.now() - _LEFT_LYING:
             scan = Reading(self.now(), self.now(), in_order=self._order is not None)
         order = Order.NEWEST_FIRST if scan.in_order else None
-        self.pages.clear()
         while scan.pages < most:
             try:
                 at, accounts = self._page(ListQuery(scan.pages + 1, order))
@@ -331,7 +330,7 @@ class AccountListReader:
                 if self.honoured:
                     raise
                 return self._probe()
-            if self._repeats(accounts):
+            if _repeats(scan, accounts):
                 return self._probe_again()
             if not accounts:
                 self.index = replace(
@@ -343,7 +342,7 @@ class AccountListReader:
                 )
                 return None
             self._see(at, accounts, listed=True)
-            scan = replace(scan, pages=scan.pages + 1, moved_at=at)
+            scan = _moved(scan, accounts, at)
             self.index = replace(self._index, scan=scan)
         return None
 
@@ -354,17 +353,16 @@ class AccountListReader:
         until = newest.began_at
         if index.complete_at and index.scan:
             until = min(until, index.scan.began_at)  # what it comes across has a gap above
-        self.pages.clear()
         while True:
             at, accounts = self._page(ListQuery(newest.pages + 1, Order.NEWEST_FIRST))
-            if self._repeats(accounts):
+            if _repeats(newest, accounts):
                 return self._probe_again()
             is_known = all(self._was_listed(one, until) for one in accounts)
             self._see(at, accounts, listed=True)
             if is_known:
                 self.index = replace(self._index, newest_at=newest.began_at, newest=None)
                 return None
-            newest = replace(newest, pages=newest.pages + 1, moved_at=at)
+            newest = _moved(newest, accounts, at)
             self.index = replace(self._index, newest=newest)
 
     def _was_listed(self, account: ListedAccount, until: float) -> bool:
@@ -376,15 +374,14 @@ class AccountListReader:
         stopped = self._index.stopped
         if stopped is None or stopped.moved_at < self.now() - _LEFT_LYING:
             stopped = Reading(self.now(), self.now())
-        self.pages.clear()
         while stopped.statuses < len(_STOPPED):
             at, accounts = self._page(
                 ListQuery(stopped.pages + 1, status=_STOPPED[stopped.statuses])
             )
-            if self._repeats(accounts):
+            if _repeats(stopped, accounts):
                 return self._probe_again()
             self._see(at, accounts, listed=False)
-            stopped = replace(stopped, pages=stopped.pages + 1, moved_at=at)
+            stopped = _moved(stopped, accounts, at)
             if not accounts:
                 stopped = replace(stopped, pages=0, statuses=stopped.statuses + 1)
             self.index = replace(self._index, stopped=stopped)
@@ -417,16 +414,6 @@ class AccountListReader:
         self.ledger.save_honoured(self._workspace, self.honoured)
         self.index = replace(self._index, probed=0)
         self.answers.clear()
-
-    def _repeats(self, accounts: Sequence[ListedAccount]) -> bool:
-        """Say whether a page is the same as the two before it.
-
-        One page may be the same as the one before: as many accounts have come in meanwhile.
-        """
-        page = [one.address for one in accounts]
-        repeats = bool(page) and self.pages[-2:] == [page, page]
-        self.pages.append(page)
-        return repeats
 
     def _probe_again(self) -> None:
         """Find out why every page is the same."""
@@ -509,6 +496,24 @@ def _keep(accounts: dict[str, Seen], address: str, seen: Seen) -> None:
     if old and old.listed_at and old.id == seen.id:
         seen = seen._replace(listed_at=old.listed_at)
     accounts[address] = seen
+
+
+def _repeats(reading: Reading, accounts: Sequence[ListedAccount]) -> bool:
+    """Say whether a page is the same as the two before it, whoever has read those.
+
+    One page may be the same as the one before: as many accounts have come in meanwhile.
+    """
+    return bool(accounts) and reading.repeated > 0 and reading.page == _digest(accounts)
+
+
+def _moved(reading: Reading, accounts: Sequence[ListedAccount], at: float) -> Reading:
+    page = _digest(accounts)
+    repeated = reading.repeated + 1 if page == reading.page else 0
+    return replace(reading, pages=reading.pages + 1, moved_at=at, page=page, repeated=repeated)
+
+
+def _digest(accounts: Sequence[ListedAccount]) -> str:
+    return hashlib.sha256("\n".join(one.address for one in accounts).encode()).hexdigest()[:16]
 
 
 def _seen_nowhere(status: AccountStatus) -> Seen:
