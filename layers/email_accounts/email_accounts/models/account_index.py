@@ -1,7 +1,7 @@
 """What is remembered of the account list of a workspace; the accounts are in the reports bucket."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,26 @@ class AccountIndex:
     newest: Reading | None = None
     stopped: Reading | None = None
     probed: int = 0
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether a reading under way met the same page three times."""
+        readings = (self.scan, self.newest, self.stopped)
+        return any(one.repeated > 1 for one in readings if one)
+
+    def probed_again(self) -> "AccountIndex":
+        """Return it after a probe, without readings that met the same page three times."""
+
+        def kept(reading: Reading | None) -> Reading | None:
+            return reading if reading and reading.repeated <= 1 else None
+
+        return replace(
+            self,
+            probed=0,
+            scan=kept(self.scan),
+            newest=kept(self.newest),
+            stopped=kept(self.stopped),
+        )
 
     def dumped(self) -> str:
         """Return the index as JSON."""

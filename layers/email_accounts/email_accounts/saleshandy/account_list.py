@@ -206,7 +206,7 @@ class AccountListReader:
     def _first_step(self, moment: float) -> Callable[[], None] | None:
         """Return what comes first for any import: a short list is read, a long one probed."""
         index = self._index
-        if index.probed:
+        if index.probed or index.is_repeated:
             return self._probe
         if index.complete_at and index.pages <= _SMALL and self._can.page:
             return self._scan if index.complete_at < moment else None
@@ -331,7 +331,7 @@ class AccountListReader:
                     raise
                 return self._probe()
             if _repeats(scan, accounts):
-                return self._probe_again()
+                return self._probe_again(replace(self._index, scan=_moved(scan, accounts, at)))
             if not accounts:
                 self.index = replace(
                     self._index,
@@ -356,7 +356,7 @@ class AccountListReader:
         while True:
             at, accounts = self._page(ListQuery(newest.pages + 1, Order.NEWEST_FIRST))
             if _repeats(newest, accounts):
-                return self._probe_again()
+                return self._probe_again(replace(self._index, newest=_moved(newest, accounts, at)))
             is_known = all(self._was_listed(one, until) for one in accounts)
             self._see(at, accounts, listed=True)
             if is_known:
@@ -379,7 +379,9 @@ class AccountListReader:
                 ListQuery(stopped.pages + 1, status=_STOPPED[stopped.statuses])
             )
             if _repeats(stopped, accounts):
-                return self._probe_again()
+                return self._probe_again(
+                    replace(self._index, stopped=_moved(stopped, accounts, at))
+                )
             self._see(at, accounts, listed=False)
             stopped = _moved(stopped, accounts, at)
             if not accounts:
@@ -412,13 +414,14 @@ class AccountListReader:
             self.index = replace(self._index, probed=len(self.answers))
         self.honoured = honoured(self.answers) or _NOTHING
         self.ledger.save_honoured(self._workspace, self.honoured)
-        self.index = replace(self._index, probed=0)
+        self.index = self._index.probed_again()
         self.answers.clear()
 
-    def _probe_again(self) -> None:
-        """Find out why every page is the same."""
+    def _probe_again(self, index: AccountIndex) -> None:
+        """Find out why every page is the same, now or in the next invocation."""
         if self.is_probed:
             raise RequestRefusedError("the account list shows the same page for every page")
+        self.index = index
         self._probe()
 
     def _page(self, query: ListQuery) -> tuple[float, Sequence[ListedAccount]]:
@@ -499,7 +502,7 @@ def _keep(accounts: dict[str, Seen], address: str, seen: Seen) -> None:
 
 
 def _repeats(reading: Reading, accounts: Sequence[ListedAccount]) -> bool:
-    """Say whether a page is the same as the two before it, whoever has read those.
+    """Say whether a page is the same as the two before it, in whichever invocation.
 
     One page may be the same as the one before: as many accounts have come in meanwhile.
     """
