@@ -13,6 +13,8 @@ from email_accounts.aws.messaging import EventBus, NotificationTopic
 from email_accounts.aws.s3 import LINKS, InboxBucket, ReportsBucket
 from email_accounts.aws.secrets_manager import workspace_key
 from email_accounts.aws.step_functions import TrackImport
+from email_accounts.lambda_runtime.observability import count
+from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.ports import ClientFactory
 
 if TYPE_CHECKING:
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
     from email_accounts.sign_in.checker import SignInChecker
     from email_accounts.submission.submitter import Submitter
     from email_accounts.tracking.poller import Poller
-
-
-from email_accounts.lambda_runtime.observability import count
-from email_accounts.lambda_runtime.settings import Settings
 
 
 class Container:

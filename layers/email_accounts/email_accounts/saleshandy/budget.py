@@ -23,7 +23,7 @@ from email_accounts.models.service import CallKind
 CALL_RANK = 20.0
 """Seconds by which each batch sent puts the next one of its import back."""
 
-_COUNTED = 66
+COUNTED_SECONDS = 66
 """Calls are counted by whole seconds. Any minute lies within 61 of those; five more are for calls
 that reach the service later than others."""
 _GATHERING = 45
@@ -186,7 +186,7 @@ class Budget:
             return min(most, calls_per_minute - _most_in_a_minute(booked, int(at)))
 
         earliest = max(now, self.closed_until)
-        ends = (float(second + _COUNTED) for second in booked)
+        ends = (float(second + COUNTED_SECONDS) for second in booked)
         times = [earliest, *sorted(end for end in ends if end > earliest)]
         first = next(at for at in times if fitting(at) > 0)
         if first > now:
@@ -203,7 +203,7 @@ class Budget:
         an import that has waited for as long as it is now is at its head.
         """
         calls = min(asked.calls, max(1, calls_per_minute // 2)) + 1  # one more for a poll
-        takes = calls * _COUNTED / calls_per_minute
+        takes = calls * COUNTED_SECONDS / calls_per_minute
         reserved_until = max(turn.at for turn in self.turns) + takes
         tail = max(self.queue_until, reserved_until)
         at = min(asked.rank, now) + tail - now
@@ -215,20 +215,23 @@ class Budget:
         """Forget calls that no longer count and turns that nobody used."""
         return replace(
             self,
-            made=tuple(call for call in self.made if call[0] > int(now) - _COUNTED),
+            made=tuple(call for call in self.made if call[0] > int(now) - COUNTED_SECONDS),
             turns=tuple(turn for turn in self.turns if turn.at + _PATIENCE > now),
         )
 
 
 def _booked_for(made: Iterable[tuple[int, CallKind, int]], kind: CallKind, at: float) -> int:
     """Return the calls of a kind that still count at a time."""
-    return sum(calls for second, one, calls in made if one is kind and second > int(at) - _COUNTED)
+    return sum(
+        calls for second, one, calls in made if one is kind and second > int(at) - COUNTED_SECONDS
+    )
 
 
 def _most_in_a_minute(booked: Mapping[int, int], second: int) -> int:
     """Return the most calls booked in any minute that a call in this second would fall into."""
-    near = {at: booked[at] for at in booked if abs(at - second) < _COUNTED}
+    near = {at: booked[at] for at in booked if abs(at - second) < COUNTED_SECONDS}
     ends = {second, *(at for at in near if at > second)}
     return max(
-        sum(calls for at, calls in near.items() if end - _COUNTED < at <= end) for end in ends
+        sum(calls for at, calls in near.items() if end - COUNTED_SECONDS < at <= end)
+        for end in ends
     )

@@ -79,12 +79,12 @@ class SignInChecker:
     ) -> None:
         batch = self.ledger.save(imported.id, batch, batch.trying())
         gate = Gate(self.ledger, self.now, until, self.trusted_hosts)
-        found = self._judged(accounts, gate.check_all(accounts))
+        found = self._with_held(accounts, gate.check_all(accounts))
         with self.reports.writer(imported.id, findings_name(batch.number), "text/csv") as text:
             write_findings(text, found)
         self.ledger.save(imported.id, batch, batch.checked())
 
-    def _judged(
+    def _with_held(
         self, accounts: list[Account], found: Mapping[str, MailboxFindings]
     ) -> dict[str, MailboxFindings]:
         """Hold back what is proven not to work, if that is wanted."""

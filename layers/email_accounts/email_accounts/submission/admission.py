@@ -4,13 +4,12 @@ from dataclasses import dataclass
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.models.policy import Policy
+from email_accounts.saleshandy.budget import COUNTED_SECONDS
 
 LONGEST_DEADLINE = 86_400.0
 """Seconds after which every import is answered: the state machine ends an hour later."""
 _CALLS_PER_BATCH = 3
 """The batch, and the two status checks that it needs on average."""
-_COUNTED = 66
-"""Seconds in which the budget allows a minute's calls."""
 _MARGIN = 1.5
 _HOUR = 3600.0
 
@@ -35,9 +34,9 @@ def estimate(batches: int, began_at: float, waiting_until: float, policy: Policy
         FileRefusedError: its own calls alone take longer than the longest deadline.
     """
     calls = batches * _CALLS_PER_BATCH
-    takes = calls * _COUNTED / policy.calls_per_minute
+    takes = calls * COUNTED_SECONDS / policy.calls_per_minute
     if takes > LONGEST_DEADLINE:
-        most = int(LONGEST_DEADLINE * policy.calls_per_minute / _COUNTED / _CALLS_PER_BATCH)
+        most = int(LONGEST_DEADLINE * policy.calls_per_minute / COUNTED_SECONDS / _CALLS_PER_BATCH)
         raise FileRefusedError(
             f"It makes {batches:,} batches and about {calls:,} API calls, which take "
             f"{takes / _HOUR:,.0f} hours at {policy.calls_per_minute} calls a minute. "

@@ -74,8 +74,8 @@ from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, esti
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
-"""Seconds that a walk may be older than an upload: less than it takes to read an answer, fix the
-file and upload it again, and enough for files uploaded together to share one walk."""
+"""Seconds that the account list may be older than an upload: less than it takes to read a result,
+fix the file and upload it again, and enough for files uploaded together to share one reading."""
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
@@ -85,7 +85,6 @@ STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
 _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
-
 
 _log = logging.getLogger(__name__)
 
