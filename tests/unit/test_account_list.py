@@ -357,6 +357,7 @@ def until_read(world: World, read: Callable[[], object]) -> list[float]:
             read()
         except RetryAfterError as later:
             waits.append(later.wait_seconds)
+            assert len(waits) < 1000, "it is read for ever"
             world.clock.advance(later.wait_seconds)
         else:
             return waits
@@ -391,6 +392,25 @@ def test_a_part_of_the_list_goes_on_as_well(world: World, kind: str) -> None:
     until_read(world, lambda: before(world, names, fresh=began))
     queries = asked(world)
     assert len(queries) == len(set(queries)) == {"newest": 5, "stopped": 4}[kind]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3, 1000])
+def test_a_page_that_repeats_is_known_again_by_the_next_invocation(
+    world: World, calls: int
+) -> None:
+    """A short list has grown, and its pages are no longer honoured: the third is one too many."""
+    have(world, "a")
+    before(world, ["a"])
+    have(world, "b", "c", "d", "e")
+    world.saleshandy.ignores = frozenset({"page"})
+    world.policy = replace(world.policy, calls_per_minute=calls)
+    world.clock.advance(1000)
+    asked(world)
+    began = world.clock()
+    until_read(world, lambda: before(world, ["b"], fresh=began))
+    assert world.ledger.honoured("default") == replace(ALL, page=False)
+    queries = asked(world)
+    assert len(queries) == 3 + PROBE + 2, queries
 
 
 def test_a_reading_goes_on_where_the_time_was_up(world: World) -> None:

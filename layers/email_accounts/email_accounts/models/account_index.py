@@ -54,8 +54,9 @@ class AccountIndex:
     were written, the first one at `packed_at`. Every account of the time `complete_at` is in
     them (0: the list has never been read to its end), where it had `pages`; once it has been,
     every account of the time `newest_at`, and every one that did not work at `stopped_at`. The
-    readings under way are `scan`, `newest` and `stopped`. `probed` counts the calls made so far to
-    find out what the service honours.
+    readings under way are `scan`, `newest` and `stopped`. `first_at` is when the one page of a list
+    without pages was read. `probed` counts the calls made so far to find out what the service
+    honours.
     """
 
     version: int = 0
@@ -68,6 +69,7 @@ class AccountIndex:
     scan: Reading | None = None
     newest: Reading | None = None
     stopped: Reading | None = None
+    first_at: float = 0.0
     probed: int = 0
 
     @property

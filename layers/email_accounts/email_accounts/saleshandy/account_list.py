@@ -213,7 +213,7 @@ class AccountListReader:
         if self.honoured is None:
             has_begun = index.scan and index.scan.pages >= _SLICE
             return self._probe if index.complete_at or has_begun else partial(self._scan, _SLICE)
-        return None if self._can.page or self.sliced else self._read_first
+        return None if self._can.page or index.first_at >= moment else self._read_first
 
     # What is known
 
@@ -312,9 +312,9 @@ class AccountListReader:
 
     def _read_first(self) -> None:
         """Read the only page there is of a list that has no others."""
-        self.sliced = True
         at, accounts = self._page(ListQuery(order=self._order))
         self._see(at, accounts, listed=False)
+        self.index = replace(self._index, first_at=at)
 
     def _scan(self, most: float = math.inf) -> None:
         """Read the list from where the scan under way is to its end, or to a page."""
