@@ -464,7 +464,7 @@ def report(
 def failed(stack: "Stack", import_: str, output: Path | None, *, as_json: bool) -> int:
     """Write the failed rows to a file, to fix and drop again.
 
-    It has the failed and the rejected rows in the format of the upload, with its columns (and
+    It has the failed, rejected and unsent rows in the format of the upload, with its columns (and
     sheets) and three more: `problem`, `fix` and `original_row`, which are ignored when you drop
     it. A password that a spreadsheet changed is written as ########: type it again. The file
     holds passwords, so only you can read it. Duplicates and unconfirmed rows are not included.

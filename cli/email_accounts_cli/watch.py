@@ -1,6 +1,6 @@
 """Following imports to their end: the progress of each, polled until it has ended.
 
-Watching changes nothing: an import continues whether or not somebody watches it.
+Watching changes nothing: an import continues without it.
 """
 
 import json
