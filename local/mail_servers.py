@@ -20,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from local.echoes import ECHOES
+
 DOMAIN = "mail.test"
 """All names of hosts end with it."""
 
@@ -31,8 +33,9 @@ _ENDLESS = 100_000
 class Manner:
     """How a mail server behaves. What is not given is as usual.
 
-    `smtp` and `imap` are the replies to a sign-in, without the tag; `{password}`, `{base64}` and
-    `{plain}` in them repeat what was sent. Without them only `right` signs in. `penalty` is how
+    `smtp` and `imap` are the replies to a sign-in, without the tag; the name of a way of
+    `echoes.py`, in braces, repeats the password in it. Without them only `right` signs in.
+    `penalty` is how
     many seconds each sign-in after a refused one waits. `silent` says nothing at all.
     """
 
@@ -208,13 +211,10 @@ class _Session:
             self.server.refused += 1
         elif not told:
             return "good"
-        plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        encoded = base64.b64encode(password.encode()).decode()
-        return (
-            told.replace("{password}", password)
-            .replace("{base64}", encoded)
-            .replace("{plain}", plain)
-        )
+        for name, encode in ECHOES.items():
+            if (braced := f"{{{name}}}") in told:
+                told = told.replace(braced, "".join(encode(password).splitlines()))
+        return told
 
 
 class _Smtp(_Session):

@@ -168,7 +168,7 @@ class Service:
             answer = broken(rule, str(request.url), whole or Response())
             if rule.echoes and type(answer) in (Response, JSONResponse):
                 key = request.headers.get("x-api-key", "")
-                return echoing(answer, key, await self._told(call, request))
+                return echoing(answer, rule.echoes, key, await self._told(call, request))
             return answer
         if not await self._patience.wait(rule.seconds if rule.fault == "slow" else None):
             return Dropped()

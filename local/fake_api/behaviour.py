@@ -48,7 +48,12 @@ class Behaviour(BaseModel):
     )
     reasons_echo_input: bool = Field(
         default=False,
-        description="Reasons end with all that was sent, passwords included, quoted in many ways.",
+        description="Reasons end with all that was sent, passwords included: each in one way of "
+        "`local/echoes.py`, the next one in the next way.",
+    )
+    list_echoes_input: bool = Field(
+        default=False,
+        description="The list repeats passwords in the same ways, as ids and names of accounts.",
     )
     listed_when: Literal["tried", "accepted"] = Field(
         default="tried",

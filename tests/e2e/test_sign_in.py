@@ -7,11 +7,13 @@ from typing import Literal
 
 import pytest
 
+from email_accounts.sign_in.findings import Verdict
+from local.echoes import ECHOES
 from local.faults import Rule
 from local.mail_servers import DOMAIN, MailServers, Manner
 from tests.support.cloud import PARAMETERS, LocalCloud, wait_until
 from tests.support.faults import crash_at, kill_workers, timeout
-from tests.support.files import accounts_file, row
+from tests.support.files import PASSWORD, accounts_file, row
 from tests.support.leaks import searched
 from tests.support.mail import FAULTS, Fault, mail_servers
 
@@ -30,6 +32,12 @@ KINDS = (
     "expired",
     "hangs-up",
 )
+ECHOING = [
+    Manner(
+        f"echo-{number}", smtp=f"535 5.7.8 {{{way}}}", imap=f"NO [AUTHENTICATIONFAILED] {{{way}}}"
+    )
+    for number, way in enumerate(ECHOES)
+]
 CHOSEN = [fault for fault in FAULTS if fault.manner.name in KINDS]
 
 
@@ -37,7 +45,7 @@ CHOSEN = [fault for fault in FAULTS if fault.manner.name in KINDS]
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
     """Run the mail servers in this process."""
     folder = tmp_path_factory.mktemp("mail")
-    with mail_servers(folder, GOOD, *(one.manner for one in CHOSEN)) as servers:
+    with mail_servers(folder, GOOD, *(one.manner for one in CHOSEN), *ECHOING) as servers:
         yield servers
 
 
@@ -112,6 +120,18 @@ def test_a_file_with_ten_kinds_of_fault(
     tried = {name: one.tried("smtp") - before[name] for name, one in servers.by_name.items()}
     assert all(count <= 4 for name, count in tried.items() if name != "good")
     assert tried["good"] == 20
+
+
+def test_each_way_of_writing_a_password(cloud: LocalCloud, servers: MailServers) -> None:
+    """Each server repeats what it was sent in another way, and it is nowhere afterwards."""
+    faults = [Fault(one, Verdict.REFUSED, "", password=PASSWORD) for one in ECHOING]
+    content = accounts_file(*(one for fault in faults for one in rows(servers, fault, 1)))
+    identity = cloud.upload("uploads/ways.csv", content)
+    cloud.wait_for_end(identity)
+    assert all(servers[one.name].tried("smtp") == 1 for one in ECHOING)
+    for one in cloud.outcomes(identity):
+        assert (one["outcome"], one["evidence"]) == ("rejected", "sign-in")
+        assert "***" in one["reason"]
 
 
 @pytest.mark.parametrize(

@@ -572,11 +572,20 @@ def test_the_list_is_narrowed_as_documented(
 
 @pytest.mark.parametrize("body", [{"payload": {"emails": [RECONCILED]}}, {"emails": [RECONCILED]}])
 def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
-    """Its address is in lower case and without blanks around it."""
+    """Its address is in lower case and without blanks around it; of its id, a digest is read."""
     service.answers.append(said(200, body))
     assert api(service.url).listed(ListQuery()) == [
-        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, CREATED_AT, "1Gz3xlNwr9")
+        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, CREATED_AT, "27565fe75c")
     ]
+
+
+def test_a_password_in_the_list_is_not_kept(service: Service) -> None:
+    """Neither as an id, nor in place of an address, nor in a field that is not read."""
+    echoes = dict.fromkeys(("id", "fromEmail", "fromName", "status", "createdAt"), PASSWORD)
+    service.answers.append(said(200, {"emails": [echoes]}))
+    (one,) = api(service.url).listed(ListQuery())
+    assert MARK not in repr(one)
+    assert one.address == ""
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.text.secret import HIDDEN
-from tests.support.echoes import ECHOES, PASSWORDS
+from local.echoes import ECHOES
 from tests.support.fakes import FakeApiKey, World
-from tests.support.files import accounts_file, row
+from tests.support.files import PASSWORDS, accounts_file, row
 from tests.support.service import Answer, Service, said, serving
 
 KEY = "key-5d1c<0e>9b7a&!"

@@ -592,6 +592,7 @@ def test_behaviour_is_changed_in_part_and_set_back(server: Server) -> None:
         "report_columns": "service",
         "report_echoes_input": False,
         "reasons_echo_input": False,
+        "list_echoes_input": False,
         "listed_when": "tried",
         "listing_delay_seconds": 0,
         "rate_limit_calls": None,

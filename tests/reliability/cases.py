@@ -423,7 +423,7 @@ KILLED = tuple(
 REPEATED = tuple(
     Case(
         fault=f"{operation}: {what}, repeating passwords and API key",
-        rules=(rule(operation, fault, echoes=True, **more),),
+        rules=(rule(operation, fault, echoes="JSON", **more),),
         subject=subject,
     )
     for operation, what, fault, more, subject in (

@@ -1,7 +1,9 @@
 """The account list at any size: what is read of it, by which calls, and what is known then."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TextIO
 
 import pytest
 
@@ -9,9 +11,9 @@ from email_accounts.errors import OutcomeUnknownError, RequestRefusedError, Retr
 from email_accounts.models.account_index import Honoured
 from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.models.upload import Upload
-from email_accounts.saleshandy.account_list import AccountListReader, Seen
+from email_accounts.saleshandy.account_list import AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
-from tests.support.fakes import INBOX, FakeRemote, World
+from tests.support.fakes import INBOX, FakeRemote, FakeReports, World
 
 UPLOAD = Upload(INBOX, "uploads/a.csv", "v1", 1)
 ALL = Honoured(page=True, sort=True, status=True, search=True)
@@ -469,3 +471,34 @@ def test_the_files_of_the_index_stay_few(world: World) -> None:
     (part,) = world.ledger.index("default").parts
     text = world.account_list.reports.texts["default", part]  # type: ignore[attr-defined]
     assert len(text.splitlines()) == 30 + 120 + 1
+
+
+def test_only_what_others_wrote_is_loaded_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of many megabytes is loaded once in each process, and again where it was packed."""
+    many(world)
+    here, elsewhere = world.account_list, replace(world.account_list, loaded={})
+    opened: list[str] = []
+    load = FakeReports.open
+
+    def counted(reports: FakeReports, folder: str, name: str) -> AbstractContextManager[TextIO]:
+        opened.append(name)
+        return load(reports, folder, name)
+
+    def seen_by(account_list: AccountList, name: str) -> list[str]:
+        opened.clear()
+        world.account_list = account_list
+        have(world, name)
+        world.clock.advance(1)
+        assert before(world, [name, "old0"]) == {name: ACTIVE, "old0": ACTIVE}
+        return opened.copy()
+
+    monkeypatch.setattr(FakeReports, "open", counted)
+    first = world.ledger.index("default").parts
+    assert seen_by(elsewhere, "a") == [*first]
+    assert seen_by(elsewhere, "b") == []
+    assert seen_by(here, "c") == [*world.ledger.index("default").parts[len(first) : -1]]
+    world.clock.advance(90_000)
+    assert seen_by(here, "d") == []
+    assert seen_by(elsewhere, "e") == [*world.ledger.index("default").parts[:1]]

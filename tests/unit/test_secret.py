@@ -11,8 +11,8 @@ from dataclasses import asdict
 import pytest
 
 from email_accounts.text.secret import HIDDEN, Redactor, Secret
-from tests.support.echoes import ECHOES, PASSWORDS
-from tests.support.files import MARK, PASSWORD, account
+from local.echoes import ECHOES
+from tests.support.files import MARK, PASSWORD, PASSWORDS, account
 
 SECRET = Secret(PASSWORD)
 

@@ -7,6 +7,7 @@ changes nothing and has no budget, is tried again at once; how that is done is i
 How one call is made, and within which bounds its answer is read, is in `exchange`.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,9 +49,9 @@ _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
 _LONGEST_LINK = 8192
-_LONGEST_ID = 100
 _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]{1,255}")
 _REQUEST_ID = re.compile("[!-~]{1,200}")
 _CODE = re.compile("[0-9]{1,9}")
 _REPORT_FIELD = re.compile("report|url|link|csv|file", re.IGNORECASE)
@@ -282,12 +283,13 @@ def _closed_for(answer: "Answer", now: float) -> float:
 
 
 def _listed(account: dict[str, Any]) -> ListedAccount:
-    """Read an account of the list."""
+    """Read an account of the list; what is kept of it cannot be a password."""
+    address = str(account.get("fromEmail") or "").strip().lower()
     return ListedAccount(
-        address=str(account.get("fromEmail") or "").strip().lower(),
+        address=address if _ADDRESS.fullmatch(address) else "",
         status=_STATUSES.get(str(account.get("status")), AccountStatus.UNKNOWN),
         created_at=_epoch(account.get("createdAt")),
-        id=str(account.get("id") or "")[:_LONGEST_ID],
+        id=hashlib.blake2b(str(account.get("id") or "").encode(), digest_size=5).hexdigest(),
     )
 
 
