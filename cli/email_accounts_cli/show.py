@@ -129,7 +129,17 @@ def _rows_or_end(imported: Import, ending: Ending) -> str:
 def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]:
     imports = iter(imports)
     while some := list(islice(imports, _LOOKED_UP_AT_ONCE)):
-        yield from zip(some, together(history.ending, some), strict=True)
+        yield from together(lambda one: _with_ending(history, one), some)
+
+
+def _with_ending(history: History, imported: Import) -> Told:
+    """Return an import with its ending, or with the end that is expected of it now."""
+    ending = history.ending(imported)
+    if ending.status == RUNNING and imported.expected_end:
+        batches = list(history.ledger.batches(imported.id))
+        expected = history.expected_end(imported, batches)
+        imported = replace(imported, expected_end=expected)
+    return imported, ending
 
 
 def _counts(imported: Import, ending: Ending) -> str:
@@ -239,13 +249,13 @@ class _Known:
 def show(stack: Stack, given: str, *, as_json: bool) -> int:
     """Print everything known about an import."""
     history = History(stack)
-    imported = history.find(given)
+    imported, ending = _with_ending(history, history.find(given))
     batches = list(history.ledger.batches(imported.id))
     status = history.execution(imported).lower() or "not started"
     known = _Known(
         imported,
         batches,
-        history.ending(imported),
+        ending,
         {"arn": history.execution_arn(imported.execution), "status": status},
         _time_line(history, imported, batches),
     )

@@ -294,7 +294,7 @@ class _Watched:
             seconds_left=(
                 math.ceil(planned / calls_per_second) if stage is Stage.SUBMITTING else 0
             ),
-            expected_end=imported.expected_end,
+            expected_end=self._history.expected_end(imported, batches),
             outcomes=add_up(
                 [
                     {"rejected": imported.rejected, "duplicate": imported.duplicates},

@@ -18,7 +18,7 @@ Told = Callable[[], list[dict[str, Any]]]
 
 @contextmanager
 def listening(cloud: LocalCloud) -> Iterator[Told]:
-    """Have a queue get the events of completed imports for a time; give what it has received."""
+    """Have a queue get the events of failed imports for a time; give what it has received."""
     events, queues = cloud.client("events"), cloud.client("sqs")
     name = f"listener-{secrets.token_hex(8)}"
     queue = queues.create_queue(QueueName=name)["QueueUrl"]

@@ -55,7 +55,7 @@ TEXTS = (
     *(ROOT / "layers").rglob("*.jinja"),
     *(ROOT / "tests/golden").iterdir(),
     *(ROOT / name for name in ("template.yaml", "samconfig.toml", "Makefile")),
-    ROOT / "docs/message.schema.json",
+    *(ROOT / "docs").glob("*.schema.json"),
 )
 """Every text of the product, docstrings and comments included."""
 WORKFLOWS = sorted((ROOT / ".github/workflows").iterdir())

@@ -90,13 +90,13 @@ def values_of(text: str) -> str:
 def places(world: World, upload: Upload, log: str) -> dict[str, str]:
     """Deliver the answer; return all that is written anywhere, as its readers see it."""
     world.deliverer().deliver(upload.import_id)
-    (message,), (event,) = world.notifications.messages, world.events.messages
+    (message,) = world.notifications.messages
     files = {name: text for (_, name), text in world.reports.texts.items()}
     known = [world.ledger.get(upload.import_id), *world.ledger.batches(upload.import_id)]
     return {
         "mail": f"{message.subject}\n{message.mail}",
         "SNS JSON": values_of(message.document) + repr(message.attributes),
-        "event": values_of(event.document),
+        "events": "\n".join(values_of(event.detail) for event in world.events.events),
         "page": html.unescape(files.pop("report.html")),
         "summary.json": values_of(files.pop("summary.json")),
         "outcome.csv": cells_of(files.pop("outcome.csv")),

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -96,7 +97,7 @@ def new_bus(name: str, pattern: dict[str, object]) -> str:
     return queue
 
 
-def received(queue: str) -> list[dict[str, object]]:
+def received(queue: str) -> list[dict[str, Any]]:
     """Take what a topic or a bus has sent to a queue."""
     answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]

@@ -63,8 +63,10 @@ def new_stack(api_url: str) -> Stack:
         parameters={
             "ApiBaseUrl": f"{api_url}/v1",
             "CallsPerMinute": "60",
+            "InitialPollDelaySeconds": "20",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
+            "SettleSeconds": "5",
             "UploadRetentionDays": "7",
             "Runtime": "python3.13",
         },
@@ -143,7 +145,7 @@ def deliverer(stack: Stack) -> Deliverer:
         ledger(stack),
         InboxBucket(s3),
         ReportsBucket(s3, stack.output("ReportsBucketName")),
-        EventBus(boto3.client("events"), "default"),
+        EventBus(lambda: boto3.client("events"), "default"),
         NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn")),
         lambda: NOW + 999,
     )

@@ -34,7 +34,7 @@ from email_accounts.models.imports import (
     Plan,
     ReasonCode,
 )
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, EventType, Message
 from email_accounts.models.policy import Policy
 from email_accounts.models.service import (
     AccountStatus,
@@ -576,12 +576,16 @@ class FakeEvents:
     """The event bus: all that was put."""
 
     journal: Journal
-    messages: list[Message] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
-    def put(self, message: Message) -> None:
+    def put(self, event: Event) -> None:
         """Put the event."""
-        self.journal.effect("put", message.subject)
-        self.messages.append(message)
+        self.journal.effect("put", event.type)
+        self.events.append(event)
+
+    def of(self, type_: EventType) -> list[Event]:
+        """Return the events of a type."""
+        return [one for one in self.events if one.type is type_]
 
 
 @dataclass(slots=True)
@@ -642,6 +646,7 @@ class World:
             self.account_list,
             self.remote_of,
             self.executions,
+            self.events,
             self.policy,
             self.clock,
             self.find_servers,

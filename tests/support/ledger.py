@@ -64,10 +64,12 @@ def answer(ledger: Ledger, import_id: str) -> Import:
     return ledger.get(import_id)
 
 
-def planned(ledger: Ledger, import_id: str, plan: Plan, now: float) -> None:
+def planned(
+    ledger: Ledger, import_id: str, plan: Plan, now: float, expected_end: float = 0.0
+) -> None:
     """Have a claimed import planned by somebody who gives the lease back."""
     lease = leased(ledger, import_id, now)
-    ledger.plan(import_id, lease, plan, ())
+    ledger.plan(import_id, lease, plan, (), expected_end=expected_end)
     ledger.release(import_id, lease)
 
 

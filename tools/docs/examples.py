@@ -34,6 +34,11 @@ def _message() -> str:
     return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
 
 
+def _estimate() -> str:
+    (estimate,) = answers.told(answers.sample).estimates
+    return f"```json\n{json.dumps(json.loads(estimate), indent=2)}\n```\n"
+
+
 def _file_ready() -> str:
     sample = json.loads((DOCS.parent / "events" / "file_ready.json").read_text(encoding="utf-8"))
     event = json.loads(sample["Records"][0]["body"])
@@ -56,6 +61,7 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "refused": lambda: _mail(answers.refused),
     "stuck": lambda: _mail(answers.stuck),
     "message": _message,
+    "estimate": _estimate,
     "file_ready": _file_ready,
     "causes": _causes,
 }

@@ -1,26 +1,31 @@
 """`list` and `show`: what is known of imports."""
 
 import time
+from datetime import datetime
 from itertools import count
 
 import boto3
 import click
 import pytest
 
+from email_accounts.models.imports import BatchRange, Plan
 from email_accounts.models.upload import import_id
 from email_accounts_cli.history import History
 from email_accounts_cli.main import Moment
 from email_accounts_cli.show import Wanted, list_imports, show
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
+from email_accounts_cli.watch import _Watched
 from tests.support.deployment import (
     NOW,
     Captured,
     documents,
     imported,
+    ledger,
     received,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import planned, send, submit
 from tests.support.terminal import shown_on_terminal
 
 
@@ -65,6 +70,33 @@ def test_the_list_is_newest_first_and_paged(stack: Stack, capsys: Captured) -> N
         if cursor:
             wanted = Wanted(wanted.since, Moment().convert(cursor, None, None), None, None)
     assert shown == ids[:4]
+
+
+def test_the_expected_end_moves_on(stack: Stack, capsys: Captured) -> None:
+    """It is estimated anew from queue and batches each time, by `list`, `show` and `watch`."""
+    now = time.time()
+    identity, book = received(stack, "uploads/a.csv", now), ledger(stack)
+    ranges = tuple(BatchRange(number, number + 1, number + 1, 1) for number in range(1, 11))
+    planned(book, identity, Plan(ranges, 10, 0, 0), now, expected_end=now + 7)
+    history = History(stack)
+
+    def expected() -> float:
+        list_imports(stack, Wanted(now - 60, None, None, None), 2, as_json=True)
+        show(stack, identity, as_json=True)
+        told = [one["expectedEnd"] for one in documents(capsys.readouterr().out)]
+        watched = _Watched(history, identity, "", "")
+        watched.poll()
+        ends = [datetime.fromisoformat(one).timestamp() for one in told]
+        assert ends == pytest.approx([watched.progress.expected_end] * 2, abs=5)
+        return watched.progress.expected_end - time.time()
+
+    assert expected() == pytest.approx(10 * 3 * 66 / 60 + 25, abs=5)
+    book.close_budget("default", now, now + 100)
+    assert expected() == pytest.approx(100 + 10 * 3 * 66 / 60 + 25, abs=5)
+    for number in range(1, 6):
+        send(book, identity, number, now)
+        submit(book, identity, number, now)
+    assert expected() == pytest.approx(5 * 3 * 66 / 60 + 25, abs=5)
 
 
 @pytest.mark.parametrize("columns", [60, 80, 130])

@@ -4,34 +4,35 @@ import json
 from typing import TYPE_CHECKING
 
 from email_accounts.errors import EventRefusedError
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_sns.client import SNSClient
 
 
 EVENT_SOURCE = "email-accounts-importer"
-IMPORT_COMPLETED = "Email Accounts Import Completed"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 
 
 class EventBus:
-    """Announces completed imports to other systems."""
+    """Tells other systems about imports."""
 
-    def __init__(self, client: "EventBridgeClient", bus: str) -> None:
-        """Use a bus by its name; nothing is called yet."""
+    def __init__(self, client: "Callable[[], EventBridgeClient]", bus: str) -> None:
+        """Use a bus by its name; the client is made when it is needed."""
         self._client = client
         self._bus = bus
 
-    def put(self, message: Message) -> None:
-        """Put the event; EventRefusedError where the bus answers but does not take it."""
-        answer = self._client.put_events(
+    def put(self, event: Event) -> None:
+        """Put an event; EventRefusedError where the bus answers but does not take it."""
+        answer = self._client().put_events(
             Entries=[
                 {
                     "Source": EVENT_SOURCE,
-                    "DetailType": IMPORT_COMPLETED,
-                    "Detail": message.document,
+                    "DetailType": event.type,
+                    "Detail": event.detail,
                     "EventBusName": self._bus,
                 }
             ]

@@ -32,6 +32,7 @@ from email_accounts.models.imports import (
     ReasonCode,
     SignInState,
 )
+from email_accounts.models.messages import Event, EventType
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
     Observation,
@@ -162,7 +163,7 @@ class Deliverer:
         # Before the message, so that trying again repeats the event at most: a program knows it
         # by its id and answer, a person would get a second mail.
         try:
-            self.events.put(message)
+            self.events.put(Event(EventType.COMPLETED, message.document))
         except Exception:
             if not best_effort:
                 raise

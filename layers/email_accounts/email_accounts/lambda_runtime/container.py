@@ -2,7 +2,7 @@
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -64,6 +64,7 @@ class Container:
             self._account_list(),
             self._client_factory(),
             TrackImport(states, self._settings.state_machine),
+            self._event_bus(),
             self._settings.policy,
             time.time,
             ServerLookup(self._settings.name_server) if self._settings.find_servers else None,
@@ -108,10 +109,16 @@ class Container:
             self._ledger,
             self._uploads,
             self._reports,
-            EventBus(self._session.client("events", config=self._config), self._settings.event_bus),
+            self._event_bus(),
             topic,
             time.time,
             self._settings.report_link,
+        )
+
+    def _event_bus(self) -> EventBus:
+        return EventBus(
+            cache(partial(self._session.client, "events", config=self._config)),
+            self._settings.event_bus,
         )
 
     def _account_list(self) -> "AccountList":

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -50,6 +49,7 @@ from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, U
 from email_accounts.ports import (
     ClientFactory,
     Clock,
+    Events,
     Executions,
     FindServers,
     Ledger,
@@ -70,7 +70,13 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
+from email_accounts.submission.admission import (
+    Estimate,
+    estimate,
+    estimated_event,
+    iso,
+    refusal,
+)
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -102,6 +108,7 @@ class Submitter:
     account_list: AccountList
     client_for: ClientFactory
     executions: Executions
+    events: Events
     policy: Policy
     now: Clock
     find_servers: FindServers | None = None
@@ -166,10 +173,7 @@ class Submitter:
         ):
             # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
-        try:
-            deadline = estimate(imported.batches, now, now, self.policy).deadline
-        except FileRefusedError:  # the budget was larger when it was planned
-            deadline = now + LONGEST_DEADLINE
+        deadline = estimate(imported.batches, now, now, self.policy).deadline
         reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
@@ -250,7 +254,7 @@ class Submitter:
         try:
             self._refuse_what_is_not_read(upload)
             file, planned = self._read(imported)
-            expected = self._estimate(imported, len(planned.batches))
+            expected = self._estimate(imported, planned)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -268,18 +272,29 @@ class Submitter:
                 deadline=expected.deadline,
             )
 
-    def _estimate(self, imported: Import, batches: int) -> Estimate:
-        """Estimate an import's end; log it where its deadline is later than the policy's."""
+    def _estimate(self, imported: Import, planned: Plan) -> Estimate:
+        """Estimate an import's end and tell it; log where its deadline is later than the policy's.
+
+        Raises:
+            FileRefusedError: it takes too long.
+        """
         waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
+        batches = len(planned.batches)
         expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        try:
+            self.events.put(estimated_event(imported, planned, expected))
+        except Exception:  # noqa: BLE001  no import fails because nobody can be told about it
+            _log.exception("the event cannot be put")
+        if not expected.admitted:
+            raise refusal(expected, self.policy)
         if expected.deadline > imported.deadline:
             _log.warning(
                 "needs longer than the deadline: %d batches, %d calls, expected end %s, "
                 "deadline %s",
                 expected.batches,
                 expected.calls,
-                _iso(expected.expected_end),
-                _iso(expected.deadline),
+                iso(expected.expected_end),
+                iso(expected.deadline),
             )
         return expected
 
@@ -504,7 +519,3 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         unconfirmed = batch.unconfirmed(ReasonCode.ANSWER_LOST, reason, now, next_poll_at)
         self.ledger.save(imported.id, batch, unconfirmed)
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
