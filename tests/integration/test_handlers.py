@@ -443,6 +443,18 @@ def test_an_upload_goes_the_whole_way(
     assert upload.import_id in printed
 
 
+def test_logging_everything_logs_no_secret(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
+    """Lambda's log level may be DEBUG: botocore would log what AWS answers, the API key too."""
+    upload = stack.upload("uploads/accounts.csv")
+    caplog.set_level(logging.DEBUG)
+    stack.call("submit_accounts", event("put_object", upload))
+    stack.poll(upload)
+    stack.call("deliver_report", told("deliver_report", upload))
+    assert caplog.records
+    assert API_KEY not in caplog.text
+    assert MARK not in caplog.text
+
+
 def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is switched on, and without signing in."""
     monkeypatch.setenv("PRESIGNED_REPORT_HOURS", "2")
