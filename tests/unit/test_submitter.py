@@ -79,11 +79,11 @@ def test_every_account_is_sent_once_in_batches(world: World) -> None:
 
 
 def test_the_order_of_effects(world: World) -> None:
-    """Claim, execution, plan, and only then each request between its intent and its request id."""
+    """Claim, execution, estimate, plan; then each request between its intent and its request id."""
     world.receive(five(world), plenty)
     per_batch = ["take call", "sending", "connect", "submitted"]
     assert world.journal.names() == [
-        *("claim", "start", "lease", "plan batches", "plan"),
+        *("claim", "start", "lease", "put", "plan batches", "plan"),
         *(per_batch * 3),
         "release",
     ]
