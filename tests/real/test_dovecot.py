@@ -21,11 +21,10 @@ import pytest
 
 from email_accounts.models.account import Server
 from email_accounts.models.causes import cause_of
-from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import Finding, Verdict
 from email_accounts.text.secret import Secret
 from local.mail_servers import DOMAIN, MailServers, Manner
-from tests.support.mail import TRUSTED, mail_servers
+from tests.support.mail import mail_servers, try_once
 from tests.support.service import closed_port
 
 pytestmark = pytest.mark.long
@@ -106,7 +105,7 @@ class Dovecot:
         """Try to sign in."""
         port = self.ports[f"{side}_{encryption}"]
         server = Server(user, user, Secret(password), f"dovecot.{DOMAIN}", port, encryption)
-        return sign_in(side, server, [server.password], TRUSTED)
+        return try_once(side, server)
 
 
 @pytest.fixture(scope="module")

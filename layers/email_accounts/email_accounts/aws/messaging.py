@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING
 
 from email_accounts.errors import EventRefusedError
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -12,26 +12,25 @@ if TYPE_CHECKING:
 
 
 EVENT_SOURCE = "email-accounts-importer"
-IMPORT_COMPLETED = "Email Accounts Import Completed"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 
 
 class EventBus:
-    """Announces completed imports to other systems."""
+    """Tells other systems about imports."""
 
     def __init__(self, client: "EventBridgeClient", bus: str) -> None:
         """Use a bus by its name; nothing is called yet."""
         self._client = client
         self._bus = bus
 
-    def put(self, message: Message) -> None:
+    def put(self, event: Event) -> None:
         """Put the event; EventRefusedError where the bus answers but does not take it."""
         answer = self._client.put_events(
             Entries=[
                 {
                     "Source": EVENT_SOURCE,
-                    "DetailType": IMPORT_COMPLETED,
-                    "Detail": message.document,
+                    "DetailType": event.kind,
+                    "Detail": event.document,
                     "EventBusName": self._bus,
                 }
             ]

@@ -78,6 +78,7 @@ class Container:
             self._uploads,
             self._reports,
             self._account_list(),
+            self._event_bus(),
             self._settings.policy,
             self._settings.trusted_mail_hosts,
             time.time,
@@ -108,11 +109,15 @@ class Container:
             self._ledger,
             self._uploads,
             self._reports,
-            EventBus(self._session.client("events", config=self._config), self._settings.event_bus),
+            self._event_bus(),
             topic,
             time.time,
             self._settings.report_link,
         )
+
+    def _event_bus(self) -> EventBus:
+        events = self._session.client("events", config=self._config)
+        return EventBus(events, self._settings.event_bus)
 
     def _account_list(self) -> "AccountList":
         from email_accounts.saleshandy.account_list import AccountList  # noqa: PLC0415  see above
