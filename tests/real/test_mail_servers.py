@@ -238,7 +238,7 @@ def postfix(dovecot: Running, servers: MailServers) -> Iterator[Running]:
     )
     (folder / "conf/main.cf").write_text(configuration, "utf-8")
     (folder / "conf/master.cf").write_text(MASTER.format(**ports), "utf-8")
-    command = [UNPACKED / "usr/lib/postfix/sbin/master", "-c", folder / "conf", "-d"]
+    command = [f"{UNPACKED}/usr/lib/postfix/sbin/master", "-c", f"{folder}/conf", "-d"]
     environment = os.environ | {"LD_LIBRARY_PATH": str(UNPACKED / "usr/lib/postfix")}
     said = folder / "said"
     with (
