@@ -96,7 +96,7 @@ def places(world: World, upload: Upload, log: str) -> dict[str, str]:
     return {
         "mail": f"{message.subject}\n{message.mail}",
         "SNS JSON": values_of(message.document) + repr(message.attributes),
-        "events": "\n".join(values_of(event.detail) for event in world.events.events),
+        "events": "\n".join(values_of(event.document) for event in world.events.events),
         "page": html.unescape(files.pop("report.html")),
         "summary.json": values_of(files.pop("summary.json")),
         "outcome.csv": cells_of(files.pop("outcome.csv")),

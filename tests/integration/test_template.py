@@ -475,18 +475,17 @@ def test_every_object_of_the_inbox_is_told_of() -> None:
 
 
 def test_events_are_put_on_one_bus_as_one_source() -> None:
-    """The two roles cannot tell anything in another system's name, or on another bus."""
+    """No role can tell anything in another system's name, or on another bus."""
     allowed = {
         name: one
         for name, role in ROLES.items()
         for one in statements_of(role)
         if "events:PutEvents" in listed(one["Action"])
     }
-    assert allowed.keys() == {"SubmitAccountsRole", "DeliverReportRole"}
-    statement = allowed["SubmitAccountsRole"]
-    assert allowed["DeliverReportRole"] == statement
-    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
-    assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
+    assert allowed.keys() == {"SubmitAccountsRole", "CheckSignInRole", "DeliverReportRole"}
+    for statement in allowed.values():
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+        assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["EVENT_BUS"] == {"Ref": "EventBusName"}
 

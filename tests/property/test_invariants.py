@@ -35,7 +35,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, ImportState
-from email_accounts.models.messages import EventType
+from email_accounts.models.messages import IMPORT_COMPLETED
 from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
@@ -643,8 +643,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             assert due - self.taken_over[import_id] <= len(messages) <= due + extra, upload
             told = [
                 one
-                for one in self.world.events.of(EventType.COMPLETED)
-                if f'"{import_id}"' in one.detail
+                for one in self.world.events.of(IMPORT_COMPLETED)
+                if f'"{import_id}"' in one.document
             ]
             assert len(messages) <= len(told) + self.done_without[import_id, "put"]
             for message in messages:

@@ -13,7 +13,7 @@ from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
 from email_accounts.models.account import problem
 from email_accounts.models.causes import cause_of, rejection
 from email_accounts.models.imports import Import, ImportState
-from email_accounts.models.messages import EventType, Message
+from email_accounts.models.messages import IMPORT_ESTIMATED, Message
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from tests.support.fakes import World
@@ -63,7 +63,7 @@ def told(prepare: Kind, *, link_hours: float = 0) -> Told:
     texts = world.reports.texts
     return Told(
         upload,
-        tuple(one.detail for one in world.events.of(EventType.ESTIMATED)),
+        tuple(one.document for one in world.events.of(IMPORT_ESTIMATED)),
         message,
         *(
             texts.get((upload.import_id, name), "")

@@ -34,7 +34,7 @@ from email_accounts.models.imports import (
     Plan,
     ReasonCode,
 )
-from email_accounts.models.messages import Event, EventType, Message
+from email_accounts.models.messages import Event, Message
 from email_accounts.models.policy import Policy
 from email_accounts.models.service import (
     AccountStatus,
@@ -580,12 +580,12 @@ class FakeEvents:
 
     def put(self, event: Event) -> None:
         """Put the event."""
-        self.journal.effect("put", event.type)
+        self.journal.effect("put", event.kind)
         self.events.append(event)
 
-    def of(self, type_: EventType) -> list[Event]:
-        """Return the events of a type."""
-        return [one for one in self.events if one.type is type_]
+    def of(self, kind: str) -> list[Event]:
+        """Return the events of a kind."""
+        return [one for one in self.events if one.kind == kind]
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from email_accounts.models.imports import Batch, BatchRange, BatchState, Import, ImportState
-from email_accounts.models.messages import EventType
+from email_accounts.models.messages import IMPORT_ESTIMATED
 from email_accounts.models.upload import Upload
 from email_accounts.submission.admission import (
     LONGEST_DEADLINE,
@@ -85,8 +85,8 @@ def test_other_systems_learn_the_estimate(
     rows = [f"a{number}@x.example" for number in range(500)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*rows, "wrong"))
     submitted(world, upload)
-    (event,) = world.events.of(EventType.ESTIMATED)
-    detail = json.loads(event.detail)
+    (event,) = world.events.of(IMPORT_ESTIMATED)
+    detail = json.loads(event.document)
     imported = world.ledger.get(upload.import_id)
     assert (detail["admitted"], detail["deadlineMoved"] and detail["admitted"]) == told
     assert [detail[name] for name in ("rows", "accounts", "batches", "calls")] == [

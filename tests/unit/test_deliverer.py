@@ -29,7 +29,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import FIELDS
 from email_accounts.models.imports import LEASE_MARGIN, NO_PROGRESS, ImportState, ReasonCode
-from email_accounts.models.messages import Event, EventType, Message
+from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
@@ -749,8 +749,7 @@ def test_reasons_that_are_alike_are_cleaned_once(
 def test_other_systems_are_told_what_the_message_tells(world: World) -> None:
     """The event carries the document of the message."""
     message = delivered(world, looked_at(world))
-    completed = Event(EventType.COMPLETED, message.document)
-    assert world.events.of(EventType.COMPLETED) == [completed]
+    assert world.events.of(IMPORT_COMPLETED) == [message.event]
 
 
 def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(

@@ -116,7 +116,7 @@ class Events(Protocol):
     """The event bus."""
 
     def put(self, event: Event) -> None:
-        """Tell other systems about an import."""
+        """Tell other systems."""
 
 
 class Notifications(Protocol):

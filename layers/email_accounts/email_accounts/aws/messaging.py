@@ -1,14 +1,13 @@
 """The event bus and the topic."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from email_accounts.errors import EventRefusedError
 from email_accounts.models.messages import Event, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_events.client import EventBridgeClient
     from mypy_boto3_sns.client import SNSClient
 
@@ -17,22 +16,28 @@ EVENT_SOURCE = "email-accounts-importer"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 
 
+ClientOf = Callable[..., Any]
+"""Makes the client of a service. These are made when the first message is sent, which is the last
+thing that a function does: each would take a twentieth of a cold start."""
+
+
 class EventBus:
     """Tells other systems about imports."""
 
-    def __init__(self, client: "Callable[[], EventBridgeClient]", bus: str) -> None:
-        """Use a bus by its name; the client is made when it is needed."""
-        self._client = client
+    def __init__(self, client_of: ClientOf, bus: str) -> None:
+        """Use a bus by its name; nothing is called yet."""
+        self._client_of = client_of
         self._bus = bus
 
     def put(self, event: Event) -> None:
-        """Put an event; EventRefusedError where the bus answers but does not take it."""
-        answer = self._client().put_events(
+        """Put the event; EventRefusedError where the bus answers but does not take it."""
+        client: EventBridgeClient = self._client_of("events")
+        answer = client.put_events(
             Entries=[
                 {
                     "Source": EVENT_SOURCE,
-                    "DetailType": event.type,
-                    "Detail": event.detail,
+                    "DetailType": event.kind,
+                    "Detail": event.document,
                     "EventBusName": self._bus,
                 }
             ]
@@ -46,15 +51,16 @@ class EventBus:
 class NotificationTopic:
     """Sends messages: a mail to people, JSON to machines."""
 
-    def __init__(self, client: "SNSClient", topic: str) -> None:
+    def __init__(self, client_of: ClientOf, topic: str) -> None:
         """Use a topic by its ARN; nothing is called yet."""
-        self._client = client
+        self._client_of = client_of
         self._topic = topic
 
     def publish(self, message: Message) -> None:
         """Send the message to all who subscribed."""
         texts = {"default": message.mail} | dict.fromkeys(_MACHINE_PROTOCOLS, message.document)
-        self._client.publish(
+        client: SNSClient = self._client_of("sns")
+        client.publish(
             TopicArn=self._topic,
             Subject=message.subject,
             MessageStructure="json",

@@ -1,9 +1,20 @@
-"""What an import tells: one notification, and events for other systems."""
+"""What other systems learn of an import: events, and the one notification."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from email_accounts.models.upload import Upload
+
+IMPORT_ESTIMATED = "Email Accounts Import Estimated"
+IMPORT_COMPLETED = "Email Accounts Import Completed"
+SIGN_INS_CHECKED = "Email Accounts Sign-Ins Checked"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened, and the JSON about it."""
+
+    kind: str
+    document: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,24 +26,14 @@ class Message:
     document: str
     attributes: dict[str, str | int]
 
-
-class EventType(StrEnum):
-    """What events tell, as rules match it."""
-
-    ESTIMATED = "Email Accounts Import Estimated"
-    COMPLETED = "Email Accounts Import Completed"
+    @property
+    def event(self) -> Event:
+        """The same for the event bus."""
+        return Event(IMPORT_COMPLETED, self.document)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event; its detail is JSON."""
-
-    type: EventType
-    detail: str
-
-
-def file_document(upload: Upload) -> dict[str, object]:
-    """Return an uploaded object as messages and events name it."""
+def file_document(upload: Upload) -> dict[str, str | int]:
+    """Return an upload as messages name it."""
     return {
         "name": upload.name,
         "bucket": upload.bucket,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.models.imports import Batch, BatchState, Import, Plan
-from email_accounts.models.messages import Event, EventType, file_document
+from email_accounts.models.messages import IMPORT_ESTIMATED, Event, file_document
 from email_accounts.models.policy import Policy
 from email_accounts.saleshandy.budget import COUNTED_SECONDS
 
@@ -74,7 +74,7 @@ def estimated_event(imported: Import, planned: Plan, expected: Estimate) -> Even
         "deadline": iso(expected.deadline),
         "deadlineMoved": expected.deadline > imported.deadline,
     }
-    return Event(EventType.ESTIMATED, json.dumps(detail))
+    return Event(IMPORT_ESTIMATED, json.dumps(detail))
 
 
 def expected_end(  # noqa: PLR0913, PLR0917  what is known of a running import
