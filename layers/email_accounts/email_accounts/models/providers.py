@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 OTHER = "other"
-SSL_PORTS = frozenset({"465", "993"})
-TLS_PORTS = frozenset({"587", "143", "2525"})
+SSL_PORTS = frozenset({"465", "993", "2465"})
+TLS_PORTS = frozenset({"587", "143", "25", "2525", "2587"})
 
 
 @dataclass(frozen=True, slots=True)
