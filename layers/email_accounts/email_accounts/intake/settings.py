@@ -39,7 +39,7 @@ from email_accounts.models.providers import (
 from email_accounts.models.servers import FoundServers, NotFound, ServersOf
 
 _WHOLE_PORT = re.compile(
-    r"[a-z ('#:]{0,20}0*([0-9]{1,9})(?:[.,]0+)?[a-z )':;,]{0,20}", re.IGNORECASE
+    r"[a-z ('#:/]{0,20}0*([0-9]{1,9})(?:[.,]0{1,2})?[a-z )':;,/-]{0,20}", re.IGNORECASE
 )
 _HOST_INSIDE = re.compile(
     r"<?(?:(?:smtps?|imaps?|ssl|tls|mail)://)?([a-z0-9.-]+[a-z0-9])\.?(?::([0-9]{1,5}))?/?>?",

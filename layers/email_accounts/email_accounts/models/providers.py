@@ -345,7 +345,8 @@ with one code, the first is the usual. The digits among the aliases are the code
 _NOISE = frozenset(
     (
         *("mail", "email", "business", "online", "account", "mailbox", "provider", "server"),
-        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu"),
+        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu", "legacy", "custom"),
+        *("smtp", "imap"),
     )
 )
 """Words beside a provider's name that change nothing."""

@@ -61,6 +61,8 @@ def open_object(
     """
     start = text.start.lstrip(_BLANKS)
     at = _list_in(start)
+    if _has_several(start, recognizes):
+        raise FileRefusedError("Its accounts are in an object, not in a list.", _ONE_ARRAY)
     if at and not _begins_lines(start, recognizes):
         items = _items(text, start[:at], recognizes)
         return "JSON", *_opened(items, text, recognizes, meter)
@@ -85,6 +87,26 @@ def _list_in(start: str) -> int:
         if not lists and (not objects or objects > DEPTH):
             break
     return 0
+
+
+def _has_several(start: str, recognizes: Recognizes) -> bool:
+    """Tell whether the first object holds accounts by names: `{"1": {…}, "2": {…}}`.
+
+    Its SMTP and IMAP side are not two accounts: together they have more known names than one.
+    """
+    try:
+        around, _ = _decoder.raw_decode(start)
+    except (ValueError, RecursionError):
+        return False
+    objects = [around]
+    while objects:
+        values = [one for one in objects.pop().values() if isinstance(one, dict)]
+        first, *others = [one for one in values if recognizes([*one])] or [{}]
+        if others:
+            both: dict[str, object] = {"a": first, "b": others[0]}
+            return recognizes([key for key, _ in _flat(both)]) <= recognizes([*first])
+        objects += values
+    return False
 
 
 def _begins_lines(start: str, recognizes: Recognizes) -> bool:
@@ -177,10 +199,10 @@ _LIST = "\x00"
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list | dict):
+    if value and isinstance(value, list | dict):
         # Harmless in a column of no use, and no rule takes it in one that is used.
         return _LIST + json.dumps(value)
-    return "" if value is None else json.dumps(value)
+    return "" if value in (None, [], {}) else json.dumps(value)
 
 
 def _objects(text: Text) -> Iterator[list[object]]:
