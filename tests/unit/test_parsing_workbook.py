@@ -34,7 +34,6 @@ from tests.support.reading import (
     workbook,
 )
 
-
 SAMPLES = Path(__file__).parents[1] / "samples"
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH, ROW, Meter
+from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH, HEADERS, ROW, Meter
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
 from email_accounts.parsing.records import (
     NOT_TEXT,
@@ -138,6 +138,7 @@ def _opened(
 
 def _batches(lists: Iterator[list[object]], text: Text, meter: Meter) -> Iterator[list[Record]]:
     header: tuple[str, ...] = ()
+    headers: set[int] = set()
     number = 0
     for items in lists:
         records: list[Record] = []
@@ -160,10 +161,16 @@ def _batches(lists: Iterator[list[object]], text: Text, meter: Meter) -> Iterato
                 continue
             if keys != header:
                 records.append(NewHeader(keys))
+                headers.add(hash(keys))
             header = keys  # also where they are equal: the very same strings compare faster
             damage = not_ascii(cells) if text.unsure else None
             records.append(DamagedRow(number, cells, damage) if damage else (number, cells))
         meter.add(len(items), count)
+        if len(headers) > HEADERS:
+            raise FileRefusedError(
+                f"Its objects have more than {HEADERS:,} different sets of keys.",
+                "Give all accounts the same keys.",
+            )
         yield records
 
 
