@@ -677,7 +677,7 @@ def test_ever_new_columns_are_not_kept_for_good() -> None:
         items = ({"email": "a", f"note{at}": 1} for at in range(rows))
         return b"\n".join(json.dumps(item).encode() for item in items)
 
-    assert peak(content(1_800)) < peak(content(900)) + 3_000_000
+    assert peak(content(1_900)) < peak(content(950)) + 1_000_000
 
 
 def test_many_rows_take_the_memory_of_few() -> None:
