@@ -53,7 +53,7 @@ def test_twice_the_size_takes_at_most_twice_the_work(shape: Shape) -> None:
 
 
 def test_ever_other_keys_are_refused() -> None:
-    """Each set of keys has to be understood anew."""
+    """The columns of each set of keys have to be recognized again."""
     items = (b'{"email":"a","k%d":1}\n' % number for number in range(2_001))
     _, refusal = read(b"".join(items))
     assert refusal == (
