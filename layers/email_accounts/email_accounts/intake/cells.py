@@ -121,6 +121,8 @@ def filled(text: str) -> str:
     lower = text.lower()
     if lower in _PLACEHOLDERS or lower.strip(_AROUND) in _PLACEHOLDERS:
         return ""
+    if text[:1].isalnum():
+        return text
     return "" if _SIGNS_ALONE.fullmatch(text) else unwrapped(text)
 
 
@@ -160,7 +162,9 @@ def invisible_in(text: str) -> str:
 
 
 def _may_hide(text: str) -> bool:
-    return not text.isprintable() or _BLANK_LETTERS.search(text) is not None
+    if not text.isprintable():
+        return True
+    return not text.isascii() and _BLANK_LETTERS.search(text) is not None
 
 
 def is_invisible(char: str) -> bool:
