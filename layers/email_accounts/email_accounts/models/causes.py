@@ -132,7 +132,7 @@ TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
     "The server expects another kind of encryption at this port. Often it then does not answer.",
-    "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
+    "Use ssl with the ports 465 and 993, and tls with 587, 143, 25 and 2525.",
     certain=True,
 )
 CERTIFICATE = Cause(
