@@ -689,10 +689,10 @@ def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
 # Many batches
 
 
-def failing(world: World, many: int) -> Upload:
+def failing(world: World, many: int, reason: str = "Sign-in refused") -> Upload:
     """Import accounts that all fail for one reason."""
     addresses = [f"a{number}@reach.example" for number in range(many)]
-    world.saleshandy.failing |= dict.fromkeys(addresses, "Sign-in refused")
+    world.saleshandy.failing |= dict.fromkeys(addresses, reason)
     return looked_at(world, *addresses)
 
 
@@ -725,22 +725,27 @@ def test_a_report_that_cannot_be_read_fails_the_delivery(
     assert world.notifications.messages == []
 
 
-def test_reasons_that_are_alike_are_cleaned_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("reason", "cleaned"),
+    [("Sign-in refused", 0), ('{"error":"Sign-in refused"}', 0), (r'{"error":"\"refused\""}', 3)],
+    ids=["as it is", "as it is, in JSON", "escaped"],
+)
+def test_reasons_are_cleaned_again_if_they_were_decoded(
+    world: World, monkeypatch: pytest.MonkeyPatch, reason: str, cleaned: int
 ) -> None:
-    """Once for each batch, whose passwords are not those of another."""
+    """Those alike once for each batch, whose passwords are not those of another."""
     world.policy = replace(world.policy, batch_size=5)
-    upload = failing(world, 15)
-    looked: list[str] = []
+    upload = failing(world, 15, reason)
+    found: list[str] = []
     finds_in = Redactor.finds_in
 
     def noted(redactor: Redactor, text: str) -> bool:
-        looked.append(text)
+        found.append(text)
         return finds_in(redactor, text)
 
     monkeypatch.setattr(Redactor, "finds_in", noted)
     delivered(world, upload)
-    assert looked == ["Sign-in refused"] * 3
+    assert found == ['"refused"'] * cleaned
 
 
 # The event

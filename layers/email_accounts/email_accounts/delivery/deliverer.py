@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TextIO, TypeVar
 
 from email_accounts.delivery.message import document, message_of
-from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome, outcomes
+from email_accounts.delivery.outcomes import Outcome, RowOutcome, outcomes
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
@@ -70,7 +70,6 @@ _BYTE_ORDER_MARK = "\ufeff"
 _EndedEarly = tuple[ReasonCode | None, str]
 """Why an import ended early: the code and the text, or None and nothing."""
 _COUNTED_AS = {BatchState.PLANNED: Outcome.NOT_SENT, BatchState.REFUSED: Outcome.FAILED}
-_SAID_BY_THE_SERVICE = frozenset({Outcome.FAILED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED})
 _PAST_DEADLINE = (
     "the deadline passed before Saleshandy had reported on every row; it may still be working"
 )
@@ -223,15 +222,20 @@ class Deliverer:
             report.write(_BYTE_ORDER_MARK)
             writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
+            reader = UploadReader(self.uploads, self.reports, imported)
+            accounts = stack.enter_context(closing(reader))
             pool = ThreadPoolExecutor(READERS)
             stack.callback(pool.shutdown, cancel_futures=True)
             rows = outcomes(
                 file.rows,
                 iter(batches),
-                _read_ahead(
-                    pool,
-                    lambda batch: self._verdicts(imported.id, batch),
-                    (batch for batch in batches if batch.report),
+                _cleaned(
+                    _read_ahead(
+                        pool,
+                        lambda batch: self._verdicts(imported.id, batch),
+                        (batch for batch in batches if batch.report),
+                    ),
+                    accounts,
                 ),
                 _read_ahead(
                     pool,
@@ -246,9 +250,7 @@ class Deliverer:
                 ),
                 shown=file.shown,
             )
-            reader = UploadReader(self.uploads, self.reports, imported)
-            accounts = stack.enter_context(closing(reader))
-            for row in _cleaned(rows, iter(batches), accounts):
+            for row in rows:
                 placed = _placed(row, file) if file.has_several_sheets else row
                 summary.add(placed)
                 writer.writerow(_line(placed))
@@ -337,25 +339,22 @@ def _read_ahead(
 
 
 def _cleaned(
-    rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
-) -> Iterator[RowOutcome]:
-    """Redact the reason of a row if it contains a secret of its batch.
+    verdicts_of: Callable[[Batch], dict[str, Verdict]], accounts: UploadReader
+) -> Callable[[Batch], dict[str, Verdict]]:
+    """Clean the reasons that were decoded; the others are as clean as the copy of the report."""
 
-    The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
-    """
-    batch: Batch | None = None
-    clean: Callable[[str], str] | None = None
-    for row in rows:
-        said = row.outcome in _SAID_BY_THE_SERVICE or row.evidence is Evidence.SIGN_IN
-        if not said or not row.reason:
-            yield row
-            continue
-        while batch is None or row.row > batch.range.last_row:
-            batch, clean = next(batches), None
-        if clean is None:
-            redactor = Redactor(secrets_of(accounts.accounts_of(batch.range)))
-            clean = lru_cache(_REASONS_KEPT)(redactor.clean)
-        yield replace(row, reason=clean(row.reason))
+    def cleaned(batch: Batch) -> dict[str, Verdict]:
+        found = verdicts_of(batch)
+        if not any(one.is_decoded for one in found.values()):
+            return found
+        redactor = Redactor(secrets_of(accounts.accounts_of(batch.range)))
+        clean = lru_cache(_REASONS_KEPT)(redactor.clean)
+        return {
+            address: replace(one, reason=clean(one.reason)) if one.is_decoded else one
+            for address, one in found.items()
+        }
+
+    return cleaned
 
 
 def _placed(row: RowOutcome, file: AccountsFile) -> RowOutcome:

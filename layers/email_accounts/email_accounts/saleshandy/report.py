@@ -133,12 +133,16 @@ def _address_in(cell: str, addresses: set[str]) -> str:
 
 
 def _cleaned_cell(cell: str, redactor: Redactor) -> str:
-    if not redactor.finds_in(cell):
+    is_found = redactor.finds_in(cell)
+    may_hold_short_one = redactor.has_short_ones and cell.startswith("{")
+    if not is_found and not may_hold_short_one:
         return cell
     try:  # an answer of the API, in which only one value may be a password
-        return redactor.clean(json.dumps(_cleaned_json(json.loads(cell), redactor)))
+        answer = json.loads(cell)
     except (ValueError, RecursionError):
-        return HIDDEN
+        return HIDDEN if is_found else cell
+    cleaned = _cleaned_json(answer, redactor)
+    return redactor.clean(json.dumps(cleaned)) if is_found or cleaned != answer else cell
 
 
 def _cleaned_json(value: object, redactor: Redactor) -> object:
@@ -311,10 +315,15 @@ def _pieces(text: Text) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a report says of one address."""
+    """What a report says of one address.
+
+    `is_decoded` says that the reason does not stand like this in the cleaned report: it must be
+    cleaned again before it is written.
+    """
 
     connected: bool
     reason: str
+    is_decoded: bool = False
 
 
 def verdicts(report: TextIO) -> dict[str, Verdict]:
@@ -364,16 +373,19 @@ def _verdict(
     statuses = _filled(record, statuses_at) + servers
     reasons = _filled(record, reasons_at, nothing=_NOTHING - {HIDDEN})
     bad = [status for status in statuses if status.lower() not in _GOOD_STATUSES]
-    said = "; ".join(reasons or bad or statuses or [_last(record)])[:_LONGEST_REASON]
+    quoted = reasons or bad or statuses or [_last(record)]
+    said = "; ".join(quoted)[:_LONGEST_REASON]
+    is_decoded = not all(any(one in cell for cell in record) for one in quoted)
     if not statuses:
-        return Verdict(said.lower() in _GOOD_STATUSES & _STATUS_WORDS, said or _NO_REASON)
+        connected = said.lower() in _GOOD_STATUSES & _STATUS_WORDS
+        return Verdict(connected, said or _NO_REASON, is_decoded)
     errors = _filled(record, errors_at, nothing=_NOTHING - {HIDDEN})
     failed = (
         bool(bad)
         or any(_FAILURE_WORDS.search(reason) for reason in reasons)
         or not all(_SUCCESS_WORDS.search(error) for error in errors)
     )
-    return Verdict(not failed, said)
+    return Verdict(not failed, said, is_decoded)
 
 
 def _names_server(name: str) -> bool:
