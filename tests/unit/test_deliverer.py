@@ -34,7 +34,6 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.text.secret import Redactor
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 
@@ -689,10 +688,10 @@ def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
 # Many batches
 
 
-def failing(world: World, many: int, reason: str = "Sign-in refused") -> Upload:
+def failing(world: World, many: int) -> Upload:
     """Import accounts that all fail for one reason."""
     addresses = [f"a{number}@reach.example" for number in range(many)]
-    world.saleshandy.failing |= dict.fromkeys(addresses, reason)
+    world.saleshandy.failing |= dict.fromkeys(addresses, "Sign-in refused")
     return looked_at(world, *addresses)
 
 
@@ -723,29 +722,6 @@ def test_a_report_that_cannot_be_read_fails_the_delivery(
     with pytest.raises(ConnectionError):
         world.deliverer().deliver(upload.import_id)
     assert world.notifications.messages == []
-
-
-@pytest.mark.parametrize(
-    ("reason", "cleaned"),
-    [("Sign-in refused", 0), ('{"error":"Sign-in refused"}', 0), (r'{"error":"\"refused\""}', 3)],
-    ids=["as it is", "as it is, in JSON", "escaped"],
-)
-def test_reasons_are_cleaned_again_if_they_were_decoded(
-    world: World, monkeypatch: pytest.MonkeyPatch, reason: str, cleaned: int
-) -> None:
-    """Those alike once for each batch, whose passwords are not those of another."""
-    world.policy = replace(world.policy, batch_size=5)
-    upload = failing(world, 15, reason)
-    found: list[str] = []
-    finds_in = Redactor.finds_in
-
-    def noted(redactor: Redactor, text: str) -> bool:
-        found.append(text)
-        return finds_in(redactor, text)
-
-    monkeypatch.setattr(Redactor, "finds_in", noted)
-    delivered(world, upload)
-    assert found == ['"refused"'] * cleaned
 
 
 # The event

@@ -71,7 +71,7 @@ def test_a_password_is_hidden_wherever_it_stands() -> None:
     assert cells(copy) == [["Email", "Echo", "***"], ["a@b.example", "***", "***"]]
 
 
-@pytest.mark.parametrize("echo", ["ab1", "%61b1", r"\u0061b1"])
+@pytest.mark.parametrize("echo", ["ab1", "%61b1", r"\u0061b1", r"\\u0061b1"])
 def test_a_short_password_is_hidden_in_an_answer_that_a_cell_holds(echo: str) -> None:
     """It is the whole of one value; the others stay."""
     report = 'Email,Error\na@b.example,"{{""error"":""{}"",""code"":""x ab1""}}"\n'

@@ -5,9 +5,8 @@ import json
 import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from typing import TextIO, TypeVar
 
@@ -17,9 +16,7 @@ from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
-from email_accounts.intake.batches import UploadReader
 from email_accounts.intake.servers import ServerRecord
-from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     FILE_NOT_READ,
     FINAL,
@@ -40,7 +37,6 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 from email_accounts.sign_in.findings import MailboxFindings, findings_name, read_findings
-from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
 
 _log = logging.getLogger(__name__)
@@ -59,7 +55,6 @@ LONGEST_RUN = 900.0
 READERS = 16
 """Files of batches that are read at the same time."""
 _READ_AHEAD = 4 * READERS
-_REASONS_KEPT = 1000
 _COLUMNS = (
     *("row", "address", "provider", "outcome", "evidence", "reason", "what to do"),
     *("warnings", "sheet"),
@@ -222,20 +217,15 @@ class Deliverer:
             report.write(_BYTE_ORDER_MARK)
             writer = csv.writer(report, quoting=csv.QUOTE_NONNUMERIC)
             writer.writerow(_COLUMNS)
-            reader = UploadReader(self.uploads, self.reports, imported)
-            accounts = stack.enter_context(closing(reader))
             pool = ThreadPoolExecutor(READERS)
             stack.callback(pool.shutdown, cancel_futures=True)
             rows = outcomes(
                 file.rows,
                 iter(batches),
-                _cleaned(
-                    _read_ahead(
-                        pool,
-                        lambda batch: self._verdicts(imported.id, batch),
-                        (batch for batch in batches if batch.report),
-                    ),
-                    accounts,
+                _read_ahead(
+                    pool,
+                    lambda batch: self._verdicts(imported.id, batch),
+                    (batch for batch in batches if batch.report),
                 ),
                 _read_ahead(
                     pool,
@@ -336,25 +326,6 @@ def _read_ahead(
         return begun.pop(batch.number).result()
 
     return read_one
-
-
-def _cleaned(
-    verdicts_of: Callable[[Batch], dict[str, Verdict]], accounts: UploadReader
-) -> Callable[[Batch], dict[str, Verdict]]:
-    """Clean the reasons that were decoded; the others are as clean as the copy of the report."""
-
-    def cleaned(batch: Batch) -> dict[str, Verdict]:
-        found = verdicts_of(batch)
-        if not any(one.is_decoded for one in found.values()):
-            return found
-        redactor = Redactor(secrets_of(accounts.accounts_of(batch.range)))
-        clean = lru_cache(_REASONS_KEPT)(redactor.clean)
-        return {
-            address: replace(one, reason=clean(one.reason)) if one.is_decoded else one
-            for address, one in found.items()
-        }
-
-    return cleaned
 
 
 def _placed(row: RowOutcome, file: AccountsFile) -> RowOutcome:

@@ -111,7 +111,8 @@ def _cleaned(
 
     The addresses that cells are, or end with, stay.
     """
-    if not redactor.has_short_ones and not redactor.finds_in(delimiter.join(cells)):
+    is_simple = not redactor.has_short_ones and not any(map(_may_be_answer, cells))
+    if is_simple and not redactor.finds_in(delimiter.join(cells)):
         return cells  # one look for all of them
     named = [_address_in(cell, addresses) for cell in cells]
     others = [
@@ -133,16 +134,21 @@ def _address_in(cell: str, addresses: set[str]) -> str:
 
 
 def _cleaned_cell(cell: str, redactor: Redactor) -> str:
+    """Return a cell without secrets: in an answer, each value is free of them when decoded."""
     is_found = redactor.finds_in(cell)
-    may_hold_short_one = redactor.has_short_ones and cell.startswith("{")
-    if not is_found and not may_hold_short_one:
+    if not is_found and not _may_be_answer(cell):
         return cell
-    try:  # an answer of the API, in which only one value may be a password
+    try:
         answer = json.loads(cell)
     except (ValueError, RecursionError):
         return HIDDEN if is_found else cell
     cleaned = _cleaned_json(answer, redactor)
     return redactor.clean(json.dumps(cleaned)) if is_found or cleaned != answer else cell
+
+
+def _may_be_answer(cell: str) -> bool:
+    """Say whether a cell may hold an answer as the API gives it for one account."""
+    return cell.lstrip().startswith("{")
 
 
 def _cleaned_json(value: object, redactor: Redactor) -> object:
@@ -315,15 +321,10 @@ def _pieces(text: Text) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a report says of one address.
-
-    `is_decoded` says that the reason does not stand like this in the cleaned report: it must be
-    cleaned again before it is written.
-    """
+    """What a report says of one address."""
 
     connected: bool
     reason: str
-    is_decoded: bool = False
 
 
 def verdicts(report: TextIO) -> dict[str, Verdict]:
@@ -373,19 +374,16 @@ def _verdict(
     statuses = _filled(record, statuses_at) + servers
     reasons = _filled(record, reasons_at, nothing=_NOTHING - {HIDDEN})
     bad = [status for status in statuses if status.lower() not in _GOOD_STATUSES]
-    quoted = reasons or bad or statuses or [_last(record)]
-    said = "; ".join(quoted)[:_LONGEST_REASON]
-    is_decoded = not all(any(one in cell for cell in record) for one in quoted)
+    said = "; ".join(reasons or bad or statuses or [_last(record)])[:_LONGEST_REASON]
     if not statuses:
-        connected = said.lower() in _GOOD_STATUSES & _STATUS_WORDS
-        return Verdict(connected, said or _NO_REASON, is_decoded)
+        return Verdict(said.lower() in _GOOD_STATUSES & _STATUS_WORDS, said or _NO_REASON)
     errors = _filled(record, errors_at, nothing=_NOTHING - {HIDDEN})
     failed = (
         bool(bad)
         or any(_FAILURE_WORDS.search(reason) for reason in reasons)
         or not all(_SUCCESS_WORDS.search(error) for error in errors)
     )
-    return Verdict(not failed, said, is_decoded)
+    return Verdict(not failed, said)
 
 
 def _names_server(name: str) -> bool:
@@ -432,8 +430,8 @@ def _filled(
 
 
 def _said(cell: str) -> str:
-    """Return what a cell says; one may hold an answer as the API gives it for one account."""
-    if not cell.startswith("{"):
+    """Return what a cell says."""
+    if not _may_be_answer(cell):
         return cell
     try:
         answer = json.loads(cell)
