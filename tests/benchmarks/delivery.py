@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -148,7 +149,7 @@ def _complete(import_id: str) -> None:
     completed = {"state": {"S": BatchState.COMPLETED}, "report": {"BOOL": True}}
     items = (item | completed for page in pages for item in page["Items"])
     while chunk := list(islice(items, 25)):
-        puts = [{"PutRequest": {"Item": item}} for item in chunk]
+        puts: list[Any] = [{"PutRequest": {"Item": item}} for item in chunk]
         client.batch_write_item(RequestItems={table: puts})
 
 
