@@ -47,7 +47,7 @@ from tests.support.measurements import write
 from tests.support.template import template
 
 ROOT = Path(__file__).parents[2]
-BATCHES, BATCH, REJECTED = 10_000, 100, 2_000_000
+BATCHES, BATCH, REJECTED = 10_000, 100, 1_999_999
 WRITERS = 8
 Reason = Callable[[int], str]
 
