@@ -29,12 +29,11 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     ReasonCode,
-    SignInState,
 )
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import read_reconciliation, reconciliation_name
 from email_accounts.saleshandy.report import report_name, verdicts
-from email_accounts.sign_in.findings import findings_name, read_findings
+from email_accounts.sign_in.findings import findings_of
 from email_accounts.text.spreadsheet import safe_cell
 
 _log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class Deliverer:
         # Before the message, so that trying again repeats the event at most: a program knows it
         # by its id and answer, a person would get a second mail.
         try:
-            self.events.put(message)
+            self.events.put(message.event)
         except Exception:
             if not best_effort:
                 raise
@@ -231,11 +230,11 @@ class Deliverer:
             with self.reports.open(import_id, name) as text:
                 return understood(text)
 
-        at, checked = batch.number, batch.sign_in is SignInState.CHECKED
+        at = batch.number
         return BatchRecords(
             read(report_name(at), verdicts) if batch.report else {},
             read(reconciliation_name(at), read_reconciliation) if batch.reconciliation else {},
-            read(findings_name(at), read_findings) if checked else {},
+            findings_of(self.reports, import_id, batch),
         )
 
     def _write_page(self, answer: ImportResult) -> None:
