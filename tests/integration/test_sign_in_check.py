@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
 from email_accounts.models.policy import Policy, SignInCheck
@@ -21,6 +22,7 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in import gate, wire
 from email_accounts.sign_in.checker import SignInChecker
+from email_accounts.sign_in.findings import MailboxFindings
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
@@ -73,15 +75,14 @@ def at(
 def checker(world: World) -> SignInChecker:
     """Make what tries sign-ins; while it waits, the time of the world goes on."""
     began = time.monotonic()
-    return SignInChecker(
-        world.ledger,
-        world.uploads,
-        world.reports,
-        world.account_list,
-        world.policy,
-        TRUSTED,
-        lambda: world.clock() + time.monotonic() - began,
-    )
+
+    def now() -> float:
+        return world.clock() + time.monotonic() - began
+
+    def try_all(accounts: Sequence[Account], until: float) -> Mapping[str, MailboxFindings]:
+        return gate.Gate(world.ledger, now, until, TRUSTED).check_all(accounts)
+
+    return replace(world.sign_in_checker(try_all), now=now)
 
 
 def submitted(world: World, *rows: dict[str, str]) -> Upload:

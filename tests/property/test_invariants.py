@@ -1,8 +1,8 @@
 """The importer under faults: whatever fails, nothing is lost, nothing is sent twice.
 
-Files are dropped, resumed, aborted and deleted, the remote fails in every way it can, and each
-invocation may be killed before any of its effects. In the end, once the faults are over, every
-upload must have its answer, and what was answered must be true.
+Files are dropped, resumed, aborted and deleted, the remote fails in every way it can, mail servers
+hang, and each invocation may be killed before any of its effects. In the end, once the faults are
+over, every upload must have its answer, and what was answered must be true.
 """
 
 import csv
@@ -11,7 +11,7 @@ import json
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -35,9 +35,11 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, ImportState
+from email_accounts.models.policy import SignInCheck
 from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
+from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
 from tests.support.fakes import FakeLedger, FakeRemote, Journal, World
 from tests.support.files import accounts_file
 
@@ -47,6 +49,7 @@ ATTEMPTS = 25
 HIDDEN = 360.0
 TRIES = 3
 INVOCATION = 300.0
+SIGN_IN_INVOCATION = 900.0
 SERVICE_TAKES = 400.0
 MINUTE = 60.0
 MEANWHILE = 4.0
@@ -63,8 +66,11 @@ STATUS_FAULTS = (
     "strange link",
 )
 LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
-OUTSIDE_THE_LEDGER = {"connect", "status", "list", "fetch", "report", "start", "put", "publish"}
 REPORT_FAULTS = ("ok", "unavailable")
+SIGN_IN_FAULTS = ("ok", "ok", "ok", "raises", "hangs")
+OUTSIDE_THE_LEDGER = {
+    *("connect", "status", "list", "fetch", "report", "start", "put", "publish", "sign in"),
+}
 
 
 class Killed(BaseException):
@@ -178,7 +184,7 @@ class FaultyRemote(FakeRemote):
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Serve a report, or do not."""
-        if self._next("report") == "unavailable":
+        if self.fault_of("report") == "unavailable":
             raise ReportUnavailableError("the link has expired")
         return FakeRemote.report(self, link)
 
@@ -195,7 +201,7 @@ class FaultyRemote(FakeRemote):
     def _fault(self, kind: str) -> str:
         """Let a call take its time and count; raise what all kinds of calls have in common."""
         self.closed = 0.0
-        fault = self._next(kind)
+        fault = self.fault_of(kind)
         self.clock.advance(0.1)
         if fault == "not sent":
             raise NotSentError(fault)
@@ -210,7 +216,8 @@ class FaultyRemote(FakeRemote):
             self.closed = 20.0
         return fault
 
-    def _next(self, kind: str) -> str:
+    def fault_of(self, kind: str) -> str:
+        """Take the next fault of a kind of call."""
         queue = self.faults.get(kind)
         return queue.popleft() if queue else "ok"
 
@@ -231,7 +238,7 @@ class Task:
     tries: int = 0
     message: int = 0
     aborted: bool = False
-    delivers: bool = False
+    action: NextAction | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +280,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.done_without: Counter[tuple[str, str]] = Counter()
         self.followed: set[str] = set()
         self.failed: list[str] = []
+        self.unchecked: set[str] = set()
+        self.tried: set[tuple[str, str]] = set()
         self.handled: set[int] = set()
         self.running: Task | None = None
         self.kills = 0
@@ -286,6 +295,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         page_size=st.sampled_from([1, 3, 100]),
         has_times=st.booleans(),
         ignores=st.frozensets(st.sampled_from(["page", "sort", "status", "search"])),
+        sign_in_check=st.sampled_from(SignInCheck),
         kinds=FILES,
     )
     def begin(  # noqa: PLR0913  what a world may be like
@@ -299,6 +309,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         page_size: int,
         has_times: bool,
         ignores: frozenset[str],
+        sign_in_check: SignInCheck,
     ) -> None:
         """Set up the world, and drop a first file."""
         self.world.policy = replace(
@@ -308,6 +319,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             verify_connected=verify_connected,
             deadline=86_400.0,
             initial_poll_delay=3.0,
+            sign_in_check=sign_in_check,
         )
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
@@ -408,6 +420,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         status=st.lists(st.sampled_from(STATUS_FAULTS), max_size=3),
         listed=st.lists(st.sampled_from(LIST_FAULTS), max_size=2),
         report=st.lists(st.sampled_from(REPORT_FAULTS), max_size=2),
+        sign_in=st.lists(st.sampled_from(SIGN_IN_FAULTS), max_size=6),
         lives=st.none() | st.integers(0, 12) | st.integers(0, 25),
         fails=st.booleans(),
         result_lost=st.sampled_from([False, False, False, True]),
@@ -422,6 +435,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         status: list[str],
         listed: list[str],
         report: list[str],
+        sign_in: list[str],
         lives: int | None,
         late: float,
         pause: int | None,
@@ -433,13 +447,14 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         """Run what is waiting, in any order, among faults; at most four are killed."""
         task = data.draw(st.sampled_from(self.tasks))
         if self.kills >= 4:
-            lives, result_lost = None, False
+            lives, result_lost, sign_in = None, False, []
             connect = [fault for fault in connect if fault != "killed after"]
         self.saleshandy.faults = {
             "connect": deque(connect),
             "status": deque(status),
             "list": deque(listed),
             "report": deque(report),
+            "sign in": deque(sign_in),
         }
         self.world.clock.time = max(self.world.clock.time, task.at) + late
         if pause is not None:
@@ -521,13 +536,13 @@ class ImporterUnderFaults(RuleBasedStateMachine):
 
     def _event(self, upload: Upload, message: int) -> None:
         def run() -> None:
-            self.world.receive(upload, self._time_left())
+            self.world.receive(upload, self._time_left(INVOCATION))
 
         at = self.world.clock()
         self.tasks.append(Task("event", at, upload.import_id, run, message=message))
 
-    def _time_left(self) -> Callable[[], float]:
-        until = self.world.clock() + INVOCATION
+    def _time_left(self, seconds: float) -> Callable[[], float]:
+        until = self.world.clock() + seconds
         return lambda: until - self.world.clock()
 
     def _run(self, task: Task, lives: int | None = None, *, result_lost: bool = False) -> None:
@@ -588,9 +603,12 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             raise AssertionError("a dead letter after four kills")
 
     def _caught(self, task: Task) -> None:
-        """Deliver what is known, or fail where that failed."""
-        if task.delivers:
+        """Send without a check that failed; deliver what is known, or fail where that failed."""
+        if task.action is NextAction.DELIVER:
             self._failed(task.execution)
+        elif task.action is NextAction.SIGN_IN:
+            self.unchecked.add(task.execution)
+            self._step(task.execution, task.import_id, TaskResult(NextAction.SUBMIT))
         else:
             self._step(task.execution, task.import_id, TaskResult(NextAction.DELIVER), "it failed")
 
@@ -607,13 +625,46 @@ class ImporterUnderFaults(RuleBasedStateMachine):
                 self.world.deliverer().deliver(import_id, failure, execution=execution)
                 return None
             if result.next is NextAction.SUBMIT:
-                return self.world.submitter().submit(import_id, self._time_left())
-            return self.world.poller().poll(import_id, self._time_left())
+                return self.world.submitter().submit(
+                    import_id,
+                    self._time_left(INVOCATION),
+                    skip_sign_in=execution in self.unchecked,
+                )
+            if result.next is NextAction.SIGN_IN:
+                checker = self.world.sign_in_checker(self._try_all)
+                return checker.check(import_id, self._time_left(SIGN_IN_INVOCATION))
+            return self.world.poller().poll(import_id, self._time_left(INVOCATION))
 
         assert result.wait_seconds >= 0
         at = self.world.clock() + math.ceil(result.wait_seconds)
-        delivers = result.next is NextAction.DELIVER
-        self.tasks.append(Task("step", at, import_id, run, execution, delivers=delivers))
+        self.tasks.append(Task("step", at, import_id, run, execution, action=result.next))
+
+    def _try_all(self, accounts: Sequence[Account], until: float) -> Mapping[str, MailboxFindings]:
+        """Try mailboxes as `Gate` does."""
+        assert self.world.clock() < until
+        return {account.smtp.address.lower(): self._tried(account) for account in accounts}
+
+    def _tried(self, account: Account) -> MailboxFindings:
+        address = account.smtp.address.lower()
+        if not self._signs_in(address, "smtp"):
+            refused = Finding("smtp", Verdict.REFUSED, "535 5.7.8 authentication failed")
+            return MailboxFindings(refused, Finding("imap", Verdict.NOT_TRIED, REFUSED_BY_SMTP))
+        self._signs_in(address, "imap")
+        smtp, imap = (Finding(side, Verdict.SIGNED_IN, "") for side in ("smtp", "imap"))
+        return MailboxFindings(smtp, imap)
+
+    def _signs_in(self, address: str, side: str) -> bool:
+        """Sign in once, or raise, or hang until the function is killed."""
+        self.journal.effect("sign in", address)
+        assert (address, side) not in self.tried, "tried twice"
+        self.tried.add((address, side))
+        self.world.clock.advance(0.1)
+        fault = self.saleshandy.fault_of("sign in")
+        if fault != "ok":
+            self.world.clock.advance(SIGN_IN_INVOCATION if fault == "hangs" else 0.0)
+            self.journal.killed_at.append("sign in")
+            raise Killed if fault == "hangs" else FailedError("sign in")
+        return address not in self.saleshandy.failing
 
     def _failed(self, execution: str) -> None:
         def run() -> None:
@@ -655,24 +706,35 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             assert [int(one["row"]) for one in outcomes] == list(range(2, len(rows) + 2))
             if import_id not in self.deleted:
                 for address, one in zip(rows, outcomes, strict=True):
-                    self._check_row(address, one["outcome"], one["reason"])
+                    self._check_row(address, one)
                     if one["outcome"] in ("connected", "already_connected"):
                         seen = "account list" if self.world.policy.verify_connected else "report"
                         assert one["evidence"] in (seen, "account list"), one
 
-    def _check_row(self, address: str, outcome: str, reason: str) -> None:
+    def _check_row(self, address: str, row: Mapping[str, str]) -> None:
+        outcome, reason = row["outcome"], row["reason"]
         arrived = self.saleshandy.carried_out[address] > 0
         works = arrived and address not in self.saleshandy.failing
+        is_held = row["evidence"] == "sign-in"
         truths = {
             "connected": works,
             "already_connected": works,
             "failed": not works,
-            "rejected": "@" not in address,
+            "rejected": self._may_be_held(address) if is_held else "@" not in address,
             "duplicate": True,
             "unconfirmed": reason != "",
             "not_sent": not arrived and reason != "",
         }
-        assert truths[outcome], (address, outcome, reason)
+        assert truths[outcome], row
+
+    def _may_be_held(self, address: str) -> bool:
+        """Say whether a row may be held back by the sign-in check: it was tried, and never sent."""
+        return (
+            self.world.policy.sign_in_check is SignInCheck.STRICT
+            and address in self.saleshandy.failing
+            and (address, "smtp") in self.tried
+            and not self.saleshandy.carried_out[address]
+        )
 
     def _check_nothing_twice(self) -> None:
         twice = {address: n for address, n in self.saleshandy.carried_out.items() if n > 1}
@@ -707,6 +769,7 @@ def test_wherever_two_meet(first: str, connect: str, calls: int, nth: int) -> No
             page_size=1,
             has_times=True,
             ignores=frozenset(),
+            sign_in_check=SignInCheck.OFF,
         )
         machine.saleshandy.faults = {"connect": deque([connect])}
         for number in range(nth + 1):

@@ -4,7 +4,7 @@ If it fails, the import continues: rows that were not checked are sent.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,10 @@ from email_accounts.sign_in.findings import (
     settings_of,
     write_findings,
 )
-from email_accounts.sign_in.gate import Gate
+
+TrySignIns = Callable[[Sequence[Account], float], Mapping[str, MailboxFindings]]
+"""Tries the mailboxes of accounts, and begins no attempt at the given time or later; returns what
+was found by addresses in lower case: `Gate.check_all`."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +44,7 @@ class SignInChecker:
     reports: Reports
     account_list: AccountList
     policy: Policy
-    trusted_hosts: frozenset[str]
+    try_all: TrySignIns
     now: Clock
 
     def check(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
@@ -78,8 +81,7 @@ class SignInChecker:
         self, imported: Import, batch: Batch, accounts: list[Account], until: float
     ) -> None:
         batch = self.ledger.save(imported.id, batch, batch.trying())
-        gate = Gate(self.ledger, self.now, until, self.trusted_hosts)
-        found = self._with_held(accounts, gate.check_all(accounts))
+        found = self._with_held(accounts, self.try_all(accounts, until))
         with self.reports.writer(imported.id, findings_name(batch.number), "text/csv") as text:
             write_findings(text, found)
         self.ledger.save(imported.id, batch, batch.checked())
