@@ -885,7 +885,9 @@ def test_an_import_of_the_first_release_is_answered(
     assert state in {*ledger_states(upload), "resumed"}
     if state == "resumed":
         stack.call("deliver_report", told_by_first_release("deliver_report", upload))
-        assert stack.call("submit_accounts", {"resume": upload.import_id}) == {"resumed": True}
+        assert stack.call(
+            "submit_accounts", {"importId": upload.import_id, "action": "resume"}
+        ) == {"resumed": True}
     downgrade(os.environ["LEDGER_TABLE"])
     stack.call("submit_accounts", begin)
     task = "check_status"
@@ -1007,7 +1009,7 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     )
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
-    resume = {"resume": upload.import_id}
+    resume = {"importId": upload.import_id, "action": "resume"}
     assert stack.call("submit_accounts", resume) == {"resumed": False}
     stack.call("deliver_report", told("deliver_report", upload))
     boto3.client("secretsmanager").put_secret_value(
@@ -1032,7 +1034,7 @@ def test_an_operator_stops_a_running_import(stack: Stack) -> None:
     """The next poll leads to the report, which is told as stopped, with what was sent before."""
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
-    stop = {"stop": upload.import_id}
+    stop = {"importId": upload.import_id, "action": "stop"}
     assert stack.call("submit_accounts", stop) == {"stopped": True}
     assert stack.call("submit_accounts", stop) == {"stopped": False}
     assert stack.poll(upload)["next"] == "deliver_report"
