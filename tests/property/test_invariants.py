@@ -44,7 +44,7 @@ from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, ImportState
 from email_accounts.models.policy import SignInCheck
-from email_accounts.models.service import ListedAccount, ListQuery, RequestStatus
+from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
@@ -64,6 +64,8 @@ SERVICE_TAKES = 400.0
 MINUTE = 60.0
 MEANWHILE = 4.0
 """Seconds that others take in the middle of an invocation: a call may reach Saleshandy so late."""
+LIST_LAGS = 10.0
+"""Seconds for which the list may show an account as active that is not, after its report."""
 ROWS = ("good", "good", "good", "failing", "rejected", "duplicate")
 FILES = st.lists(st.sampled_from(ROWS), min_size=1, max_size=7)
 
@@ -158,6 +160,7 @@ class FaultyRemote(FakeRemote):
     called_at: list[float] = field(default_factory=list)
     carried_out: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
+    reported_at: dict[str, float] = field(default_factory=dict)
 
     def connect(self, accounts: Sequence[Account]) -> str:
         """Take accounts, or fail before, after, or instead."""
@@ -189,6 +192,8 @@ class FaultyRemote(FakeRemote):
             raise RequestRefusedError(fault)
         if fault == "running" or self.clock() < self.began[request_id] + self.takes:
             return RequestStatus(completed=False)
+        for address in self.requests[request_id]:
+            self.reported_at.setdefault(address, self.clock())
         link = None if fault == "strange link" else self._link(request_id)
         return RequestStatus(completed=True, report_link=link)
 
@@ -206,7 +211,11 @@ class FaultyRemote(FakeRemote):
         done = [one for one in self.accounts if (one.created_at or 0) + self.takes <= self.clock()]
         if not self.has_times:
             done = [replace(one, created_at=None) for one in done]
-        return self.page_of(done, query)
+        return self.page_of([self._lagging(one) for one in done], query)
+
+    def _lagging(self, account: ListedAccount) -> ListedAccount:
+        is_late = self.clock() < self.reported_at.get(account.address, 0.0) + LIST_LAGS
+        return replace(account, status=AccountStatus.ACTIVE) if is_late else account
 
     def _fault(self, kind: str) -> str:
         """Let a call take its time and count; raise what all kinds of calls have in common."""
@@ -253,16 +262,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Others:
-    """What runs in the middle of an invocation: so many tasks, the newest that are due."""
+    """What happens in the middle of an invocation: so many tasks, the newest that are due.
 
-    first: str = "due"
+    Before them its execution may be stopped, or its own task begun once more; after them its
+    import may be resumed.
+    """
+
+    what: str = "due"
     tasks: int = 1
     connect: tuple[str, ...] = ()
 
 
 OTHERS = st.builds(
     Others,
-    st.sampled_from(["due", "failure", "same"]),
+    st.sampled_from(["due", "failure", "same", "resume"]),
     st.integers(1, 4),
     st.sampled_from([(), ("lost after",)]),
 )
@@ -380,7 +393,9 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     @rule(data=st.data(), lives=st.none() | st.integers(0, 4))
     def resume(self, data: st.DataObject, lives: int | None) -> None:
         """Resume an import with an answer, or whose deliverer died; again where that is killed."""
-        import_id = data.draw(st.sampled_from(sorted(self.dropped)))
+        self._resume(data.draw(st.sampled_from(sorted(self.dropped))), lives)
+
+    def _resume(self, import_id: str, lives: int | None = None) -> None:
         if import_id not in self.world.ledger._imports:  # noqa: SLF001  there is no other way to ask
             return
         before = self.world.ledger.get(import_id)
@@ -532,10 +547,10 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         running, faults, lives = self.running, self.saleshandy.faults, self.journal.lives
         self.journal.lives = None
         if running and running.kind == "step" and not running.aborted:
-            if others.first == "failure":
+            if others.what == "failure":
                 running.aborted = True
                 self._failed(running.execution)
-            elif others.first == "same":
+            elif others.what == "same":
                 self.tasks.append(replace(running))
                 running.aborted = True
         for _ in range(others.tasks):
@@ -543,6 +558,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             if due:
                 self.saleshandy.faults = {"connect": deque(others.connect)}
                 self._run(due[-1])
+        if running and others.what == "resume":
+            self._resume(running.import_id)
         self.saleshandy.faults, self.journal.lives = faults, lives
 
     def _event(self, upload: Upload, message: int) -> None:
@@ -633,8 +650,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     def _step(self, execution: str, import_id: str, result: TaskResult, failure: str = "") -> None:
         def run() -> TaskResult | None:
             if result.next is NextAction.DELIVER:
-                self.world.deliverer().deliver(import_id, failure, execution=execution)
-                return None
+                return self._deliver(import_id, failure, execution)
             if result.next is NextAction.SUBMIT:
                 return self.world.submitter().submit(
                     import_id,
@@ -649,6 +665,16 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         assert result.wait_seconds >= 0
         at = self.world.clock() + math.ceil(result.wait_seconds)
         self.tasks.append(Task("step", at, import_id, run, execution, action=result.next))
+
+    def _deliver(
+        self, import_id: str, failure: str, execution: str, *, best_effort: bool = False
+    ) -> None:
+        before = self.world.ledger.get(import_id)
+        answer = self.world.deliverer().deliver(
+            import_id, failure, execution=execution, best_effort=best_effort
+        )
+        assert not answer or execution in before.executions[-1:], "the answer of another run"
+        assert not answer or answer.imported.resumed == before.resumed, "the answer of another run"
 
     def _try_all(self, accounts: Sequence[Account], until: float) -> Mapping[str, MailboxFindings]:
         """Try mailboxes as `Gate` does."""
@@ -682,9 +708,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             # After a delivery that died, the ledger's counts are all that the next one tells.
             if self.world.ledger.get(import_id).state is ImportState.DELIVERING:
                 self.counted.add(import_id)
-            self.world.deliverer().deliver(
-                import_id, "it was aborted", execution=execution, best_effort=True
-            )
+            self._deliver(import_id, "it was aborted", execution, best_effort=True)
 
         self.failed.append(execution)
         import_id = execution.partition("-")[0]
@@ -802,7 +826,7 @@ def _next(machine: ImporterUnderFaults) -> Task:
     return task
 
 
-@pytest.mark.parametrize("first", ["due", "failure", "same"])
+@pytest.mark.parametrize("what", ["due", "failure", "same", "resume"])
 @pytest.mark.parametrize(
     ("connect", "calls", "sign_in_check"),
     [
@@ -814,7 +838,7 @@ def _next(machine: ImporterUnderFaults) -> Task:
 )
 @pytest.mark.parametrize("nth", range(4))
 def test_wherever_two_meet(
-    first: str, connect: str, calls: int, sign_in_check: SignInCheck, nth: int
+    what: str, connect: str, calls: int, sign_in_check: SignInCheck, nth: int
 ) -> None:
     """Every place of every invocation of one import is one where others may run."""
     for place in count():
@@ -825,7 +849,7 @@ def test_wherever_two_meet(
                 return
             task = _next(machine)
             if number == nth:
-                machine.interrupt(place, Others(first, 2, ("lost after",)))
+                machine.interrupt(place, Others(what, 2, ("lost after",)))
             machine._run(task)  # noqa: SLF001  as the machine's own rules do
         is_over = machine.journal.pause is not None
         machine.journal.pause = None
