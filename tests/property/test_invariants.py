@@ -75,7 +75,7 @@ CONNECT_FAULTS = (
 )
 STATUS_FAULTS = (
     *("ok", "ok", "throttled", "lost", "not found", "running", "refused", "closing"),
-    "strange link",
+    *("strange link", "no link"),
 )
 LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing")
 REPORT_FAULTS = ("ok", "unavailable")
@@ -157,6 +157,7 @@ class FaultyRemote(FakeRemote):
     faults: dict[str, deque[str]] = field(default_factory=dict)
     takes: float = 0.0
     has_times: bool = True
+    is_verified: bool = False
     called_at: list[float] = field(default_factory=list)
     carried_out: Counter[str] = field(default_factory=Counter)
     began: dict[str, float] = field(default_factory=dict)
@@ -195,6 +196,8 @@ class FaultyRemote(FakeRemote):
         for address in self.requests[request_id]:
             self.reported_at.setdefault(address, self.clock())
         link = None if fault == "strange link" else self._link(request_id)
+        if fault == "no link" and self.is_verified:
+            link = ""
         return RequestStatus(completed=True, report_link=link)
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
@@ -347,6 +350,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         self.saleshandy.takes = takes
         self.saleshandy.page_size = page_size
         self.saleshandy.has_times = has_times
+        self.saleshandy.is_verified = verify_connected
         self.saleshandy.ignores = ignores
         self._drop(kinds)
 
