@@ -654,7 +654,8 @@ class ImporterUnderFaults(RuleBasedStateMachine):
     def _step(self, execution: str, import_id: str, result: TaskResult, failure: str = "") -> None:
         def run() -> TaskResult | None:
             if result.next is NextAction.DELIVER:
-                return self._deliver(import_id, failure, execution)
+                self._deliver(import_id, failure, execution)
+                return None
             if result.next is NextAction.SUBMIT:
                 return self.world.submitter().submit(
                     import_id,
