@@ -71,8 +71,10 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
         file = open_accounts_file(stream, servers_of, options)
         chosen = _chosen(file, accepted, wanted)
         while chunk := list(islice(chosen, _AT_ONCE)):
-            accounts = [account for _, account in chunk]
-            found = gate.check_all(accounts, lambda *_: advance())
+            found: dict[str, MailboxFindings] = {}
+            for some in gate.check_all([account for _, account in chunk]):
+                found |= some
+                advance(len(some))
             for row, account in chunk:
                 _add(result, row, account, found[account.smtp.address.lower()])
         _tell(name, result, file, as_json=as_json)
@@ -133,14 +135,14 @@ def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> N
 
 
 @contextmanager
-def _progress(total: int) -> Generator[Callable[[], object]]:
+def _progress(total: int) -> Generator[Callable[[int], object]]:
     """Draw a bar on a terminal; yield what moves it on."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415  only where it is drawn
     from rich.progress import Progress  # noqa: PLC0415  only where it is drawn
 
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("Signing in", total=total)
-        yield lambda: progress.advance(task)
+        yield lambda count: progress.advance(task, count)
