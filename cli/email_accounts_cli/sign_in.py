@@ -1,6 +1,6 @@
 """Try the mailboxes of a file at their own mail servers, from this computer's network.
 
-The code and the pace are those of the service. Memory does not grow with the file.
+It uses the code and the rate limits of the service. Memory does not grow with the file.
 """
 
 import sys
@@ -20,7 +20,7 @@ from email_accounts.models.servers import ServersOf
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.sign_in.findings import MailboxFindings, settings_of
 from email_accounts.sign_in.gate import Gate, LocalBrakes
-from email_accounts_cli.terminal import console, counted, printable, table, tell_program
+from email_accounts_cli.terminal import console, counted, print_json, printable, table
 
 _AT_ONCE = 500
 """Mailboxes that are held in memory."""
@@ -75,7 +75,7 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
             found = gate.check_all(accounts, lambda *_: advance())
             for row, account in chunk:
                 _add(result, row, account, found[account.smtp.address.lower()])
-        _tell(name, result, file, as_json=as_json)
+        _print(name, result, file, as_json=as_json)
     return not result.failed
 
 
@@ -100,7 +100,7 @@ def _add(result: SignIns, row: int, account: Account, found: MailboxFindings) ->
         result.failed.append(Found(row, account.smtp.address, *what))
 
 
-def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
+def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
     if as_json:
         findings = [
             {
@@ -114,7 +114,7 @@ def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> N
             for one in result.failed
         ]
         document = {"file": name, "signIns": result.tried, "notTried": dict(result.not_tried)}
-        tell_program(document | {"findings": findings})
+        print_json(document | {"findings": findings})
         return
     screen = console()
     if result.failed:
@@ -138,8 +138,8 @@ def _progress(total: int) -> Generator[Callable[[], object]]:
     if not sys.stderr.isatty():
         yield lambda: None
         return
-    from rich.console import Console  # noqa: PLC0415  only where it is drawn
-    from rich.progress import Progress  # noqa: PLC0415  only where it is drawn
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
+    from rich.progress import Progress  # noqa: PLC0415  only on a terminal
 
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("Signing in", total=total)

@@ -1,4 +1,4 @@
-"""What commands print: tables and sentences for people, JSON lines for programs."""
+"""Output of the commands: tables and sentences for people, JSON lines for programs."""
 
 import json
 import os
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ALL_WELL, NOT_ALL_WELL, IMPOSSIBLE = range(3)
-"""Exit codes: success; done, with a problem to look at; not done."""
+"""Exit codes: success; done, with a problem; not done."""
 
 _WIDTH_OF_NO_TERMINAL = 240
 
 
 class CommandError(click.ClickException):
-    """A command cannot do what was asked: what is wrong, and the fix."""
+    """A command failed: the reason and the fix."""
 
     exit_code = IMPOSSIBLE
 
@@ -58,7 +58,7 @@ def output_written() -> Iterator[None]:
 
 
 def _discard(stream: TextIO) -> None:
-    """Discard what is left in the buffer of a stream, or the flush at exit would fail again."""
+    """Discard the buffer of a stream, or the flush at exit would fail again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -80,11 +80,11 @@ def console() -> "Console":
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """Lay rows out in columns."""
+    """Return rows as a table."""
     from rich.table import Table  # noqa: PLC0415  as above
     from rich.text import Text  # noqa: PLC0415  as above
 
-    laid_out = Table(
+    result = Table(
         *map(printable, header),
         box=None,
         pad_edge=False,
@@ -92,20 +92,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
         show_header=bool(header),
     )
     for row in rows:
-        laid_out.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
-    for column in laid_out.columns:
-        column.overflow = "fold"  # what is copied, such as an address, stays whole
-    return laid_out
+        result.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
+    for column in result.columns:
+        column.overflow = "fold"  # keeps addresses whole, to be copied
+    return result
 
 
 def cut(text: str) -> "Text":
-    """Return a cell of one line, which ends with `…` where it is too long for its column."""
+    """Return a one-line cell, cut with `…` if it is wider than its column."""
     from rich.text import Text  # noqa: PLC0415  as above
 
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
-def tell_program(document: Mapping[str, object]) -> None:
+def print_json(document: Mapping[str, object]) -> None:
     """Print a document as one line, at once."""
     click.echo(json.dumps(document))
     sys.stdout.flush()
@@ -117,12 +117,12 @@ def echo(text: str, *, err: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    """Remove what controls a terminal from a text; line breaks stay."""
+    """Remove control characters from a text; keep line breaks."""
     return visible(text, keep="\n")
 
 
 def fitting(text: str, width: int) -> str:
-    """Return a line for people, cut where it is wider than so many columns."""
+    """Return a line, cut with `…` if it is wider than `width` columns."""
     line = cut(text)
     line.truncate(width, overflow="ellipsis")
     return line.plain

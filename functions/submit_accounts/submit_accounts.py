@@ -44,9 +44,9 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     return None
 
 
-def _start(told: dict[str, Any], time_left: "Callable[[], float]") -> None:
+def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
     """Start the import of an upload, then run the first task of its execution at once."""
-    upload = upload_of(told)
+    upload = upload_of(event)
     if upload is None:
         logger.info("no file: nothing to import")
         return

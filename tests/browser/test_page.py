@@ -17,7 +17,7 @@ KINDS = {kind.__name__: kind for kind in answers.WITH_PAGE}
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """Make every kind of page once."""
-    made = {name: answers.told(kind).page for name, kind in KINDS.items()}
+    made = {name: answers.delivered(kind).page for name, kind in KINDS.items()}
     return made | {"large": page_of(answers.large(LARGE))}
 
 

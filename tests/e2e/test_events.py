@@ -13,11 +13,11 @@ from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
 
-Told = Callable[[], list[dict[str, Any]]]
+Received = Callable[[], list[dict[str, Any]]]
 
 
 @contextmanager
-def listening(cloud: LocalCloud) -> Iterator[Told]:
+def listening(cloud: LocalCloud) -> Iterator[Received]:
     """Have a queue get the events of completed imports for a time; give what it has received."""
     events, queues = cloud.client("events"), cloud.client("sqs")
     name = f"listener-{secrets.token_hex(8)}"
@@ -42,13 +42,13 @@ def listening(cloud: LocalCloud) -> Iterator[Told]:
     events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
     received: list[dict[str, Any]] = []
 
-    def told() -> list[dict[str, Any]]:
+    def heard() -> list[dict[str, Any]]:
         answer = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
         received.extend(json.loads(one["Body"]) for one in answer.get("Messages", ()))
         return received
 
     try:
-        yield told
+        yield heard
     finally:
         events.remove_targets(Rule=name, Ids=["queue"])
         events.delete_rule(Name=name)
@@ -91,14 +91,14 @@ def test_a_file_that_is_said_to_be_ready(cloud: LocalCloud, subscriber: Subscrib
     foreign = s3.put_object(Bucket=reports, Key="uploads/ready.csv", Body=b"nothing to import")[
         "VersionId"
     ]
-    with listening(cloud) as told, unheard(cloud):
+    with listening(cloud) as heard, unheard(cloud):
         stored = s3.put_object(Bucket=inbox, Key="uploads/ready.csv", Body=SMALL)["VersionId"]
         announce(reports, foreign)
         announce(inbox, stored)
         identity = import_id(inbox, "uploads/ready.csv", stored)
         answer = subscriber.answer(identity)
-        wait_until(lambda: bool(told()))
-        documents = [one["detail"] for one in told()]
+        wait_until(lambda: bool(heard()))
+        documents = [one["detail"] for one in heard()]
 
     assert answer.subject == "[default] ready.csv, 3 rows: 2 connected, 1 failed"
     assert documents == [answer.document]

@@ -586,17 +586,17 @@ def test_a_template_overwrites_nothing(made: Maker) -> None:
 BLANK = {
     "fromFirstName": ("no name", ""),
     "fromLastName": ("no name", ""),
-    "emailServiceProvider": ("recognised by the servers", "gsuite"),
-    "smtpEmailAddress": ("as imapEmailAddress", "imap@{}.example"),
+    "emailServiceProvider": ("recognized by the servers", "gsuite"),
+    "smtpEmailAddress": ("same as imapEmailAddress", "imap@{}.example"),
     "smtpUserName": ("the address", "smtp@{}.example"),
     "smtpHost": ("the provider's", "smtp.gmail.com"),
-    "smtpPort": ("the usual one", 465),
+    "smtpPort": ("the usual port", 465),
     "smtpEncryption": ("by the port", "ssl"),
-    "imapEmailAddress": ("as smtpEmailAddress", "smtp@{}.example"),
-    "imapUserName": ("as smtpUserName", "user"),
-    "imapPassword": ("as smtpPassword", "***"),
+    "imapEmailAddress": ("same as smtpEmailAddress", "smtp@{}.example"),
+    "imapUserName": ("same as smtpUserName", "user"),
+    "imapPassword": ("same as smtpPassword", "***"),
     "imapHost": ("the provider's", "imap.gmail.com"),
-    "imapPort": ("the usual one", 993),
+    "imapPort": ("the usual port", 993),
     "imapEncryption": ("by the port", "ssl"),
 }
 
@@ -616,7 +616,7 @@ def test_a_blank_cell_means_what_the_template_says(made: Maker) -> None:
         rows.append(row(ADDRESS, **given | addresses | {field: ""}))
     document = checked(made(rows), "--preview=99")
     assert [one["field"] for one in document["problems"]] == ["smtpPassword"]
-    assert IF_BLANK["smtpPassword"] == "not possible"
+    assert IF_BLANK["smtpPassword"] == "rejected"
     accepted = [field for field in FIELDS if field != "smtpPassword"]
     for field, sent in zip(accepted, document["preview"], strict=True):
         meaning, value = BLANK[field]

@@ -104,10 +104,12 @@ class LocalCloud:
 
         It is run by the owner, or by the user whose keys these are.
         """
-        told = self.tell(*arguments, "--json", given=given, code=code, by=by)
-        return [json.loads(line) for line in told.splitlines()]
+        text = self.output(*arguments, "--json", given=given, code=code, by=by)
+        return [json.loads(line) for line in text.splitlines()]
 
-    def tell(self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None) -> str:
+    def output(
+        self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None
+    ) -> str:
         """Run a command of `email-accounts` as `operate` does; return what it tells people."""
         command = Path(sys.executable).with_name("email-accounts")
         done = subprocess.run(

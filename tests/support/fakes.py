@@ -225,7 +225,7 @@ class FakeLedger:
         return wait
 
     def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
+        """Return when all current reservations will have been served."""
         return self._budgets.get(workspace, Budget()).waiting_until(now)
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:

@@ -27,7 +27,7 @@ def schema() -> dict[str, Any]:
 
 def sent(kind: answers.Kind) -> dict[str, Any]:
     """Return the document of an answer."""
-    document: dict[str, Any] = json.loads(answers.told(kind, link_hours=1).message.document)
+    document: dict[str, Any] = json.loads(answers.delivered(kind, link_hours=1).message.document)
     return document
 
 
@@ -83,7 +83,7 @@ def test_the_schema_describes_what_is_sent_and_nothing_else(schema: dict[str, An
 @pytest.mark.parametrize("kind", answers.WITH_PAGE)
 def test_the_summary_is_the_message_with_the_batches(kind: answers.Kind) -> None:
     """Who reads the file instead needs no second schema."""
-    made = answers.told(kind)
+    made = answers.delivered(kind)
     summary = json.loads(made.summary)
     del summary["batches"]
     assert summary == json.loads(made.message.document)

@@ -23,12 +23,12 @@ def renewed(text: str) -> str:
 
 
 def _mail(kind: answers.Kind) -> str:
-    message = answers.told(kind).message
+    message = answers.delivered(kind).message
     return f"```text\nSubject: {message.subject}\n\n{message.mail}```\n"
 
 
 def _message() -> str:
-    document = json.loads(answers.told(answers.sample).message.document)
+    document = json.loads(answers.delivered(answers.sample).message.document)
     document["causes"] = document["causes"][:1]
     shown = json.dumps(document, indent=2)
     return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
@@ -66,9 +66,9 @@ def take_pictures() -> None:
     from tests.support import chromium  # noqa: PLC0415  texts are renewed without a browser
 
     shown = {
-        "clean": answers.told(answers.clean).page,
-        "sample": answers.told(answers.sample).page,
-        "refused": answers.told(answers.refused).page,
+        "clean": answers.delivered(answers.clean).page,
+        "sample": answers.delivered(answers.sample).page,
+        "refused": answers.delivered(answers.refused).page,
         "large": page(answers.large(100_000)),
     }
     _PICTURES.mkdir(exist_ok=True)

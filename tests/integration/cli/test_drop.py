@@ -153,7 +153,7 @@ def test_a_person_is_asked_before_passwords_leave(
     """The counts and warnings come first; only yes uploads."""
     file = tmp_path / "a.csv"
     file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
-    monkeypatch.setattr("email_accounts_cli.main.is_asked", lambda: True)
+    monkeypatch.setattr("email_accounts_cli.main.is_interactive", lambda: True)
     with deployed(stack):
         arguments = ["drop", str(file), "--stack", stack.name]
         told = CliRunner().invoke(commands, arguments, input=answer)

@@ -82,7 +82,7 @@ def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
     assert max(map(len, lines)) <= columns
     for whole in (*(identity[:8] for identity in ids), "running", "partial", "north", "--before"):
         assert whole in shown
-    assert "1 connected, 1 failed" in " ".join(shown.split())
+    assert "2 rows: 1 connected, 1 failed" in " ".join(shown.split())
 
 
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:

@@ -209,29 +209,29 @@ def test_why_an_import_waits_is_shown(step: Step, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "outcomes", "commands"),
+    ("status", "code", "commands"),
     [
-        ("complete", None, {"connected": 1}, []),
-        ("partial", None, {"failed": 1}, ["failed 0123abcd"]),
-        ("partial", None, {"unconfirmed": 1}, ["resume 0123abcd"]),
+        ("running", None, []),
+        ("partial", None, ["failed 0123abcd"]),
+        ("stopped", ReasonCode.STOPPED_BY_OPERATOR, ["failed 0123abcd"]),
+        ("stopped", ReasonCode.UPLOAD_DELETED, ["drop --workspace n 'a b.csv'"]),
+        ("refused", ReasonCode.UPLOAD_DELETED, ["drop --workspace n 'a b.csv'"]),
+        ("refused", ReasonCode.FILE_REFUSED, ["check 'a b.csv'"]),
         (
-            "stopped",
-            ReasonCode.API_KEY_REFUSED,
-            {},
-            ["workspace add n --replace", "resume 0123abcd"],
+            "refused",
+            ReasonCode.WRONG_FOLDER,
+            ["workspace list", "drop --workspace NAME 'a b.csv'"],
         ),
-        ("stopped", ReasonCode.STOPPED_BY_OPERATOR, {}, ["resume 0123abcd"]),
-        ("stopped", ReasonCode.UPLOAD_DELETED, {}, ["check 'a b.csv'"]),
-        ("unfinished", None, {}, ["resume 0123abcd"]),
-        ("refused", ReasonCode.FILE_REFUSED, {}, ["check 'a b.csv'"]),
-        ("broken", None, {}, ["show 0123abcd"]),
+        ("broken", None, ["show 0123abcd"]),
     ],
 )
 def test_each_end_names_the_next_command(
-    status: str, code: ReasonCode | None, outcomes: dict[str, int], commands: list[str]
+    status: str, code: ReasonCode | None, commands: list[str]
 ) -> None:
-    """The command to type next is right for how the import ended; none where all is connected."""
-    ended = Progress("0123abcd" * 4, "a b.csv", "n", status, reason_code=code, outcomes=outcomes)
+    """They are those of the result, or about the file on this computer."""
+    of_result = ("email-accounts failed 0123abcd",)
+    identity = "0123abcd" * 4
+    ended = Progress(identity, "a b.csv", "n", status, reason_code=code, commands=of_result)
     assert ended.next_commands() == [f"email-accounts {one}" for one in commands]
     assert ended.document()["nextCommands"] == ended.next_commands()
 

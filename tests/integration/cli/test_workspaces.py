@@ -138,7 +138,7 @@ def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: 
     [
         ([], "page, sort, status, search"),
         (["sort", "search"], "page, status"),
-        (["page", "sort", "status", "search"], "nothing"),
+        (["page", "sort", "status", "search"], "none"),
     ],
 )
 def test_what_the_account_list_honours_is_found_out(
@@ -153,7 +153,7 @@ def test_what_the_account_list_honours_is_found_out(
     for number in range(3):
         server.connect(*(account(f"a{number}.{at}@n.example") for at in range(40)))
     assert try_workspace(stack, "default", as_json=False) == 0
-    assert f"Its account list honours: {shown}." in capsys.readouterr().out
+    assert f"Its account list supports: {shown}." in capsys.readouterr().out
     assert str(ledger(stack).honoured("default")) == shown
     assert try_workspace(stack, "default", as_json=True) == 0
     [document] = documents(capsys.readouterr().out)

@@ -17,7 +17,10 @@ _FIX_ROWS = (
     "Fix the rows, save them to a new file with the same header row, and upload that file. "
     "The command below writes it for you."
 )
-_FIX_ALL_ROWS = "Nothing was sent to Saleshandy. Fix the rows and upload the file again."
+_FIX_ALL_ROWS = (
+    "Nothing was sent to Saleshandy. Fix the rows and upload the file again. The command below "
+    "writes them to a new file, with the problem and the fix next to each."
+)
 _LOOK_UP = (
     "Look up the unconfirmed addresses in Saleshandy. Upload only those again that are missing "
     "there, or resume the import to check them again."
@@ -216,7 +219,7 @@ class ImportResult:
     def _next_for_rows(self) -> tuple[str, tuple[str, ...]]:
         outcomes = self.summary.outcomes
         if outcomes[Outcome.REJECTED] == self.summary.needs_attention == self.rows:
-            return _FIX_ALL_ROWS, ()
+            return _FIX_ALL_ROWS, ("failed {id}",)
         texts, commands = list[str](), list[str]()
         if self.summary.of(*_TO_FIX):
             texts.append(_FIX_ROWS)

@@ -297,7 +297,7 @@ WORDS: dict[str, str] = {
 }
 """Words of columns by what they mean, in lower case. English, German, French,
 Spanish, Portuguese, Italian and Dutch; of Polish, Russian, Turkish, Swedish, Norwegian, Danish,
-Czech, Chinese and Japanese what stands most often in such files."""
+Czech, Chinese and Japanese the most frequent names in such files."""
 
 PHRASES: dict[str, str] = {
     "e mail": "email",
@@ -352,7 +352,7 @@ FILLERS = frozenset(
     use value field eg ex method hostinger credential credentials node attributes fields
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
-"""Words that change nothing beside others."""
+"""Words that change nothing next to others."""
 
 OTHER_THINGS = frozenset(
     """

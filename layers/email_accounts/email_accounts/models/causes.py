@@ -372,7 +372,7 @@ _SIGNS = (
 """First match wins; specific patterns precede ambiguous ones."""
 
 _OF_ONE_ROW = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-zA-Z]*\d)[a-zA-Z0-9]{12,}")
-"""Addresses and ids, which tell nothing of the cause, and make each row's reason another one."""
+"""Addresses and ids: they say nothing about the cause, and make each reason unique."""
 
 _FAMILY_OF_PROVIDER = {
     **dict.fromkeys(("gmail", "gsuite"), "google"),

@@ -1,4 +1,4 @@
-"""Signs in to many mailboxes, at the pace that each host takes."""
+"""Signs in to many mailboxes, as fast as each host allows."""
 
 import time
 import uuid
@@ -14,7 +14,7 @@ from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
 
 _AT_ONCE = 100
-"""Threads; most of them wait for their turn at a host, or for its reply."""
+"""Threads; most of them wait for a slot at a host, or for its reply."""
 _LONGEST_NAP = 1.0
 _TIME_OVER = "the time for sign-in checks was over"
 _SAME_FOR_ALL = frozenset(
@@ -81,11 +81,11 @@ class Gate:
     def check_all(
         self,
         accounts: Sequence[Account],
-        tell: Callable[[Account, MailboxFindings], object] = lambda *_: None,
+        report: Callable[[Account, MailboxFindings], object] = lambda *_: None,
     ) -> Mapping[str, MailboxFindings]:
         """Try each mailbox once; return what was found by addresses in lower case.
 
-        `tell` hears of each mailbox, from several threads.
+        `report` is called for each mailbox, from several threads.
         """
         by_host: defaultdict[str, deque[Account]] = defaultdict(deque)
         for account in accounts:
@@ -99,7 +99,7 @@ class Gate:
                 except IndexError:  # another thread was quicker
                     return
                 found[account.smtp.address.lower()] = findings = self._check(account)
-                tell(account, findings)
+                report(account, findings)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             begun = [

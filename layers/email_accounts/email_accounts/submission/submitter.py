@@ -80,7 +80,7 @@ _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
-"""Invocations that may die with an import in hand; the next one ends it."""
+"""Invocations that may crash on an import; the next one refuses it."""
 STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
