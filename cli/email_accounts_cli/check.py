@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from textwrap import fill
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
@@ -202,8 +201,7 @@ def _print(name: str, validation: Validation, found: _Findings) -> None:
             screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
         else:
             for number, column, problem, fix in rows:
-                echo(fill(f"Row {number}, {column}: {problem}", screen.width))
-                echo(fill(fix, screen.width, initial_indent="  ", subsequent_indent="  "))
+                echo(f"Row {number}, {column}: {problem}\n  {fix}")
     if more := found.problem_count - len(found.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()

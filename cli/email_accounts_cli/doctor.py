@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from textwrap import fill
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -92,7 +91,7 @@ def doctor(stack: Stack, *, as_json: bool) -> int:
             for one in findings:
                 echo(f"{one.check}: {one.state}")
                 for text in filter(None, (one.finding, one.fix and f"Fix: {one.fix}")):
-                    echo(fill(text, screen.width, initial_indent="  ", subsequent_indent="  "))
+                    echo(f"  {text}")
     return NOT_ALL_WELL if any(one.state != OK for one in findings) else ALL_WELL
 
 

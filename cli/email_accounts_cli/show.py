@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 from email_accounts.models.imports import Batch, Import
@@ -102,7 +101,7 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
             echo(f"{received}  {identity}  {status}")
             echo(f"  {fitting(f'{workspace}: {file}', screen.width - 2)}")
             if rows:
-                echo(fill(rows, screen.width, initial_indent="  ", subsequent_indent="  "))
+                echo(f"  {rows}")
     if cursor:
         echo(f"Next page: add --before {cursor}")
     return ALL_WELL

@@ -23,6 +23,8 @@ from email_accounts.sign_in.gate import Gate, LocalBrakes
 from email_accounts_cli.terminal import console, counted, print_json, printable, table
 
 _AT_ONCE = 500
+_TABLE_WIDTH = 120
+"""Columns that the table of failed sign-ins needs; narrower terminals get lines."""
 """Mailboxes that are held in memory."""
 _SHOWN = 20
 
@@ -122,7 +124,11 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
             (file.shown(one.row), one.address, one.title, one.said, one.fix)
             for one in result.failed[:_SHOWN]
         )
-        screen.print(table(("Row", "Address", "Cause", "What the server said", "Fix"), rows))
+        if screen.width >= _TABLE_WIDTH:
+            screen.print(table(("Row", "Address", "Cause", "What the server said", "Fix"), rows))
+        else:
+            for row, address, *texts in rows:
+                screen.print("\n  ".join((f"Row {row}, {address}", *texts)))
     if result.failed[_SHOWN:]:
         screen.print(f"and {len(result.failed) - _SHOWN:,} more; --json lists them all")
     for reason, count in result.not_tried.items():

@@ -2,11 +2,14 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -21,6 +24,8 @@ ALL_WELL, NOT_ALL_WELL, IMPOSSIBLE = range(3)
 """Exit codes: success; done, with a problem; not done."""
 
 _WIDTH_OF_NO_TERMINAL = 240
+_COMMAND = re.compile(r"(?:email-accounts|aws) [^.,:;)]*")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class CommandError(click.ClickException):
@@ -31,6 +36,10 @@ class CommandError(click.ClickException):
     def __init__(self, message: str) -> None:
         """Make the message safe for a terminal."""
         super().__init__(printable(message))
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002  as click has it
+        """Print the message."""
+        echo(f"Error: {self.message}", err=True)
 
 
 @contextmanager
@@ -69,7 +78,7 @@ def console() -> "Console":
 
     class Screen(Console):
         def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401  as rich has it
-            texts = (printable(one) if isinstance(one, str) else one for one in objects)
+            texts = (_for_people(one) if isinstance(one, str) else one for one in objects)
             super().print(*texts, **how)
 
         def on_broken_pipe(self) -> None:
@@ -112,8 +121,33 @@ def print_json(document: Mapping[str, object]) -> None:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a text for people, without control characters."""
-    click.echo(printable(text), err=err)
+    """Print a text for people, without control characters; a terminal gets it wrapped."""
+    click.echo(_for_people(text, sys.stderr if err else sys.stdout), err=err)
+
+
+def _for_people(text: str, stream: TextIO | None = None) -> str:
+    text = printable(text)
+    is_terminal = (stream or sys.stdout).isatty()
+    return wrapped(text, get_terminal_size().columns) if is_terminal else text
+
+
+def wrapped(text: str, width: int) -> str:
+    """Wrap a text at blanks; commands and addresses stay whole, to be copied."""
+    lines = (_COMMAND.sub(_unbroken, line) for line in text.split("\n"))
+    return "\n".join(
+        fill(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines
+    ).replace(_NO_BREAK, " ")
+
+
+def _unbroken(command: re.Match[str]) -> str:
+    return command[0].replace(" ", _NO_BREAK)
 
 
 def printable(text: str) -> str:

@@ -485,7 +485,7 @@ def answered(stack: Stack, told_of: dict[str, Any], upload: Upload) -> dict[str,
     return document
 
 
-ANY_FOLDER = "Upload it to the folder of a workspace, or directly to uploads/."
+ANY_FOLDER = "Upload the file to the folder of a workspace, or directly to uploads/."
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,9 @@ def test_every_ending_says_what_to_do_next(code: ReasonCode | None) -> None:
     step = made.next_step
     assert step.text.endswith(".")
     for command in step.commands:
-        assert re.fullmatch(r"email-accounts [a-z ]+ (?:[0-9a-f]{8}|default --replace)", command)
+        assert re.fullmatch(
+            r"email-accounts [a-z ]+ (?:[0-9a-f]{8}|default --replace|list)", command
+        )
     assert ("resume" in str(step.commands)) == (code in RESUMABLE)
 
 

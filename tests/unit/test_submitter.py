@@ -482,7 +482,7 @@ def test_an_unknown_workspace_is_refused(world: World) -> None:
     imported = world.ledger.get(upload.import_id)
     assert imported.reason_code is ReasonCode.WRONG_FOLDER
     assert "There is no workspace 'sales'." in imported.refusal
-    assert imported.refusal.endswith("with `email-accounts workspace add sales`.")
+    assert imported.refusal.endswith("run email-accounts workspace add sales first.")
     assert sent(world) == []
 
 

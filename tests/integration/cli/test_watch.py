@@ -270,7 +270,7 @@ def test_a_terminal_that_cannot_go_back_gets_lines(stack: Stack) -> None:
     """A terminal without cursor movement gets one line after the other."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"))
     shown = shown_on_terminal(lambda: watch(stack, [identity], as_json=False), 80, "dumb")
-    assert shown.startswith("[default] a.csv, 1 row: 1 connected\n  full results: ")
+    assert shown.startswith("[default] a.csv, 1 row: 1 connected\n  full results:")
     assert "next:" not in shown
 
 

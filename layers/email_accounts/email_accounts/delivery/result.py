@@ -46,7 +46,8 @@ _NEXT_STEPS: dict[ReasonCode, str] = {
         "Correct the file and upload it again. Nothing was sent to Saleshandy."
     ),
     ReasonCode.WRONG_FOLDER: (
-        "Upload the same file to the right folder. Its content has not been read yet."
+        "Upload the same file to the folder of an existing workspace. Its content has not been "
+        "read yet. The command below lists the workspaces."
     ),
     ReasonCode.FILE_NOT_READ: (
         "Split the file or save it as CSV, and upload it again. Nothing was sent to Saleshandy."
@@ -81,6 +82,7 @@ _COMMANDS: dict[ReasonCode, tuple[str, ...]] = {
         (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING),
         ("workspace add {workspace} --replace", "resume {id}"),
     ),
+    ReasonCode.WRONG_FOLDER: ("workspace list",),
     **dict.fromkeys(
         (ReasonCode.STOPPED_BY_OPERATOR, ReasonCode.DEADLINE_PASSED, ReasonCode.NO_PROGRESS),
         ("resume {id}",),

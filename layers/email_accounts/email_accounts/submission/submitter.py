@@ -317,11 +317,11 @@ class Submitter:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
-                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
+                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. For a new "
+                f"workspace, run email-accounts workspace add {upload.workspace} first."
                 if can_be_one
-                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
-                f"of a workspace may have {ALLOWED_NAME}.",
+                else f"Upload the file to the folder of a workspace, or directly to {PREFIX}. The "
+                f"name of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(

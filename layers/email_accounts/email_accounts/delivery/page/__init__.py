@@ -102,7 +102,7 @@ def _more(hidden: int, what: str, others: Counts | None = None) -> str:
     """Say how many things are not shown; "" if all are."""
     if hidden <= 0:
         return ""
-    least = "more than " if others else ""
+    least = "over " if others else ""
     are = "is" if hidden == 1 and not others else "are"
     return f"{least}{counted(hidden, f'more {what}')} {are} in outcome.csv.".capitalize()
 
