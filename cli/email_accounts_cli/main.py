@@ -378,7 +378,12 @@ def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
     help="How far back: 7d, 12h, 2026-11-01 or 2026-11-01T08:00. Default: 7d.",
 )
 @click.option("--before", metavar="TIME", type=Moment(), help="Only older imports: the next page.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only imports with this status.")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    type=click.Choice(_STATUSES),
+    help=f"Only imports with this status: {', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.",
+)
 @click.option(
     "--workspace",
     metavar="NAME",
