@@ -76,7 +76,7 @@ def _print(imported: Import, done: str, why_not: Reason | None, then: str, *, as
         document = {"importId": imported.id, done: not why_not, "code": code, "reason": reason}
         print_json(document)
     elif why_not:
-        echo(f"{printable(imported.upload.name)} is not {done}: {reason}")
+        echo(f"{printable(imported.upload.name)} was not {done}: {reason}")
     else:
         echo(f"{printable(imported.upload.name)} is {done}. {then}")
     return NOT_ALL_WELL if why_not else ALL_WELL

@@ -61,22 +61,23 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
     trusted_hosts: frozenset[str] = frozenset(),
     options: UploadOptions = NO_OPTIONS,
 ) -> bool:
-    """Try the mailboxes of a file, or so many of them, and print it; return whether all is well.
+    """Sign in to the mailboxes of a file, or to a sample; return whether all sign-ins worked.
 
-    `accepted` is how many rows of the file are accounts; `servers_of` knows the servers of rows
+    `accepted` is the number of accounts in the file; `servers_of` knows the servers of rows
     that name none.
     """
     wanted = min(accepted, sample or accepted)
     result = SignIns()
     gate = Gate(LocalBrakes(), time.time, inf, trusted_hosts)
-    with Path(name).open("rb") as stream, _progress(wanted) as advance:
+    with Path(name).open("rb") as stream:
         file = open_accounts_file(stream, servers_of, options)
         chosen = _chosen(file, accepted, wanted)
-        while chunk := list(islice(chosen, _AT_ONCE)):
-            accounts = [account for _, account in chunk]
-            found = gate.check_all(accounts, lambda *_: advance())
-            for row, account in chunk:
-                _add(result, row, account, found[account.smtp.address.lower()])
+        with _progress(wanted) as advance:
+            while chunk := list(islice(chosen, _AT_ONCE)):
+                accounts = [account for _, account in chunk]
+                found = gate.check_all(accounts, lambda *_: advance())
+                for row, account in chunk:
+                    _add(result, row, account, found[account.smtp.address.lower()])
         _print(name, result, file, as_json=as_json)
     return not result.failed
 
@@ -140,7 +141,7 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
 
 @contextmanager
 def _progress(total: int) -> Generator[Callable[[], object]]:
-    """Draw a bar on a terminal; yield what moves it on."""
+    """Show a progress bar on a terminal; yield the function that advances it."""
     if not sys.stderr.isatty():
         yield lambda: None
         return

@@ -68,7 +68,7 @@ def test_stop_asks_the_function(
     assert [json.loads(body) for _, body in calls] == 2 * [{"stop": identity}]
     document, text = capsys.readouterr().out.splitlines()
     assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
-    assert text.startswith("a.csv is stopped." if stopped else "a.csv is not stopped: ")
+    assert text.startswith("a.csv is stopped." if stopped else "a.csv was not stopped: ")
 
 
 def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured) -> None:
