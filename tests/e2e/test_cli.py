@@ -102,7 +102,7 @@ def test_a_key_is_typed_unseen(cloud: LocalCloud) -> None:
 
 def test_an_interruption_harms_no_import(cloud: LocalCloud, tmp_path: Path) -> None:
     """Of many files followed in a terminal and left by Ctrl-C, `watch` tells the rest."""
-    cloud.behave(completion_seconds=20)
+    cloud.behave(completion_seconds=10)
     files = [tmp_path / f"many-{number}.csv" for number in range(FILES)]
     for file in files:
         file.write_bytes(SMALL)

@@ -11,7 +11,14 @@ import pytest
 
 from local.faults import Rule
 from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
-from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout, workers
+from tests.support.faults import (
+    crash_at,
+    end_lease,
+    impatient_queue,
+    kill_workers,
+    timeout,
+    workers,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -30,9 +37,11 @@ def test_killed_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """A function killed at a point fails its task; the state machine tries again."""
     cloud.behave()
     rule = Rule("deliver_report", "notifications.publish", "before")
-    # The lease of a killed delivery outlasts the time that its function had.
-    with timeout(cloud, "deliver_report", 15), crash_at(cloud, rule) as laid:
+    with crash_at(cloud, rule) as laid:
         identity = cloud.upload("uploads/killed.csv", SMALL)
+        wait_until(lambda: laid.fired() == 1)
+        # The lease of a killed delivery outlasts the time that its function had.
+        end_lease(cloud, identity)
         answer = subscriber.answer(identity)
     assert laid.fired() == 1
     assert cloud.history(identity).count("TaskFailed") >= 1
@@ -56,8 +65,10 @@ def test_hanging_task(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """A function that hangs is ended at its own timeout and tried again."""
     cloud.behave()
     rule = Rule("deliver_report", "notifications.publish", "before", "hang")
-    with timeout(cloud, "deliver_report", 4), crash_at(cloud, rule):
+    with timeout(cloud, "deliver_report", 4), crash_at(cloud, rule) as laid:
         identity = cloud.upload("uploads/timed out.csv", SMALL)
+        wait_until(lambda: laid.fired() == 1)
+        end_lease(cloud, identity)
         answer = subscriber.answer(identity)
     assert cloud.history(identity).count("TaskFailed") >= 1
     assert answer.subject == "[default] timed out.csv, 3 rows: 2 connected, 1 failed"

@@ -37,7 +37,7 @@ from tests.support.faults import workers
 from tests.support.measurements import write
 
 STATE = ROOT / ".local/load"
-OTHERS = ("emulator", "fake API")
+OTHERS = ("emulator", "fake API", "name server")
 FUNCTIONS = ("submit_accounts", "check_sign_in", "check_status", "deliver_report")
 FILES, ROWS_EACH = 300, 50
 BAD = 0.02

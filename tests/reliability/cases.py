@@ -1,7 +1,6 @@
 """Every fault that is run into on purpose, and what must come of it."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Any
 
 from local.faults import Rule
 from tests.support.cloud import SMALL, LocalCloud, wait_until
-from tests.support.faults import crash_at, impatient_queue, kill_workers, timeout
+from tests.support.faults import crash_at, end_lease, impatient_queue, kill_workers, timeout
 from tests.support.files import accounts_file, row
 
 GOOD = accounts_file("a@accounts.example", "b@accounts.example", "c@accounts.example")
@@ -295,17 +294,6 @@ def is_submitted(cloud: LocalCloud, identity: str) -> bool:
 def is_notified(cloud: LocalCloud, identity: str) -> bool:
     """Say whether an import has been answered."""
     return any(item.get("state") == {"S": "notified"} for item in items(cloud, identity))
-
-
-def end_lease(cloud: LocalCloud, identity: str) -> None:
-    """End the five minutes for which an import belongs to a submitter, dead or not."""
-    wait_until(lambda: bool(items(cloud, identity)))
-    cloud.client("dynamodb").update_item(
-        TableName=cloud.environment["LEDGER_TABLE"],
-        Key={"pk": {"S": f"IMPORT#{identity}"}, "sk": {"S": "IMPORT"}},
-        UpdateExpression="SET lease_until = :now",
-        ExpressionAttributeValues={":now": {"N": str(time.time())}},
-    )
 
 
 def delete_uploads(cloud: LocalCloud) -> None:

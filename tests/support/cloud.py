@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
+
+
+@cache
+def _client(service: Any, **access: Any) -> Any:  # noqa: ANN401 - one of boto3's many clients
+    """Make a client once: tests ask again and again whether something holds."""
+    return boto3.client(service, **access)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +148,7 @@ class LocalCloud:
             "aws_secret_access_key": known["AWS_SECRET_ACCESS_KEY"],
             "aws_session_token": known.get("AWS_SESSION_TOKEN"),
         }
-        return boto3.client(service, **access)
+        return _client(service, **access)
 
     def user(self, name: str, *policies: str) -> Keys:
         """Make a user who has policies, named as the outputs are; return the keys."""

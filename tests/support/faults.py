@@ -1,6 +1,7 @@
 """What our own side can suffer in the local cloud: functions that die, and those that kill them."""
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -43,6 +44,19 @@ def kill_workers(cloud: LocalCloud, function: str) -> int:
     for process in found:
         process.kill()
     return len(found)
+
+
+def end_lease(cloud: LocalCloud, identity: str) -> None:
+    """End the time for which an import belongs to an invocation, dead or not."""
+    ledger = cloud.client("dynamodb")
+    key = {"pk": {"S": f"IMPORT#{identity}"}, "sk": {"S": "IMPORT"}}
+    item = {"TableName": cloud.environment["LEDGER_TABLE"], "Key": key}
+    wait_until(lambda: "Item" in ledger.get_item(**item))
+    ledger.update_item(
+        **item,
+        UpdateExpression="SET lease_until = :now",
+        ExpressionAttributeValues={":now": {"N": str(time.time())}},
+    )
 
 
 @contextmanager
