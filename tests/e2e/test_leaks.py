@@ -135,7 +135,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
             "",
         ),
         ([rule("connect", "not_found", echoes=True)], "3 failed", ""),
-        # Whoever answers so in no JSON is not the service, but stands before it.
+        # An answer like this without JSON comes from a proxy, not from the service.
         ([rule("connect", "error_403", echoes=True)], "2 connected, 1 failed", ""),
         (
             [

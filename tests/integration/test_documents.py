@@ -51,7 +51,16 @@ PRIVATE_WORDS = re.compile(
     ) \b"""
 )
 """Words and phrases that only this project would use."""
-ALLOWED = re.compile(r"\.tell\(\)|def tell\(self\)|os\.walk\(|asyncio\.gather\(|stand-alone")
+OLD_WORDS = re.compile(
+    r"""(?ix) \b (?:
+        mend(?:s|ed|ing)? | cures? | judg(?:e[sd]?|ing) | egress | stand-in | the\ remote | anew
+        | whoever | the\ whole\ way | for\ ever | patience | troubles? | walk(?:s|ed|ing)? | pacing
+    ) \b"""
+)
+"""Words that the project used before it took the terms of its field; also not in tests."""
+ALLOWED = re.compile(
+    r"\.tell\(\)|def tell\(self\)|os\.walk\(|ast\.walk\(|asyncio\.gather\(|stand-alone"
+)
 """Their uses as names of the standard library, and terms of the field."""
 TEXTS = (
     *(
@@ -136,6 +145,15 @@ def test_documents_use_plain_words(page: Path) -> None:
 def test_the_product_uses_plain_words(file: Path) -> None:
     """Neither what people read nor what maintainers read has such a word."""
     assert private_words(file.read_text("utf-8")) == []
+
+
+def test_tests_use_no_old_words() -> None:
+    """Docstrings and names of tests use the words of the code."""
+    files = {*(ROOT / "tests").rglob("*.py")} - {Path(__file__)}
+    found = {
+        file.name: OLD_WORDS.findall(ALLOWED.sub("", file.read_text("utf-8"))) for file in files
+    }
+    assert {name: words for name, words in found.items() if words} == {}
 
 
 def private_words(text: str) -> list[str]:

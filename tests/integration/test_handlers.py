@@ -143,7 +143,7 @@ class Stack:
         return Upload(self.inbox, key, put["VersionId"], len(content))
 
     def call(self, function: str, event: object) -> Any:  # noqa: ANN401  JSON
-        """Invoke a function; its process goes on from call to call."""
+        """Invoke a function; its process continues from call to call."""
         if function not in self.processes:
             self.processes[function] = loaded(function)
         self.running = function
@@ -154,7 +154,7 @@ class Stack:
         return json.loads(json.dumps(answer))
 
     def poll(self, upload: Upload) -> Any:  # noqa: ANN401  JSON
-        """Invoke check_status when the first look is due."""
+        """Invoke check_status when the first poll is due."""
         time.sleep(FIRST_LOOK)
         return self.call("check_status", task_input("check_status", upload))
 
@@ -276,7 +276,7 @@ def rights_of(function: str, names: Mapping[str, str]) -> Rights:
 
 
 def event(name: str, *uploads: Upload) -> dict[str, Any]:
-    """Return a sample event, its records telling of these uploads."""
+    """Return a sample event, its records about these uploads."""
     sample: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
     records = zip(sample["Records"], uploads, strict=True)
     return {"Records": [told_of(record, upload) for record, upload in records]}
@@ -544,7 +544,7 @@ def test_a_name_of_any_form_is_imported(stack: Stack, name: str) -> None:
 @pytest.mark.parametrize("version", ["told", ""])
 @pytest.mark.parametrize("sample", ["put_object", "file_ready"])
 def test_an_empty_file_is_answered(stack: Stack, sample: str, version: str) -> None:
-    """It says that it is empty, whoever tells of it."""
+    """It says that it is empty, no matter who is about it."""
     upload = stack.upload("uploads/accounts.csv", b"")
     told_of = event(sample, replace(upload, version=version and upload.version))
     document = answered(stack, told_of, upload)
@@ -553,7 +553,7 @@ def test_an_empty_file_is_answered(stack: Stack, sample: str, version: str) -> N
 
 
 def test_a_folder_that_another_system_announces_is_answered(stack: Stack) -> None:
-    """Its event tells no size, so the key alone says that it is none of a file."""
+    """Its event has no size, so the key alone says that it is none of a file."""
     upload = stack.upload("uploads/2026/", b"")
     ready = event_of("file_ready", upload, key=upload.key)
     assert "ends with a slash" in answered(stack, ready, upload)["failureReason"]
@@ -660,7 +660,7 @@ def test_what_another_system_announces_again_is_imported_once(stack: Stack) -> N
 def test_the_limit_of_size_holds_for_what_another_system_announces(
     stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event tells no size, so S3 is asked for it; also where the version is told."""
+    """The event has no size, so S3 is asked for it; also where the version is told."""
     monkeypatch.setenv("MAX_FILE_MEGABYTES", "0.0001")
     upload = stack.upload("uploads/accounts.csv", CONTENT * 2)
     stack.call("submit_accounts", event("file_ready", upload))
@@ -682,7 +682,7 @@ def test_another_system_can_announce_what_is_not_there(stack: Stack) -> None:
 
 @pytest.mark.parametrize("sample", ["file_ready", "put_object"])
 def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> None:
-    """Whoever gets such an event into the queue finds it among the dead letters, with an alarm."""
+    """Such an event ends among the dead letters, with an alarm."""
     elsewhere = new_bucket()
     put = boto3.client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
     upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
@@ -770,7 +770,7 @@ def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
 
 
 def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -> None:
-    """Five deliveries with a key that is refused: one call, one message that says so."""
+    """Five deliveries with a key that is refused: one call, one message that reports it."""
     boto3.client("secretsmanager").put_secret_value(
         SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
     )
@@ -789,7 +789,7 @@ def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -
 
 
 def test_a_file_goes_with_the_key_of_its_workspace(stack: Stack, server: Server) -> None:
-    """The folder it lies in names the workspace, and that names the secret of its key."""
+    """The folder it is in names the workspace, and that names the secret of its key."""
     boto3.client("secretsmanager").put_secret_value(
         SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
     )
@@ -822,7 +822,7 @@ def event_of_put_object() -> dict[str, Any]:
 
 
 def event_of(name: str, upload: Upload, **changed: object) -> dict[str, Any]:
-    """Return a sample event of another system, its detail changed, telling of this upload."""
+    """Return a sample event of another system, its detail changed, about this upload."""
     sample: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
     (record,) = sample["Records"]
     body = json.loads(record["body"])
@@ -870,7 +870,7 @@ def test_an_import_of_the_first_release_is_answered(
 ) -> None:
     """Whatever it had come to before the update, it ends as it would have; nothing is sent twice.
 
-    Its items have the shape of 0.1, and its execution goes on with the payloads of 0.1.
+    Its items have the shape of 0.1, and its execution continues with the payloads of 0.1.
     """
     monkeypatch.setenv("GRACE_SECONDS", "0")
     upload = stack.upload("uploads/accounts.csv", b"nothing" if state == "refused" else CONTENT)
@@ -961,7 +961,7 @@ def let_the_lease_end(upload: Upload) -> None:
 def test_an_execution_that_ended_without_success_is_answered(
     stack: Stack, status: str, cause: str | None, said: str
 ) -> None:
-    """Whatever broke it off, the import has one answer, which says so; told twice, still one."""
+    """Whatever interrupted it, the import has one answer, which says so; told twice, still one."""
     upload = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", upload))
     for _ in range(2):
@@ -1092,7 +1092,7 @@ def unanswered(*_: object) -> None:
 def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Over all ways through the functions each right is used; that none is missing, all tests show.
 
-    The account list that was walked for one import serves those dropped just after it, so it is
+    The account list that was read for one import serves those dropped just after it, so it is
     taken away where connected accounts are to be found.
     """
     monkeypatch.setenv("VERIFY_CONNECTED", "true")
@@ -1212,7 +1212,7 @@ def test_name_servers_are_asked_where_that_is_on(
 
 
 def lose_the_answer(upload: Upload) -> None:
-    """Have it unknown what became of the first batch, so that it is looked for in the list."""
+    """Leave the outcome of the first batch unknown, so that it is looked for in the list."""
     now = time.time()
     ledger = DynamoLedger(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"], 9999)
     lose(ledger, upload.import_id, 1, now, now)

@@ -1,6 +1,6 @@
 """Real Dovecot answers a sign-in as the mail servers of the tests do. Run by `make mail`.
 
-Its packages are downloaded and unpacked below `.local`, and it runs as whoever runs the tests.
+Its packages are downloaded and unpacked below `.local`, and it runs as the user who runs the tests.
 Postfix does not: it insists on root, on users of its own and on folders of the system.
 """
 
@@ -118,7 +118,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
 
 @pytest.fixture
 def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
-    """Run Dovecot anew: it remembers who was refused."""
+    """Run Dovecot again: it remembers who was refused."""
     unpacked = _unpacked(ROOT / ".local/dovecot")
     ports = {f"{side}_{one}": closed_port() for side in ("smtp", "imap") for one in ("ssl", "tls")}
     user = getpass.getuser()

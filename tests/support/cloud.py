@@ -33,7 +33,7 @@ SMALL = accounts_file(
     "c@accounts.example",
 )
 SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 99 characters
-PATIENCE = 180
+LONGEST_WAIT = 180
 Keys = dict[str, str] | None
 """The environment that makes a command a user's; None for the owner's."""
 PARAMETERS = (
@@ -49,7 +49,7 @@ PARAMETERS = (
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Look again and again until something holds."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
@@ -99,7 +99,7 @@ class LocalCloud:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def take(self, file: Path) -> str:
-        """Take a file the whole way; return what the terminal showed."""
+        """Take a file end to end; return what the terminal showed."""
         done = self.command("run", str(file))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -125,7 +125,7 @@ class LocalCloud:
             input=given,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=LONGEST_WAIT,
             check=False,
         )
         self.heard(done.stdout + done.stderr)

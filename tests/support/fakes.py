@@ -439,7 +439,7 @@ class FakeReports:
 
 @dataclass(slots=True)
 class FakeRemote:
-    """The remote API; it completes a request at once unless that is in `running`.
+    """Saleshandy; it completes a request at once unless that is in `running`.
 
     `failing` maps addresses to the reason why they cannot be connected. `connect_errors`,
     `status_errors`, `report_errors` and `list_errors` are what the next calls are answered with;
@@ -628,7 +628,7 @@ class World:
         )
 
     def remote_of(self, workspace: str) -> Saleshandy:
-        """Give the remote with the key of a workspace; there is the default one alone."""
+        """Give Saleshandy with the key of a workspace; there is the default one alone."""
         if workspace != DEFAULT_WORKSPACE:
             raise WorkspaceUnknownError(workspace)
         return self.saleshandy

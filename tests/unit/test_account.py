@@ -124,7 +124,7 @@ def test_a_value_at_the_edge_is_taken(field: str, values: list[str]) -> None:
     ],
 )
 def test_a_bad_value_breaks_the_rule_of_its_field(field: str, code: str, values: list[str]) -> None:
-    """The problem that is told names the field and a code, with a message and a cure."""
+    """The problem that is told names the field and a code, with a message and a fix."""
     assert [value[:20] for value in values if RULES[field].holds(value)] == []
     assert RULES[field].code == code
 

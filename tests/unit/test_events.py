@@ -55,7 +55,7 @@ def described(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_sent_follows_its_schema(kind: answers.Kind, schema: dict[str, Any]) -> None:
-    """Each field with its type and limits, and none besides."""
+    """Each field with its type and limits, and no others."""
     document = sent(kind)
     errors = [
         f"{one.json_path}: {one.message}"

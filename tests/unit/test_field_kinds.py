@@ -38,7 +38,7 @@ def became(file: AccountsFile) -> str:
 
 @pytest.mark.parametrize("case", KINDS, ids=[case["name"] for case in KINDS])
 def test_a_file_comes_out_as_its_owner_expects(case: dict[str, str]) -> None:
-    """Rows, warnings, or a refusal; PASSWORD stands for one that nothing has damaged."""
+    """Rows, warnings, or a refusal; PASSWORD represents one that nothing has damaged."""
     content = case["text"].replace("PASSWORD", PASSWORD).encode(case["encoding"])
     if case["rows"] == "refused":
         with pytest.raises(FileRefusedError):
@@ -163,7 +163,7 @@ SHEETS: dict[str, tuple[dict[str, list[tuple[str, ...]]], str, str]] = {
 def test_accounts_are_found_in_any_sheet(
     sheets: dict[str, list[tuple[str, ...]]], rows: str, warnings: str
 ) -> None:
-    """Cover sheets, titles, several sheets; what is left out is named."""
+    """Cover sheets, titles, several sheets; what is skipped is named."""
 
     def fill(book: xlsxwriter.Workbook) -> None:
         for title, lines in sheets.items():

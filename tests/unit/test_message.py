@@ -376,7 +376,7 @@ def test_the_attributes_let_subscribers_choose() -> None:
 
 
 def test_a_file_of_another_workspace_says_so() -> None:
-    """Subscribers of a workspace get what lies in its folder."""
+    """Subscribers of a workspace get what is in its folder."""
     made = answer(SAMPLE_COUNTS, key="uploads/sales/accounts.csv")
     message = message_of(made)
     assert message.attributes["workspace"] == "sales"
@@ -386,7 +386,7 @@ def test_a_file_of_another_workspace_says_so() -> None:
 
 
 def test_a_supplementary_answer_says_so() -> None:
-    """Whoever reads two answers to one file knows which is the later one, and of which kind."""
+    """Anyone who reads two answers to one file knows which is the later one, and of which kind."""
     first = answer({Outcome.UNCONFIRMED: 3}, ImportStatus.UNFINISHED)
     message = message_of(replace(first, imported=replace(first.imported, resumed=2)))
     assert message.subject == (

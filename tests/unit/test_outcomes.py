@@ -1,4 +1,4 @@
-"""What becomes of each row."""
+"""The outcome of each row."""
 
 import io
 from collections import Counter
@@ -185,7 +185,7 @@ def test_the_list_and_the_report_decide_together(  # noqa: PLR0913, PLR0917  a l
 
 
 def test_the_table_is_whole() -> None:
-    """Each case stands in exactly one line."""
+    """Each case is in exactly one line."""
     cases = Counter(
         case
         for before, after, said, is_new, *_ in TABLE
@@ -265,7 +265,7 @@ def test_what_was_reported_and_not_verified_is_not_connected(
 
 @pytest.mark.parametrize("state", BatchState)
 def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: BatchState) -> None:
-    """An address that was left out was not sent, so that no answer to its batch is about it."""
+    """An address that was skipped was not sent, so that no answer to its batch is about it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
     batches = one_batch(state, "why", report=True, reconciliation=True)
     seen_at = datetime(2026, 11, 26, 9, 30, tzinfo=UTC).timestamp()
@@ -314,7 +314,7 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
 
 
 def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
-    """Whoever mends the row needs to mend it once only."""
+    """Anyone who fixes the row needs to fix it once only."""
     (got,) = outcomes_of(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
     assert got.reason == ("smtpPort: not a port; imapHost: not the name of a mail server")
     assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
@@ -323,7 +323,7 @@ def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
 
 
 def test_a_cure_that_helps_twice_is_told_once() -> None:
-    """Both ports are mended alike."""
+    """Both ports are fixed alike."""
     (got,) = outcomes_of(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
     assert got.what_to_do.count("Enter a number") == 1
 
@@ -399,7 +399,7 @@ ADDRESS = "a@x.example"
 
 @pytest.mark.parametrize("state", [BatchState.COMPLETED, BatchState.PLANNED])
 def test_a_row_that_is_held_back_is_rejected_in_the_words_of_its_server(state: BatchState) -> None:
-    """Whatever became of its batch."""
+    """Whatever happened to its batch."""
     found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED, held=True)}}
     batch = one_checked_batch(SignInState.CHECKED, state)
     (row,) = outcomes_of(accounts_file(ADDRESS), [batch], found=found)

@@ -41,7 +41,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def attributes(self, name: str) -> list[str]:
-        """Return the values of an attribute wherever it stands."""
+        """Return the values of an attribute wherever it stays."""
         return [
             value or "" for _, found in self.elements for key, value in found.items() if key == name
         ]
@@ -62,7 +62,7 @@ def test_a_page_needs_nothing_from_elsewhere(kind: answers.Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_policy_of_a_page_allows_its_own_style_alone(kind: answers.Kind) -> None:
-    """By its hash; nothing else is loaded or run, whoever wrote it."""
+    """By its hash; nothing else is loaded or run, no matter who wrote it."""
     html = answers.delivered(kind).page
     (policy,) = (
         found["content"] or ""
@@ -137,7 +137,7 @@ def test_a_page_says_whose_file_it_was_and_what_is_next(kind: answers.Kind) -> N
 
 
 def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
-    """One row among many is one of them all the same; a bar is never longer than itself."""
+    """One row among many is one of them anyway; a bar is never longer than itself."""
     summary = Summary()
     for number in range(2, 5_000):
         summary.add(RowOutcome(number, "a@b.example", Outcome.CONNECTED, ""))

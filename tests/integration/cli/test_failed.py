@@ -208,13 +208,13 @@ def test_unconfirmed_and_unreadable_rows_are_left_out(
 
 
 def test_failed_rows_overwrite_nothing(stack: Stack, tmp_path: Path) -> None:
-    """A file that is there may be mended already."""
+    """A file that is there may be fixed already."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
-    file = tmp_path / "mended.csv"
-    file.write_text("mended", encoding="utf-8")
+    file = tmp_path / "fixed.csv"
+    file.write_text("fixed", encoding="utf-8")
     with pytest.raises(CommandError, match="exists"):
         failed(stack, identity, file, as_json=False)
-    assert file.read_text("utf-8") == "mended"
+    assert file.read_text("utf-8") == "fixed"
 
 
 def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
 
 
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
-    """Status and workspace choose; the default workspace has what lies directly in uploads."""
+    """Status and workspace choose; the default workspace has what is directly in uploads."""
     north = received(stack, "uploads/north/a.csv")
     done = imported(stack, "b.csv", accounts_file("a@n.example"))
     partial = imported(

@@ -54,7 +54,7 @@ from tests.support.terminal import shown_on_terminal
 
 
 def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> None:
-    """Headline and address of what became of each row are the end; not all connected is 1."""
+    """Headline and address of the outcome of each row are the end; not all connected is 1."""
     identity = imported(
         stack, "a.csv", accounts_file("a@n.example", "b@n.example"), refused="b@n.example"
     )
@@ -122,7 +122,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
 def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     stack: Stack, capsys: Captured
 ) -> None:
-    """What was left out is already connected, whatever became of the rest of its batch."""
+    """What was skipped is already connected, whatever the outcome of the rest of its batch."""
     accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
@@ -318,7 +318,7 @@ def falling_silent(stack: Stack, answered: int) -> Iterator[tuple[str, threading
 
 
 def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
-    """Where AWS no longer answers, watching ends at once all the same."""
+    """Where AWS no longer answers, watching ends at once anyway."""
     identity = "0" * 32
     command = str(Path(sys.executable).with_name("email-accounts"))
     with falling_silent(stack, answered=1) as (endpoint, silent):
