@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from email_accounts.errors import ImporterError, UploadMissingError
 from email_accounts.intake.columns import find_columns, recognized
 from email_accounts.intake.options import understood
 from email_accounts.intake.values import PASSWORDS, USERS
-from email_accounts.models.upload import Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
 from email_accounts.parsing.table import cells_of, number_of
@@ -80,15 +81,16 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
             }
         )
     else:
-        _print(count)
+        _print(count, upload.workspace)
     return ALL_WELL
 
 
-def _print(count: _Count) -> None:
+def _print(count: _Count, workspace: str) -> None:
     if count.written:
+        option = "" if workspace == DEFAULT_WORKSPACE else f"--workspace {workspace} "
         echo(
             f"{counted(count.written, 'row')} in {count.file}, with passwords. Fix them as the "
-            "column fix says, then drop the file: it imports only these rows."
+            f"column fix says. Then: email-accounts drop {option}{shlex.quote(str(count.file))}"
         )
     else:
         echo("No rows to fix and drop again.")

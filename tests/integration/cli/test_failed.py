@@ -207,6 +207,18 @@ def test_unconfirmed_and_unreadable_rows_are_left_out(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("folder", "option"), [("", ""), ("north/", "--workspace north ")])
+def test_the_fixed_file_goes_to_the_same_workspace(
+    stack: Stack, tmp_path: Path, capsys: Captured, folder: str, option: str
+) -> None:
+    """The command to type next names the file, and the workspace unless it is the default."""
+    content = accounts_file("a@n.example")
+    identity = imported(stack, f"{folder}a.csv", content, refused="a@n.example")
+    file = tmp_path / "again.csv"
+    failed(stack, identity, file, as_json=False)
+    assert capsys.readouterr().out.endswith(f"Then: email-accounts drop {option}{file}\n")
+
+
 def test_failed_rows_overwrite_nothing(stack: Stack, tmp_path: Path) -> None:
     """A file that is there may be fixed already."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
