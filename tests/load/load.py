@@ -105,9 +105,9 @@ class Watch:
 
     def shares(self) -> str:
         """Tell the processor time of all, and how it is shared."""
-        seconds = {name: sum(of.values()) for name, of in self.seconds.items()}
+        seconds = {name: sum(self.seconds[name].values()) for name in (*OTHERS, *FUNCTIONS)}
         whole = sum(seconds.values())
-        shares = (f"{name} {seconds[name] / whole:.0%}" for name in (*OTHERS, *FUNCTIONS))
+        shares = (f"{name} {of / whole:.0%}" for name, of in seconds.items())
         return f"{whole:,.0f} seconds: {', '.join(shares)}"
 
 
