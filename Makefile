@@ -60,8 +60,8 @@ coverage: $(DEV) ## report the branches of the domain package that no test runs;
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
 	$(TWO_CLOUDS) -m e2e
 
-mail: $(DEV) ## sign in to real Dovecot, unpacked from its packages; says why where it cannot run
-	.venv/bin/python -m pytest tests/real -m long
+mail: $(DEV) ## sign in to real Dovecot and Postfix, unpacked from packages; says why where they cannot run
+	.venv/bin/python -m pytest tests/real -m long -rs
 
 lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff check

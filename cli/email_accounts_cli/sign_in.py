@@ -74,8 +74,10 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
         chosen = _chosen(file, accepted, wanted)
         with _progress(wanted) as advance:
             while chunk := list(islice(chosen, _AT_ONCE)):
-                accounts = [account for _, account in chunk]
-                found = gate.check_all(accounts, lambda *_: advance())
+                found: dict[str, MailboxFindings] = {}
+                for some in gate.check_all([account for _, account in chunk]):
+                    found |= some
+                    advance(len(some))
                 for row, account in chunk:
                     _add(result, row, account, found[account.smtp.address.lower()])
         _print(name, result, file, as_json=as_json)
@@ -140,14 +142,14 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
 
 
 @contextmanager
-def _progress(total: int) -> Generator[Callable[[], object]]:
+def _progress(total: int) -> Generator[Callable[[int], object]]:
     """Show a progress bar on a terminal; yield the function that advances it."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415  only on a terminal
     from rich.progress import Progress  # noqa: PLC0415  only on a terminal
 
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("Signing in", total=total)
-        yield lambda: progress.advance(task)
+        yield lambda count: progress.advance(task, count)

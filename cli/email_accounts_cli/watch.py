@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     ReasonCode,
+    SignIns,
 )
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import (
@@ -162,6 +163,7 @@ class Progress:
     seconds_left: int = 0
     expected_end: float = 0.0
     outcomes: dict[str, int] = field(default_factory=dict)
+    sign_ins: SignIns = field(default_factory=SignIns)
     step: Step = Step()
     headline: str = ""
     failure_reason: str = ""
@@ -201,6 +203,7 @@ class Progress:
             "expectedEnd": iso_time(self.expected_end) if self.expected_end else "",
             "next": self.step.document(),
             "outcomes": self.outcomes,
+            "signIns": asdict(self.sign_ins),
             "headline": self.headline,
             "failureReason": self.failure_reason,
             "reasonCode": self.reason_code or "",
@@ -219,8 +222,19 @@ class Progress:
         return f"{math.ceil(self.seconds_left / 60):,}+ min left" if self.seconds_left else ""
 
     def counts(self) -> str:
-        """Return the outcomes so far."""
-        return ", ".join(f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items())
+        """Return the outcomes so far; before rows are sent, those of the sign-in check."""
+        said = [f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items()]
+        if not self.submitted and (checked := self.sign_ins_text()):
+            said.append(checked)
+        return ", ".join(said)
+
+    def sign_ins_text(self) -> str:
+        """Return the sign-in results so far; "" if nothing was tried."""
+        found = self.sign_ins
+        if found == SignIns():
+            return ""
+        failed = f"{found.proven:,} cannot work, {found.unproven:,} unclear"
+        return f"sign-ins: {found.signed_in:,} good, {failed}"
 
     def next_commands(self) -> list[str]:
         """Return the commands to run after the import has ended, in order."""
@@ -297,6 +311,7 @@ class _Watched:
                     *self._known.values(),
                 ]
             ),
+            sign_ins=sum((one.sign_ins for one in batches), SignIns()),
             step=self._step,
             failure_reason=imported.refusal or imported.stopped,
             reason_code=imported.reason_code,
@@ -329,9 +344,8 @@ class _Watched:
         """Count the outcomes of a settled batch, skipped accounts included."""
         observed = self._observations_of(batch)
         if batch.state is BatchState.REFUSED:
-            skipped = sum(not one.sent for one in observed.values())
-            counts = Counter({Outcome.ALREADY_CONNECTED: skipped})
-            counts[Outcome.FAILED] = batch.range.accounts - skipped
+            counts = Counter(outcome_of(one, None)[0] for one in observed.values() if not one.sent)
+            counts[Outcome.FAILED] = batch.range.accounts - counts.total()
             return Counter({outcome.value: many for outcome, many in counts.items()})
         reported: dict[str, Verdict] = {}
         if batch.report:
@@ -467,16 +481,19 @@ def _follow_for_program(watched: Sequence[_Watched]) -> None:
 
 
 def _follow_in_lines(watched: Sequence[_Watched]) -> None:
-    printed: dict[str, str] = {}
+    printed: set[tuple[str, str]] = set()
     is_running = True
     while is_running:
         is_running = _poll(watched)
         for one in watched:
             progress = one.progress
-            if printed.get(progress.import_id) != progress.stage_text and not progress.has_ended:
-                printed[progress.import_id] = progress.stage_text
-                echo(f"{printable(progress.file)}: {progress.stage_text}")
-                sys.stdout.flush()
+            checked = progress.sign_ins_text() if progress.step.action != "check_sign_in" else ""
+            for said in (checked, progress.stage_text):
+                new = (progress.import_id, said)
+                if said and new not in printed and not progress.has_ended:
+                    printed.add(new)
+                    echo(f"{printable(progress.file)}: {said}")
+                    sys.stdout.flush()
         time.sleep(_BETWEEN_POLLS if is_running else 0)
     _print_endings(watched)
 

@@ -25,6 +25,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignIns,
     SignInState,
 )
 from email_accounts.models.service import CallKind
@@ -572,7 +573,9 @@ def test_a_batch_is_tried_once(ledger: Ledger) -> None:
     trying = ledger.save(ID, planned, planned.trying())
     with pytest.raises(LedgerConflictError):
         ledger.save(ID, planned, planned.trying())
-    ledger.save(ID, trying, trying.checked())
+    found = ledger.save(ID, trying, trying.found(SignIns(3, 2, 1)))
+    ledger.save(ID, found, found.checked())
+    assert [one.sign_ins for one in ledger.batches(ID)] == [SignIns(3, 2, 1), SignIns()]
     assert [one.sign_in for one in ledger.batches(ID)] == [SignInState.CHECKED, SignInState.NONE]
 
 

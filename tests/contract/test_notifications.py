@@ -33,7 +33,7 @@ MESSAGE = Message(
 def topic() -> tuple[str, str, NotificationTopic]:
     """Make a topic with a queue behind it."""
     arn, queue = new_topic()
-    return arn, queue, NotificationTopic(boto3.client("sns"), arn)
+    return arn, queue, NotificationTopic(boto3.client, arn)
 
 
 def test_the_fake_sends_what_it_is_given() -> None:

@@ -1,58 +1,15 @@
 """Other systems: one says that a file is ready, another hears that it is imported."""
 
 import json
-import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from email_accounts.models.upload import import_id
-from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, LocalCloud, Subscriber, listening, wait_until
 
 pytestmark = pytest.mark.e2e
-
-Received = Callable[[], list[dict[str, Any]]]
-
-
-@contextmanager
-def listening(cloud: LocalCloud) -> Iterator[Received]:
-    """Have a queue get the events of completed imports for a time; give what it has received."""
-    events, queues = cloud.client("events"), cloud.client("sqs")
-    name = f"listener-{secrets.token_hex(8)}"
-    queue = queues.create_queue(QueueName=name)["QueueUrl"]
-    known = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
-    arn = known["Attributes"]["QueueArn"]
-    pattern = {
-        "source": ["email-accounts-importer"],
-        "detail-type": ["Email Accounts Import Completed"],
-        "detail": {"counts": {"failed": [{"numeric": [">", 0]}]}},
-    }
-    rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": "events.amazonaws.com"},
-        "Action": "sqs:SendMessage",
-        "Resource": arn,
-        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
-    }
-    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
-    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
-    received: list[dict[str, Any]] = []
-
-    def heard() -> list[dict[str, Any]]:
-        answer = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
-        received.extend(json.loads(one["Body"]) for one in answer.get("Messages", ()))
-        return received
-
-    try:
-        yield heard
-    finally:
-        events.remove_targets(Rule=name, Ids=["queue"])
-        events.delete_rule(Name=name)
-        queues.delete_queue(QueueUrl=queue)
 
 
 @contextmanager
@@ -91,7 +48,12 @@ def test_a_file_that_is_said_to_be_ready(cloud: LocalCloud, subscriber: Subscrib
     foreign = s3.put_object(Bucket=reports, Key="uploads/ready.csv", Body=b"nothing to import")[
         "VersionId"
     ]
-    with listening(cloud) as heard, unheard(cloud):
+    pattern = {
+        "source": ["email-accounts-importer"],
+        "detail-type": ["Email Accounts Import Completed"],
+        "detail": {"counts": {"failed": [{"numeric": [">", 0]}]}},
+    }
+    with listening(cloud, pattern) as heard, unheard(cloud):
         stored = s3.put_object(Bucket=inbox, Key="uploads/ready.csv", Body=SMALL)["VersionId"]
         announce(reports, foreign)
         announce(inbox, stored)

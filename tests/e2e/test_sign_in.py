@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 
+from email_accounts.sign_in.findings import Verdict
 from local.faults import Rule
 from local.mail_servers import DOMAIN, MailServers, Manner
-from tests.support.cloud import PARAMETERS, LocalCloud, wait_until
+from tests.support.cloud import PARAMETERS, LocalCloud, listening, wait_until
 from tests.support.faults import crash_at, kill_workers, timeout
-from tests.support.files import accounts_file, row
+from tests.support.files import PASSWORD, accounts_file, row
 from tests.support.leaks import searched
 from tests.support.mail import FAULTS, Fault, mail_servers
 
@@ -30,7 +31,16 @@ KINDS = (
     "expired",
     "hangs-up",
 )
-CHOSEN = [fault for fault in FAULTS if fault.manner.name in KINDS]
+_REPEATS = "{password} {base64} {plain}"
+ECHO = Fault(
+    Manner("echo", smtp=f"535 5.7.8 {_REPEATS}", imap=f"NO [AUTHENTICATIONFAILED] {_REPEATS}"),
+    Verdict.REFUSED,
+    "wrong_password",
+    password=PASSWORD,
+    certain=True,
+)
+"""What it repeats is hunted for at the end."""
+CHOSEN = [*(fault for fault in FAULTS if fault.manner.name in KINDS), ECHO]
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +68,13 @@ def cloud(servers: MailServers, tmp_path_factory: pytest.TempPathFactory) -> Ite
         cloud.command("down")
 
 
-def rows(servers: MailServers, fault: Fault | None, count: int) -> Iterator[dict[str, str]]:
-    """Yield so many rows of mailboxes at a server with this fault, or without one."""
+def rows(
+    servers: MailServers, fault: Fault | None, count: int, host: str = "{}.mail.test"
+) -> Iterator[dict[str, str]]:
+    """Yield so many rows of mailboxes at a server with this fault, or without one.
+
+    The server has any name below `mail.test`, so also one whose brake knows nothing yet.
+    """
     name = fault.manner.name if fault else "good"
     server = servers[name]
     for number in range(count):
@@ -70,7 +85,7 @@ def rows(servers: MailServers, fault: Fault | None, count: int) -> Iterator[dict
                 f"{side}{field}": value
                 for side in ("smtp", "imap")
                 for field, value in (
-                    ("Host", server.manner.host),
+                    ("Host", host.format(name, number % 8)),
                     ("Port", str(server.ports[side])),
                     ("Encryption", fault.encryption if fault else "ssl"),
                     ("Password", fault.password if fault else GOOD.right),
@@ -80,25 +95,29 @@ def rows(servers: MailServers, fault: Fault | None, count: int) -> Iterator[dict
 
 
 @pytest.mark.parametrize("check", ["strict", "warn"])
-def test_a_file_with_ten_kinds_of_fault(
+def test_a_file_with_ten_kinds_of_fault_and_an_echo(
     cloud: LocalCloud, servers: MailServers, check: str
 ) -> None:
     """Strict rejects what is proven, in the server's words; warn sends all of it."""
     before = Counter({name: one.tried("smtp") for name, one in servers.by_name.items()})
     content = accounts_file(
-        *(one for fault in CHOSEN for one in rows(servers, fault, 2)), *rows(servers, None, 20)
+        *(one for fault in CHOSEN for one in rows(servers, fault, 2, f"{check}-{{}}.{DOMAIN}")),
+        *rows(servers, None, 78, f"{check}-{{}}{{}}.{DOMAIN}"),
     )
     with (
+        listening(cloud, {"detail-type": ["Email Accounts Sign-Ins Checked"]}) as events,
         cloud.environment_of("check_sign_in", SIGN_IN_CHECK=check),
         cloud.environment_of("submit_accounts", SIGN_IN_CHECK=check),
     ):
-        identity = cloud.upload(f"uploads/{check}.csv", content)
         began = time.monotonic()
+        identity = cloud.upload(f"uploads/{check}.csv", content)
+        wait_until(lambda: bool(events()))
+        assert time.monotonic() - began < 60
+        event, *_ = events()
         cloud.wait_for_end(identity)
-        took = time.monotonic() - began
-    assert took < 60
+    counts = event["detail"]["counts"]
     told = cloud.outcomes(identity)
-    assert len(told) == 40
+    assert len(told) == 100
     proven = {fault.manner.name for fault in CHOSEN if fault.certain}
     for one in told:
         name = one["address"].partition("@")[0].rstrip("0123456789")
@@ -109,9 +128,13 @@ def test_a_file_with_ten_kinds_of_fault(
             assert one["what to do"]
         else:
             assert one["outcome"] in ("connected", "failed"), one
+    held = sum(one["outcome"] == "rejected" for one in told)
+    assert (event["detail"]["importId"], counts["accounts"]) == (identity, 100)
+    assert (counts["signed_in"], counts["proven"]) == (78, 2 * len(proven))
+    assert held == (2 * len(proven) if check == "strict" else 0)
     tried = {name: one.tried("smtp") - before[name] for name, one in servers.by_name.items()}
     assert all(count <= 4 for name, count in tried.items() if name != "good")
-    assert tried["good"] == 20
+    assert tried["good"] == 78
 
 
 @pytest.mark.parametrize(

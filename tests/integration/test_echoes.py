@@ -90,7 +90,7 @@ def values_of(text: str) -> str:
 def places(world: World, upload: Upload, log: str) -> dict[str, str]:
     """Deliver the answer; return all that is written anywhere, as its readers see it."""
     world.deliverer().deliver(upload.import_id)
-    (message,), (event,) = world.notifications.messages, world.events.messages
+    (message,), (event,) = world.notifications.messages, world.events.events
     files = {name: text for (_, name), text in world.reports.texts.items()}
     known = [world.ledger.get(upload.import_id), *world.ledger.batches(upload.import_id)]
     return {

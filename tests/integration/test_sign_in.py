@@ -10,17 +10,16 @@ import pytest
 
 from email_accounts.models.causes import cause_of
 from email_accounts.sign_in import wire
-from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import Finding, Verdict
 from local.mail_servers import MailServers, Manner
 from tests.support.mail import (
     FAULTS,
     RIGHT,
-    TRUSTED,
     WRONG,
     Fault,
     mail_servers,
     side_of,
+    try_once,
 )
 
 SIDES = ("smtp", "imap")
@@ -66,7 +65,7 @@ def tried(
 ) -> Finding:
     """Try to sign in to one side of a server."""
     server = side_of(servers, name, side, password, encryption)
-    return sign_in(side, server, [server.password], TRUSTED)
+    return try_once(side, server)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -191,7 +190,7 @@ def resolves(monkeypatch: pytest.MonkeyPatch, *answers: list[str] | OSError) -> 
 def tried_at(servers: MailServers, port: int, host: str = "mail.reach.example") -> Finding:
     """Try to sign in by SMTP at a host that is not trusted."""
     server = replace(side_of(servers, "good", "smtp"), host=host, port=port)
-    return sign_in("smtp", server, [server.password], TRUSTED)
+    return try_once("smtp", server)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from jsonschema import Draft202012Validator
 
+from email_accounts.errors import EventRefusedError
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
 from email_accounts.models.policy import Policy, SignInCheck
@@ -27,6 +30,7 @@ from local.mail_servers import MailServers, Manner
 from tests.support.fakes import World
 from tests.support.files import accounts_file, row
 from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, mail_servers
+from tools.docs.examples import DOCS
 
 GOOD = Manner("good")
 TIME = 900.0
@@ -70,7 +74,7 @@ def at(
     return row(f"{user}@reach.example", emailServiceProvider="other", **both)
 
 
-def checker(world: World) -> SignInChecker:
+def checker(world: World, trusted: frozenset[str] = TRUSTED) -> SignInChecker:
     """Make what tries sign-ins; while it waits, the time of the world continues."""
     began = time.monotonic()
     return SignInChecker(
@@ -78,8 +82,9 @@ def checker(world: World) -> SignInChecker:
         world.uploads,
         world.reports,
         world.account_list,
+        world.events,
         world.policy,
-        TRUSTED,
+        trusted,
         lambda: world.clock() + time.monotonic() - began,
     )
 
@@ -150,6 +155,162 @@ def test_a_host_with_many_wrong_rows_is_spared(world: World, servers: MailServer
     assert 3 <= [one["outcome"] for one in told].count("rejected") <= 4
     untried = [one for one in told if "sent without a sign-in check" in one["warnings"]]
     assert len(untried) + servers["wrong"].tried("smtp") == 40
+
+
+@pytest.mark.parametrize(
+    ("smtp", "imap"),
+    [("smtp.mail.test", "imap.mail.test"), ("m{}.mail.test", "m{}.mail.test")],
+    ids=["two names of one host", "many hosts on one machine"],
+)
+def test_a_machine_is_spared_whatever_names_it_has(
+    world: World,
+    servers: MailServers,
+    monkeypatch: pytest.MonkeyPatch,
+    smtp: str,
+    imap: str,
+) -> None:
+    """Both sides count, also where each has its own password, so that one may be right."""
+    ports = {465: servers["wrong"].ports["smtp"], 993: servers["wrong"].ports["imap"]}
+    connect = socket.create_connection
+
+    def redirect(to: tuple[str, int], **options: Any) -> socket.socket:  # noqa: ANN401  passed on
+        assert to[0] == "93.184.216.34"
+        return connect(("127.0.0.1", ports[to[1]]), **options)
+
+    monkeypatch.setattr(wire, "resolve", lambda *_: ["93.184.216.35", "93.184.216.34"])
+    monkeypatch.setattr(socket, "create_connection", redirect)
+    rows = [
+        row(
+            f"m{number}@reach.example",
+            emailServiceProvider="other",
+            smtpHost=smtp.format(number),
+            imapHost=imap.format(number),
+            smtpPassword=WRONG,
+            imapPassword=f"{WRONG}-too",
+        )
+        for number in range(40)
+    ]
+    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
+    threads = [
+        threading.Thread(
+            target=checker(world, frozenset()).check, args=[one.import_id, lambda: TIME]
+        )
+        for one in uploads
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    tried = {side: servers["wrong"].tried(side) for side in ("smtp", "imap")}
+    assert 3 <= sum(tried.values()) <= 4
+    assert max(servers["wrong"].attempts.values()) == 1
+
+
+def test_what_was_found_before_a_kill_is_known(
+    world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the batch that was tried then: what is proven is held back, the rest is sent untried."""
+    monkeypatch.setattr(gate, "_SLICE", 2.0)
+    upload = submitted(
+        world,
+        at(servers, "wrong", "a", WRONG),
+        at(servers, "good", "b"),
+        at(servers, "silent", "c"),
+    )
+
+    class KilledError(BaseException):
+        pass
+
+    writer, written = type(world.reports).writer, list[object]()
+
+    def killed_at_last(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  passed on
+        if written:
+            raise KilledError
+        written.append(arguments)
+        return writer(*arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.reports), "writer", killed_at_last)
+        with pytest.raises(KilledError):
+            checker(world).check(upload.import_id, lambda: TIME)
+    assert world.events.events == []
+    tried = {name: server.connections for name, server in servers.by_name.items()}
+    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
+    assert tried == {name: server.connections for name, server in servers.by_name.items()}
+    (event,) = world.events.events
+    assert json.loads(event.document)["counts"] == {
+        "accounts": 3,
+        "signed_in": 1,
+        "proven": 1,
+        "unproven": 0,
+        "not_tried": 1,
+    }
+    told = outcomes(world, upload)
+    assert [one["outcome"] for one in told] == ["rejected", "connected", "connected"]
+    assert [one["warnings"] for one in told] == [
+        "",
+        "",
+        "sent without a sign-in check: the check was interrupted",
+    ]
+
+
+@pytest.mark.parametrize("when", ["before it is sent", "before it is told"])
+def test_findings_that_expired_do_not_end_an_import(
+    world: World, servers: MailServers, when: str
+) -> None:
+    """The reports bucket expires what is old; an import may be resumed after that."""
+    upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
+    import_id = upload.import_id
+    checker(world).check(import_id, lambda: TIME)
+    if when == "before it is told":
+        world.submitter().submit(import_id, lambda: TIME)
+    del world.reports.texts[import_id, "signin/batch-000001.csv"]
+    told = outcomes(world, upload)
+    held = when == "before it is told"
+    assert [one["outcome"] for one in told] == ["rejected" if held else "connected", "connected"]
+    assert [one["evidence"] for one in told] == ["sign-in" if held else "report", "report"]
+    assert told[1]["warnings"] == "what the sign-in check found is no longer kept"
+
+
+def test_the_event_tells_early_what_was_found(world: World, servers: MailServers) -> None:
+    """Before anything is sent, once; without it the import continues."""
+    rows = [at(servers, "wrong", "a", WRONG), at(servers, "good", "b"), at(servers, "later", "c")]
+    upload = submitted(world, *rows)
+    checker(world).check(upload.import_id, lambda: TIME)
+    assert "connect" not in world.journal.names()
+    (event,) = world.events.events
+    assert event.kind == "Email Accounts Sign-Ins Checked"
+    schema = json.loads((DOCS / "sign-ins.schema.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(schema)
+    document = json.loads(event.document)
+    assert list(Draft202012Validator(schema).iter_errors(document)) == []
+    assert document["importId"] == upload.import_id
+    assert (document["check"], document["findings"]) == (
+        "strict",
+        world.reports.address(upload.import_id, "signin/"),
+    )
+    assert list(document["counts"].items()) == [
+        ("accounts", 3),
+        ("signed_in", 1),
+        ("proven", 1),
+        ("unproven", 1),
+        ("not_tried", 0),
+    ]
+
+
+def test_an_event_that_is_not_taken_does_not_end_an_import(
+    world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bus may refuse it."""
+    upload = submitted(world, at(servers, "good", "a"))
+
+    def refuse(*_: object) -> None:
+        raise EventRefusedError("no")
+
+    monkeypatch.setattr(type(world.events), "put", refuse)
+    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
+    (batch,) = world.ledger.batches(upload.import_id)
+    assert batch.sign_in is SignInState.CHECKED
 
 
 @pytest.mark.parametrize("point", ["trying", "attempts", "evidence"])

@@ -473,18 +473,18 @@ def test_every_object_of_the_inbox_is_told_of() -> None:
     }
 
 
-def test_events_are_put_on_one_bus_by_one_function_as_one_source() -> None:
-    """The role cannot tell anything in another system's name, or on another bus."""
+def test_events_are_put_on_one_bus_as_one_source() -> None:
+    """No role can tell anything in another system's name, or on another bus."""
     allowed = {
         name: one
         for name, role in ROLES.items()
         for one in statements_of(role)
         if "events:PutEvents" in listed(one["Action"])
     }
-    assert allowed.keys() == {"DeliverReportRole"}
-    statement = allowed["DeliverReportRole"]
-    assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
-    assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
+    assert allowed.keys() == {"CheckSignInRole", "DeliverReportRole"}
+    for statement in allowed.values():
+        assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
+        assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
     variables = template()["Globals"]["Function"]["Environment"]["Variables"]
     assert variables["EVENT_BUS"] == {"Ref": "EventBusName"}
 

@@ -640,7 +640,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
             extra = self.lost_in_between[import_id] + forgotten
             due = self.answers_due[import_id]
             assert due - self.taken_over[import_id] <= len(messages) <= due + extra, upload
-            told = [one for one in self.world.events.messages if f'"{import_id}"' in one.document]
+            told = [one for one in self.world.events.events if f'"{import_id}"' in one.document]
             assert len(messages) <= len(told) + self.done_without[import_id, "put"]
             for message in messages:
                 counts = json.loads(message.document)["counts"]

@@ -395,3 +395,39 @@ def subscribed(cloud: LocalCloud) -> Iterator[Subscriber]:
     finally:
         topics.unsubscribe(SubscriptionArn=subscription)
         queues.delete_queue(QueueUrl=queue)
+
+
+@contextmanager
+def listening(
+    cloud: LocalCloud, pattern: dict[str, Any]
+) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Have a queue get the events that fit a pattern for a time; give what it has received."""
+    events, queues = cloud.client("events"), cloud.client("sqs")
+    name = f"listener-{secrets.token_hex(8)}"
+    queue = queues.create_queue(QueueName=name)["QueueUrl"]
+    known = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+    arn = known["Attributes"]["QueueArn"]
+    rule = events.put_rule(Name=name, EventPattern=json.dumps(pattern))["RuleArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    queues.set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
+    events.put_targets(Rule=name, Targets=[{"Id": "queue", "Arn": arn}])
+    received: list[dict[str, Any]] = []
+
+    def told() -> list[dict[str, Any]]:
+        answer = queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+        received.extend(json.loads(one["Body"]) for one in answer.get("Messages", ()))
+        return received
+
+    try:
+        yield told
+    finally:
+        events.remove_targets(Rule=name, Ids=["queue"])
+        events.delete_rule(Name=name)
+        queues.delete_queue(QueueUrl=queue)

@@ -143,8 +143,8 @@ def deliverer(stack: Stack) -> Deliverer:
         ledger(stack),
         InboxBucket(s3),
         ReportsBucket(s3, stack.output("ReportsBucketName")),
-        EventBus(boto3.client("events"), "default"),
-        NotificationTopic(boto3.client("sns"), stack.output("NotificationTopicArn")),
+        EventBus(boto3.client, "default"),
+        NotificationTopic(boto3.client, stack.output("NotificationTopicArn")),
         lambda: NOW + 999,
     )
 

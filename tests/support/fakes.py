@@ -34,7 +34,7 @@ from email_accounts.models.imports import (
     Plan,
     ReasonCode,
 )
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 from email_accounts.models.policy import Policy
 from email_accounts.models.service import (
     AccountStatus,
@@ -576,12 +576,12 @@ class FakeEvents:
     """The event bus: all that was put."""
 
     journal: Journal
-    messages: list[Message] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
-    def put(self, message: Message) -> None:
+    def put(self, event: Event) -> None:
         """Put the event."""
-        self.journal.effect("put", message.subject)
-        self.messages.append(message)
+        self.journal.effect("put", event.kind)
+        self.events.append(event)
 
 
 @dataclass(slots=True)

@@ -9,7 +9,8 @@ import pytest
 
 from email_accounts.models.account import Account, Server
 from email_accounts.sign_in import wire
-from email_accounts.sign_in.findings import Verdict
+from email_accounts.sign_in.dialogue import sign_in
+from email_accounts.sign_in.findings import Finding, Verdict
 from email_accounts.text.secret import Secret
 from local.mail_servers import DOMAIN, MailServers, Manner, serving
 
@@ -158,6 +159,14 @@ def side_of(  # noqa: PLR0913, PLR0917  as many as a row says
     server = servers[name]
     port = server.ports[side]
     return Server(user, user, Secret(password), server.manner.host, port, encryption)
+
+
+def try_once(side: str, server: Server) -> Finding:
+    """Locate a server and try to sign in."""
+    place = wire.locate(side, server.host, server.port, TRUSTED)
+    if isinstance(place, Finding):
+        return place
+    return sign_in(side, server, place.address, [server.password])
 
 
 def account_at(

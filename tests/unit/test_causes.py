@@ -252,3 +252,13 @@ def test_an_address_or_an_id_tells_nothing_of_the_cause() -> None:
     assert cause_of("no luck with timeout@dns-auth.example", ()) is UNKNOWN
     said = "535-5.7.8 password not accepted for kim@x.example d9443c01a7336a9.56 - gsmtp"
     assert cause_of(said, ()) is WRONG_PASSWORD
+
+
+def test_personal_gmail_is_not_told_to_turn_imap_on() -> None:
+    """It has had no such switch since 2025; an organization's administrator has one."""
+    said = "NO [ALERT] Your account is not enabled for IMAP use."
+    google, other = (cause_of(said, settings) for settings in (GOOGLE, OTHER))
+    assert google.code == other.code == "imap_off"
+    assert "always on" in google.fix
+    assert google.certain
+    assert "Enable IMAP in the settings" in other.fix

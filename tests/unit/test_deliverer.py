@@ -29,7 +29,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import FIELDS
 from email_accounts.models.imports import LEASE_MARGIN, NO_PROGRESS, ImportState, ReasonCode
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
@@ -749,7 +749,7 @@ def test_reasons_that_are_alike_are_cleaned_once(
 def test_other_systems_are_told_what_the_message_tells(world: World) -> None:
     """The event carries the document of the message."""
     message = delivered(world, looked_at(world))
-    assert world.events.messages == [message]
+    assert world.events.events == [message.event]
 
 
 def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(
@@ -808,10 +808,10 @@ def test_deliveries_that_overlap_send_one_message(
     upload = looked_at(world)
     really = type(world.events).put
 
-    def meanwhile(events: FakeEvents, message: Message) -> None:
+    def meanwhile(events: FakeEvents, event: Event) -> None:
         with pytest.raises(ImportLockedError):
             world.deliverer().deliver(upload.import_id)
-        really(events, message)
+        really(events, event)
 
     monkeypatch.setattr(type(world.events), "put", meanwhile)
     assert world.deliverer().deliver(upload.import_id)

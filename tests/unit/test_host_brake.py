@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from email_accounts.models.host_brake import HostBrake, Pace, Reply, pace_of
+from email_accounts.models.host_brake import HostBrake, Pace, Reply, machine_of, pace_of
 
 NOW = 1_790_000_000.0
 SMALL, BIG = pace_of("mail.reach.example"), pace_of("smtp.gmail.com")
@@ -32,6 +32,22 @@ def test_known_providers_take_more(host: str) -> None:
     """Ten at once, a tenth of a second apart; a server of somebody's own two, half a second."""
     assert pace_of(host) == Pace(10, 0.1, 50)
     assert pace_of(f"{host}.reach.example") == SMALL == Pace(2, 0.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "machines"),
+    [
+        (("smtp.reach.example", "imap.reach.example"), {"93.184.216.34"}),
+        (("smtp.titan.email", "imap.titan.email"), {"Titan"}),
+        (("smtp.gmail.com", "imap.gmail.com"), {"smtp.gmail.com", "imap.gmail.com"}),
+    ],
+)
+def test_what_counts_together(hosts: tuple[str, ...], machines: set[str]) -> None:
+    """An address; a known provider, whose names have many; each host of a big one."""
+    addresses = ["93.184.216.35", "93.184.216.34", "2606:2800:220:1::1"]
+    told = [machine_of(host, some) for host in hosts for some in (addresses, addresses[1:])]
+    assert {machine for machine, _ in told} == machines
+    assert all(pace_of(machine) == pace_of(host) for host in hosts for machine in machines)
 
 
 @pytest.mark.parametrize(("pace", "most"), [(SMALL, 3), (BIG, 50)])

@@ -395,29 +395,68 @@ UNTRIED = SideFinding("imap", SignInVerdict.NOT_TRIED, REFUSED_BY_SMTP)
 WORKS = SideFinding("smtp", SignInVerdict.SIGNED_IN, "")
 CLOSED = SideFinding("imap", SignInVerdict.NOT_TRIED, "3 sign-ins in a row were refused")
 ADDRESS = "a@x.example"
+UNCHECKED = "sent without a sign-in check: "
 
 
-@pytest.mark.parametrize("state", [BatchState.COMPLETED, BatchState.PLANNED])
-def test_a_row_that_is_held_back_is_rejected_in_the_words_of_its_server(state: BatchState) -> None:
-    """Whatever happened to its batch."""
-    found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED, held=True)}}
-    batch = one_checked_batch(SignInState.CHECKED, state)
-    (row,) = outcomes_of(accounts_file(ADDRESS), [batch], found=found)
-    assert (row.outcome, row.evidence) == (Outcome.REJECTED, Evidence.SIGN_IN)
-    assert row.reason == "the sign-in check: SMTP: 535 5.7.8 authentication failed"
-    assert [one.code for one in row.causes] == ["google_app_password"]
+@pytest.mark.parametrize("state", [BatchState.COMPLETED, BatchState.REPORTED])
+@pytest.mark.parametrize(
+    ("findings", "reason", "cause"),
+    [
+        (
+            {ADDRESS: MailboxFindings(REFUSING, UNTRIED)},
+            "the sign-in check: SMTP: 535 5.7.8 authentication failed",
+            "google_app_password",
+        ),
+        (
+            {},
+            "the sign-in check proved that it does not work; what it found is no longer kept",
+            "unknown",
+        ),
+    ],
+)
+def test_a_row_that_was_held_back_is_rejected_in_the_words_of_its_server(
+    state: BatchState, findings: dict[str, MailboxFindings], reason: str, cause: str
+) -> None:
+    """Whatever happened to its batch, and whether or not the words are still there."""
+    batch = replace(one_checked_batch(SignInState.CHECKED, state), reconciliation=True)
+    observed = {1: {ADDRESS: Observation(sent=False, held=True)}}
+    (row,) = outcomes_of(accounts_file(ADDRESS), [batch], observed=observed, found={1: findings})
+    assert (row.outcome, row.evidence, row.reason) == (Outcome.REJECTED, Evidence.SIGN_IN, reason)
+    assert [one.code for one in row.causes] == [cause]
     assert row.what_to_do
+
+
+def test_a_row_that_was_sent_is_not_called_held_back_afterwards() -> None:
+    """Findings may be written while the batch is sent; a row that was never sent keeps them."""
+    found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}}
+    (row,) = outcomes_of(
+        accounts_file(ADDRESS), [one_checked_batch(SignInState.TRYING)], found=found
+    )
+    assert row.outcome is Outcome.CONNECTED
+    never = one_checked_batch(SignInState.TRYING, BatchState.PLANNED)
+    (row,) = outcomes_of(accounts_file(ADDRESS), [never], found=found)
+    assert row.outcome is Outcome.NOT_SENT
+    assert [one.code for one in row.causes] == ["not_sent", "google_app_password"]
 
 
 @pytest.mark.parametrize(
     ("sign_in", "findings", "says"),
     [
         (SignInState.NONE, {}, ""),
-        (SignInState.TRYING, {}, "the check was interrupted"),
-        (SignInState.SKIPPED, {}, "the time for sign-in checks was over, or the check failed"),
-        (SignInState.CHECKED, {}, ""),
+        (SignInState.TRYING, {}, f"{UNCHECKED}the check was interrupted"),
+        (
+            SignInState.SKIPPED,
+            {},
+            f"{UNCHECKED}the time for sign-in checks was over, or the check failed",
+        ),
+        (SignInState.CHECKED, {}, "what the sign-in check found is no longer kept"),
+        (SignInState.TRYING, {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}, ""),
         (SignInState.CHECKED, {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}, ""),
-        (SignInState.CHECKED, {ADDRESS: MailboxFindings(WORKS, CLOSED)}, CLOSED.said),
+        (
+            SignInState.CHECKED,
+            {ADDRESS: MailboxFindings(WORKS, CLOSED)},
+            f"{UNCHECKED}{CLOSED.said}",
+        ),
     ],
 )
 def test_a_row_that_is_sent_untried_says_so(
@@ -428,7 +467,7 @@ def test_a_row_that_is_sent_untried_says_so(
     (row,) = outcomes_of(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
     assert row.outcome is Outcome.CONNECTED
     untried = [one.message for one in row.warnings if one.code == "sign_in_not_tried"]
-    assert untried == [f"sent without a sign-in check: {says}"] * bool(says)
+    assert untried == [says] * bool(says)
 
 
 def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:

@@ -55,6 +55,7 @@ def test_an_address_is_no_formula_in_a_reconciliation_record() -> None:
     known = {
         "+a@b.example": Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE, is_new=True),
         "c@d.example": Observation(AccountStatus.ACTIVE, sent=False),
+        "e@f.example": Observation(sent=False, held=True),
     }
     write_reconciliation(text, known)
     assert "\n'+a@b.example" in text.getvalue()

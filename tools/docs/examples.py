@@ -8,6 +8,10 @@ from pathlib import Path
 
 from email_accounts.delivery.page import page
 from email_accounts.models import causes
+from email_accounts.models.imports import Import, ImportState, SignIns
+from email_accounts.models.policy import SignInCheck
+from email_accounts.sign_in import checker
+from email_accounts.sign_in.findings import FINDINGS
 from tests.support import answers
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -34,6 +38,17 @@ def _message() -> str:
     return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
 
 
+def _sign_ins() -> str:
+    upload = answers.delivered(answers.sample).upload
+    imported = Import(
+        *(upload.import_id, upload, ImportState.PLANNED, 0.0, 0.0, 0.0, 0.0), accepted=240
+    )
+    found = SignIns(signed_in=180, proven=40, unproven=6)
+    findings = f"s3://reports/imports/{imported.id}/{FINDINGS}"
+    document = checker.document(imported, found, SignInCheck.STRICT, findings)
+    return f"```json\n{json.dumps(document, indent=2)}\n```\n"
+
+
 def _file_ready() -> str:
     sample = json.loads((DOCS.parent / "events" / "file_ready.json").read_text(encoding="utf-8"))
     event = json.loads(sample["Records"][0]["body"])
@@ -57,6 +72,7 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "stuck": lambda: _mail(answers.stuck),
     "message": _message,
     "file_ready": _file_ready,
+    "sign_ins": _sign_ins,
     "causes": _causes,
 }
 

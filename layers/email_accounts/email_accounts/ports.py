@@ -8,7 +8,7 @@ from email_accounts.models.account import Account
 from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import Batch, Import, Plan, ReasonCode
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 from email_accounts.models.servers import Found
 from email_accounts.models.service import CallKind, ListedAccount, ListQuery, RequestStatus
 from email_accounts.models.steps import TaskResult
@@ -115,8 +115,8 @@ class Executions(Protocol):
 class Events(Protocol):
     """The event bus."""
 
-    def put(self, message: Message) -> None:
-        """Publish the message's document for other systems: an import is completed."""
+    def put(self, event: Event) -> None:
+        """Publish an event for other systems."""
 
 
 class Notifications(Protocol):

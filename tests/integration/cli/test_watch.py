@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from rich.console import Console
 from email_accounts.aws.s3 import ReportsBucket
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
-from email_accounts.models.imports import BatchState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ReasonCode, SignIns
 from email_accounts.models.service import AccountStatus
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.reconciliation import (
@@ -130,13 +131,14 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     before = Observation(AccountStatus.ACTIVE, sent=False)
     works = Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE)
     broken = Observation(AccountStatus.ABSENT, AccountStatus.INACTIVE)
+    held = Observation(sent=False, held=True)
     listings = (
-        (BatchState.COMPLETED, {"a@n.example": before}),
+        (BatchState.COMPLETED, {"a@n.example": before, "c@n.example": held}),
         (
             BatchState.RECONCILED,
             {"e@n.example": before, "f@n.example": works, "g@n.example": broken},
         ),
-        (BatchState.REFUSED, {"i@n.example": before, "j@n.example": before}),
+        (BatchState.REFUSED, {"i@n.example": before, "j@n.example": before, "k@n.example": held}),
     )
     reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
     for number, (state, statuses) in enumerate(listings, start=1):
@@ -153,11 +155,40 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     first, *_ = documents(capsys.readouterr().out)
     assert first["status"] == "running"
     assert first["outcomes"] == {
-        "connected": 2 + 1,
+        "connected": 1 + 1,
         "already_connected": 1 + 1 + 2,
-        "failed": 1 + 1 + 2,
+        "failed": 1 + 1 + 1,
         "unconfirmed": 1,
+        "rejected": 1 + 1,
     }
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_the_sign_in_check_found_is_told_before_anything_is_sent(
+    stack: Stack, capsys: Captured, *, as_json: bool
+) -> None:
+    """In a line of its own for people, with each document for programs."""
+    identity = received(stack, "uploads/a.csv")
+    book = ledger(stack)
+    content = accounts_file(*(f"{name}@n.example" for name in "abc"))
+    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 2), NOW)
+    for number, found in ((1, SignIns(0, 1, 1)), (2, SignIns(1))):
+        change(book, identity, number, Batch.trying)
+        change(book, identity, number, partial(Batch.found, sign_ins=found))
+        change(book, identity, number, Batch.checked)
+    later = threading.Timer(3, answer, [book, identity])
+    later.start()
+    watch(stack, [identity], as_json=as_json)
+    later.join()
+    told = capsys.readouterr().out
+    if as_json:
+        found_so_far = documents(told)[0]["signIns"]
+        assert found_so_far == {"signed_in": 1, "proven": 1, "unproven": 1}
+    else:
+        assert "a.csv: sign-ins: 1 good, 1 cannot work, 1 unclear\n" in told
+    progress = Progress(identity, "a.csv", "default", sign_ins=SignIns(1, 1, 1))
+    assert progress.counts() == "sign-ins: 1 good, 1 cannot work, 1 unclear"
+    assert replace(progress, submitted=1).counts() == ""
 
 
 RUNNING = Progress(

@@ -15,7 +15,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, astuple, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
+    SignIns,
     SignInState,
 )
 from email_accounts.models.service import CallKind
@@ -283,6 +284,7 @@ class DynamoLedger(LedgerReader):
                 "report": changed.report,
                 "reconciliation": changed.reconciliation,
                 "sign_in": changed.sign_in,
+                "sign_ins": [*astuple(changed.sign_ins)],
             },
             "#state = :seen AND "
             + ("#revision = :revision" if seen.revision else "attribute_not_exists(#revision)"),
@@ -639,6 +641,7 @@ def _batch_of(item: Mapping[str, Any]) -> Batch:
         report=item.get("report", False),
         reconciliation=item.get("reconciliation", item.get("listing", False)),
         sign_in=SignInState(item.get("sign_in", "")),
+        sign_ins=SignIns(*map(int, item.get("sign_ins", ()))),
         revision=item.get("revision", ""),
     )
 

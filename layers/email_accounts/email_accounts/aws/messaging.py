@@ -1,10 +1,11 @@
 """The event bus and the topic."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from email_accounts.errors import EventRefusedError
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Event, Message
 
 if TYPE_CHECKING:
     from mypy_boto3_events.client import EventBridgeClient
@@ -12,26 +13,31 @@ if TYPE_CHECKING:
 
 
 EVENT_SOURCE = "email-accounts-importer"
-IMPORT_COMPLETED = "Email Accounts Import Completed"
 _MACHINE_PROTOCOLS = ("lambda", "sqs", "http", "https", "firehose")
 
 
-class EventBus:
-    """Announces completed imports to other systems."""
+ClientOf = Callable[..., Any]
+"""Makes the client of a service. These are made when the first message is sent, which is the last
+thing that a function does: each would take a twentieth of a cold start."""
 
-    def __init__(self, client: "EventBridgeClient", bus: str) -> None:
+
+class EventBus:
+    """Tells other systems about imports."""
+
+    def __init__(self, client_of: ClientOf, bus: str) -> None:
         """Use a bus by its name; nothing is called yet."""
-        self._client = client
+        self._client_of = client_of
         self._bus = bus
 
-    def put(self, message: Message) -> None:
+    def put(self, event: Event) -> None:
         """Put the event; EventRefusedError where the bus answers but does not take it."""
-        answer = self._client.put_events(
+        client: EventBridgeClient = self._client_of("events")
+        answer = client.put_events(
             Entries=[
                 {
                     "Source": EVENT_SOURCE,
-                    "DetailType": IMPORT_COMPLETED,
-                    "Detail": message.document,
+                    "DetailType": event.kind,
+                    "Detail": event.document,
                     "EventBusName": self._bus,
                 }
             ]
@@ -45,15 +51,16 @@ class EventBus:
 class NotificationTopic:
     """Sends messages: a mail to people, JSON to machines."""
 
-    def __init__(self, client: "SNSClient", topic: str) -> None:
+    def __init__(self, client_of: ClientOf, topic: str) -> None:
         """Use a topic by its ARN; nothing is called yet."""
-        self._client = client
+        self._client_of = client_of
         self._topic = topic
 
     def publish(self, message: Message) -> None:
         """Send the message to all who subscribed."""
         texts = {"default": message.mail} | dict.fromkeys(_MACHINE_PROTOCOLS, message.document)
-        self._client.publish(
+        client: SNSClient = self._client_of("sns")
+        client.publish(
             TopicArn=self._topic,
             Subject=message.subject,
             MessageStructure="json",

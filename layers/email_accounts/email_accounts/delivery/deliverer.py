@@ -30,7 +30,6 @@ from email_accounts.models.imports import (
     Import,
     ImportState,
     ReasonCode,
-    SignInState,
 )
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
 from email_accounts.saleshandy.reconciliation import (
@@ -39,7 +38,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
-from email_accounts.sign_in.findings import MailboxFindings, findings_name, read_findings
+from email_accounts.sign_in.findings import findings_of
 from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
 
@@ -162,7 +161,7 @@ class Deliverer:
         # Before the message, so that trying again repeats the event at most: a program knows it
         # by its id and answer, a person would get a second mail.
         try:
-            self.events.put(message)
+            self.events.put(message.event)
         except Exception:
             if not best_effort:
                 raise
@@ -241,8 +240,8 @@ class Deliverer:
                 failure_reason,
                 findings_of=_read_ahead(
                     pool,
-                    lambda batch: self._findings(imported.id, batch),
-                    (batch for batch in batches if batch.sign_in is SignInState.CHECKED),
+                    lambda batch: findings_of(self.reports, imported.id, batch),
+                    (batch for batch in batches if batch.was_tried),
                 ),
                 shown=file.shown,
             )
@@ -261,10 +260,6 @@ class Deliverer:
     def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
         with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
             return read_reconciliation(evidence)
-
-    def _findings(self, import_id: str, batch: Batch) -> dict[str, MailboxFindings]:
-        with self.reports.open(import_id, findings_name(batch.number)) as evidence:
-            return read_findings(evidence)
 
     def _write_page(self, answer: ImportResult) -> None:
         # Imported here like its templates, because not each cold start writes a page.

@@ -9,7 +9,7 @@ from email_accounts.delivery.outcomes import Outcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
 from email_accounts.delivery.summary import Group
 from email_accounts.models.causes import UNKNOWN
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import Message, file_document
 from email_accounts.models.upload import WORKSPACE_NAME
 from email_accounts.text.display import one_line, within
 
@@ -54,13 +54,7 @@ def document(result: ImportResult, causes: int = _CAUSES_SENT) -> dict[str, obje
         "failureReason": within(result.failure_reason, _LONGEST_TEXT),
         "failureCode": result.code.value if result.code else "",
         "nextStep": {"text": next_step.text, "commands": list(next_step.commands)},
-        "file": {
-            "name": upload.name,
-            "bucket": upload.bucket,
-            "key": upload.key,
-            "version": upload.version,
-            "bytes": upload.size,
-        },
+        "file": file_document(upload),
         "counts": {
             "rows": result.rows,
             **{outcome.value: result.summary.outcomes[outcome] for outcome in Outcome},

@@ -24,6 +24,7 @@ from email_accounts.models.imports import Batch, BatchState, ReasonCode, SignInS
 from email_accounts.models.service import AccountStatus
 from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
+from email_accounts.sign_in.findings import Finding as SignInFinding
 from email_accounts.sign_in.findings import MailboxFindings
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
@@ -149,14 +150,14 @@ def outcomes(  # noqa: PLR0913  one per source
                 verdicts = verdicts_of(batch) if batch.report else {}
                 names_successes = any(one.connected for one in verdicts.values())
                 observations = observations_of(batch) if batch.reconciliation else {}
-                findings = findings_of(batch) if batch.sign_in is SignInState.CHECKED else {}
+                findings = findings_of(batch) if batch.was_tried else {}
             address = row.address.lower()
             found = findings.get(address)
-            if found and found.held:
-                yield _held(row, found)
-                continue
             verdict = verdicts.get(address)
             observed = _observed(batch, observations.get(address))
+            if observed.held:
+                yield _held(row, found)
+                continue
             if observed.sent and batch.state not in _SEEN_COMPLETE:
                 outcome = _not_seen_complete(row, batch, failure_reason)
                 yield _with_sign_in(outcome, row, batch, found)
@@ -185,6 +186,8 @@ def outcome_of(
     means nothing, `may_be_tried` that the service was not seen to have finished with the account.
     """
     said = _Said.of(verdict)
+    if observed.held:
+        return Outcome.REJECTED, Evidence.SIGN_IN, Finding.NONE
     if not observed.sent:
         finding = Finding.LEFT_OUT if observed.seen_at else Finding.NONE
         return Outcome.ALREADY_CONNECTED, Evidence.ACCOUNT_LIST, finding
@@ -253,18 +256,22 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
 }
 
 
-_SAYS_LITTLE = (UNKNOWN, NOT_WORKING, UNCONFIRMED)
-_NOT_TRIED = {
-    SignInState.TRYING: "the check was interrupted",
-    SignInState.SKIPPED: "the time for sign-in checks was over, or the check failed",
+_SAYS_LITTLE = (UNKNOWN, NOT_WORKING, UNCONFIRMED, NOT_SENT)
+_HELD = "the sign-in check proved that it does not work; what it found is no longer kept"
+_UNTRIED = "sent without a sign-in check: {}"
+_NO_FINDINGS = {
+    SignInState.CHECKED: "what the sign-in check found is no longer kept",
+    SignInState.TRYING: _UNTRIED.format("the check was interrupted"),
+    SignInState.SKIPPED: _UNTRIED.format(
+        "the time for sign-in checks was over, or the check failed"
+    ),
 }
 
 
-def _held(row: Accepted, found: MailboxFindings) -> RowOutcome:
+def _held(row: Accepted, found: MailboxFindings | None) -> RowOutcome:
     """Return the outcome of a row that was not sent because its sign-in is proven not to work."""
-    known = found.cause(row.settings)
-    cause, finding = known or (UNKNOWN, found.smtp)
-    reason = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    known = found.cause(row.settings) if found else None
+    cause, reason = (known[0], _said(known[1])) if known else (UNKNOWN, _HELD)
     return RowOutcome(
         *(row.row, row.address, Outcome.REJECTED, reason, row.settings[0], (cause,)),
         evidence=Evidence.SIGN_IN,
@@ -272,21 +279,27 @@ def _held(row: Accepted, found: MailboxFindings) -> RowOutcome:
     )
 
 
+def _said(finding: SignInFinding) -> str:
+    return f"the sign-in check: {finding.side.upper()}: {finding.said}"
+
+
 def _with_sign_in(
     outcome: RowOutcome, row: Accepted, batch: Batch, found: MailboxFindings | None
 ) -> RowOutcome:
     """Add what the sign-in check found to an outcome, or that it tried nothing."""
-    not_tried = found.not_tried if found else _NOT_TRIED.get(batch.sign_in, "")
+    if found:
+        not_tried = _UNTRIED.format(found.not_tried) if found.not_tried else ""
+    else:
+        not_tried = _NO_FINDINGS.get(batch.sign_in, "")
     if not_tried and outcome.outcome not in (Outcome.ALREADY_CONNECTED, Outcome.NOT_SENT):
-        warning = RowWarning("sign_in_not_tried", f"sent without a sign-in check: {not_tried}")
+        warning = RowWarning("sign_in_not_tried", not_tried)
         outcome = replace(outcome, warnings=(*outcome.warnings, warning))
     known = found.cause(row.settings) if found else None
     if not known or not outcome.causes or outcome.causes[0] not in _SAYS_LITTLE:
         return outcome
-    cause, finding = known
-    said = f"the sign-in check: {finding.side.upper()}: {finding.said}"
+    cause, said = known[0], _said(known[1])
     causes: tuple[Cause, ...] = (cause,)
-    if outcome.outcome is Outcome.UNCONFIRMED:
+    if outcome.outcome in (Outcome.UNCONFIRMED, Outcome.NOT_SENT):
         causes = (*outcome.causes, cause)
     reason = "; ".join(filter(None, (outcome.reason, said)))
     return replace(outcome, reason=reason, causes=causes)

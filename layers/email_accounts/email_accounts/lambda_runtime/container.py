@@ -2,7 +2,7 @@
 
 import os
 import time
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import boto3
@@ -42,6 +42,7 @@ class Container:
             max_pool_connections=20,  # more than the threads that read at the same time
         )
         s3 = self._session.client("s3", config=self._config.merge(LINKS))
+        self._client_of = cache(partial(self._session.client, config=self._config))
         self._uploads = InboxBucket(s3, settings.data_key)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
@@ -78,6 +79,7 @@ class Container:
             self._uploads,
             self._reports,
             self._account_list(),
+            self._event_bus(),
             self._settings.policy,
             self._settings.trusted_mail_hosts,
             time.time,
@@ -101,18 +103,18 @@ class Container:
         """Make what delivers the report."""
         from email_accounts.delivery.deliverer import Deliverer  # noqa: PLC0415  see above
 
-        topic = NotificationTopic(
-            self._session.client("sns", config=self._config), self._settings.notification_topic
-        )
         return Deliverer(
             self._ledger,
             self._uploads,
             self._reports,
-            EventBus(self._session.client("events", config=self._config), self._settings.event_bus),
-            topic,
+            self._event_bus(),
+            NotificationTopic(self._client_of, self._settings.notification_topic),
             time.time,
             self._settings.report_link,
         )
+
+    def _event_bus(self) -> EventBus:
+        return EventBus(self._client_of, self._settings.event_bus)
 
     def _account_list(self) -> "AccountList":
         from email_accounts.saleshandy.account_list import AccountList  # noqa: PLC0415  see above

@@ -250,6 +250,12 @@ _NO_CONNECTION = r"""
     | (?:could\ not|cannot|can't|unable\ to|failed\ to)\ (?:be\ )?(?:connect|reach)
     | socket\ hang\ up
 """
+_ACCESS_OFF = r"""
+    \b(?:imap|pop3?|smtp)\b(?:(?!account|mailbox|user).){0,40}
+      \b(?:disabled|deactivated|off|not\ (?:enabled|allowed))\b
+    | \b(?:enabled?|activate|turn\ on|switch\ on)\b.{0,40}\bimap\b
+    | access\ rights\ to\ this\ service
+"""
 _MISMATCHED = (
     _Sign(_possibly(TLS_AND_PORT), _NO_CONNECTION),
     _Sign(_possibly(TLS_AND_PORT), r"unexpected\ (?:eof|end|close)|greeting"),
@@ -319,12 +325,16 @@ _SIGNS = (
         )
     ),
     _Sign(
-        IMAP_OFF,
-        r"""\b(?:imap|pop3?|smtp)\b(?:(?!account|mailbox|user).){0,40}
-          \b(?:disabled|deactivated|off|not\ (?:enabled|allowed))\b
-        | \b(?:enabled?|activate|turn\ on|switch\ on)\b.{0,40}\bimap\b
-        | access\ rights\ to\ this\ service""",
+        replace(
+            IMAP_OFF,
+            fix="In Google Workspace, an administrator turns it on in the Admin console: Apps, "
+            "Google Workspace, Gmail, End User Access, POP and IMAP access. Personal Gmail has no "
+            "such switch, IMAP is always on there: create a new app password.",
+        ),
+        _ACCESS_OFF,
+        "google",
     ),
+    _Sign(IMAP_OFF, _ACCESS_OFF),
     _Sign(
         TOO_MANY,
         r"""too\ many | rate\ ?limit | \b4(?:21|54)\b.{0,3}\b4\.7\.\d+ | throttl

@@ -1,13 +1,14 @@
-"""How fast mail servers are signed in to, and when it stops: one brake per host.
+"""How fast mail servers are signed in to, and when it stops: one brake per machine.
 
 Pure values: the ledger keeps them and changes them atomically, so that all imports share them.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
-from email_accounts.models.providers import OTHER, family_of
+from email_accounts.models.providers import OTHER, family_of, provider_of_host
 
 _MOST_SILENT = 3
 _FORGOTTEN_AFTER = 900.0
@@ -32,8 +33,25 @@ _OTHER = Pace(2, 0.5, 3)
 
 
 def pace_of(host: str) -> Pace:
-    """Return the limits of a host: known providers allow more than private servers."""
+    """Return the limits of a host: big providers allow more than private servers."""
     return _BIG if family_of(OTHER, host).name else _OTHER
+
+
+def machine_of(host: str, addresses: Sequence[str]) -> tuple[str, str]:
+    """Return whose brake an attempt at a host counts for, and to which address it goes.
+
+    Who bans, bans at one machine: at an address, so that `smtp.x` and `imap.x` count together, and
+    whatever else is there. A known provider is one machine, because its names have many addresses;
+    a big one takes so much that each of its hosts counts for itself.
+    """
+    if pace_of(host) is _BIG:
+        return host, addresses[0]
+    provider = provider_of_host(host)
+    if provider:
+        return provider.name, addresses[0]
+    # The same one each time; of the kind that the resolver puts first, because it is reachable.
+    address = min(one for one in addresses if (":" in one) is (":" in addresses[0]))
+    return address, address
 
 
 class Reply(StrEnum):
@@ -58,8 +76,7 @@ class Admission:
 class HostBrake:
     """The attempts under way, each with its end at the latest, and what came of the last ones.
 
-    Both sides of a host count together: who bans an address bans it for both. Times are seconds
-    since the epoch.
+    Times are seconds since the epoch.
     """
 
     next_at: float = 0.0

@@ -81,6 +81,26 @@ class SignInState(StrEnum):
     SKIPPED = "skipped"
 
 
+@dataclass(frozen=True, slots=True)
+class SignIns:
+    """How many mailboxes signed in, are proven not to work, and did not sign in without proof.
+
+    The others were not tried.
+    """
+
+    signed_in: int = 0
+    proven: int = 0
+    unproven: int = 0
+
+    def __add__(self, other: "SignIns") -> "SignIns":
+        """Add up."""
+        return SignIns(
+            self.signed_in + other.signed_in,
+            self.proven + other.proven,
+            self.unproven + other.unproven,
+        )
+
+
 class ReasonCode(StrEnum):
     """Why an import, a batch or a row is in its state; the text beside it is for people."""
 
@@ -166,8 +186,8 @@ class Batch:
     `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
     or report is missing; `reports_missed` counts the times a report could not be had. `report`
     says that a cleaned copy of its report is in the reports bucket, `reconciliation` that the
-    reconciliation record is there, `sign_in` how far the sign-in check came. `revision` names the
-    ledger's last write of it.
+    reconciliation record is there, `sign_in` how far the sign-in check came, `sign_ins` what it
+    found. `revision` names the ledger's last write of it.
 
     The methods return the batch in its next state. They raise LedgerConflictError where that
     state does not follow; `Ledger.save` remembers the result.
@@ -186,6 +206,7 @@ class Batch:
     report: bool = False
     reconciliation: bool = False
     sign_in: SignInState = SignInState.NONE
+    sign_ins: SignIns = SignIns()
     revision: str = field(default="", compare=False)
 
     @property
@@ -193,13 +214,23 @@ class Batch:
         """The batch's place in its import, from 1."""
         return self.range.number
 
+    @property
+    def was_tried(self) -> bool:
+        """Whether the sign-in check began with its mailboxes."""
+        return self.sign_in in (SignInState.TRYING, SignInState.CHECKED)
+
     def trying(self) -> "Batch":
         """Return it as it is just before the first attempt to sign in."""
         self._must_be(BatchState.PLANNED)
         return replace(self, sign_in=SignInState.TRYING)
 
+    def found(self, sign_ins: SignIns) -> "Batch":
+        """Return it with what the sign-in check found so far; details are in the reports bucket."""
+        self._must_be(BatchState.PLANNED)
+        return replace(self, sign_ins=sign_ins)
+
     def checked(self) -> "Batch":
-        """Return it with what the sign-in check found in the reports bucket."""
+        """Return it as one whose mailboxes were all tried."""
         self._must_be(BatchState.PLANNED)
         return replace(self, sign_in=SignInState.CHECKED)
 

@@ -17,8 +17,8 @@ class Observation:
 
     `after` is None if the list was not read, and unknown if it was not available. `is_new`
     says that the account was created after the sending, `sent` that it was sent at all: one that
-    was active before may be skipped. `seen_at` is when the list showed that, in seconds since the
-    epoch; 0 where it did not.
+    was active before may be skipped, one whose sign-in is proven not to work is `held` back.
+    `seen_at` is when the list showed that, in seconds since the epoch; 0 where it did not.
     """
 
     before: AccountStatus = AccountStatus.UNKNOWN
@@ -26,6 +26,7 @@ class Observation:
     is_new: bool = False
     sent: bool = True
     seen_at: float = 0.0
+    held: bool = False
 
 
 def reconciliation_name(batch_number: int) -> str:
@@ -40,7 +41,7 @@ def write_reconciliation(text: TextIO, observed: Mapping[str, Observation]) -> N
     writer.writerows(
         (
             *(escape_formula(address), one.before, one.after or ""),
-            *("new" * one.is_new, "yes" if one.sent else "skipped"),
+            *("new" * one.is_new, "yes" if one.sent else "held" if one.held else "skipped"),
             f"{one.seen_at:.0f}" if one.seen_at else "",
         )
         for address, one in observed.items()
@@ -58,6 +59,7 @@ def read_reconciliation(text: TextIO) -> dict[str, Observation]:
             created == "new",
             sent == "yes",
             float(*seen) if any(seen) else 0.0,
+            sent == "held",
         )
         for address, before, after, created, sent, *seen in records
     }

@@ -3,21 +3,24 @@
 If it fails, the import continues: rows that were not checked are sent.
 """
 
+import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 
 from email_accounts.errors import LedgerConflictError, UploadMissingError
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, Import
+from email_accounts.models.imports import Batch, Import, SignIns
+from email_accounts.models.messages import SIGN_INS_CHECKED, Event, file_document
 from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.steps import NextAction, TaskResult
-from email_accounts.ports import Clock, Ledger, Reports, Uploads
+from email_accounts.ports import Clock, Events, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.sign_in.due import is_sign_in_due, tried_until
 from email_accounts.sign_in.findings import (
+    FINDINGS,
     MailboxFindings,
     findings_name,
     settings_of,
@@ -27,6 +30,7 @@ from email_accounts.sign_in.gate import Gate
 
 _log = logging.getLogger(__name__)
 
+_SCHEMA = 1
 _ENOUGH_FOR_A_BATCH = 300.0
 _MARGIN = 45.0
 """Seconds that are left when the last attempt begins: it may take 25, and is written down."""
@@ -40,64 +44,99 @@ class SignInChecker:
     uploads: Uploads
     reports: Reports
     account_list: AccountList
+    events: Events
     policy: Policy
     trusted_hosts: frozenset[str]
     now: Clock
 
     def check(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
-        """Try what is to be tried and what the time allows.
+        """Try what is to be tried and what the time allows; at the end, put the event.
 
         `time_left` gives the seconds this invocation may still run.
         """
         imported = self.ledger.get(import_id)
-        done = TaskResult(NextAction.SUBMIT)
-        connected: set[str] | None = None
         try:
-            with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
-                for batch in self.ledger.batches(import_id):
-                    if not is_sign_in_due(imported, batch, self.policy, self.now()):
-                        continue
-                    if self.ledger.get(import_id).stopped:
-                        return done
-                    if time_left() < _ENOUGH_FOR_A_BATCH:
-                        return TaskResult(NextAction.SIGN_IN)
-                    if connected is None:
-                        connected = self._connected(imported)
-                    accounts = [
-                        one
-                        for one in reader.accounts_of(batch.range)
-                        if one.smtp.address.lower() not in connected
-                    ]
-                    until = min(tried_until(imported), self.now() + time_left() - _MARGIN)
-                    self._check_batch(imported, batch, accounts, until)
+            is_over = self._check_batches(imported, time_left)
         except (LedgerConflictError, UploadMissingError) as error:
             _log.warning("the sign-in check was interrupted: %s", error)
-        return done
+            is_over = True
+        if not is_over:
+            return TaskResult(NextAction.SIGN_IN)
+        self._tell(imported)
+        return TaskResult(NextAction.SUBMIT)
+
+    def _check_batches(self, imported: Import, time_left: Callable[[], float]) -> bool:
+        """Check one batch after the other; return False where some are left for want of time."""
+        connected: set[str] | None = None
+        with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
+            for batch in self.ledger.batches(imported.id):
+                if not is_sign_in_due(imported, batch, self.policy, self.now()):
+                    continue
+                if self.ledger.get(imported.id).stopped:
+                    return True
+                if time_left() < _ENOUGH_FOR_A_BATCH:
+                    return False
+                if connected is None:
+                    connected = self._connected(imported)
+                accounts = {
+                    address: one
+                    for one in reader.accounts_of(batch.range)
+                    if (address := one.smtp.address.lower()) not in connected
+                }
+                until = min(tried_until(imported), self.now() + time_left() - _MARGIN)
+                self._check_batch(imported, batch, accounts, until)
+        return True
 
     def _check_batch(
-        self, imported: Import, batch: Batch, accounts: list[Account], until: float
+        self, imported: Import, batch: Batch, accounts: dict[str, Account], until: float
     ) -> None:
+        """Check a batch, and write down every second what was found: a kill loses no more."""
         batch = self.ledger.save(imported.id, batch, batch.trying())
         gate = Gate(self.ledger, self.now, until, self.trusted_hosts)
-        found = self._with_held(accounts, gate.check_all(accounts))
-        with self.reports.writer(imported.id, findings_name(batch.number), "text/csv") as text:
-            write_findings(text, found)
+        found: dict[str, MailboxFindings] = {}
+        with closing(gate.check_all([*accounts.values()])) as slices:
+            for some in slices:
+                found |= some
+                name = findings_name(batch.number)
+                with self.reports.writer(imported.id, name, "text/csv") as text:
+                    write_findings(text, found)
+                counts = (one.count(settings_of(accounts[at])) for at, one in found.items())
+                total = sum(counts, SignIns())
+                batch = self.ledger.save(imported.id, batch, batch.found(total))
         self.ledger.save(imported.id, batch, batch.checked())
-
-    def _with_held(
-        self, accounts: list[Account], found: Mapping[str, MailboxFindings]
-    ) -> dict[str, MailboxFindings]:
-        """Hold back what is proven not to work, if that is wanted."""
-        if self.policy.sign_in_check is not SignInCheck.STRICT:
-            return dict(found)
-        settings = {one.smtp.address.lower(): settings_of(one) for one in accounts}
-        return {
-            address: replace(one, held=one.proof(settings[address]) is not None)
-            for address, one in found.items()
-        }
 
     def _connected(self, imported: Import) -> set[str]:
         """Return the addresses that will be skipped because they are connected already."""
         if not self.policy.skip_connected or self.uploads.options(imported.upload).resend:
             return set()
         return self.account_list.connected(imported.upload.workspace)
+
+    def _tell(self, imported: Import) -> None:
+        """Put the event; without it the import continues."""
+        found = sum((batch.sign_ins for batch in self.ledger.batches(imported.id)), SignIns())
+        findings = self.reports.address(imported.id, FINDINGS)
+        told = document(imported, found, self.policy.sign_in_check, findings)
+        try:
+            self.events.put(Event(SIGN_INS_CHECKED, json.dumps(told)))
+        except Exception:  # noqa: BLE001  whatever it is, the import does not depend on it
+            _log.exception("the event cannot be put")
+
+
+def document(
+    imported: Import, found: SignIns, check: SignInCheck, findings: str
+) -> dict[str, object]:
+    """Return what was found of an import as plain data; `findings` is where the details are."""
+    counts = asdict(found)
+    return {
+        "schema": _SCHEMA,
+        "importId": imported.id,
+        "workspace": imported.upload.workspace,
+        "check": check.value,
+        "file": file_document(imported.upload),
+        "counts": {
+            "accounts": imported.accepted,
+            **counts,
+            "not_tried": imported.accepted - sum(counts.values()),
+        },
+        "findings": findings,
+    }

@@ -33,14 +33,12 @@ _PERSONAL_LINK = re.compile(
 _CODES = re.compile(r"(?:[2-5]\d\d|NO|BAD|BYE)(?:[ -][245]\.\d{1,3}\.\d{1,3}| \[[A-Z]{3,30}\])?")
 
 
-def sign_in(
-    side: str, server: Server, secrets: Iterable[Secret], trusted_hosts: frozenset[str]
-) -> Finding:
-    """Try to sign in once; `secrets` are kept out of what is returned."""
+def sign_in(side: str, server: Server, address: str, secrets: Iterable[Secret]) -> Finding:
+    """Try once to sign in to a server at an address; `secrets` are kept out of what is returned."""
     dialogue = _smtp if side == "smtp" else _imap
 
     def carried_out() -> tuple[Verdict, str]:
-        with Wire(side, server.host, server.port, trusted_hosts) as wire:
+        with Wire(server.host, server.port, address) as wire:
             if server.encryption == "ssl":
                 wire.start_tls()
             else:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
+from email_accounts.errors import UploadMissingError
 from email_accounts.models.account import Account
 from email_accounts.models.causes import Cause, cause_of
+from email_accounts.models.imports import Batch, SignIns
+from email_accounts.ports import Reports
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
 
 
@@ -26,7 +29,7 @@ class Verdict(StrEnum):
 
 
 REFUSED_BY_SMTP = "the SMTP server refused the same credentials"
-_COLUMNS = ("address", "side", "verdict", "held", "said")
+_COLUMNS = ("address", "side", "verdict", "said")
 _ABOUT_THE_MAILBOX = frozenset(
     {Verdict.REFUSED, Verdict.NO_PASSWORDS, Verdict.MISMATCH, Verdict.NO_SUCH_HOST}
 )
@@ -47,11 +50,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class MailboxFindings:
-    """What was found at both sides of a mailbox; `held` if it is held back for that."""
+    """What was found at both sides of a mailbox."""
 
     smtp: Finding
     imap: Finding
-    held: bool = False
 
     @property
     def failure(self) -> Finding | None:
@@ -74,6 +76,14 @@ class MailboxFindings:
         found = self.proof(settings) or self.failure
         return (cause_of(found.said, settings), found) if found else None
 
+    def count(self, settings: tuple[str, ...]) -> SignIns:
+        """Count it."""
+        if self.proof(settings):
+            return SignIns(proven=1)
+        if self.failure:
+            return SignIns(unproven=1)
+        return SignIns(signed_in=not self.not_tried)
+
     @property
     def not_tried(self) -> str:
         """Why a side was not tried though it should have been, or ""."""
@@ -89,9 +99,13 @@ def settings_of(account: Account) -> tuple[str, ...]:
     return account.provider, *(value for server in servers for value in server)
 
 
+FINDINGS = "signin/"
+"""The folder of the files of what was found."""
+
+
 def findings_name(batch_number: int) -> str:
     """Name the file of what was found of a batch."""
-    return f"signin/batch-{batch_number:06d}.csv"
+    return f"{FINDINGS}batch-{batch_number:06d}.csv"
 
 
 def write_findings(text: TextIO, findings: Mapping[str, MailboxFindings]) -> None:
@@ -99,24 +113,36 @@ def write_findings(text: TextIO, findings: Mapping[str, MailboxFindings]) -> Non
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(_COLUMNS)
     for address, found in findings.items():
-        held = "yes" if found.held else ""
         for one in (found.smtp, found.imap):
             writer.writerow(
-                (escape_formula(address), one.side, one.verdict, held, escape_formula(one.said))
+                (escape_formula(address), one.side, one.verdict, escape_formula(one.said))
             )
+
+
+def findings_of(reports: Reports, import_id: str, batch: Batch) -> dict[str, MailboxFindings]:
+    """Return what was found of a batch, by addresses in lower case.
+
+    All there is where the check was interrupted; nothing where it has expired.
+    """
+    if not batch.was_tried:
+        return {}
+    try:
+        with reports.open(import_id, findings_name(batch.number)) as text:
+            return read_findings(text)
+    except UploadMissingError:
+        return {}
 
 
 def read_findings(text: TextIO) -> dict[str, MailboxFindings]:
     """Read what was found of each address, in lower case."""
     records = csv.reader(text)
     next(records)
-    found = {}
-    for smtp, imap in zip(records, records, strict=True):
-        address = unescape_formula(smtp[0])
-        found[address] = MailboxFindings(_read(smtp), _read(imap), held=smtp[3] == "yes")
-    return found
+    return {
+        unescape_formula(smtp[0]): MailboxFindings(_read(smtp), _read(imap))
+        for smtp, imap in zip(records, records, strict=True)
+    }
 
 
 def _read(record: list[str]) -> Finding:
-    _, side, verdict, _, said = record
+    _, side, verdict, said = record
     return Finding(side, Verdict(verdict), unescape_formula(said))

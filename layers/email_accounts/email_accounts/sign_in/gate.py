@@ -1,10 +1,11 @@
-"""Signs in to many mailboxes, as fast as each host allows."""
+"""Signs in to many mailboxes, as fast as each machine allows."""
 
 import time
 import uuid
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Protocol
 
@@ -12,14 +13,15 @@ from email_accounts.models.account import Account, Server
 from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
 from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
+from email_accounts.sign_in.wire import Place, locate
 
 _AT_ONCE = 100
 """Threads; most of them wait for a slot at a host, or for its reply."""
 _LONGEST_NAP = 1.0
+_SLICE = 1.0
+"""Seconds after which what was found is handed out: a kill loses no more."""
 _TIME_OVER = "the time for sign-in checks was over"
-_SAME_FOR_ALL = frozenset(
-    {Verdict.MISMATCH, Verdict.CERTIFICATE, Verdict.NO_SUCH_HOST, Verdict.NO_PASSWORDS}
-)
+_SAME_FOR_ALL = frozenset({Verdict.MISMATCH, Verdict.CERTIFICATE, Verdict.NO_PASSWORDS})
 """What every mailbox with the same settings would hear."""
 _REPLIES = {
     Verdict.SIGNED_IN: Reply.SIGNED_IN,
@@ -61,7 +63,7 @@ class LocalBrakes:
 
 
 class Gate:
-    """Lets attempts through, one after the other at each host and no more than it takes."""
+    """Lets attempts through, one after the other at each machine and no more than it takes."""
 
     def __init__(
         self,
@@ -76,30 +78,28 @@ class Gate:
         self._until = until
         self._trusted_hosts = trusted_hosts
         self._queues: defaultdict[str, Lock] = defaultdict(Lock)
+        self._places: dict[tuple[str, str, int], Place | Finding] = {}
         self._same: dict[tuple[str, str, int, str], Finding] = {}
 
-    def check_all(
-        self,
-        accounts: Sequence[Account],
-        report: Callable[[Account, MailboxFindings], object] = lambda *_: None,
-    ) -> Mapping[str, MailboxFindings]:
-        """Try each mailbox once; return what was found by addresses in lower case.
+    def check_all(self, accounts: Sequence[Account]) -> Generator[dict[str, MailboxFindings]]:
+        """Try each mailbox once; yield every second what was found, by addresses in lower case.
 
-        `report` is called for each mailbox, from several threads.
+        An error in one attempt is raised when the others are over.
         """
         by_host: defaultdict[str, deque[Account]] = defaultdict(deque)
         for account in accounts:
             by_host[account.smtp.host.lower()].append(account)
-        found: dict[str, MailboxFindings] = {}
+        results: SimpleQueue[tuple[str, MailboxFindings] | None] = SimpleQueue()
 
         def work(waiting: deque[Account]) -> None:
-            while waiting:
-                try:
+            try:
+                while waiting:
                     account = waiting.popleft()
-                except IndexError:  # another thread was quicker
-                    return
-                found[account.smtp.address.lower()] = findings = self._check(account)
-                report(account, findings)
+                    results.put((account.smtp.address.lower(), self._check(account)))
+            except IndexError:  # another thread was quicker
+                return
+            finally:
+                results.put(None)
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             begun = [
@@ -108,13 +108,12 @@ class Gate:
                 for _ in range(min(pace_of(host).at_once, len(waiting)))
             ]
             try:
-                for one in begun:
-                    one.result()
-            except BaseException:
+                yield from _sliced(results, len(begun))
+            finally:
                 for waiting in by_host.values():
                     waiting.clear()
-                raise
-        return found
+            for one in begun:
+                one.result()
 
     def _check(self, account: Account) -> MailboxFindings:
         smtp = self._try("smtp", account.smtp, account)
@@ -125,27 +124,59 @@ class Gate:
         return MailboxFindings(smtp, self._try("imap", account.imap, account))
 
     def _try(self, side: str, server: Server, account: Account) -> Finding:
-        host, attempt = server.host.lower(), uuid.uuid4().hex
-        settings = (side, host, server.port, server.encryption)
-        with self._queues[host]:
+        place = self._located(side, server)
+        if isinstance(place, Finding):
+            return place
+        attempt = uuid.uuid4().hex
+        settings = (side, server.host.lower(), server.port, server.encryption)
+        with self._queues[place.machine]:
             while True:
                 if settings in self._same:
                     return self._same[settings]
                 now = self._now()
                 if now >= self._until:
                     return Finding(side, Verdict.NOT_TRIED, _TIME_OVER)
-                admission = self._brakes.enter_host(host, attempt, now)
+                admission = self._brakes.enter_host(place.machine, attempt, now)
                 if admission.closed:
                     return Finding(side, Verdict.NOT_TRIED, admission.closed)
                 if not admission.wait:
                     break
                 time.sleep(min(admission.wait, _LONGEST_NAP))
-        found = sign_in(side, server, account.secrets, self._trusted_hosts)
-        if found.verdict in _SAME_FOR_ALL or found.verdict is Verdict.NOT_TRIED:
+        found = sign_in(side, server, place.address, account.secrets)
+        if found.verdict in _SAME_FOR_ALL:
             self._same[settings] = found
         reply = _REPLIES.get(found.verdict, Reply.OTHER)
-        self._brakes.leave_host(host, attempt, reply, self._now())
+        self._brakes.leave_host(place.machine, attempt, reply, self._now())
         return found
+
+    def _located(self, side: str, server: Server) -> Place | Finding:
+        """Resolve a host once for all of its mailboxes."""
+        host = server.host.lower()
+        key = (side, host, server.port)
+        with self._queues[host]:
+            if key not in self._places:
+                self._places[key] = locate(*key, self._trusted_hosts)
+            return self._places[key]
+
+
+def _sliced(
+    results: SimpleQueue[tuple[str, MailboxFindings] | None], workers: int
+) -> Iterator[dict[str, MailboxFindings]]:
+    """Yield what was found in each second, until each worker has put None."""
+    while workers:
+        found: dict[str, MailboxFindings] = {}
+        end = time.monotonic() + _SLICE
+        while workers and (left := end - time.monotonic()) > 0:
+            try:
+                one = results.get(timeout=left)
+            except Empty:
+                break
+            if one:
+                found.update([one])
+            else:
+                workers -= 1
+        if found:
+            yield found
 
 
 def _credentials(server: Server) -> tuple[object, ...]:

@@ -4,13 +4,15 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from typing import Self
 
 import certifi
 
+from email_accounts.models.host_brake import machine_of
 from email_accounts.resolving import is_public, resolve
-from email_accounts.sign_in.findings import Verdict
+from email_accounts.sign_in.findings import Finding, Verdict
 
 SECONDS = 25.0
 """Seconds for one attempt, from resolving to the last reply. Dovecot delays every sign-in from an
@@ -67,13 +69,13 @@ class Wire:
     To them it is a socket, its file and the context of TLS at once.
     """
 
-    def __init__(self, side: str, host: str, port: int, trusted_hosts: frozenset[str]) -> None:
-        """Resolve and connect; see `address_of`. No TLS yet."""
+    def __init__(self, host: str, port: int, address: str) -> None:
+        """Connect to an address of a host; see `locate`. No TLS yet."""
         self._until = time.monotonic() + SECONDS
         self._host, self._port = host, port
         self._heard = b""
         self._lines = self._bytes = 0
-        self._address = address_of(side, host, port, trusted_hosts)
+        self._address = address
         self._socket = self._connected()
 
     def __enter__(self) -> Self:
@@ -188,36 +190,42 @@ class Wire:
         self._socket.close()
 
 
-def address_of(side: str, host: str, port: int, trusted_hosts: frozenset[str]) -> str:
-    """Resolve a host once and return the address to connect to.
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a host is: the address to connect to, and the machine whose brake counts."""
+
+    address: str
+    machine: str
+
+
+def locate(side: str, host: str, port: int, trusted_hosts: frozenset[str]) -> Place | Finding:
+    """Resolve a host once; a finding where the port or an address is not allowed, or none is there.
 
     A host at or below one of the `trusted_hosts` is on this computer, at any port, and is never
     resolved.
-
-    Raises:
-        EndedError: the port or an address is not allowed, or there is no such host.
     """
     labels = host.lower().split(".")
     if any(".".join(labels[at:]) in trusted_hosts for at in range(len(labels))):
-        return _LOOPBACK
+        return Place(_LOOPBACK, host)
     if port not in PORTS[side]:
-        raise EndedError(Verdict.NOT_TRIED, f"port {port} is not a usual port of mail programs")
+        said = f"port {port} is not a usual port of mail programs"
+        return Finding(side, Verdict.NOT_TRIED, said)
     try:
         addresses = resolve(host, port)
     except UnicodeError:
         addresses = []
     except socket.gaierror as error:
         if error.errno not in _NO_SUCH_NAME:
-            raise EndedError(
-                Verdict.NO_ANSWER, "EAI_AGAIN: the name server did not answer"
-            ) from None
+            return Finding(side, Verdict.NO_ANSWER, "EAI_AGAIN: the name server did not answer")
         addresses = []
     if not addresses:
-        raise EndedError(Verdict.NO_SUCH_HOST, "ENOTFOUND: the name of the host does not exist")
+        said = "ENOTFOUND: the name of the host does not exist"
+        return Finding(side, Verdict.NO_SUCH_HOST, said)
     # Which of its addresses answers is not ours to say, so all must be public.
     if not all(map(is_public, addresses)):
-        raise EndedError(Verdict.NOT_TRIED, "the host has no public address")
-    return addresses[0]
+        return Finding(side, Verdict.NOT_TRIED, "the host has no public address")
+    machine, address = machine_of(host, addresses)
+    return Place(address, machine)
 
 
 def ended(dialogue: Callable[[], tuple[Verdict, str]]) -> tuple[Verdict, str]:

@@ -40,7 +40,6 @@ from email_accounts.models.imports import (
     ImportState,
     Plan,
     ReasonCode,
-    SignInState,
 )
 from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.servers import ServersOf
@@ -451,9 +450,9 @@ class Submitter:
         observed: dict[str, Observation],
         saleshandy: RateLimitedClient,
     ) -> None:
-        held = self._held(imported, batch)
-        for address in held:
-            observed[address] = replace(observed.get(address, Observation()), sent=False)
+        for address in self._held(imported, batch, accounts):
+            before = observed.get(address, Observation())
+            observed[address] = replace(before, sent=False, held=True)
         left_out = {address for address, one in observed.items() if not one.sent}
         if self.policy.sign_in_check is not SignInCheck.OFF:
             batch = batch.unchecked()
@@ -489,15 +488,20 @@ class Submitter:
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
 
-    def _held(self, imported: Import, batch: Batch) -> set[str]:
-        """Return the addresses that the sign-in check holds back, in lower case."""
-        if batch.sign_in is not SignInState.CHECKED:
-            return set()
+    def _held(self, imported: Import, batch: Batch, accounts: Sequence[Account]) -> list[str]:
+        """Return the addresses, in lower case, that are proven not to work, if those are held."""
+        if self.policy.sign_in_check is not SignInCheck.STRICT:
+            return []
         # Imported here, because without the check it would slow down each cold start.
-        from email_accounts.sign_in.findings import findings_name, read_findings  # noqa: PLC0415
+        from email_accounts.sign_in.findings import findings_of, settings_of  # noqa: PLC0415
 
-        with self.reports.open(imported.id, findings_name(batch.number)) as text:
-            return {address for address, one in read_findings(text).items() if one.held}
+        found = findings_of(self.reports, imported.id, batch)
+        addresses = ((one.smtp.address.lower(), one) for one in accounts)
+        return [
+            address
+            for address, one in addresses
+            if address in found and found[address].proof(settings_of(one))
+        ]
 
     def _unconfirmed(self, imported: Import, batch: Batch, reason: str) -> None:
         now = self.now()

@@ -1,7 +1,8 @@
-"""Real Dovecot answers a sign-in as the mail servers of the tests do. Run by `make mail`.
+"""Real Dovecot and Postfix answer a sign-in as the tests' servers do. Run by `make mail`.
 
-Its packages are downloaded and unpacked below `.local`, and it runs as the user who runs the tests.
-Postfix does not: it insists on root, on users of its own and on folders of the system.
+Their packages are downloaded and unpacked below `.local`. Dovecot runs as the user of the tests;
+Postfix insists on root, and runs from a queue and a configuration of its own, with Dovecot's
+passwords.
 """
 
 import getpass
@@ -21,17 +22,16 @@ import pytest
 
 from email_accounts.models.account import Server
 from email_accounts.models.causes import cause_of
-from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import Finding, Verdict
 from email_accounts.text.secret import Secret
 from local.mail_servers import DOMAIN, MailServers, Manner
-from tests.support.mail import TRUSTED, mail_servers
+from tests.support.mail import mail_servers, try_once
 from tests.support.service import closed_port
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("dovecot-core", "dovecot-imapd", "dovecot-submissiond")
+UNPACKED = Path(__file__).parents[2] / ".local/mail"
+PACKAGES = ("dovecot-core", "dovecot-imapd", "dovecot-submissiond", "postfix")
 _MODULES = b"/usr/lib/dovecot/modules"
 RIGHT = "right-pässword"
 USERS = f"""
@@ -69,6 +69,11 @@ userdb {{
 service anvil {{
   chroot =
 }}
+service auth {{
+  unix_listener {auth} {{
+    mode = 0666
+  }}
+}}
 service imap-login {{
   chroot =
   inet_listener imap {{
@@ -96,17 +101,54 @@ service submission-login {{
 """
 
 
+MAIN = """
+compatibility_level = 3.7
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+daemon_directory = {unpacked}/usr/lib/postfix/sbin
+command_directory = {unpacked}/usr/sbin
+shlib_directory = {unpacked}/usr/lib/postfix
+import_environment = MAIL_CONFIG LD_LIBRARY_PATH
+mail_owner = daemon
+setgid_group = mail
+maillog_file = {folder}/log
+maillog_file_prefixes = {folder}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = postfix.{domain}
+alias_maps =
+alias_database =
+smtpd_tls_cert_file = {certificate}
+smtpd_tls_key_file = {certificate}
+smtpd_tls_security_level = encrypt
+smtpd_tls_auth_only = yes
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = dovecot
+smtpd_sasl_path = {auth}
+"""
+MASTER = """
+127.0.0.1:{postfix_tls} inet n - n - - smtpd
+127.0.0.1:{postfix_ssl} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+tlsmgr unix - - n 1000? 1 tlsmgr
+anvil unix - - n - 1 anvil
+rewrite unix - - n - - trivial-rewrite
+proxymap unix - - n - - proxymap
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
 @dataclass(frozen=True, slots=True)
-class Dovecot:
-    """A running one: its ports by side and encryption."""
+class Running:
+    """Real servers: their ports by server or side and encryption, and Dovecot's passwords."""
 
     ports: dict[str, int]
+    auth: Path
 
     def tried(self, side: str, encryption: str, user: str, password: str) -> Finding:
         """Try to sign in."""
         port = self.ports[f"{side}_{encryption}"]
-        server = Server(user, user, Secret(password), f"dovecot.{DOMAIN}", port, encryption)
-        return sign_in(side, server, [server.password], TRUSTED)
+        server = Server(user, user, Secret(password), f"real.{DOMAIN}", port, encryption)
+        return try_once("imap" if side == "imap" else "smtp", server)
 
 
 @pytest.fixture(scope="module")
@@ -117,22 +159,23 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
 
 
 @pytest.fixture
-def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
+def dovecot(servers: MailServers) -> Iterator[Running]:
     """Run Dovecot again: it remembers who was refused."""
-    unpacked = _unpacked(ROOT / ".local/dovecot")
+    unpacked = _unpacked(UNPACKED)
+    # Not where pytest keeps files: its folders are for their owner alone.
+    folder = Path(tempfile.mkdtemp(prefix="d", dir="/tmp"))
+    folder.chmod(0o755)
     ports = {f"{side}_{one}": closed_port() for side in ("smtp", "imap") for one in ("ssl", "tls")}
     user = getpass.getuser()
     if os.getuid() == 0:
         user = "nobody"
-        shutil.chown(tmp_path, user)
-    for folder in (tmp_path, *list(tmp_path.parents)[:2]):
-        folder.chmod(0o755)
+        shutil.chown(folder, user)
     known = pwd.getpwnam(user)
     group = grp.getgrgid(known.pw_gid).gr_name
-    (tmp_path / "users").write_text(USERS, "utf-8")
+    (folder / "users").write_text(USERS, "utf-8")
     configuration = CONFIGURATION.format(
-        run=tmp_path / "run",
-        folder=tmp_path,
+        run=folder / "run",
+        folder=folder,
         unpacked=unpacked,
         user=user,
         group=group,
@@ -140,16 +183,15 @@ def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
         gid=known.pw_gid,
         certificate=servers.ca_file.with_name("good.pem"),
         relay=servers["relay"].ports["smtp"],
+        auth=folder / "auth",
         name=f"dovecot.{DOMAIN}",
         **ports,
     )
-    file = tmp_path / "dovecot.conf"
+    file = folder / "dovecot.conf"
     file.write_text(configuration, "utf-8")
     library = f"{unpacked}/usr/lib/dovecot:{unpacked}/usr/lib/dovecot/modules/old-stats"
-    short = Path(tempfile.mkdtemp(prefix="d", dir="/tmp"))
-    short.chmod(0o755)
-    _find_modules(unpacked, short / "m")
-    said = tmp_path / "said"
+    _find_modules(unpacked, folder / "m")
+    said = folder / "said"
     # As dovecot itself would begin, which looks for doveconf in the system.
     configured = ("-c", str(file))
     command = [
@@ -167,26 +209,66 @@ def dovecot(servers: MailServers, tmp_path: Path) -> Iterator[Dovecot]:
     ):
         try:
             if not all(map(_listens, ports.values())):
-                last = (said.read_text() + _log(tmp_path))[-500:]
+                last = (said.read_text() + _log(folder))[-500:]
                 pytest.skip(f"Dovecot does not run here: {last}")
-            yield Dovecot(ports)
+            yield Running(ports, folder / "auth")
         finally:
             process.terminate()
-            shutil.rmtree(short)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postfix(dovecot: Running, servers: MailServers) -> Iterator[Running]:
+    """Run Postfix beside Dovecot."""
+    if os.getuid() != 0:
+        pytest.skip("Postfix runs as root alone")
+    folder = Path(tempfile.mkdtemp(prefix="p", dir="/tmp"))
+    folder.chmod(0o755)
+    ports = {f"postfix_{one}": closed_port() for one in ("ssl", "tls")}
+    for name in ("queue", "queue/pid", "queue/public", "queue/private", "data", "conf"):
+        (folder / name).mkdir()
+    for name in ("queue/public", "queue/private", "data"):
+        shutil.chown(folder / name, "daemon")
+    configuration = MAIN.format(
+        folder=folder,
+        unpacked=UNPACKED,
+        domain=DOMAIN,
+        certificate=servers.ca_file.with_name("good.pem"),
+        auth=dovecot.auth,
+    )
+    (folder / "conf/main.cf").write_text(configuration, "utf-8")
+    (folder / "conf/master.cf").write_text(MASTER.format(**ports), "utf-8")
+    command = [f"{UNPACKED}/usr/lib/postfix/sbin/master", "-c", f"{folder}/conf", "-d"]
+    environment = os.environ | {"LD_LIBRARY_PATH": str(UNPACKED / "usr/lib/postfix")}
+    said = folder / "said"
+    with (
+        said.open("wb") as output,
+        subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            if not all(map(_listens, ports.values())):
+                last = (said.read_text() + _log(folder))[-500:]
+                pytest.skip(f"Postfix does not run here: {last}")
+            yield Running(dovecot.ports | ports, dovecot.auth)
+        finally:
+            process.terminate()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _unpacked(folder: Path) -> Path:
     """Download and unpack the packages once; skip where that is not possible."""
     get, unpack = shutil.which("apt-get"), shutil.which("dpkg-deb")
     if not get or not unpack:
-        pytest.skip("there is no apt-get or dpkg-deb here, which get Dovecot's packages")
+        pytest.skip("there is no apt-get or dpkg-deb here, which get the packages")
     if not (folder / "usr/sbin/dovecot").exists():
         folder.mkdir(parents=True, exist_ok=True)
         got = subprocess.run(
             [get, "download", *PACKAGES], cwd=folder, capture_output=True, check=False
         )
         if got.returncode:
-            pytest.skip(f"Dovecot's packages cannot be downloaded: {got.stderr.decode()[-300:]}")
+            pytest.skip(f"The packages cannot be downloaded: {got.stderr.decode()[-300:]}")
         for package in folder.glob("*.deb"):
             subprocess.run([unpack, "-x", package, folder], check=True)
     return folder
@@ -225,7 +307,7 @@ def _log(folder: Path) -> str:
 @pytest.mark.parametrize("encryption", ["ssl", "tls"])
 @pytest.mark.parametrize("side", ["smtp", "imap"])
 def test_the_verdicts_are_those_of_the_other_servers(
-    dovecot: Dovecot, side: str, encryption: str
+    dovecot: Running, side: str, encryption: str
 ) -> None:
     """A right password, a wrong one after it, and a locked mailbox."""
     assert dovecot.tried(side, encryption, "good", RIGHT) == Finding(side, Verdict.SIGNED_IN, "")
@@ -239,10 +321,21 @@ def test_the_verdicts_are_those_of_the_other_servers(
         assert cause.certain
 
 
-def test_a_right_password_waits_for_the_penalty_and_signs_in(dovecot: Dovecot) -> None:
+def test_a_right_password_waits_for_the_penalty_and_signs_in(dovecot: Running) -> None:
     """Dovecot delays every sign-in from an address that was refused."""
     for number in range(3):
         dovecot.tried("imap", "ssl", "good", f"wrong-{number}")
     began = time.monotonic()
     assert dovecot.tried("imap", "ssl", "good", RIGHT).verdict is Verdict.SIGNED_IN
     assert time.monotonic() - began > 4
+
+
+@pytest.mark.parametrize("encryption", ["ssl", "tls"])
+def test_the_verdicts_of_postfix_are_the_same(postfix: Running, encryption: str) -> None:
+    """A right password, and a wrong one after it."""
+    signed_in = Finding("smtp", Verdict.SIGNED_IN, "")
+    assert postfix.tried("postfix", encryption, "good", RIGHT) == signed_in
+    found = postfix.tried("postfix", encryption, "good", "wrong-password")
+    cause = cause_of(found.said, ())
+    assert (found.verdict, cause.code) == (Verdict.REFUSED, "wrong_password"), found.said
+    assert cause.certain
