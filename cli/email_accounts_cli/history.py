@@ -1,4 +1,4 @@
-"""What the ledger, the reports and the executions hold about imports; read-only."""
+"""Read imports from the ledger, the reports and the executions."""
 
 import json
 import re
@@ -58,7 +58,7 @@ def is_id(given: str) -> bool:
 
 
 def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
-    """Do the same for several items at the same time; an interruption waits for none of them."""
+    """Call `work` for several items at once; an interruption does not wait for them."""
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         return list(pool.map(work, items))
@@ -70,7 +70,7 @@ class History:
     """The imports of a stack."""
 
     def __init__(self, stack: Stack) -> None:
-        """Use a stack; nothing is called yet."""
+        """Use a stack; this makes no call."""
         session = stack.session
         self._machine = stack.output("TrackImportStateMachineArn")
         self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
@@ -105,7 +105,7 @@ class History:
         """Find an import by its id, or by the beginning of its id.
 
         Raises:
-            CommandError: there is none, or more than one.
+            CommandError: none or several were found.
         """
         if is_id(given):
             imported = self.ledger.find(given)
@@ -194,7 +194,7 @@ class History:
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add up counts of outcomes, in the order of display."""
-    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  reads rows, which few need
+    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  only few commands need it
         Outcome,
     )
 

@@ -50,9 +50,9 @@ def _act(event: dict[str, Any], time_left: "Callable[[], float]") -> dict[str, o
             return result_document(_submitter().submit(import_id, time_left, skip_sign_in=skip))
 
 
-def _start(told: dict[str, Any], time_left: "Callable[[], float]") -> None:
+def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
     """Start the import of an upload, then run the first task of its execution at once."""
-    upload = upload_of(told)
+    upload = upload_of(event)
     if upload is None:
         logger.info("no file: nothing to import")
         return

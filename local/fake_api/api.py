@@ -110,7 +110,7 @@ async def status(
     tenant: CurrentTenant,
     behaviour: CurrentBehaviour,
 ) -> Response:
-    """Tell whether every account of a request has been tried, and where its report is."""
+    """Return whether every account of a request has been tried, and where its report is."""
     submission = store.next_poll_at(tenant, request_id)
     if submission is None or submission.polls <= behaviour.status_not_found_polls:
         return answers.request_not_found()

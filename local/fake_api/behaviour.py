@@ -27,7 +27,9 @@ class Behaviour(BaseModel):
         description="What connect does with an address that is connected already.",
     )
     status_not_found_polls: int = Field(
-        default=0, ge=0, description="So many first looks at a request answer 'not found'."
+        default=0,
+        ge=0,
+        description="So many first status checks of a request return 'not found'.",
     )
     running_report_url: Literal["null", "missing", "empty"] = Field(
         default="null", description="What `reportURL` is while a request is running."

@@ -136,7 +136,7 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
             "",
         ),
         ([rule("connect", "not_found", echoes="as it is")], "3 failed", ""),
-        # Whoever answers so in no JSON is not the service, but stands before it.
+        # An answer like this without JSON comes from a proxy, not from the service.
         ([rule("connect", "error_403", echoes="as it is")], "2 connected, 1 failed", ""),
         (
             [
@@ -223,20 +223,20 @@ def test_what_commands_print(
     key.write_text(api_key("strewn"))
     name = f"strewn-{len(form)}"
     shown = [
-        cloud.tell("check", file, *form, code=1),
-        cloud.tell("workspace", "add", name, "--key-file", key, *form, code=1),
-        cloud.tell("workspace", "test", name, *form, code=1),
-        cloud.tell("drop", "--anyway", "--follow", file, *form, code=1),
+        cloud.output("check", file, *form, code=1),
+        cloud.output("workspace", "add", name, "--key-file", key, *form, code=1),
+        cloud.output("workspace", "test", name, *form, code=1),
+        cloud.output("drop", "--anyway", "--follow", file, *form, code=1),
     ]
     subscriber.receive()
     [identity] = {json.loads(one["Message"])["importId"] for one in subscriber.envelopes}
     shown += [
-        cloud.tell("watch", identity, *form, code=1),
-        cloud.tell("show", identity, *form),
-        cloud.tell("list", *form),
-        cloud.tell("report", identity, "--output", tmp_path / "reports", *form),
-        cloud.tell("failed", identity, "--output", left, *form),
-        cloud.tell("workspace", "remove", name, "--yes", *form),
+        cloud.output("watch", identity, *form, code=1),
+        cloud.output("show", identity, *form),
+        cloud.output("list", *form),
+        cloud.output("report", identity, "--output", tmp_path / "reports", *form),
+        cloud.output("failed", identity, "--output", left, *form),
+        cloud.output("workspace", "remove", name, "--yes", *form),
     ]
     assert all(shown)
     assert MARK in left.read_text("utf-8-sig")

@@ -1,6 +1,6 @@
 """A service that repeats a password or the API key: in each way, in each place where it could go.
 
-The real client, submitter, poller and deliverer, against a server that answers as it is told.
+The real client, submitter, poller and deliverer, against a server that answers as configured.
 """
 
 import csv

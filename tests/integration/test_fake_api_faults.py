@@ -38,7 +38,7 @@ def sent(server: Server) -> int:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, but not for ever."""
+    """Wait for a condition, but not forever."""
     end = time.monotonic() + 5
     while not condition():
         assert time.monotonic() < end
@@ -152,7 +152,7 @@ def test_a_fault_answers_in_place_of_the_service(  # noqa: PLR0913, PLR0917  one
     text: str,
     carried_out: bool,  # noqa: FBT001
 ) -> None:
-    """The call is carried out when the rule says so, the next one is answered as ever."""
+    """The call is carried out when the rule reports it, the next one is answered as ever."""
     server.fault("connect", fault, carried_out=carried_out)
     answer = outcome(server)
     assert answer.status_code == status
@@ -224,7 +224,7 @@ def test_an_answer_is_slow(server: Server, carried_out: bool) -> None:  # noqa: 
 
 
 def test_a_slow_call_is_carried_out_after_its_client_has_gone(server: Server) -> None:
-    """Who gives up too early has sent the accounts all the same."""
+    """Who gives up too early has sent the accounts anyway."""
     server.fault("connect", "slow", seconds=1)
     url = f"{server.url}/v1/email-accounts/connect"
     with pytest.raises(requests.ReadTimeout):
@@ -326,7 +326,7 @@ def test_a_short_body_breaks_the_promise_of_its_length(server: Server) -> None:
 
 
 def test_a_short_report_is_noticed_by_a_client(server: Server) -> None:
-    """What reads the length knows that the report broke off."""
+    """What reads the length knows that the report was interrupted."""
     url = link(server)
     server.fault("report", "short_body")
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
@@ -360,7 +360,7 @@ def test_a_huge_report_can_be_broken_off(server: Server) -> None:
     "location", ["http://10.0.0.1/", "http://169.254.169.254/latest/meta-data/", None]
 )
 def test_a_link_redirects(server: Server, location: str | None) -> None:
-    """It leads to the given place, or to itself for ever."""
+    """It leads to the given place, or to itself forever."""
     url = link(server)
     server.fault("report", "redirect", location=location, times=None)
     answer = requests.get(url, allow_redirects=False, timeout=10)
@@ -458,7 +458,7 @@ def test_rules_can_be_forgotten(server: Server) -> None:
 
 
 def test_forgotten_rules_leave_no_count_behind(server: Server) -> None:
-    """A later rule starts to count anew."""
+    """A later rule starts to count again."""
     for _ in range(2):
         server.fault("connect", "error_500")
         assert [outcome(server).status_code for _ in range(2)] == [500, 200]
@@ -567,7 +567,7 @@ def test_answers_can_say_how_many_calls_remain(server: Server) -> None:
 
 
 def test_a_report_is_not_limited(server: Server) -> None:
-    """Its link lies with another server: fetching it takes nothing from the limit."""
+    """Its link is with another server: fetching it takes nothing from the limit."""
     server.behave(rate_limit_calls=3)
     url = link(server)
     assert [requests.get(url, timeout=10).status_code for _ in range(5)] == [200] * 5
@@ -685,7 +685,7 @@ def test_a_listed_address_can_be_reported_as_such(server: Server) -> None:
 
 
 def test_accounts_can_be_listed_as_soon_as_they_are_accepted(server: Server) -> None:
-    """At first with status 0, with what became of them when their request is complete."""
+    """At first with status 0, with their outcome when their request is complete."""
     server.behave(listed_when="accepted", completion_seconds=1)
     server.connect(account(), failing())
     assert [one["status"] for one in server.emails()] == [0, 0]

@@ -110,7 +110,7 @@ def test_each_fault_has_its_verdict_and_cause(
 
 @pytest.mark.parametrize("manner", MALFORMED, ids=lambda manner: manner.name)
 def test_a_malformed_reply_ends_one_attempt_alone(servers: MailServers, manner: Manner) -> None:
-    """The check of all other mailboxes goes on: nothing escapes that the libraries raise."""
+    """The check of all other mailboxes continues: nothing escapes that the libraries raise."""
     found = tried(servers, manner.name, "imap", WRONG)
     assert found == Finding("imap", Verdict.NO_ANSWER, "the server's reply is malformed")
 
@@ -142,7 +142,7 @@ def test_what_a_server_repeats_does_not_leak(servers: MailServers, side: str, wa
 
 @pytest.mark.parametrize("side", SIDES)
 def test_a_personal_link_is_cut_out(servers: MailServers, side: str) -> None:
-    """It continues the sign-in of whoever has it."""
+    """It continues the sign-in of anyone who has it."""
     said = tried(servers, "held", side).said
     assert "accounts.google.com" not in said
     assert "AKgn" not in said

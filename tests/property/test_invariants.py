@@ -1,6 +1,6 @@
 """The importer under faults: whatever fails, nothing is lost, nothing is sent twice.
 
-Files are dropped, resumed, aborted and deleted, the remote fails in every way it can, mail servers
+Files are dropped, resumed, aborted and deleted, Saleshandy fails in every way it can, mail servers
 hang, and each invocation may be killed before any of its effects. In the end, once the faults are
 over, every upload must have its answer, and what was answered must be true.
 """
@@ -544,7 +544,7 @@ class ImporterUnderFaults(RuleBasedStateMachine):
         """Run what else is due in the middle of an invocation, each from its beginning to its end.
 
         It may be the failure of the very execution that called it and was stopped by hand, or the
-        same task once more: the execution was told of an error while the invocation goes on. What
+        same task once more: the execution was told of an error while the invocation continues. What
         comes of that may be due as well.
         """
         self._follow()

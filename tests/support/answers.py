@@ -36,7 +36,7 @@ _SAID_TO = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivered:
     """All that was written and sent about an upload."""
 
     upload: Upload
@@ -50,7 +50,7 @@ class Told:
 Kind = Callable[[World], Upload]
 
 
-def told(prepare: Kind, *, link_hours: float = 0) -> Told:
+def delivered(prepare: Kind, *, link_hours: float = 0) -> Delivered:
     """Let an import run to its end."""
     world = World()
     world.clock.time = RECEIVED_AT
@@ -61,7 +61,7 @@ def told(prepare: Kind, *, link_hours: float = 0) -> Told:
     world.deliverer().deliver(upload.import_id, failure)
     (message,) = world.notifications.messages
     texts = world.reports.texts
-    return Told(
+    return Delivered(
         upload,
         tuple(one.document for one in world.events.of(IMPORT_ESTIMATED)),
         message,

@@ -226,7 +226,7 @@ class FakeLedger:
         return wait
 
     def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
+        """Return when all current reservations will have been served."""
         return self._budgets.get(workspace, Budget()).waiting_until(now)
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
@@ -440,7 +440,7 @@ class FakeReports:
 
 @dataclass(slots=True)
 class FakeRemote:
-    """The remote API; it completes a request at once unless that is in `running`.
+    """Saleshandy; it completes a request at once unless that is in `running`.
 
     `failing` maps addresses to the reason why they cannot be connected. `connect_errors`,
     `status_errors`, `report_errors` and `list_errors` are what the next calls are answered with;
@@ -633,7 +633,7 @@ class World:
         )
 
     def remote_of(self, workspace: str) -> Saleshandy:
-        """Give the remote with the key of a workspace; there is the default one alone."""
+        """Give Saleshandy with the key of a workspace; there is the default one alone."""
         if workspace != DEFAULT_WORKSPACE:
             raise WorkspaceUnknownError(workspace)
         return self.saleshandy

@@ -40,7 +40,7 @@ MADE = ROOT / ".local/fuzz", ROOT / ".local/load"
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A place where one kind of secret may be, and why; a star stands for anything."""
+    """A place where one kind of secret may be, and why; a star represents anything."""
 
     place: str
     kind: str
@@ -380,7 +380,7 @@ def _as_text(value: object) -> str:
 
 
 def keep_messages(cloud: "LocalCloud") -> None:
-    """Have all messages and events kept from now on, whoever else receives them."""
+    """Have all messages and events kept from now on, no matter who else receives them."""
     queues, topics, events = cloud.client("sqs"), cloud.client("sns"), cloud.client("events")
     url = queues.create_queue(QueueName="kept")["QueueUrl"]
     known = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])

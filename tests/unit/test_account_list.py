@@ -84,7 +84,7 @@ def before(
 def after(
     world: World, *names: str, kept: Collection[str] = (), lost: Collection[str] = ()
 ) -> dict[str, AccountStatus]:
-    """Ask what became of accounts that were sent."""
+    """Ask for the outcome of accounts that were sent."""
     now = world.clock()
     seen = reader(world).after(
         {f"{name}@x.example": now for name in names},
@@ -348,7 +348,7 @@ def test_a_parameter_that_is_refused_is_not_honoured(world: World) -> None:
 
 
 def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None:
-    """Nothing is read for ever."""
+    """Nothing is read forever."""
     many(world)
     have(world, "x")
     world.saleshandy.ignores = frozenset({"page"})
@@ -357,7 +357,7 @@ def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None
     assert world.ledger.honoured("default") == replace(ALL, page=False)
 
 
-# Readings that are broken off
+# Readings that are interrupted
 
 
 def until_read(world: World, read: Callable[[], object]) -> list[float]:
@@ -368,7 +368,7 @@ def until_read(world: World, read: Callable[[], object]) -> list[float]:
             read()
         except RetryAfterError as later:
             waits.append(later.wait_seconds)
-            assert len(waits) < 1000, "it is read for ever"
+            assert len(waits) < 1000, "it is read forever"
             world.clock.advance(later.wait_seconds)
         else:
             return waits
@@ -376,7 +376,7 @@ def until_read(world: World, read: Callable[[], object]) -> list[float]:
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: int) -> None:
-    """Nothing is asked twice, the probe included, and each answer counts for whoever is next."""
+    """Nothing is asked twice, the probe included, and each answer counts for the next caller."""
     world.policy = replace(world.policy, calls_per_minute=calls)
     have(world, *(f"old{at}" for at in range(30)))
     began = world.clock()

@@ -30,7 +30,7 @@ def schema() -> dict[str, Any]:
 
 def sent(kind: answers.Kind) -> dict[str, Any]:
     """Return the document of an answer."""
-    document: dict[str, Any] = json.loads(answers.told(kind, link_hours=1).message.document)
+    document: dict[str, Any] = json.loads(answers.delivered(kind, link_hours=1).message.document)
     return document
 
 
@@ -58,7 +58,7 @@ def described(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_sent_follows_its_schema(kind: answers.Kind, schema: dict[str, Any]) -> None:
-    """Each field with its type and limits, and none besides."""
+    """Each field with its type and limits, and no others."""
     document = sent(kind)
     errors = [
         f"{one.json_path}: {one.message}"
@@ -86,7 +86,7 @@ def test_the_schema_describes_what_is_sent_and_nothing_else(schema: dict[str, An
 def test_an_estimate_follows_its_schema() -> None:
     """Each plan has one, a refused file none; every field is described."""
     schema = schema_of("estimate")
-    told = [answers.told(kind) for kind in KINDS]
+    told = [answers.delivered(kind) for kind in KINDS]
     estimates = [json.loads(text) for one in told for text in one.estimates]
     validator = Draft202012Validator(schema, format_checker=FormatChecker())
     assert [error for one in estimates for error in validator.iter_errors(one)] == []
@@ -99,7 +99,7 @@ def test_an_estimate_follows_its_schema() -> None:
 @pytest.mark.parametrize("kind", answers.WITH_PAGE)
 def test_the_summary_is_the_message_with_the_batches(kind: answers.Kind) -> None:
     """Who reads the file instead needs no second schema."""
-    made = answers.told(kind)
+    made = answers.delivered(kind)
     summary = json.loads(made.summary)
     del summary["batches"]
     assert summary == json.loads(made.message.document)

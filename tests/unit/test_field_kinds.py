@@ -190,7 +190,7 @@ SHEETS: dict[str, tuple[dict[str, list[tuple[str, ...]]], str, str]] = {
 def test_accounts_are_found_in_any_sheet(
     sheets: dict[str, list[tuple[str, ...]]], rows: str, warnings: str
 ) -> None:
-    """Cover sheets, titles, several sheets; what is left out is named."""
+    """Cover sheets, titles, several sheets; what is skipped is named."""
 
     def fill(book: xlsxwriter.Workbook) -> None:
         for title, lines in sheets.items():

@@ -41,7 +41,7 @@ def test_each_delimiter(delimiter: str) -> None:
     ],
 )
 def test_other_delimiters_in_names(content: str, header: tuple[str, ...]) -> None:
-    """What stands in quotes, or less often, or as commas do in text, is not the delimiter."""
+    """What is in quotes, or less often, or as commas do in text, is not the delimiter."""
     assert opened(content.encode()).header == header
 
 
@@ -66,7 +66,7 @@ def test_rows_are_numbered_as_a_spreadsheet_does() -> None:
 
 
 def test_blank_rows_above_the_names() -> None:
-    """The first row that is not blank names the columns, wherever it stands."""
+    """The first row that is not blank names the columns, wherever it stays."""
     assert everything(b"\n,,\nemail\na\n") == [(4, ["a"])]
 
 

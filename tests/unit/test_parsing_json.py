@@ -70,7 +70,7 @@ def test_items_with_other_keys() -> None:
 
 
 def test_items_that_are_no_objects() -> None:
-    """They are unreadable rows, wherever they stand."""
+    """They are unreadable rows, wherever they are."""
     items = "null", "1.5", '"x"', "[]", '{"a":"1"}', "true", "12", '{"a":"2"}'
     expected = [*map(bad, range(1, 5)), (5, ["1"]), bad(6), bad(7), (8, ["2"])]
     assert everything(both(*items)[0]) == expected

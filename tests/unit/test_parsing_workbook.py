@@ -68,7 +68,7 @@ def test_packed_or_without_seeking() -> None:
 
 
 def test_from_a_file(tmp_path: Path) -> None:
-    """A file on disk is read where it lies."""
+    """A file on disk is read where it is."""
     path = tmp_path / "accounts.xlsx"
     path.write_bytes(workbook(["email"], ["a"]))
     with path.open("rb") as file:

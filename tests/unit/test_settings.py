@@ -1,4 +1,4 @@
-"""The settings of an account, from what people write to what the remote takes."""
+"""The settings of an account, from what people write to what Saleshandy takes."""
 
 import pytest
 

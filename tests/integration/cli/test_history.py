@@ -114,11 +114,11 @@ def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
     assert max(map(len, lines)) <= columns
     for whole in (*(identity[:8] for identity in ids), "running", "partial", "north", "--before"):
         assert whole in shown
-    assert "1 connected, 1 failed" in " ".join(shown.split())
+    assert "2 rows: 1 connected, 1 failed" in " ".join(shown.split())
 
 
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
-    """Status and workspace choose; the default workspace has what lies directly in uploads."""
+    """Status and workspace choose; the default workspace has what is directly in uploads."""
     north = received(stack, "uploads/north/a.csv")
     done = imported(stack, "b.csv", accounts_file("a@n.example"))
     partial = imported(

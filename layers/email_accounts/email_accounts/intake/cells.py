@@ -15,7 +15,7 @@ _PLACEHOLDERS = frozenset(
         *("wie oben", "siehe oben", "wie smtp"),
     )
 )
-"""What programs and people write for nothing, or for the cell beside it, in lower case."""
+"""What programs and people write for a blank, or for "as the previous cell", in lower case."""
 
 _NO_SECRET = frozenset(
     (

@@ -171,7 +171,7 @@ def _listed(names: Sequence[str]) -> str:
 def recognized(cells: Cells, mapped: Mapping[str, str] = NOTHING) -> int:
     """Count the names of columns that are known; 0 without an address, or in a row of data.
 
-    A password counts more than all others. A user name beside it may be the address.
+    A password counts more than all others. A user name next to it may be the address.
     """
     cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
@@ -245,7 +245,7 @@ class _Found:
             self.unknown.append(position)
 
     def assign_sides(self) -> None:
-        """Give columns that name no side the one they stand beside, else SMTP, then IMAP."""
+        """Assign columns that name no side to that of their neighbour, else to SMTP, then IMAP."""
         for noun in sorted(self.sideless, key=_ASSIGNED.index):
             self._assign(noun, self.sideless[noun])
         for target, one_side in ((PASSWORD, "Password"), ("smtpUserName", "UserName")):

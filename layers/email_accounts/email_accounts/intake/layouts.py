@@ -304,7 +304,7 @@ WORDS: dict[str, str] = {
 }
 """Words of columns by what they mean, in lower case. English, German, French,
 Spanish, Portuguese, Italian and Dutch; of Polish, Russian, Turkish, Swedish, Norwegian, Danish,
-Czech, Chinese and Japanese what stands most often in such files."""
+Czech, Chinese and Japanese the most frequent names in such files."""
 
 PHRASES: dict[str, str] = {
     "e mail": "email",
@@ -368,7 +368,7 @@ FILLERS = frozenset(
     электронной elektronicznej pocztowa ящик
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
-"""Words that change nothing beside others."""
+"""Words that change nothing next to others."""
 
 OTHER_THINGS = frozenset(
     """

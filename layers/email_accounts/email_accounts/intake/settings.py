@@ -258,7 +258,7 @@ class SettingsReader:
         return problem("servers_missing", field, self.name_of(field), detail)
 
     def _not_found(self, domain: str, found: NotFound) -> Problem:
-        """Return the one problem of a row whose servers DNS does not tell."""
+        """Return the one problem of a row whose servers DNS does not name."""
         if found is NotFound.NO_DOMAIN:
             column = self.name_of(ADDRESS_FIELD) or self.name_of(ADDRESS)
             return problem("domain_missing", ADDRESS_FIELD, column, domain)

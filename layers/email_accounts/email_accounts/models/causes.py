@@ -384,8 +384,7 @@ _SIGNS = (
 _OF_ONE_ROW = re.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-z]*\d)[a-z0-9]{12,}(?:[.-][a-z0-9]+)*|\b\d{4,}\b"
 )
-"""Addresses, ids and long numbers, which tell nothing of the cause, and make each row's reason
-another one.
+"""Addresses, ids and long numbers: they say nothing about the cause, and make each reason unique.
 """
 
 _FAMILY_OF_PROVIDER = {

@@ -122,7 +122,7 @@ def _most_frequent(start: str) -> str:
 
 
 class _Rows:
-    """Rows that csv.reader reads wherever it takes more than splitting lines and cells.
+    """Rows that csv.reader reads where splitting lines and cells is not enough.
 
     They are watched for those that do not end. `width` is that of the header, and up to the
     cell `longest` a row may go on with blanks; both are set when the header is known.
@@ -221,7 +221,7 @@ class _Rows:
                 return
 
     def _fed(self) -> Iterator[list[str]]:
-        """Yield the lines in hand, and those behind them until a row ends where they do."""
+        """Yield the current lines, and the next ones until a row ends with a line."""
         yield self._lines
         while self._reader.line_num > self._lines_done:
             if self._lines_done > self._lines_before:  # rows ended before the one that continues

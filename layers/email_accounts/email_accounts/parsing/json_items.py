@@ -24,7 +24,7 @@ from email_accounts.parsing.source import WINDOW
 from email_accounts.parsing.table import sample_of
 
 _BLANKS = " \t\r\n"
-_ONE_ARRAY = "Put the accounts into one array, [{…}, {…}], or each on a line of its own."
+_ONE_ARRAY = "Put the accounts into one array, [{…}, {…}], or one per line."
 _LONGEST_OUTER_KEY = 100
 _GOES_ON = ("{", "[", ",")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
@@ -110,7 +110,7 @@ def _has_several(start: str, recognizes: Recognizes) -> bool:
 
 
 def _begins_lines(start: str, recognizes: Recognizes) -> bool:
-    """Tell whether the first line is a whole object, and one account or one of several."""
+    """Return whether the first line is a whole object, and one account or one of several."""
     first, _, others = start.partition("\n")
     try:
         keys = [key for key, _ in _flat(_decoder.decode(first))]
@@ -207,7 +207,7 @@ def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
     if value and isinstance(value, list | dict):
-        # Harmless in a column of no use, and no rule takes it in one that is used.
+        # Ignored in an unused column; every rule rejects it in a used one.
         return _LIST + json.dumps(value)
     return "" if value in (None, [], {}) else json.dumps(value)
 

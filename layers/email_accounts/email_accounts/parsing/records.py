@@ -132,12 +132,12 @@ class Records:
 
 
 def is_blank(cells: list[str]) -> bool:
-    """Tell whether a row has nothing but blanks."""
+    """Return whether a row is blank."""
     return not any(map(str.strip, cells))
 
 
 def is_text(cells: list[str]) -> bool:
-    """Tell whether the cells are text: lone surrogates stand for what could not be decoded."""
+    """Return whether the cells are text: lone surrogates are bytes that could not be decoded."""
     return not _SURROGATE.search("".join(cells))
 
 
@@ -147,7 +147,7 @@ def not_ascii(cells: list[str]) -> dict[int, Damage]:
 
 
 def are_names(cells: Sequence[str]) -> bool:
-    """Tell whether the cells can be the names of columns, as opposed to the bytes of a picture."""
+    """Return whether the cells can be column names, as opposed to the bytes of a picture."""
     return not _NOT_IN_NAMES.search("".join(cells))
 
 

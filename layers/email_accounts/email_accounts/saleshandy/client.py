@@ -202,7 +202,7 @@ class SaleshandyClient:
 
 
 def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> SaleshandyError:
-    """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
+    """Return the API's error as an exception; see its three shapes in docs/remote-api.md.
 
     They quote Saleshandy only in redacted text. What a firewall, a proxy or a
     gateway answers in its place was not carried out.
@@ -316,7 +316,7 @@ def _iso_date(value: str) -> float | None:
 
 
 def _fields(answer: object) -> dict[str, Any]:
-    """Return the fields of an answer, which stand under `payload` or at the top."""
+    """Return the fields of an answer, which are under `payload` or at the top level."""
     if not isinstance(answer, dict):
         return {}
     payload = answer.get("payload")
@@ -326,7 +326,7 @@ def _fields(answer: object) -> dict[str, Any]:
 def _report_link(answer: object) -> str | None:
     """Return the link to the report; empty where there is none, None where it is not understood.
 
-    It is looked for under `payload` and beside it. A filled field that may be a link in another
+    It may be under `payload` or next to it. A filled field that may be a link in another
     form, or under another name, is not 'no link', which may mean that nothing failed.
     """
     if not isinstance(answer, dict):

@@ -117,9 +117,9 @@ class SignInChecker:
         """Put the event; without it the import continues."""
         found = sum((batch.sign_ins for batch in self.ledger.batches(imported.id)), SignIns())
         findings = self.reports.address(imported.id, FINDINGS)
-        told = document(imported, found, self.policy.sign_in_check, findings)
+        result = document(imported, found, self.policy.sign_in_check, findings)
         try:
-            self.events.put(Event(SIGN_INS_CHECKED, json.dumps(told)))
+            self.events.put(Event(SIGN_INS_CHECKED, json.dumps(result)))
         except Exception:  # noqa: BLE001  whatever it is, the import does not depend on it
             _log.exception("the event cannot be put")
 

@@ -85,7 +85,7 @@ _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
-"""Invocations that may die with an import in hand; the next one ends it."""
+"""Invocations that may crash on an import; the next one refuses it."""
 STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
@@ -324,11 +324,11 @@ class Submitter:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
-                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
+                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. For a new "
+                f"workspace, run email-accounts workspace add {upload.workspace} first."
                 if can_be_one
-                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
-                f"of a workspace may have {ALLOWED_NAME}.",
+                else f"Upload the file to the folder of a workspace, or directly to {PREFIX}. The "
+                f"name of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
