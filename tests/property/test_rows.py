@@ -14,7 +14,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from email_accounts.intake.accounts_file import open_accounts_file
-from email_accounts.intake.cells import invisible_in, is_damaged, is_placeholder, unwrapped
+from email_accounts.intake.cells import (
+    invisible_in,
+    is_damaged,
+    is_hashed,
+    is_placeholder,
+    unwrapped,
+)
 from email_accounts.intake.columns import Columns, find_columns
 from email_accounts.intake.layouts import (
     ADDRESS,
@@ -172,7 +178,12 @@ def test_what_is_accepted_obeys_every_rule(
 def is_no_value(text: str) -> bool:
     """Say whether a text represents none, or cannot be what somebody typed."""
     return bool(
-        is_placeholder(text) or is_damaged(text) or invisible_in(text) or unwrapped(text) != text
+        is_placeholder(text)
+        or is_damaged(text)
+        or is_hashed(text)
+        or invisible_in(text)
+        or unwrapped(text) != text
+        or text[0] == text[-1] == '"'
     )
 
 

@@ -467,7 +467,9 @@ def _wrong_with(password: str) -> tuple[str, str]:  # noqa: PLR0911  a return fo
 
 def _completed(first: str, last: str, full_name: str) -> tuple[str, str]:
     """Complete a name by the full one; where this does not hold the name, it is left alone."""
-    full_name = _AFTER_NAME.sub("", full_name).strip('"')
+    full_name = _AFTER_NAME.sub("", full_name)
+    if len(full_name) > len('""') and full_name[0] == full_name[-1] == '"':
+        full_name = full_name[1:-1].strip()
     if not first and not last:
         return _parted(full_name)
     if first and full_name.startswith(f"{first} "):
