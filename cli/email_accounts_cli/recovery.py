@@ -50,12 +50,12 @@ def stop(stack: Stack, given: str, *, as_json: bool) -> int:
     return _tell(imported, "stopped", why_not, then, as_json=as_json)
 
 
-def _ask(stack: Stack, what: str, imported: Import, done: str) -> bool:
+def _ask(stack: Stack, action: str, imported: Import, done: str) -> bool:
     """Have submit_accounts change an import; return whether it did."""
     functions = stack.session.client("lambda", config=CONFIG)
     answer = functions.invoke(
         FunctionName=f"{stack.name}-submit_accounts",
-        Payload=json.dumps({what: imported.id}).encode(),
+        Payload=json.dumps({"importId": imported.id, "action": action}).encode(),
     )
     said: Any = json.loads(answer["Payload"].read())
     if answer.get("FunctionError") or not isinstance(said, dict) or done not in said:

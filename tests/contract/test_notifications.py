@@ -13,6 +13,7 @@ from email_accounts.delivery.message import message_of
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
+from email_accounts.intake.rows import WarningCount
 from email_accounts.models.causes import Cause
 from email_accounts.models.messages import Message
 from tests.support import answers
@@ -103,6 +104,7 @@ def test_the_largest_message_fits(char: str) -> None:
     assert len(sent.encode()) + len(message.subject) + attributes <= 256 << 10
     document = json.loads(message.document)
     assert len(document["causes"]) + document["moreCauses"] == 300
+    assert len(document["warnings"]) + document["moreWarnings"] == 40
     assert len(document["causes"]) > 0
 
 
@@ -118,6 +120,7 @@ def largest(char: str) -> ImportResult:
         made.summary.add(
             RowOutcome(10**9 + number, "a@x.example", Outcome.FAILED, char * 500, "other", (cause,))
         )
+    made.summary.notes = [WarningCount("column_near", char * 10_000)] * 40
     url = f"https://reports.example/{'s' * 2000}"
     link = Link(url, url, 1_795_354_800.0)
     return replace(made, link=link, imported=replace(made.imported, resumed=9))

@@ -104,12 +104,7 @@ def test_json_says_all_that_was_found() -> None:
                 "password_missing",
                 "no password: the cell is blank or has a placeholder such as ****",
             ),
-            problem(
-                122,
-                "imapEncryption",
-                "encryption_invalid",
-                "the encryption is missing or unsupported",
-            ),
+            problem(122, "imapPort", "port_invalid", "not a port"),
             problem(202, "imapHost", "host_invalid", "not the name of a mail server"),
         ],
         "preview": [],

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from email_accounts.errors import EventRefusedError
+from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
 from email_accounts.models.messages import SIGN_INS_CHECKED
@@ -25,6 +26,7 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in import gate, wire
 from email_accounts.sign_in.checker import SignInChecker
+from email_accounts.sign_in.findings import MailboxFindings
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
@@ -78,16 +80,14 @@ def at(
 def checker(world: World, trusted: frozenset[str] = TRUSTED) -> SignInChecker:
     """Make what tries sign-ins; while it waits, the time of the world goes on."""
     began = time.monotonic()
-    return SignInChecker(
-        world.ledger,
-        world.uploads,
-        world.reports,
-        world.account_list,
-        world.events,
-        world.policy,
-        trusted,
-        lambda: world.clock() + time.monotonic() - began,
-    )
+
+    def now() -> float:
+        return world.clock() + time.monotonic() - began
+
+    def try_all(accounts: Sequence[Account], until: float) -> Generator[dict[str, MailboxFindings]]:
+        return gate.Gate(world.ledger, now, until, trusted).check_all(accounts)
+
+    return replace(world.sign_in_checker(try_all), now=now)
 
 
 def submitted(world: World, *rows: dict[str, str]) -> Upload:

@@ -307,7 +307,7 @@ def resume(cloud: LocalCloud, identity: str) -> None:
     """Resume an import as its operator does."""
     answer = cloud.client("lambda").invoke(
         FunctionName=f"{cloud.environment['STACK_NAME']}-submit_accounts",
-        Payload=json.dumps({"resume": identity}),
+        Payload=json.dumps({"importId": identity, "action": "resume"}),
     )
     assert json.load(answer["Payload"]) == {"resumed": True}
 

@@ -49,6 +49,7 @@ from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOption
 from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.sign_in.checker import SignInChecker, TrySignIns
 from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
@@ -659,6 +660,19 @@ class World:
         if not submitter.start_import(upload):
             return None
         return submitter.submit(upload.import_id, time_left)
+
+    def sign_in_checker(self, try_all: TrySignIns) -> SignInChecker:
+        """Make what tries sign-ins."""
+        return SignInChecker(
+            self.ledger,
+            self.uploads,
+            self.reports,
+            self.account_list,
+            self.events,
+            self.policy,
+            try_all,
+            self.clock,
+        )
 
     def poller(self) -> Poller:
         """Make what checks the status."""

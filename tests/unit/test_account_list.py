@@ -261,6 +261,15 @@ def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
     assert asked(world) == ["newest 1", "x"]
 
 
+def test_a_list_read_to_its_end_alone_has_nothing_sent_again(world: World) -> None:
+    """The search is made, too, where nothing of the list is left to read."""
+    many(world)
+    since = world.clock() - 1000.5
+    seen = reader(world).after({"x@x.example": since}, set(), {"x@x.example"})
+    assert _named(seen) == {"x": ABSENT}
+    assert asked(world) == ["x"]
+
+
 @pytest.mark.parametrize(
     ("ignores", "queries"),
     [

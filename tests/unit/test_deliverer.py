@@ -34,7 +34,6 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
-from email_accounts.text.secret import Redactor
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 
@@ -723,24 +722,6 @@ def test_a_report_that_cannot_be_read_fails_the_delivery(
     with pytest.raises(ConnectionError):
         world.deliverer().deliver(upload.import_id)
     assert world.notifications.messages == []
-
-
-def test_reasons_that_are_alike_are_cleaned_once(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Once for each batch, whose passwords are not those of another."""
-    world.policy = replace(world.policy, batch_size=5)
-    upload = failing(world, 15)
-    looked: list[str] = []
-    finds_in = Redactor.finds_in
-
-    def noted(redactor: Redactor, text: str) -> bool:
-        looked.append(text)
-        return finds_in(redactor, text)
-
-    monkeypatch.setattr(Redactor, "finds_in", noted)
-    delivered(world, upload)
-    assert looked == ["Sign-in refused"] * 3
 
 
 # The event

@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 
 from email_accounts.delivery.outcomes import (
+    BatchRecords,
     Evidence,
     Finding,
     Outcome,
@@ -46,15 +47,18 @@ def told(
     found: dict[int, dict[str, MailboxFindings]] | None = None,
 ) -> list[RowOutcome]:
     """Return the outcome of each row, with what is known on each batch by its number."""
-    read = outcomes(
-        open_accounts_file(io.BytesIO(content)).rows,
-        iter(batches),
-        lambda batch: (verdicts or {})[batch.number],
-        lambda batch: (observed or {})[batch.number],
-        ENDED_EARLY,
-        findings_of=lambda batch: (found or {})[batch.number],
+    known = (
+        (
+            one,
+            BatchRecords(
+                (verdicts or {})[one.number] if one.report else {},
+                (observed or {})[one.number] if one.reconciliation else {},
+                (found or {})[one.number] if one.was_tried else {},
+            ),
+        )
+        for one in batches
     )
-    return list(read)
+    return list(outcomes(open_accounts_file(io.BytesIO(content)).rows, known, ENDED_EARLY))
 
 
 def one_batch(

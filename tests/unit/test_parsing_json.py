@@ -209,7 +209,7 @@ def test_nested_objects() -> None:
     nested = '{"email": "a", "smtp": {"host": "h", "auth": {"user": "u"}}, "x": {}}'
     for content in both(nested):
         assert opened(content).header == ("email", "smtp_host", "smtp_auth_user", "x")
-        assert everything(content) == [(1, ["a", "h", "u", "\x00{}"])]
+        assert everything(content) == [(1, ["a", "h", "u", ""])]
     deep = '{"a":' * 20 + "1" + "}" * 20
     long = json.dumps({"k" * 200: {"a": 1}})
     for content in both('{"email": "a"}', deep, long):

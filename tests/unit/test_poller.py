@@ -922,6 +922,20 @@ def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
     assert poll(world, upload) == DELIVER
 
 
+def test_an_import_is_overdue_after_its_own_deadline(world: World) -> None:
+    """Not after that of the policy, where it was planned to take longer."""
+    world.policy = replace(world.policy, deadline=10.0)
+    upload = submitted(world)
+    imported = world.ledger.get(upload.import_id)
+    assert imported.deadline > imported.began_at + 10.0
+    world.ledger.lease(upload.import_id, world.clock(), imported.deadline + 5000)
+    world.clock.time = imported.deadline - 1
+    assert poll(world, upload).overdue_seconds == 0
+    world.clock.time = imported.deadline + 3700
+    overdue = poll(world, upload)
+    assert (overdue.next, overdue.overdue_seconds) == (NextAction.CHECK, 3700)
+
+
 def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
     """Before more goes out to a service that does not answer, it is known what became of some."""
     world.policy = replace(world.policy, batch_size=1)

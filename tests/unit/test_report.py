@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Sequence
 
 import pytest
@@ -68,6 +69,14 @@ def test_a_password_is_hidden_wherever_it_stands() -> None:
     copy = copied(report.encode())
     assert MARK not in copy
     assert cells(copy) == [["Email", "Echo", "***"], ["a@b.example", "***", "***"]]
+
+
+@pytest.mark.parametrize("echo", ["ab1", "%61b1", r"\u0061b1", r"\\u0061b1"])
+def test_a_short_password_is_hidden_in_an_answer_that_a_cell_holds(echo: str) -> None:
+    """It is the whole of one value; the others stay."""
+    report = 'Email,Error\na@b.example,"{{""error"":""{}"",""code"":""x ab1""}}"\n'
+    copy = copied(report.format(echo).encode(), "ab1")
+    assert json.loads(cells(copy)[1][1]) == {"error": "***", "code": "x ab1"}
 
 
 def test_a_password_that_is_parted_between_cells_is_hidden() -> None:

@@ -263,7 +263,7 @@ def test_the_events_of_the_state_machine_name_the_sample_upload(name: str) -> No
     (upload,) = uploads("put_object")
     assert upload is not None
     assert event(name)["importId"] == upload.import_id
-    known = {"importId", "execution", "failure", "skipSignIn", "startedAt"}
+    known = {"importId", "execution", "failure", "skipSignIn"}
     assert set(event(name)) <= known
 
 

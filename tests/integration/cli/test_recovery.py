@@ -46,7 +46,7 @@ def test_resume_asks_the_function(
     assert calls == 2 * [
         (
             f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations",
-            json.dumps({"resume": identity}).encode(),
+            json.dumps({"importId": identity, "action": "resume"}).encode(),
         )
     ]
     text, document = capsys.readouterr().out.splitlines()
@@ -65,7 +65,7 @@ def test_stop_asks_the_function(
     with served("LAMBDA", 200, json.dumps({"stopped": stopped}).encode()) as calls:
         assert stop(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
         assert stop(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
-    assert [json.loads(body) for _, body in calls] == 2 * [{"stop": identity}]
+    assert [json.loads(body) for _, body in calls] == 2 * [{"importId": identity, "action": "stop"}]
     document, text = capsys.readouterr().out.splitlines()
     assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
     assert text.startswith("a.csv is stopped." if stopped else "a.csv is not stopped: ")

@@ -3,23 +3,22 @@
 import csv
 import json
 import logging
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 from itertools import islice
 from typing import TextIO, TypeVar
 
 from email_accounts.delivery.message import document, message_of
-from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome, outcomes
+from email_accounts.delivery.outcomes import BatchRecords, Outcome, RowOutcome, outcomes
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ImportLockedError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
-from email_accounts.intake.batches import UploadReader
 from email_accounts.intake.servers import ServerRecord
-from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     FILE_NOT_READ,
     FINAL,
@@ -32,14 +31,9 @@ from email_accounts.models.imports import (
     ReasonCode,
 )
 from email_accounts.ports import Clock, Events, Ledger, Notifications, Reports, Uploads
-from email_accounts.saleshandy.reconciliation import (
-    Observation,
-    read_reconciliation,
-    reconciliation_name,
-)
-from email_accounts.saleshandy.report import Verdict, report_name, verdicts
+from email_accounts.saleshandy.reconciliation import read_reconciliation, reconciliation_name
+from email_accounts.saleshandy.report import report_name, verdicts
 from email_accounts.sign_in.findings import findings_of
-from email_accounts.text.secret import Redactor
 from email_accounts.text.spreadsheet import safe_cell
 
 _log = logging.getLogger(__name__)
@@ -56,9 +50,8 @@ _NO_REPORTS = "The reports could not be written: the log of deliver_report says 
 LONGEST_RUN = 900.0
 """Seconds that the function may run."""
 READERS = 16
-"""Files of batches that are read at the same time."""
+"""Batches whose files are read at the same time."""
 _READ_AHEAD = 4 * READERS
-_REASONS_KEPT = 1000
 _COLUMNS = (
     *("row", "address", "provider", "outcome", "evidence", "reason", "what to do"),
     *("warnings", "sheet"),
@@ -69,7 +62,6 @@ _BYTE_ORDER_MARK = "\ufeff"
 _EndedEarly = tuple[ReasonCode | None, str]
 """Why an import ended early: the code and the text, or None and nothing."""
 _COUNTED_AS = {BatchState.PLANNED: Outcome.NOT_SENT, BatchState.REFUSED: Outcome.FAILED}
-_SAID_BY_THE_SERVICE = frozenset({Outcome.FAILED, Outcome.ALREADY_CONNECTED, Outcome.UNCONFIRMED})
 _PAST_DEADLINE = (
     "the deadline passed before Saleshandy had reported on every row; it may still be working"
 )
@@ -224,42 +216,26 @@ class Deliverer:
             writer.writerow(_COLUMNS)
             pool = ThreadPoolExecutor(READERS)
             stack.callback(pool.shutdown, cancel_futures=True)
-            rows = outcomes(
-                file.rows,
-                iter(batches),
-                _read_ahead(
-                    pool,
-                    lambda batch: self._verdicts(imported.id, batch),
-                    (batch for batch in batches if batch.report),
-                ),
-                _read_ahead(
-                    pool,
-                    lambda batch: self._observations(imported.id, batch),
-                    (batch for batch in batches if batch.reconciliation),
-                ),
-                failure_reason,
-                findings_of=_read_ahead(
-                    pool,
-                    lambda batch: findings_of(self.reports, imported.id, batch),
-                    (batch for batch in batches if batch.was_tried),
-                ),
-                shown=file.shown,
-            )
-            reader = UploadReader(self.uploads, self.reports, imported)
-            accounts = stack.enter_context(closing(reader))
-            for row in _cleaned(rows, iter(batches), accounts):
+            read = partial(self._records, imported.id)
+            known = _read_ahead(pool, read, iter(batches))
+            rows = outcomes(file.rows, known, failure_reason, file.shown)
+            for row in rows:
                 placed = _placed(row, file) if file.has_several_sheets else row
                 summary.add(placed)
                 writer.writerow(_line(placed))
         return summary
 
-    def _verdicts(self, import_id: str, batch: Batch) -> dict[str, Verdict]:
-        with self.reports.open(import_id, report_name(batch.number)) as report:
-            return verdicts(report)
+    def _records(self, import_id: str, batch: Batch) -> BatchRecords:
+        def read(name: str, understood: Callable[[TextIO], _Read]) -> _Read:
+            with self.reports.open(import_id, name) as text:
+                return understood(text)
 
-    def _observations(self, import_id: str, batch: Batch) -> dict[str, Observation]:
-        with self.reports.open(import_id, reconciliation_name(batch.number)) as evidence:
-            return read_reconciliation(evidence)
+        at = batch.number
+        return BatchRecords(
+            read(report_name(at), verdicts) if batch.report else {},
+            read(reconciliation_name(at), read_reconciliation) if batch.reconciliation else {},
+            findings_of(self.reports, import_id, batch),
+        )
 
     def _write_page(self, answer: ImportResult) -> None:
         # Imported here like its templates, because not each cold start writes a page.
@@ -318,39 +294,14 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
 
 
 def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[Batch], _Read], batches: Iterator[Batch]
-) -> Callable[[Batch], _Read]:
-    """Return what reads a batch, which is asked for in their order, and has those after it read."""
-    begun: dict[int, Future[_Read]] = {}
-
-    def read_one(batch: Batch) -> _Read:
-        following = islice(batches, _READ_AHEAD - len(begun))
-        begun.update({one.number: pool.submit(read, one) for one in following})
-        return begun.pop(batch.number).result()
-
-    return read_one
-
-
-def _cleaned(
-    rows: Iterator[RowOutcome], batches: Iterator[Batch], accounts: UploadReader
-) -> Iterator[RowOutcome]:
-    """Redact the reason of a row if it contains a secret of its batch.
-
-    The report on a batch was cleaned when it was kept, but its cells are decoded to be understood.
-    """
-    batch: Batch | None = None
-    clean: Callable[[str], str] | None = None
-    for row in rows:
-        said = row.outcome in _SAID_BY_THE_SERVICE or row.evidence is Evidence.SIGN_IN
-        if not said or not row.reason:
-            yield row
-            continue
-        while batch is None or row.row > batch.range.last_row:
-            batch, clean = next(batches), None
-        if clean is None:
-            redactor = Redactor(secrets_of(accounts.accounts_of(batch.range)))
-            clean = lru_cache(_REASONS_KEPT)(redactor.clean)
-        yield replace(row, reason=clean(row.reason))
+    pool: ThreadPoolExecutor, read: Callable[[Batch], BatchRecords], batches: Iterator[Batch]
+) -> Iterator[tuple[Batch, BatchRecords]]:
+    """Yield each batch with what is recorded of it, while those after it are read."""
+    begun = deque((one, pool.submit(read, one)) for one in islice(batches, _READ_AHEAD))
+    while begun:
+        batch, records = begun.popleft()
+        begun.extend((one, pool.submit(read, one)) for one in islice(batches, 1))
+        yield batch, records.result()
 
 
 def _placed(row: RowOutcome, file: AccountsFile) -> RowOutcome:

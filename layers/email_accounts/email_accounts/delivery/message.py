@@ -22,10 +22,11 @@ _CAUSES_SENT = 10
 _WARNINGS_SHOWN = 5
 _WARNINGS_SENT = 10
 _LONGEST_TEXT = 1000
-_LARGEST_DOCUMENT = 47_000
-"""Bytes of the document in a notification, which has it five times, and the mail, in 256 KB.
+_LARGEST = 260_000
+"""Bytes of a notification, which has the mail once and the document five times; SNS takes 256 KB.
 Source: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html
 """
+_TIMES = 5
 _COLUMNS_SHOWN = 5
 _LONGEST_REASON = 160
 _LONGEST_FAILURE = 500
@@ -40,8 +41,10 @@ MEANINGS = {
 }
 
 
-def document(result: ImportResult, causes: int = _CAUSES_SENT) -> dict[str, object]:
-    """Return the result as plain data, with so many causes; also for summary.json."""
+def document(
+    result: ImportResult, causes: int = _CAUSES_SENT, warnings: int = _WARNINGS_SENT
+) -> dict[str, object]:
+    """Return the result as plain data, with so many causes and warnings; also for summary.json."""
     upload = result.imported.upload
     next_step = result.next_step
     return {
@@ -79,9 +82,10 @@ def document(result: ImportResult, causes: int = _CAUSES_SENT) -> dict[str, obje
                 "rows": warning.rows,
                 "firstRows": warning.first_rows,
             }
-            for warning in result.summary.warnings[:_WARNINGS_SENT]
+            for warning in result.summary.warnings[:warnings]
         ],
         "moreCauses": max(len(result.summary.groups) - causes, 0),
+        "moreWarnings": max(len(result.summary.warnings) - warnings, 0),
         "reports": dict(result.reports),
         "console": dict(result.consoles),
         **_link(result),
@@ -100,10 +104,11 @@ def _link(result: ImportResult) -> dict[str, object]:
 def message_of(result: ImportResult) -> Message:
     """Write the one notification."""
     workspace = result.imported.upload.workspace
+    mail = _mail(result)
     return Message(
         subject=subject(result.workspace, result.imported.upload.name, result.ending),
-        mail=_mail(result),
-        document=_document(result),
+        mail=mail,
+        document=_document(result, (_LARGEST - len(json.dumps(mail))) // _TIMES),
         attributes={
             "status": result.status.value,
             "failed": result.summary.outcomes[Outcome.FAILED],
@@ -113,10 +118,14 @@ def message_of(result: ImportResult) -> Message:
     )
 
 
-def _document(result: ImportResult) -> str:
-    """Write the document with as many causes as fit into a notification, there quoted once more."""
-    written = (json.dumps(document(result, causes)) for causes in range(_CAUSES_SENT, -1, -1))
-    return next(one for one in written if len(json.dumps(one)) <= _LARGEST_DOCUMENT)
+def _document(result: ImportResult, largest: int) -> str:
+    """Write the document with as many causes, then warnings, as fit; it is quoted once more."""
+    sizes = [
+        *((causes, _WARNINGS_SENT) for causes in range(_CAUSES_SENT, 1, -1)),
+        *((1, warnings) for warnings in range(_WARNINGS_SENT, -1, -1)),
+    ]
+    written = (json.dumps(document(result, *size)) for size in sizes)
+    return next(one for one in written if len(json.dumps(one)) <= largest)
 
 
 def subject(workspace: str, name: str, ending: str) -> str:

@@ -1,7 +1,7 @@
 """How each row ended."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
@@ -112,28 +112,31 @@ class RowOutcome:
         return " ".join(dict.fromkeys(cause.fix for cause in self.causes))
 
 
-def outcomes(  # noqa: PLR0913  one per source
+@dataclass(frozen=True, slots=True)
+class BatchRecords:
+    """What the report, the account list and the sign-in check say of a batch.
+
+    Each is by the address in lower case, and empty if there is none.
+    """
+
+    verdicts: Mapping[str, Verdict]
+    observations: Mapping[str, Observation]
+    findings: Mapping[str, MailboxFindings]
+
+
+def outcomes(
     examined: Iterator[RowResult],
-    batches: Iterator[Batch],
-    verdicts_of: Callable[[Batch], dict[str, Verdict]],
-    observations_of: Callable[[Batch], dict[str, Observation]],
+    batches: Iterator[tuple[Batch, BatchRecords]],
     failure_reason: str,
-    *,
-    findings_of: Callable[[Batch], dict[str, MailboxFindings]],
     shown: Callable[[int], str] = str,
 ) -> Iterator[RowOutcome]:
     """Yield the outcome of each row in the order of the upload.
 
-    `verdicts_of` reads the report on a batch, `observations_of` what the account list showed of
-    it, `findings_of` what the sign-in check found. `failure_reason` says why the import ended
-    early: it is the reason of the rows whose batch was not sent, or not completed by the service.
-    `shown` returns the number of a row as people know it.
+    `failure_reason` says why the import ended early: it is the reason of the rows whose batch was
+    not sent, or not completed by the service. `shown` returns the number of a row as people know
+    it.
     """
     batch: Batch | None = None
-    verdicts: dict[str, Verdict] = {}
-    observations: dict[str, Observation] = {}
-    findings: dict[str, MailboxFindings] = {}
-    names_successes = False
     for row in examined:
         if isinstance(row, Rejected):
             reason = "; ".join(
@@ -146,15 +149,12 @@ def outcomes(  # noqa: PLR0913  one per source
             yield RowOutcome(row.row, row.address, Outcome.DUPLICATE, reason, causes=(DUPLICATE,))
         else:
             if batch is None or row.row > batch.range.last_row:
-                batch = next(batches)
-                verdicts = verdicts_of(batch) if batch.report else {}
-                names_successes = any(one.connected for one in verdicts.values())
-                observations = observations_of(batch) if batch.reconciliation else {}
-                findings = findings_of(batch) if batch.was_tried else {}
+                batch, known = next(batches)
+                names_successes = any(one.connected for one in known.verdicts.values())
             address = row.address.lower()
-            found = findings.get(address)
-            verdict = verdicts.get(address)
-            observed = _observed(batch, observations.get(address))
+            found = known.findings.get(address)
+            verdict = known.verdicts.get(address)
+            observed = _observed(batch, known.observations.get(address))
             if observed.held:
                 yield _held(row, found)
                 continue

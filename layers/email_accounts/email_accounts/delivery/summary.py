@@ -1,9 +1,10 @@
 """The counts of an import, for page, mail and JSON, in memory that does not grow with the file."""
 
 import re
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.intake.rows import WarningCount, Warnings
@@ -45,8 +46,8 @@ class Summary:
     """
 
     outcomes: Counts = field(default_factory=Counter)
-    providers: dict[str, Counts] = field(default_factory=dict)
-    domains: dict[str, Counts] = field(default_factory=dict)
+    providers: defaultdict[str, Counts] = field(default_factory=partial(defaultdict, Counter))
+    domains: defaultdict[str, Counts] = field(default_factory=partial(defaultdict, Counter))
     other_domains: Counts = field(default_factory=Counter)
     rows: list[RowOutcome] = field(default_factory=list)
     notes: list[WarningCount] = field(default_factory=list)
@@ -59,7 +60,7 @@ class Summary:
         outcome = row.outcome
         self.outcomes[outcome] += 1
         if row.provider:
-            _counts_of(self.providers, row.provider)[outcome] += 1
+            self.providers[row.provider][outcome] += 1
         if row.address:
             self._domain(row.address)[outcome] += 1
         for cause in row.causes:
@@ -91,11 +92,8 @@ class Summary:
 
     def _domain(self, address: str) -> Counts:
         domain = address.rpartition("@")[2].lower()
-        known = self.domains.get(domain)
-        if known is not None:
-            return known
-        if len(self.domains) < _DOMAINS_KEPT:
-            return _counts_of(self.domains, domain)
+        if domain in self.domains or len(self.domains) < _DOMAINS_KEPT:
+            return self.domains[domain]
         return self.other_domains
 
     def _count_cause(self, cause: Cause, row: RowOutcome) -> None:
@@ -121,11 +119,7 @@ class Summary:
         return own
 
 
-def _counts_of(table: dict[str, Counts], name: str) -> Counts:
-    return table.setdefault(name, Counter())
-
-
-def most_frequent(table: dict[str, Counts], many: int) -> Iterator[tuple[str, Counts]]:
+def most_frequent(table: Mapping[str, Counts], many: int) -> Iterator[tuple[str, Counts]]:
     """Yield the names with most rows that need attention, then those with most rows."""
 
     def weight(item: tuple[str, Counts]) -> tuple[int, int]:

@@ -132,7 +132,7 @@ TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
     "The server expects another kind of encryption at this port. Often it then does not answer.",
-    "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
+    "Use ssl with the ports 465 and 993, and tls with 587, 143, 25 and 2525.",
     certain=True,
 )
 CERTIFICATE = Cause(
@@ -221,14 +221,14 @@ class _Sign:
     family: str = ""
 
     def is_in(self, reason: str) -> bool:
-        """Say whether a reason has the words."""
+        """Say whether a reason, in lower case, has the words."""
         return bool(_pattern(self.words).search(reason))
 
 
 @cache
 def _pattern(words: str) -> re.Pattern[str]:
     """Compile on first use: all of them are a fiftieth of a cold start."""
-    return re.compile(words, re.IGNORECASE | re.VERBOSE | re.DOTALL)
+    return re.compile(words, re.VERBOSE | re.DOTALL)
 
 
 def _possibly(cause: Cause) -> Cause:
@@ -381,8 +381,12 @@ _SIGNS = (
 )
 """First match wins; specific patterns precede ambiguous ones."""
 
-_OF_ONE_ROW = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-zA-Z]*\d)[a-zA-Z0-9]{12,}")
-"""Addresses and ids, which tell nothing of the cause, and make each row's reason another one."""
+_OF_ONE_ROW = re.compile(
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-z]*\d)[a-z0-9]{12,}(?:[.-][a-z0-9]+)*|\b\d{4,}\b"
+)
+"""Addresses, ids and long numbers, which tell nothing of the cause, and make each row's reason
+another one.
+"""
 
 _FAMILY_OF_PROVIDER = {
     **dict.fromkeys(("gmail", "gsuite"), "google"),
@@ -405,6 +409,7 @@ def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = N
     """
     if code is ReasonCode.NOT_SENT:
         return NOT_SENT
+    reason = reason.lower()
     if code is ReasonCode.REQUEST_REFUSED:
         return PLAN_LIMIT if _PLAN_LIMIT.is_in(reason) else REQUEST_REFUSED
     return _known_cause(_OF_ONE_ROW.sub("#", reason), settings)

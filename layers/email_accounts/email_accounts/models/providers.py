@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 OTHER = "other"
-SSL_PORTS = frozenset({"465", "993"})
-TLS_PORTS = frozenset({"587", "143", "2525"})
+SSL_PORTS = frozenset({"465", "993", "2465"})
+TLS_PORTS = frozenset({"587", "143", "25", "2525", "2587"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,7 +345,8 @@ with one code, the first is the usual. The digits among the aliases are the code
 _NOISE = frozenset(
     (
         *("mail", "email", "business", "online", "account", "mailbox", "provider", "server"),
-        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu"),
+        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu", "legacy", "custom"),
+        *("smtp", "imap"),
     )
 )
 """Words beside a provider's name that change nothing."""

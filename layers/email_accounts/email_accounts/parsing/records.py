@@ -27,8 +27,10 @@ Recognizes = Callable[[Sequence[str]], int]
 
 It is given to `open_records`, because what names mean is not known here. The header of a table
 is the row among the first `bounds.SAMPLE` with the highest count; without any, the first one
-that is not blank. A row that holds an address should count 0: it is no header.
+that is not blank. A row that holds an address should count 0: it is no header. A name for the
+password adds WITH_PASSWORD.
 """
+WITH_PASSWORD = 1 << 10
 
 
 class Damage(StrEnum):

@@ -111,7 +111,8 @@ def _cleaned(
 
     The addresses that cells are, or end with, stay.
     """
-    if not redactor.has_short_ones and not redactor.finds_in(delimiter.join(cells)):
+    is_simple = not redactor.has_short_ones and not any(map(_may_be_answer, cells))
+    if is_simple and not redactor.finds_in(delimiter.join(cells)):
         return cells  # one look for all of them
     named = [_address_in(cell, addresses) for cell in cells]
     others = [
@@ -133,12 +134,21 @@ def _address_in(cell: str, addresses: set[str]) -> str:
 
 
 def _cleaned_cell(cell: str, redactor: Redactor) -> str:
-    if not redactor.finds_in(cell):
+    """Return a cell without secrets: in an answer, each value is free of them when decoded."""
+    is_found = redactor.finds_in(cell)
+    if not is_found and not _may_be_answer(cell):
         return cell
-    try:  # an answer of the API, in which only one value may be a password
-        return redactor.clean(json.dumps(_cleaned_json(json.loads(cell), redactor)))
+    try:
+        answer = json.loads(cell)
     except (ValueError, RecursionError):
-        return HIDDEN
+        return HIDDEN if is_found else cell
+    cleaned = _cleaned_json(answer, redactor)
+    return redactor.clean(json.dumps(cleaned)) if is_found or cleaned != answer else cell
+
+
+def _may_be_answer(cell: str) -> bool:
+    """Say whether a cell may hold an answer as the API gives it for one account."""
+    return cell.lstrip().startswith("{")
 
 
 def _cleaned_json(value: object, redactor: Redactor) -> object:
@@ -420,8 +430,8 @@ def _filled(
 
 
 def _said(cell: str) -> str:
-    """Return what a cell says; one may hold an answer as the API gives it for one account."""
-    if not cell.startswith("{"):
+    """Return what a cell says."""
+    if not _may_be_answer(cell):
         return cell
     try:
         answer = json.loads(cell)

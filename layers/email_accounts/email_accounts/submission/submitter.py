@@ -95,6 +95,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class _Run:
+    """One invocation that submits an import: its lease, and the seconds that it may still run."""
+
+    lease: str
+    time_left: Callable[[], float]
+    skip_sign_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Submitter:
     """Starts imports and submits their batches.
 
@@ -150,7 +159,7 @@ class Submitter:
         lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
-            result = self._submitted(imported, lease, time_left, skip_sign_in=skip_sign_in)
+            result = self._submitted(imported, _Run(lease, time_left, skip_sign_in))
         elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
             result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         else:
@@ -196,50 +205,34 @@ class Submitter:
     def _start(self, imported: Import, first: TaskResult) -> None:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
-    def _submitted(
-        self,
-        imported: Import,
-        lease: str,
-        time_left: Callable[[], float],
-        *,
-        skip_sign_in: bool,
-    ) -> TaskResult:
+    def _submitted(self, imported: Import, run: _Run) -> TaskResult:
         """Submit under a lease and give it back.
 
         An attempt that raises does not count: the state machine counts those. One that is killed
         runs nothing here, so it stays counted.
         """
         try:
-            result = self._planned_and_submitted(
-                imported, lease, time_left, skip_sign_in=skip_sign_in
-            )
+            result = self._planned_and_submitted(imported, run)
         except Exception:
-            self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
+            self.ledger.release(imported.id, run.lease, attempts=imported.attempts - 1)
             raise
-        self.ledger.release(imported.id, lease)
+        self.ledger.release(imported.id, run.lease)
         return result
 
-    def _planned_and_submitted(
-        self,
-        imported: Import,
-        lease: str,
-        time_left: Callable[[], float],
-        *,
-        skip_sign_in: bool,
-    ) -> TaskResult:
+    def _planned_and_submitted(self, imported: Import, run: _Run) -> TaskResult:
         if imported.attempts > _MOST_ATTEMPTS:
             if imported.state is ImportState.RECEIVED:
-                self.ledger.refuse(imported.id, lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
+                self.ledger.refuse(imported.id, run.lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
             else:
                 self.ledger.stop(imported, ReasonCode.SUBMISSION_FAILED, _SUBMISSION_FAILED)
             return TaskResult(NextAction.DELIVER)
         if imported.state is ImportState.RECEIVED:
-            self._plan(imported, lease)
+            self._plan(imported, run.lease)
             imported = self.ledger.get(imported.id)
         if imported.state is ImportState.REFUSED or imported.stopped:
             return TaskResult(NextAction.DELIVER)
         try:
-            return self._submit_batches(imported, time_left, skip_sign_in=skip_sign_in)
+            return self._submit_batches(imported, run)
         except ApiKeyRefusedError as error:
             self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
         except ApiKeyMissingError as error:
@@ -344,17 +337,18 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit_batches(
-        self, imported: Import, time_left: Callable[[], float], *, skip_sign_in: bool
-    ) -> TaskResult:
+    def _submit_batches(self, imported: Import, run: _Run) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
-                if not skip_sign_in and self._is_sign_in_due(imported):
+                saleshandy = self._client(imported)
+                to_be_sent = self._to_be_sent(imported, saleshandy, run.time_left)
+                if not run.skip_sign_in and self._is_sign_in_due(imported):
                     # The list comes first: what is connected already is not tried.
-                    for _ in self._to_be_sent(imported, self._client(imported), time_left):
+                    for _ in to_be_sent:
                         pass
                     return TaskResult(NextAction.SIGN_IN)
-                self._send_planned(imported, time_left)
+                for batch, accounts, observed in to_be_sent:
+                    self._submit_batch(imported, batch, accounts, observed, saleshandy)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
             following = NextAction.CHECK if polls_first else NextAction.SUBMIT
@@ -394,11 +388,6 @@ class Submitter:
     def _client(self, imported: Import) -> RateLimitedClient:
         client = self.client_for(imported.upload.workspace)
         return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
-
-    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
-        saleshandy = self._client(imported)
-        for batch, accounts, observed in self._to_be_sent(imported, saleshandy, time_left):
-            self._submit_batch(imported, batch, accounts, observed, saleshandy)
 
     def _to_be_sent(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -188,13 +188,14 @@ class Poller:
         batches = list(self.ledger.batches(import_id))
         imported = self.ledger.get(import_id)
         result = self._polled(imported, batches, time_left)
+        now = self.now()
         if result.next is NextAction.DELIVER:
-            leased_for = self.ledger.get(import_id).lease_until - self.now()
+            leased_for = self.ledger.get(import_id).lease_until - now
             if leased_for > 0:
-                return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay).before(
-                    leased_for
-                )
-        return result.before(imported.deadline - self.now())
+                waiting = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
+                overdue = max(now - imported.deadline, 0.0)
+                return replace(waiting.before(leased_for), overdue_seconds=overdue)
+        return result.before(imported.deadline - now)
 
     def _polled(
         self, imported: Import, batches: Sequence[Batch], time_left: Callable[[], float]

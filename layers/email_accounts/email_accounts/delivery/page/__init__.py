@@ -8,7 +8,7 @@ it to load or run anything.
 import base64
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -137,7 +137,7 @@ def _row(
     }
 
 
-def _bars(table: dict[str, Counts], names: dict[str, str]) -> Iterator[_Bar]:
+def _bars(table: Mapping[str, Counts], names: Mapping[str, str]) -> Iterator[_Bar]:
     for name, counts in most_frequent(table, _NAMES_SHOWN):
         good = sum(counts[outcome] for outcome in _GOOD)
         said = f"{good:,} of {counts.total():,}"
