@@ -19,6 +19,7 @@ from email_accounts.errors import EventRefusedError
 from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
+from email_accounts.models.messages import SIGN_INS_CHECKED
 from email_accounts.models.policy import Policy, SignInCheck
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
@@ -233,11 +234,11 @@ def test_what_was_found_before_a_kill_is_known(
         patched.setattr(type(world.reports), "writer", killed_at_last)
         with pytest.raises(KilledError):
             checker(world).check(upload.import_id, lambda: TIME)
-    assert world.events.events == []
+    assert world.events.of(SIGN_INS_CHECKED) == []
     tried = {name: server.connections for name, server in servers.by_name.items()}
     assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
     assert tried == {name: server.connections for name, server in servers.by_name.items()}
-    (event,) = world.events.events
+    (event,) = world.events.of(SIGN_INS_CHECKED)
     assert json.loads(event.document)["counts"] == {
         "accounts": 3,
         "signed_in": 1,
@@ -278,7 +279,7 @@ def test_the_event_tells_early_what_was_found(world: World, servers: MailServers
     upload = submitted(world, *rows)
     checker(world).check(upload.import_id, lambda: TIME)
     assert "connect" not in world.journal.names()
-    (event,) = world.events.events
+    (event,) = world.events.of(SIGN_INS_CHECKED)
     assert event.kind == "Email Accounts Sign-Ins Checked"
     schema = json.loads((DOCS / "sign-ins.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(schema)
