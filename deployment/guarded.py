@@ -23,7 +23,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 
 ROOT = Path(__file__).parents[1]
 WATCHED = ("BrokenImportAlarm", "FunctionErrorsAlarm", "FunctionThrottlesAlarm", "UploadRuleAlarm")
-"""Those that tell of the new code. Others may stand for reasons that an update does not change."""
+"""Alarms about the new code. Others may have causes that an update does not change."""
 MINUTES = 15
 """For how long they are watched afterwards: an alarm's period, within which all would show."""
 

@@ -40,7 +40,7 @@ STACK = "email-accounts"
 REGION = "us-east-1"
 MAIL_ADDRESS = "you@mailbox.example"
 SOURCES = ("template.yaml", "samconfig.toml", "statemachines", "functions", "layers")
-# What the functions may see of this computer's environment, beside what Lambda gives them.
+# Variables that the functions inherit from this computer, in addition to Lambda's.
 PASSED_ON = (
     "PATH",
     "HOME",
@@ -55,7 +55,7 @@ START_SECONDS = 30
 
 
 class CloudError(Exception):
-    """The local cloud could not do what was asked; the text says why and where to look."""
+    """The local cloud failed; the text names the reason and the log to read."""
 
 
 class FileError(Exception):
@@ -388,7 +388,7 @@ def _put_api_key(api_key: str) -> None:
 
 
 def _digest() -> str:
-    """Tell whether anything that is deployed has changed."""
+    """Return whether anything that is deployed has changed."""
     digest = hashlib.sha256()
     files = [file for source in SOURCES for file in (ROOT / source, *(ROOT / source).rglob("*"))]
     for file in sorted(files):

@@ -69,9 +69,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     installed = importlib.metadata.version("ministack")
     if installed != VERSION:
-        sys.exit(
-            f"this file knows MiniStack {VERSION}, not {installed}: look at what it replaces again"
-        )
+        sys.exit(f"this file knows MiniStack {VERSION}, not {installed}: check what it replaces")
     state = Path(sys.argv.pop())
     mail = state / "mail"
     mail.mkdir(parents=True, exist_ok=True)
@@ -210,30 +208,34 @@ def _cut_ranges_of_versions() -> None:
     def get_range(
         bucket: str, key: str, headers: dict[str, str], query: dict[str, Any] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        status, told, body = get(bucket, key, headers, query)
+        status, response, body = get(bucket, key, headers, query)
         if status != HTTPStatus.OK or "range" not in headers:
-            return status, told, body
+            return status, response, body
         whole = len(body)
         found = s3._parse_range(headers["range"], whole)  # noqa: SLF001
         if found is None:
             refusal = s3._xml_body(s3._range_error_xml(bucket, key))  # noqa: SLF001
-            told = {"Content-Type": "application/xml", "Content-Range": f"bytes */{whole}"}
-            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, told, refusal
+            response = {"Content-Type": "application/xml", "Content-Range": f"bytes */{whole}"}
+            return HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, response, refusal
         first, last = found
         part = body[first : last + 1]
         # A checksum is that of the whole object.
-        told = {name: told[name] for name in told if not name.lower().startswith("x-amz-checksum")}
-        told |= {
+        response = {
+            name: response[name]
+            for name in response
+            if not name.lower().startswith("x-amz-checksum")
+        }
+        response |= {
             "Content-Length": str(len(part)),
             "Content-Range": f"bytes {first}-{last}/{whole}",
         }
-        return HTTPStatus.PARTIAL_CONTENT, told, part
+        return HTTPStatus.PARTIAL_CONTENT, response, part
 
     s3._get_object = get_range  # noqa: SLF001
 
 
 def _bound_workers(limit: int) -> None:
-    """Have calls wait where the emulator counts them, before it looks for a process."""
+    """Make calls wait for the limit of the function before the emulator starts a process."""
     take, give_back = lambda_svc._acquire_execution_slot, lambda_svc._release_execution_slot  # noqa: SLF001
     free: dict[str, threading.Semaphore] = {}
 

@@ -2,7 +2,7 @@
 
 A rule is a file in a folder of the cloud's state. Every process of a function reads the folder each
 time it comes to a point, so a rule holds from the moment it is laid down; without one, a point
-costs one look for a folder that does not exist. The product knows nothing of this: the
+costs one check for a folder that does not exist. The product knows nothing of this: the
 processes wrap its adapters while they import them.
 
 A point is `<adapter>.<method>`, such as `ledger.submitted` or `saleshandy.connect`: every public
@@ -69,8 +69,8 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Laid:
-    """A rule that has been laid down."""
+class ActiveRule:
+    """A rule that is in effect."""
 
     rule: Rule
     folder: Path
@@ -79,14 +79,14 @@ class Laid:
         """Count how often it has ended a function."""
         return sum(name.is_file() for name in self._times(self.rule.nth))
 
-    def take_up(self) -> None:
+    def remove(self) -> None:
         """End no function any more."""
         (self.folder / _RULE).unlink()
 
     def _times(self, first: int) -> Iterator[Path]:
         return (self.folder / str(number) for number in range(first, self.rule.last + 1))
 
-    def come(self) -> bool:
+    def reached(self) -> bool:
         """Count one coming to the point; say whether it is one to end the function at."""
         for number, name in enumerate(self._times(1), start=1):
             try:
@@ -97,10 +97,10 @@ class Laid:
         return False
 
 
-def lay(folder: Path, rule: Rule) -> Laid:
-    """Lay down a rule in the folder that the processes of the functions watch."""
+def activate(folder: Path, rule: Rule) -> ActiveRule:
+    """Write a rule to the folder that the processes of the functions watch."""
     folder.mkdir(parents=True, exist_ok=True)
-    laid = Laid(rule, Path(tempfile.mkdtemp(dir=folder)))
+    laid = ActiveRule(rule, Path(tempfile.mkdtemp(dir=folder)))
     text = laid.folder / "text"
     text.write_text(json.dumps(asdict(rule)))
     text.rename(laid.folder / _RULE)
@@ -111,7 +111,7 @@ def lay(folder: Path, rule: Rule) -> Laid:
 
 
 def watch(folder: Path, function: str) -> None:
-    """Follow the rules in a folder wherever this process, running `function`, comes to a point."""
+    """Apply the rules in a folder at each point that this process, running `function`, reaches."""
     sys.meta_path.insert(0, _Finder(_Points(folder, function)))
 
 
@@ -122,16 +122,16 @@ class _Points:
     folder: Path
     function: str
 
-    def come(self, point: str, when: str) -> None:
+    def reached(self, point: str, when: str) -> None:
         """Do what a rule says, where one does."""
         for laid in self._laid():
             rule = laid.rule
             if (rule.function, rule.point, rule.when) != (self.function, point, when):
                 continue
-            if laid.come():
+            if laid.reached():
                 _end(rule)
 
-    def _laid(self) -> Iterator[Laid]:
+    def _laid(self) -> Iterator[ActiveRule]:
         try:
             folders = list(self.folder.iterdir())
         except FileNotFoundError:
@@ -141,7 +141,7 @@ class _Points:
                 rule = Rule(**json.loads((folder / _RULE).read_text()))
             except FileNotFoundError:
                 continue  # Not laid down yet, or taken up.
-            yield Laid(rule, folder)
+            yield ActiveRule(rule, folder)
 
 
 def _end(rule: Rule) -> None:
@@ -188,14 +188,14 @@ def _wrap_classes(module: ModuleType, points: _Points) -> None:
 def _wrapped(method: Callable[..., Any], point: str, points: _Points) -> Callable[..., Any]:
     @functools.wraps(method)
     def wrapped(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401  whatever the method takes
-        points.come(point, "before")
+        points.reached(point, "before")
         result = method(*arguments, **named)
         if isinstance(result, GeneratorType):
             return _drained(result, point, points)
         # A file is one too, but is not read to its end in one block.
         if isinstance(result, AbstractContextManager) and not isinstance(result, io.IOBase):
             return _left(result, point, points)
-        points.come(point, "after")
+        points.reached(point, "after")
         return result
 
     return wrapped
@@ -203,7 +203,7 @@ def _wrapped(method: Callable[..., Any], point: str, points: _Points) -> Callabl
 
 def _drained(items: Generator[Any], point: str, points: _Points) -> Generator[Any]:
     yield from items
-    points.come(point, "after")
+    points.reached(point, "after")
 
 
 @contextmanager
@@ -212,4 +212,4 @@ def _left(
 ) -> Generator[Any, None, None]:
     with manager as value:
         yield value
-    points.come(point, "after")
+    points.reached(point, "after")

@@ -1,8 +1,8 @@
-"""Mail servers that behave as told, each under a name of its own and on ports that need no root.
+"""Mail servers that misbehave on request, each with its own name, on ports that need no root.
 
 They speak just enough of SMTP and IMAP to be signed in to, do what a real server cannot be made to
 do, and count the attempts. A certificate authority made for the run vouches for them: programs
-trust it by `SSL_CERT_FILE`. Its certificates lack what RFC 5280 wants of them, as many do.
+trust it by `SSL_CERT_FILE`. Its certificates lack what RFC 5280 requires, as many do.
 """
 
 import asyncio
@@ -20,6 +20,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from local.echoes import ECHOES
+
 DOMAIN = "mail.test"
 """All names of hosts end with it."""
 
@@ -31,8 +33,9 @@ _ENDLESS = 100_000
 class Manner:
     """How a mail server behaves. What is not given is as usual.
 
-    `smtp` and `imap` are the replies to a sign-in, without the tag; `{password}`, `{base64}` and
-    `{plain}` in them repeat what was sent. Without them only `right` signs in. `penalty` is how
+    `smtp` and `imap` are the replies to a sign-in, without the tag; the name of a way of
+    `echoes.py`, in braces, repeats the password in it. Without them only `right` signs in.
+    `penalty` is how
     many seconds each sign-in after a refused one waits. `silent` says nothing at all.
     """
 
@@ -199,22 +202,19 @@ class _Session:
         return base64.b64decode(await self.reader.readline()).decode()
 
     async def validated(self, user: str, password: str) -> str:
-        """Count an attempt; return the reply told to be given, or "" for the usual one."""
+        """Count an attempt; return the configured reply, or "" for the usual one."""
         self.server.attempts[self.side, user] += 1
         if self.server.refused:
             await asyncio.sleep(self.manner.penalty)
-        told = self.manner.smtp if self.side == "smtp" else self.manner.imap
+        wanted = self.manner.smtp if self.side == "smtp" else self.manner.imap
         if password != self.manner.right:
             self.server.refused += 1
-        elif not told:
+        elif not wanted:
             return "good"
-        plain = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        encoded = base64.b64encode(password.encode()).decode()
-        return (
-            told.replace("{password}", password)
-            .replace("{base64}", encoded)
-            .replace("{plain}", plain)
-        )
+        for name, encode in ECHOES.items():
+            if (braced := f"{{{name}}}") in wanted:
+                wanted = wanted.replace(braced, "".join(encode(password).splitlines()))
+        return wanted
 
 
 class _Smtp(_Session):
@@ -241,11 +241,11 @@ class _Smtp(_Session):
             await self.say("221 bye")
 
     async def _reply(self, user: str, password: str) -> None:
-        told = await self.validated(user, password)
+        wanted = await self.validated(user, password)
         await self.say(
             "235 2.7.0 ok"
-            if told == "good"
-            else told or "535 5.7.8 Error: authentication failed: (reason unavailable)"
+            if wanted == "good"
+            else wanted or "535 5.7.8 Error: authentication failed: (reason unavailable)"
         )
 
 
@@ -278,11 +278,11 @@ class _Imap(_Session):
             await self.say(f"* BYE\r\n{tag} OK bye")
 
     async def _reply(self, tag: str, user: str, password: str) -> None:
-        told = await self.validated(user, password)
-        if told == "good":
+        wanted = await self.validated(user, password)
+        if wanted == "good":
             await self.say(f"{tag} OK in")
             return
-        before, _, last = (told or "NO [AUTHENTICATIONFAILED] Authentication failed.").rpartition(
+        before, _, last = (wanted or "NO [AUTHENTICATIONFAILED] Authentication failed.").rpartition(
             "\n"
         )
         await self.say(f"{before}\r\n{tag} {last}" if before else f"{tag} {last}")

@@ -1,7 +1,7 @@
-"""Report to a person or a program how the rows of files were validated.
+"""Validate files and print the result.
 
-Memory does not grow with a file: of what a person is told only the beginning is kept, and
-what a program is told waits in a temporary file until the counts are known.
+Memory does not grow with the file: people get the first problems only, and problems for programs
+wait in a temporary file until the counts are known.
 """
 
 import json
@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
-from textwrap import fill
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
@@ -51,8 +50,8 @@ def check_files(  # noqa: PLR0913  options of the command
 ) -> int:
     """Check files one after the other; return the worst exit code.
 
-    0: all rows are accepted, 1: some are not, 2: the file as a whole is refused. With `signs_in`
-    the mailboxes, or a `sample` of so many, are tried at their servers: 1 if one does not sign in.
+    0: all rows are accepted, 1: some are not, 2: a file is refused. `signs_in` also signs in to
+    the mailboxes, or to a `sample` of them: 1 if a sign-in fails.
     """
     check = _check_for_program if as_json else _check_for_person
 
@@ -88,7 +87,7 @@ def _exit_code(
     return ALL_WELL if all_well else NOT_ALL_WELL
 
 
-# For programs: one document per file, whole or not at all.
+# For programs: one complete document per file, or none.
 
 
 def _check_for_program(
@@ -96,15 +95,15 @@ def _check_for_program(
 ) -> Validation:
     with SpooledTemporaryFile(_LARGEST_IN_MEMORY, "w+", encoding="ascii") as problems:
 
-        def tell(row: Rejected | Duplicate) -> None:
+        def collect(row: Rejected | Duplicate) -> None:
             for problem in row.problems if isinstance(row, Rejected) else ():
                 problems.write(_BETWEEN + json.dumps(_document(row.row, problem)))
 
-        validation = validate(name, preview, tell, options, servers)
+        validation = validate(name, preview, collect, options, servers)
         if servers and servers.has_more():
             problems.seek(0)
             problems.truncate()
-            validation = validate(name, preview, tell, options, servers)
+            validation = validate(name, preview, collect, options, servers)
         problems.seek(len(_BETWEEN))
         before = json.dumps(_summary(name, validation)).removesuffix("}")
         after = json.dumps([*validation.preview.values()])
@@ -150,10 +149,10 @@ def _summary(name: str, validation: Validation) -> dict[str, object]:
     }
 
 
-# For people.
+# For people
 
 
-class _Told:
+class _Findings:
     """The first problems and duplicates of a file, and how many there are."""
 
     def __init__(self) -> None:
@@ -161,7 +160,7 @@ class _Told:
         self.duplicates: list[Duplicate] = []
         self.problem_count = 0
 
-    def tell(self, row: Rejected | Duplicate) -> None:
+    def add(self, row: Rejected | Duplicate) -> None:
         if isinstance(row, Duplicate):
             if len(self.duplicates) < _DUPLICATES_SHOWN:
                 self.duplicates.append(row)
@@ -174,16 +173,16 @@ class _Told:
 def _check_for_person(
     name: str, preview: int, options: UploadOptions, servers: LocalLookup | None
 ) -> Validation:
-    told = _Told()
-    validation = validate(name, preview, told.tell, options, servers)
+    found = _Findings()
+    validation = validate(name, preview, found.add, options, servers)
     if servers and servers.has_more():
-        told = _Told()
-        validation = validate(name, preview, told.tell, options, servers)
-    _print(printable(name), validation, told)
+        found = _Findings()
+        validation = validate(name, preview, found.add, options, servers)
+    _print(printable(name), validation, found)
     return validation
 
 
-def _print(name: str, validation: Validation, told: _Told) -> None:
+def _print(name: str, validation: Validation, found: _Findings) -> None:
     screen = console()
     file = validation.file
     known_as = f"layout {file.layout}" if file.layout else "columns recognized by name"
@@ -192,25 +191,26 @@ def _print(name: str, validation: Validation, told: _Told) -> None:
     for row, account in validation.preview.items():
         screen.print(f"\nRow {file.shown(row)} as it would be sent", style="bold")
         screen.print(table((), account.items()))
-    if told.problems:
+    if found.problems:
         rows = [
             (file.shown(row), one.column or one.field, one.message, one.fix)
-            for row, one in told.problems
+            for row, one in found.problems
         ]
         screen.print()
         if screen.width >= _TABLE_WIDTH:
             screen.print(table(("Row", "Column", "Problem", "How to fix it"), rows))
         else:
             for number, column, problem, fix in rows:
-                echo(fill(f"Row {number}, {column}: {problem}", screen.width))
-                echo(fill(fix, screen.width, initial_indent="  ", subsequent_indent="  "))
-    if more := told.problem_count - len(told.problems):
+                echo(f"Row {number}, {column}: {problem}\n  {fix}")
+    if more := found.problem_count - len(found.problems):
         screen.print(f"and {more:,} more; --json lists them all")
     screen.print()
-    if told.duplicates:
-        screen.print(_repeats(file, told.duplicates, validation.plan.duplicates))
-    if found := file.servers_found:
-        screen.print("\n  ".join(["Servers found:", *shortened(found, _DOMAINS_SHOWN, "domains")]))
+    if found.duplicates:
+        screen.print(_repeats(file, found.duplicates, validation.plan.duplicates))
+    if servers := file.servers_found:
+        screen.print(
+            "\n  ".join(["Servers found:", *shortened(servers, _DOMAINS_SHOWN, "domains")])
+        )
     for warning in validation.warnings:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(counts(validation.plan), style="bold")

@@ -1,4 +1,4 @@
-"""Shell completion of import ids and workspaces: quick and silent, or nothing."""
+"""Shell completion of import ids and workspaces; errors and time-outs suggest nothing."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from email_accounts_cli.stack import Stack
 
 _LONGEST_WAIT = 3.0
-"""Seconds after which a person at a prompt gets no suggestions."""
+"""Seconds to wait for suggestions."""
 _MOST_IMPORTS = 50
 _SINCE = 7 * 86_400
 
@@ -50,7 +50,7 @@ def workspaces(context: click.Context, _: click.Parameter, incomplete: str) -> l
 def _found(
     context: click.Context, search: "Callable[[Stack], Iterable[CompletionItem]]"
 ) -> list[CompletionItem]:
-    """Return what a search has found within the time; an error ends it without a word."""
+    """Return what a search finds in time; an error ends it silently."""
     found: list[CompletionItem] = []
 
     def run() -> None:

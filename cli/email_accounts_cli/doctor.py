@@ -1,4 +1,4 @@
-"""Checking a deployment: findings, each with its fix."""
+"""Check a deployment: findings, each with its fix."""
 
 import platform
 import time
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 from importlib.metadata import version
-from textwrap import fill
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -21,8 +20,8 @@ from email_accounts_cli.terminal import (
     counted,
     echo,
     local_time,
+    print_json,
     table,
-    tell_program,
 )
 from email_accounts_cli.workspaces import known_honoured, try_key, workspaces
 
@@ -66,7 +65,7 @@ _DEPLOY = "Deploy again: make deploy."
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found, as a code and in words; `fix` is empty where there is nothing to do."""
+    """The result of a check; `fix` is empty if there is nothing to do."""
 
     check: str
     state: str
@@ -76,13 +75,13 @@ class Finding:
 
 
 def doctor(stack: Stack, *, as_json: bool) -> int:
-    """Run every check and print its findings; 1 where there is something to fix."""
+    """Run every check and print its findings; 1 if there is something to fix."""
     findings: list[Finding] = []
     for name, check in _CHECKS.items():
         findings += _made(name, check, stack)
     if as_json:
         for one in findings:
-            tell_program(asdict(one))
+            print_json(asdict(one))
     else:
         screen = console()
         if screen.width >= _TABLE_WIDTH:
@@ -92,7 +91,7 @@ def doctor(stack: Stack, *, as_json: bool) -> int:
             for one in findings:
                 echo(f"{one.check}: {one.state}")
                 for text in filter(None, (one.finding, one.fix and f"Fix: {one.fix}")):
-                    echo(fill(text, screen.width, initial_indent="  ", subsequent_indent="  "))
+                    echo(f"  {text}")
     return NOT_ALL_WELL if any(one.state != OK for one in findings) else ALL_WELL
 
 
@@ -185,11 +184,11 @@ def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
                 yield (
                     WARNING,
                     "account_list_limited",
-                    f"the account list of {one.name} honours only: {known}",
+                    f"the account list of {one.name} supports only: {known}",
                     f"Imports read it slowly. Try: email-accounts workspace test {one.name}",
                 )
             elif known:
-                yield OK, "", f"the account list of {one.name} honours: {known}"
+                yield OK, "", f"the account list of {one.name} supports: {known}"
         else:
             replace = " --replace" if one.has_key else ""
             yield (
@@ -255,12 +254,12 @@ def _alarms(stack: Stack) -> Iterator[tuple[str, ...]]:
                 f"{one['AlarmName']} notifies no one",
                 f"aws cloudwatch enable-alarm-actions --alarm-names {one['AlarmName']}",
             )
-    ringing = [one for one in alarms if one["StateValue"] == "ALARM"]
-    for one in ringing:
+    in_alarm = [one for one in alarms if one["StateValue"] == "ALARM"]
+    for one in in_alarm:
         since = local_time(one["StateUpdatedTimestamp"].timestamp())
         finding = f"{one['AlarmName']} in ALARM since {since}"
         yield PROBLEM, "alarm", finding, one.get("AlarmDescription", "")
-    if not ringing:
+    if not in_alarm:
         yield OK, "", f"{counted(len(alarms), 'alarm')}, none in ALARM"
 
 

@@ -1,4 +1,4 @@
-"""Dropping files: checked here first, then uploaded into the inbox, and followed if wanted."""
+"""Check files, upload them to the inbox, and follow their imports."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -26,8 +26,8 @@ from email_accounts_cli.terminal import (
     CommandError,
     counted,
     echo,
+    print_json,
     printable,
-    tell_program,
 )
 from email_accounts_cli.validation import found_at_import, validate
 from email_accounts_cli.watch import follow as follow_to_the_end
@@ -45,7 +45,7 @@ _PARTS = TransferConfig(multipart_threshold=8 << 20, multipart_chunksize=8 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Dropped:
-    """A file of this computer that is an upload now."""
+    """A file and its upload."""
 
     file: Path
     upload: Upload
@@ -75,10 +75,10 @@ def drop(  # noqa: PLR0913  one per option
     strict: bool = False,
     ask: bool = False,
 ) -> int:
-    """Check files, upload all of them or none, and follow them; return the exit code.
+    """Check files, upload all or none, and follow them; return the exit code.
 
-    `options` go with each file. `strict` uploads nothing where a row is not accepted. `ask` shows
-    what was found and asks before the passwords leave this computer.
+    `options` apply to each file. `strict` uploads nothing if a row is not accepted. `ask` shows
+    the result of the check and asks before it uploads.
     """
     _refuse_without_content(files)
     if not anyway:
@@ -100,8 +100,8 @@ def drop(  # noqa: PLR0913  one per option
     try:
         for one in _uploaded(history.s3, files, bucket, workspace, options):
             dropped.append(one)  # noqa: PERF402  those before an error count
-    finally:  # also after an error: these are on their way
-        _tell(dropped, files, as_json=as_json)
+    finally:  # also after an error: these are uploaded
+        _print(dropped, files, as_json=as_json)
     if not follow:
         if not as_json:
             echo(f"Follow: {how_to_watch([one.upload.import_id for one in dropped])}")
@@ -111,7 +111,7 @@ def drop(  # noqa: PLR0913  one per option
 
 
 def _refuse_without_content(files: Sequence[Path]) -> None:
-    """Refuse what starts no import: its result would never come."""
+    """Refuse empty files: they start no import."""
     if empty := [printable(str(file)) for file in files if not file.stat().st_size]:
         raise CommandError(
             f"Nothing was uploaded: {', '.join(empty)} {'is' if len(empty) == 1 else 'are'} empty."
@@ -121,7 +121,7 @@ def _refuse_without_content(files: Sequence[Path]) -> None:
 def _check(
     files: Sequence[Path], largest: float, options: UploadOptions, *, strict: bool, whole: bool
 ) -> None:
-    """Check files; print what is wrong with each, or the `whole` summary."""
+    """Check files; print the problems of each, or the `whole` summary."""
     refused = rejected = 0
     for file in files:
         try:
@@ -168,7 +168,7 @@ def _uploaded(
         nonlocal version
         version = parsed.get("VersionId", "")
 
-    # The transfer does not hand on what S3 answers, and the version names the import.
+    # The transfer does not return S3's response, and the import id depends on the version.
     for answer in ("PutObject", "CompleteMultipartUpload"):
         s3.meta.events.register(f"after-call.s3.{answer}", remember)
     with _progress(files) as advance:
@@ -186,8 +186,8 @@ def _progress(files: Sequence[Path]) -> "Iterator[Callable[[int], None]]":
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415  only where it is drawn
-    from rich.progress import (  # noqa: PLC0415  only where it is drawn
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
+    from rich.progress import (  # noqa: PLC0415  only on a terminal
         BarColumn,
         DownloadColumn,
         Progress,
@@ -202,10 +202,10 @@ def _progress(files: Sequence[Path]) -> "Iterator[Callable[[int], None]]":
         yield lambda count: progress.advance(task, count)
 
 
-def _tell(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) -> None:
+def _print(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) -> None:
     for one in dropped:
         if as_json:
-            tell_program(one.document())
+            print_json(one.document())
         else:
             address = f"s3://{one.upload.bucket}/{printable(one.upload.key)}"
             echo(f"{one.upload.import_id}  {printable(str(one.file))} → {address}")

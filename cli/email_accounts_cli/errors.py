@@ -1,4 +1,4 @@
-"""What went wrong at AWS, in one line with a fix."""
+"""Explain errors of AWS in one line, with a fix."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -26,12 +26,12 @@ _FIXES = {
     ),
     "RequestTimeTooSkewed": ("This computer's clock is wrong", "Set it."),
 }
-"""What AWS's error codes about credentials mean, and the fix."""
+"""AWS error codes about credentials: the meaning and the fix."""
 _DENIED = {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 
 
 def explained(error: Exception) -> str:
-    """Explain an error of AWS or of the domain; "" for a defect of this program."""
+    """Explain an error of AWS or of the importer; "" for a bug."""
     if "botocore" in sys.modules and (text := _of_aws(error)):
         return text
     from email_accounts.errors import ImporterError  # noqa: PLC0415  only when something failed

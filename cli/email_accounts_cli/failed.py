@@ -1,7 +1,8 @@
-"""The rows of an import that were not connected, to be fixed and dropped again."""
+"""Write the rows that were not connected to a new file, to fix and drop again."""
 
 import csv
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +15,7 @@ from email_accounts.errors import ImporterError, UploadMissingError
 from email_accounts.intake.columns import find_columns, recognized
 from email_accounts.intake.options import understood
 from email_accounts.intake.values import PASSWORDS, USERS
-from email_accounts.models.upload import Upload
+from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
 from email_accounts.parsing.table import cells_of, number_of
@@ -27,9 +28,9 @@ from email_accounts_cli.terminal import (
     CommandError,
     counted,
     echo,
+    print_json,
     printable,
     short,
-    tell_program,
 )
 
 ADDED = ("problem", "fix", "original_row")
@@ -37,7 +38,7 @@ ADDED = ("problem", "fix", "original_row")
 
 _ADDED = {normalize_header(name) for name in (*ADDED, "original_sheet")}
 _DAMAGED = "########"
-"""What stands for a password or user name that is not what was typed: never accepted."""
+"""Written for a password or user name that a spreadsheet changed; it is never accepted."""
 _WRITTEN = (Outcome.FAILED, Outcome.NOT_SENT, Outcome.REJECTED)
 _OTHER_ENDINGS = (".gz", ".zip", ".tsv", ".txt")
 _OWNER_ALONE = 0o600
@@ -45,7 +46,7 @@ _OWNER_ALONE = 0o600
 
 @dataclass(slots=True)
 class _Count:
-    """What was written, and what could not be or should not be."""
+    """How many rows were written, and which were not."""
 
     file: Path | None = None
     written: int = 0
@@ -62,7 +63,7 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
         raise CommandError(
             f"{upload.name} was refused as a whole, so no row of it was sent: {imported.refusal}"
         )
-    if imported.resumed and not imported.is_answered:  # what is there is the result before
+    if imported.resumed and not imported.is_answered:  # the stored result is the previous one
         raise CommandError(_no_result(imported.id))
     try:
         with history.reports.open(imported.id, OUTCOME_NAME) as report:
@@ -70,7 +71,7 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
     except UploadMissingError:
         raise CommandError(_missing(history, imported.id, upload)) from None
     if as_json:
-        tell_program(
+        print_json(
             {
                 "importId": imported.id,
                 "file": str(count.file or ""),
@@ -80,15 +81,16 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
             }
         )
     else:
-        _tell(count)
+        _print(count, upload.workspace)
     return ALL_WELL
 
 
-def _tell(count: _Count) -> None:
+def _print(count: _Count, workspace: str) -> None:
     if count.written:
+        option = "" if workspace == DEFAULT_WORKSPACE else f"--workspace {workspace} "
         echo(
             f"{counted(count.written, 'row')} in {count.file}, with passwords. Fix them as the "
-            "column fix says, then drop the file: it imports only these rows."
+            f"column fix says. Then: email-accounts drop {option}{shlex.quote(str(count.file))}"
         )
     else:
         echo("No rows to fix and drop again.")
@@ -191,7 +193,7 @@ class _Columns:
         self._secret = {at for name in (*PASSWORDS, *USERS) for at in targets.get(name, ())}
 
     def cells(self, record: Record) -> list[str] | None:
-        """Return the cells of a row, None where it has none."""
+        """Return the cells of a row; None if it has none."""
         cells = cells_of(record)
         if cells is None:
             return None

@@ -1,4 +1,4 @@
-"""Rows written in the format in which they came: CSV, JSON, JSON Lines or a workbook."""
+"""Write rows in the format of the upload: CSV, JSON, JSON Lines or a workbook."""
 
 import csv
 import json
@@ -23,12 +23,12 @@ _SHEET = "Accounts"
 
 @contextmanager
 def writing(file: IO[bytes], name: str, delimiter: str) -> Iterator[Write]:
-    """Write rows in a format; the file is whole at the end."""
+    """Write rows in a format; the file is complete at the end."""
     if name == "XLSX":
         with _workbook(file) as write:
             yield write
         return
-    encoding = "utf-8-sig" if name == "CSV" else "utf-8"  # by its mark Excel knows a CSV is UTF-8
+    encoding = "utf-8-sig" if name == "CSV" else "utf-8"  # Excel recognizes UTF-8 by the mark
     with TextIOWrapper(file, encoding, newline="", write_through=True) as text:
         if name == "CSV":
             yield _csv(text, delimiter if delimiter in DELIMITERS else ",")
@@ -43,13 +43,13 @@ def writing(file: IO[bytes], name: str, delimiter: str) -> Iterator[Write]:
 
 def _csv(text: IO[str], delimiter: str) -> Write:
     writer = csv.writer(text, delimiter=delimiter or ",", lineterminator="\r\n")
-    begun = False
+    has_header = False
 
     def write(_sheet: str, header: Sequence[str], cells: Sequence[str]) -> None:
-        nonlocal begun
-        if not begun:
+        nonlocal has_header
+        if not has_header:
             writer.writerow(header)
-            begun = True
+            has_header = True
         writer.writerow(cells)
 
     return write
@@ -69,8 +69,8 @@ def _items(text: IO[str], first: str, between: str) -> Write:
 
 @contextmanager
 def _workbook(file: IO[bytes]) -> Iterator[Write]:
-    """Write sheets whose cells are all texts, which a spreadsheet does not change."""
-    from openpyxl import Workbook  # noqa: PLC0415  slow, and needed here alone
+    """Write sheets with text cells only, which a spreadsheet does not change."""
+    from openpyxl import Workbook  # noqa: PLC0415  slow, only needed here
     from openpyxl.cell import WriteOnlyCell  # noqa: PLC0415  as above
 
     book = Workbook(write_only=True)
@@ -80,7 +80,7 @@ def _workbook(file: IO[bytes]) -> Iterator[Write]:
         if not titles or sheet != titles[-1]:
             try:
                 book.create_sheet(sheet or _SHEET)
-            except ValueError:  # what no spreadsheet takes as a name
+            except ValueError:  # not a valid sheet name
                 book.create_sheet(_SHEET)
             titles.append(sheet)
             write(sheet, header, header)

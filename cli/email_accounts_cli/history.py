@@ -1,9 +1,10 @@
-"""What the ledger, the reports and the executions hold about imports; read-only."""
+"""Read imports from the ledger, the reports and the executions."""
 
 import json
 import re
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ from email_accounts.aws.dynamodb import LedgerReader
 from email_accounts.aws.s3 import InboxBucket, ReportsBucket
 from email_accounts.delivery.deliverer import OUTCOME_NAME, SUMMARY_NAME
 from email_accounts.errors import UploadMissingError
-from email_accounts.models.imports import Import
+from email_accounts.models.imports import Batch, Import
+from email_accounts.submission.admission import expected_end
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import CommandError, local_time
 
@@ -56,7 +58,7 @@ def is_id(given: str) -> bool:
 
 
 def together(work: Callable[[_In], _Out], items: Iterable[_In]) -> list[_Out]:
-    """Do the same for several items at the same time; an interruption waits for none of them."""
+    """Call `work` for several items at once; an interruption does not wait for them."""
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
         return list(pool.map(work, items))
@@ -68,11 +70,13 @@ class History:
     """The imports of a stack."""
 
     def __init__(self, stack: Stack) -> None:
-        """Use a stack; nothing is called yet."""
+        """Use a stack; this makes no call."""
         session = stack.session
         self._machine = stack.output("TrackImportStateMachineArn")
         self._retention = timedelta(days=float(stack.parameter("ReportRetentionDays")))
         self.calls_per_minute = float(stack.parameter("CallsPerMinute"))
+        waits = ("InitialPollDelaySeconds", "SettleSeconds")
+        self._tail = sum(float(stack.parameter(name)) for name in waits)
         self._uploads_kept = timedelta(days=float(stack.parameter("UploadRetentionDays")))
         self.ledger = LedgerReader(
             session.client("dynamodb", config=CONFIG), stack.output("LedgerTableName")
@@ -101,7 +105,7 @@ class History:
         """Find an import by its id, or by the beginning of its id.
 
         Raises:
-            CommandError: there is none, or more than one.
+            CommandError: none or several were found.
         """
         if is_id(given):
             imported = self.ledger.find(given)
@@ -136,6 +140,14 @@ class History:
             summary = self.summary(imported.id)
             return Ending(summary.get("status", ANSWERED), summary)
         return Ending(BROKEN if self.execution(imported) in _LOST else RUNNING, {})
+
+    def expected_end(self, imported: Import, batches: Sequence[Batch]) -> float:
+        """Estimate when a running import ends, from its batches and the queue; 0 if unknown."""
+        now, workspace = time.time(), imported.upload.workspace
+        next_call_at = self.ledger.next_call_at(workspace, imported.id)
+        if not next_call_at and not any(one.sent_at for one in batches):
+            next_call_at = self.ledger.waiting_until(workspace, now)
+        return expected_end(imported, batches, next_call_at, now, self.calls_per_minute, self._tail)
 
     def summary(self, import_id: str) -> dict[str, Any]:
         """Read an import's summary.json; empty if there is none."""
@@ -182,7 +194,7 @@ class History:
 
 def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     """Add up counts of outcomes, in the order of display."""
-    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  reads rows, which few need
+    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  only few commands need it
         Outcome,
     )
 

@@ -1,4 +1,4 @@
-"""The commands of `email-accounts`; each imports what it needs when it runs."""
+"""The commands of `email-accounts`; each imports its modules when it runs."""
 
 import re
 import sys
@@ -35,10 +35,10 @@ _STATUSES = (
 
 
 class _Commands(click.Group):
-    """Commands that end with one line instead of a traceback."""
+    """Commands that report an error in one line, without a traceback."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read the command line, and answer `--help` and `--version`."""
+        """Parse the command line, `--help` and `--version` included."""
         with output_written():
             return super().parse_args(ctx, args)
 
@@ -63,7 +63,7 @@ class _Commands(click.Group):
 
 
 class Pair(click.ParamType[tuple[str, str]]):
-    """Two texts around a `=`; the first may hold one itself."""
+    """Two texts around the last `=`."""
 
     name = "pair"
 
@@ -73,7 +73,7 @@ class Pair(click.ParamType[tuple[str, str]]):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> tuple[str, str]:
-        """Part `provider=google`."""
+        """Split `provider=google`."""
         if isinstance(value, tuple):
             return value
         first, equals, second = value.rpartition("=")
@@ -83,7 +83,7 @@ class Pair(click.ParamType[tuple[str, str]]):
 
 
 class Moment(click.ParamType[float]):
-    """A time, or how long ago; in seconds since the epoch."""
+    """A time or an age, as seconds since the epoch."""
 
     name = "time"
 
@@ -95,7 +95,7 @@ class Moment(click.ParamType[float]):
     ) -> float:
         """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; local time without a zone.
 
-        A number is seconds since the epoch: the exact cursor that `list` prints.
+        A number is seconds since the epoch, as in the cursor that `list` prints.
         """
         if isinstance(value, float) or _EPOCH.fullmatch(value):
             return float(value)
@@ -134,7 +134,7 @@ _map = click.option(
 )
 
 
-def is_asked() -> bool:
+def is_interactive() -> bool:
     """Return whether a person can answer a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
@@ -171,7 +171,7 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
 @click.group(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 success; 1 done, with a problem to look at (see each command's help); "
+    epilog="Exit codes: 0 success; 1 done, with a problem (see each command's help); "
     "2 not done; 130 interrupted.",
 )
 @click.version_option(package_name="email-accounts-importer", message="%(prog)s %(version)s")
@@ -182,10 +182,10 @@ def commands() -> None:
     region; set AWS_ENDPOINT_URL for a local cloud. No password is ever shown or asked for.
     """
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
+        sys.stdout.reconfigure(errors="replace")  # a terminal may lack characters
 
 
-# Before a file leaves this computer
+# Files on this computer
 
 
 @commands.command()
@@ -348,7 +348,7 @@ def drop(  # noqa: PLR0913  one per option
         as_json=as_json,
         options=given_options(values, columns, resend=resend),
         strict=strict,
-        ask=not (yes or as_json) and is_asked(),
+        ask=not (yes or as_json) and is_interactive(),
     )
 
 
@@ -378,7 +378,12 @@ def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
     help="How far back: 7d, 12h, 2026-11-01 or 2026-11-01T08:00. Default: 7d.",
 )
 @click.option("--before", metavar="TIME", type=Moment(), help="Only older imports: the next page.")
-@click.option("--status", type=click.Choice(_STATUSES), help="Only imports with this status.")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    type=click.Choice(_STATUSES),
+    help=f"Only imports with this status: {', '.join(_STATUSES[:-1])} or {_STATUSES[-1]}.",
+)
 @click.option(
     "--workspace",
     metavar="NAME",
@@ -405,7 +410,7 @@ def list_(  # noqa: PLR0913  one per option
 ) -> int:
     """List imports, newest first.
 
-    If there are more, the last line names the cursor of the next page (`next` with --json).
+    If there are more, the last line shows how to get the next page (with --json, `next`).
 
     Example: email-accounts list --since 30d --status partial
     """
@@ -419,7 +424,7 @@ def list_(  # noqa: PLR0913  one per option
 @click.argument("import_", metavar="IMPORT", shell_complete=completion.imports)
 @_of_a_stack
 def show(stack: "Stack", import_: str, *, as_json: bool) -> int:
-    """Show everything known about an import.
+    """Show the details of an import.
 
     File, counts, execution, reports, batches with their request ids, and a timeline.
 
@@ -539,8 +544,8 @@ def doctor(stack: "Stack", *, as_json: bool) -> int:
     """Check a deployment and suggest fixes.
 
     Checks the stack with its outputs and parameters, subscriptions, the encryption key, API keys
-    (one harmless call each), what their account lists honour, queues and dead letters, alarms,
-    this computer's clock, and versions. The exit code is 1 if there is something to fix.
+    (one read-only call each), the parameters of their account lists, queues and dead letters,
+    alarms, this computer's clock, and versions. The exit code is 1 if there is something to fix.
 
     Example: email-accounts doctor
     """
@@ -619,8 +624,8 @@ def remove_workspace(stack: "Stack", name: str, *, yes: bool, as_json: bool) -> 
 def notify(stack: "Stack", name: str, address: str, *, as_json: bool) -> int:
     """Send the results of a workspace to an email address.
 
-    AWS asks the address to confirm. It gets the results of this workspace alone; whoever
-    subscribed to the topic without a filter, like NotificationEmail, still gets all results.
+    AWS asks the address to confirm. It then gets the results of this workspace only. Addresses
+    subscribed without a filter, such as NotificationEmail, still get all results.
 
     Example: email-accounts workspace notify north team@example.com
     """
@@ -633,11 +638,11 @@ def notify(stack: "Stack", name: str, address: str, *, as_json: bool) -> int:
 @click.argument("name", default="default", shell_complete=completion.workspaces)
 @_of_a_stack
 def test(stack: "Stack", name: str, *, as_json: bool) -> int:
-    """Try the key of a workspace, and find out what the account list honours.
+    """Try the key of a workspace, and test its account list.
 
-    Some harmless calls list accounts. What of page, sort, status and search the service honours
-    is shown and remembered: it decides how imports read a long list. The exit code is 1 if the
-    key does not work.
+    It makes a few read-only calls, and shows and stores which parameters of the account list
+    work (page, sort, status, search). Imports use them to read a long list faster. The exit code
+    is 1 if the key does not work.
 
     Example: email-accounts workspace test north
     """

@@ -1,4 +1,4 @@
-"""Who gets the results: the subscriptions of the topic, each for some workspaces or for all."""
+"""Who gets the results: the subscriptions of the topic, for one workspace or for all."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ATTRIBUTE = "workspace"
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """A subscription. `workspaces` is None where it has no filter, and gets all results.
+    """A subscription. `workspaces` is None if it has no filter: it gets all results.
 
     AWS does not show the filter of one that is not confirmed: its `workspaces` are empty.
     """
@@ -28,7 +28,7 @@ class Recipient:
         return self.confirmed and (self.workspaces is None or workspace in self.workspaces)
 
     def document(self) -> dict[str, object]:
-        """Return it as programs get it; `workspaces` is null for all of them."""
+        """Return it for JSON; `workspaces` is null if it gets all results."""
         return {
             "protocol": self.protocol,
             "endpoint": self.endpoint,

@@ -14,20 +14,20 @@ from email_accounts_cli.terminal import (
     CommandError,
     counted,
     echo,
+    print_json,
     printable,
     short,
-    tell_program,
 )
 
 _SECONDS_TO_COME = 1
 _ALL_KNOWN = ("complete", "partial", "failed")
 _OF_EXECUTIONS = "aws.states"
 """The source of events about executions; all others are about uploads."""
-_REFUSED = "file_refused", "the file was refused: nothing was sent. Fix it and drop it again."
+_REFUSED = "file_refused", "the file was refused: nothing was sent. Fix the file and drop it."
 
 
 def resume(stack: Stack, given: str, *, as_json: bool) -> int:
-    """Resume an import that has ended; 1 where there is a reason not to."""
+    """Resume an import that has ended; 1 if it cannot be resumed."""
     history = History(stack)
     imported = history.find(given)
     why_not = _why_needless(imported, history.ending(imported))
@@ -35,11 +35,11 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
         why_not = (
             _REFUSED if imported.refusal else ("running", f"it is running. {_watch(imported)}")
         )
-    return _tell(imported, "resumed", why_not, _watch(imported), as_json=as_json)
+    return _print(imported, "resumed", why_not, _watch(imported), as_json=as_json)
 
 
 def stop(stack: Stack, given: str, *, as_json: bool) -> int:
-    """Stop a running import; 1 where there is a reason not to."""
+    """Stop a running import; 1 if it cannot be stopped."""
     history = History(stack)
     imported = history.find(given)
     why_not = None
@@ -47,36 +47,36 @@ def stop(stack: Stack, given: str, *, as_json: bool) -> int:
         imported = history.find(imported.id)
         why_not = _why_not_stopped(imported)
     then = f"Its report follows within minutes. {_watch(imported)}"
-    return _tell(imported, "stopped", why_not, then, as_json=as_json)
+    return _print(imported, "stopped", why_not, then, as_json=as_json)
 
 
-def _ask(stack: Stack, what: str, imported: Import, done: str) -> bool:
+def _ask(stack: Stack, action: str, imported: Import, done: str) -> bool:
     """Have submit_accounts change an import; return whether it did."""
     functions = stack.session.client("lambda", config=CONFIG)
     answer = functions.invoke(
         FunctionName=f"{stack.name}-submit_accounts",
-        Payload=json.dumps({what: imported.id}).encode(),
+        Payload=json.dumps({"importId": imported.id, "action": action}).encode(),
     )
     said: Any = json.loads(answer["Payload"].read())
     if answer.get("FunctionError") or not isinstance(said, dict) or done not in said:
         raise CommandError(
-            f"The function submit_accounts failed, and nothing was {done}. Its log says why: "
+            f"The function submit_accounts failed, and nothing was {done}. Read its log: "
             f"aws logs tail /aws/lambda/{stack.name}-submit_accounts"
         )
     return said[done] is True
 
 
 Reason = tuple[str, str]
-"""Why nothing was done: a code and a sentence."""
+"""Why nothing was done: a code and a text."""
 
 
-def _tell(imported: Import, done: str, why_not: Reason | None, then: str, *, as_json: bool) -> int:
+def _print(imported: Import, done: str, why_not: Reason | None, then: str, *, as_json: bool) -> int:
     code, reason = why_not or ("", "")
     if as_json:
         document = {"importId": imported.id, done: not why_not, "code": code, "reason": reason}
-        tell_program(document)
+        print_json(document)
     elif why_not:
-        echo(f"{printable(imported.upload.name)} is not {done}: {reason}")
+        echo(f"{printable(imported.upload.name)} was not {done}: {reason}")
     else:
         echo(f"{printable(imported.upload.name)} is {done}. {then}")
     return NOT_ALL_WELL if why_not else ALL_WELL
@@ -87,7 +87,7 @@ def _watch(imported: Import) -> str:
 
 
 def _why_needless(imported: Import, ending: Ending) -> Reason | None:
-    """Return why resuming would change nothing; None where it may."""
+    """Return why resuming would change nothing; None if it may."""
     if ending.status not in _ALL_KNOWN or ending.counts.get(Outcome.UNCONFIRMED):
         return None
     text = "every row already has a result."
@@ -130,7 +130,7 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
                 what = "a broken import" if broken else _file_of(event)
                 echo(f"{what}: moved to its queue")
     if as_json:
-        tell_program({"moved": moved})
+        print_json({"moved": moved})
     else:
         echo(f"{counted(moved, 'dead letter')} moved." if moved else "No dead letters.")
     return ALL_WELL
@@ -148,5 +148,5 @@ def _file_of(event: dict[str, Any]) -> str:
     try:
         upload = upload_of(event)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "an event without a file"
-    return printable(upload.key) if upload else "an event without a file"
+        return "an event that names no file"
+    return printable(upload.key) if upload else "an event that names no file"

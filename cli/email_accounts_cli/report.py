@@ -1,4 +1,4 @@
-"""Downloading the reports of an import."""
+"""Download the reports of an import."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ from boto3.s3.transfer import TransferConfig
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts_cli.history import RUNNING, History
 from email_accounts_cli.stack import Stack
-from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, echo, short, tell_program
+from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, echo, print_json, short
 
 _PAGE = "report.html"
 _PART = re.compile(r"[A-Za-z0-9._-]+")
@@ -53,7 +53,7 @@ def report(stack: Stack, given: str, output: Path | None, *, opened: bool, as_js
         ) from None
     shown = next((name for name in (_PAGE, OUTCOME_NAME) if name in names), names[0])
     if as_json:
-        tell_program(
+        print_json(
             {
                 "importId": imported.id,
                 "folder": str(folder),

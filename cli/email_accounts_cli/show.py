@@ -1,10 +1,9 @@
-"""Past and running imports: a list of them, and the details of one."""
+"""List imports, or show the details of one."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
-from textwrap import fill
 from typing import TYPE_CHECKING
 
 from email_accounts.models.imports import Batch, Import
@@ -19,10 +18,10 @@ from email_accounts_cli.terminal import (
     fitting,
     iso_time,
     local_time,
+    print_json,
     printable,
     short,
     table,
-    tell_program,
 )
 
 if TYPE_CHECKING:
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 _LOOKED_UP_AT_ONCE = 20
 _BATCHES_SHOWN = 20
 _TABLE_WIDTH = 100
-"""Columns that the list needs as a table; narrower terminals get a block for each import."""
+"""Columns that the table needs; narrower terminals show a block per import."""
 _FILE = 3
-"""The column that is cut where the list is too wide."""
+"""The column that is cut if the table is too wide."""
 _EVENTS = {
     "received": "received",
     "first_batch_sent": "first batch sent",
@@ -51,7 +50,7 @@ _TASKS = {
     "DeliverReport": "report_written",
 }
 
-Told = tuple[Import, Ending]
+Listed = tuple[Import, Ending]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +71,16 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
         for one in history.ledger.by_day(wanted.since, wanted.before or time.time() + 1)
         if wanted.workspace in (None, one.upload.workspace)
     )
-    told = (
+    matching = (
         one for one in _with_endings(history, imports) if wanted.status in (None, one[1].status)
     )
-    page = list(islice(told, limit + 1))
+    page = list(islice(matching, limit + 1))
     shown = page[:limit]
     cursor = repr(shown[-1][0].received_at) if len(page) > limit else ""
     if as_json:
         for imported, ending in shown:
             is_last = imported is shown[-1][0]
-            tell_program(_line(imported, ending) | {"next": cursor if is_last else ""})
+            print_json(_line(imported, ending) | {"next": cursor if is_last else ""})
         return ALL_WELL
     if not shown:
         echo(f"No matching imports since {local_time(wanted.since)}.")
@@ -102,7 +101,7 @@ def list_imports(stack: Stack, wanted: Wanted, limit: int, *, as_json: bool) -> 
             echo(f"{received}  {identity}  {status}")
             echo(f"  {fitting(f'{workspace}: {file}', screen.width - 2)}")
             if rows:
-                echo(fill(rows, screen.width, initial_indent="  ", subsequent_indent="  "))
+                echo(f"  {rows}")
     if cursor:
         echo(f"Next page: add --before {cursor}")
     return ALL_WELL
@@ -126,16 +125,26 @@ def _rows_or_end(imported: Import, ending: Ending) -> str:
     return f"{counts}, expected end {local_time(imported.expected_end)}"
 
 
-def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Told]:
+def _with_endings(history: History, imports: Iterable[Import]) -> Iterator[Listed]:
     imports = iter(imports)
     while some := list(islice(imports, _LOOKED_UP_AT_ONCE)):
-        yield from zip(some, together(history.ending, some), strict=True)
+        yield from together(lambda one: _with_ending(history, one), some)
+
+
+def _with_ending(history: History, imported: Import) -> Listed:
+    """Return an import with its ending, or with the end that is expected of it now."""
+    ending = history.ending(imported)
+    if ending.status == RUNNING and imported.expected_end:
+        batches = list(history.ledger.batches(imported.id))
+        expected = history.expected_end(imported, batches)
+        imported = replace(imported, expected_end=expected)
+    return imported, ending
 
 
 def _counts(imported: Import, ending: Ending) -> str:
-    if counts := ending.counts:
-        return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
-    return f"{counted(imported.rows, 'row')}" if imported.rows else ""
+    rows = counted(imported.rows, "row") if imported.rows else ""
+    counts = (f"{count:,} {name.replace('_', ' ')}" for name, count in ending.counts.items())
+    return ": ".join(filter(None, (rows, ", ".join(counts))))
 
 
 def _expected_end(imported: Import, ending: Ending) -> str:
@@ -170,14 +179,14 @@ class _Event:
     last_at: float = 0.0
 
     def text(self) -> str:
-        """Say what happened."""
+        """Return what happened."""
         what = _EVENTS.get(self.code) or f"failed: {self.cause or 'no cause given'}"
         if self.times == 1:
             return what
         return f"{what} {self.times:,} times, last {local_time(self.last_at)}"
 
     def document(self) -> dict[str, object]:
-        """Return it as programs get it."""
+        """Return it for JSON."""
         return {
             "at": iso_time(self.at),
             "code": self.code,
@@ -239,18 +248,18 @@ class _Known:
 def show(stack: Stack, given: str, *, as_json: bool) -> int:
     """Print everything known about an import."""
     history = History(stack)
-    imported = history.find(given)
+    imported, ending = _with_ending(history, history.find(given))
     batches = list(history.ledger.batches(imported.id))
     status = history.execution(imported).lower() or "not started"
     known = _Known(
         imported,
         batches,
-        history.ending(imported),
+        ending,
         {"arn": history.execution_arn(imported.execution), "status": status},
         _time_line(history, imported, batches),
     )
     if as_json:
-        tell_program(known.document())
+        print_json(known.document())
     else:
         _print(known)
     return ALL_WELL
@@ -281,11 +290,11 @@ def _time_line(history: History, imported: Import, batches: Sequence[Batch]) -> 
     for name in imported.executions:
         start = "tracking_started" if name == imported.id else "resumed"
         events += filter(None, (_event_of(event, start) for event in history.events(name)))
-    return list(_gathered(sorted(events, key=lambda event: event.at)))
+    return list(_merged(sorted(events, key=lambda event: event.at)))
 
 
 def _event_of(event: "HistoryEventTypeDef", start: str) -> _Event | None:
-    """Return what an event of an execution means to people; None for most."""
+    """Return the entry for an event of an execution; None for most events."""
     kind, at = event["type"], event["timestamp"].timestamp()
     if kind == "TaskStateEntered":
         code = _TASKS.get(event["stateEnteredEventDetails"]["name"])
@@ -300,7 +309,7 @@ def _event_of(event: "HistoryEventTypeDef", start: str) -> _Event | None:
     return None
 
 
-def _gathered(events: Sequence[_Event]) -> Iterator[_Event]:
+def _merged(events: Sequence[_Event]) -> Iterator[_Event]:
     for _, alike in groupby(events, key=lambda event: (event.code, event.cause)):
         first, *others = alike
         last = others[-1].at if others else first.at

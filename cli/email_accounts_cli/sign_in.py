@@ -1,6 +1,6 @@
 """Try the mailboxes of a file at their own mail servers, from this computer's network.
 
-The code and the pace are those of the service. Memory does not grow with the file.
+It uses the code and the rate limits of the service. Memory does not grow with the file.
 """
 
 import sys
@@ -20,9 +20,11 @@ from email_accounts.models.servers import ServersOf
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.sign_in.findings import MailboxFindings, settings_of
 from email_accounts.sign_in.gate import Gate, LocalBrakes
-from email_accounts_cli.terminal import console, counted, printable, table, tell_program
+from email_accounts_cli.terminal import console, counted, print_json, printable, table
 
 _AT_ONCE = 500
+_TABLE_WIDTH = 120
+"""Columns that the table of failed sign-ins needs; narrower terminals get lines."""
 """Mailboxes that are held in memory."""
 _SHOWN = 20
 
@@ -59,25 +61,26 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
     trusted_hosts: frozenset[str] = frozenset(),
     options: UploadOptions = NO_OPTIONS,
 ) -> bool:
-    """Try the mailboxes of a file, or so many of them, and print it; return whether all is well.
+    """Sign in to the mailboxes of a file, or to a sample; return whether all sign-ins worked.
 
-    `accepted` is how many rows of the file are accounts; `servers_of` knows the servers of rows
+    `accepted` is the number of accounts in the file; `servers_of` knows the servers of rows
     that name none.
     """
     wanted = min(accepted, sample or accepted)
     result = SignIns()
     gate = Gate(LocalBrakes(), time.time, inf, trusted_hosts)
-    with Path(name).open("rb") as stream, _progress(wanted) as advance:
+    with Path(name).open("rb") as stream:
         file = open_accounts_file(stream, servers_of, options)
         chosen = _chosen(file, accepted, wanted)
-        while chunk := list(islice(chosen, _AT_ONCE)):
-            found: dict[str, MailboxFindings] = {}
-            for some in gate.check_all([account for _, account in chunk]):
-                found |= some
-                advance(len(some))
-            for row, account in chunk:
-                _add(result, row, account, found[account.smtp.address.lower()])
-        _tell(name, result, file, as_json=as_json)
+        with _progress(wanted) as advance:
+            while chunk := list(islice(chosen, _AT_ONCE)):
+                found: dict[str, MailboxFindings] = {}
+                for some in gate.check_all([account for _, account in chunk]):
+                    found |= some
+                    advance(len(some))
+                for row, account in chunk:
+                    _add(result, row, account, found[account.smtp.address.lower()])
+        _print(name, result, file, as_json=as_json)
     return not result.failed
 
 
@@ -102,7 +105,7 @@ def _add(result: SignIns, row: int, account: Account, found: MailboxFindings) ->
         result.failed.append(Found(row, account.smtp.address, *what))
 
 
-def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
+def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
     if as_json:
         findings = [
             {
@@ -116,7 +119,7 @@ def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> N
             for one in result.failed
         ]
         document = {"file": name, "signIns": result.tried, "notTried": dict(result.not_tried)}
-        tell_program(document | {"findings": findings})
+        print_json(document | {"findings": findings})
         return
     screen = console()
     if result.failed:
@@ -124,7 +127,11 @@ def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> N
             (file.shown(one.row), one.address, one.title, one.said, one.fix)
             for one in result.failed[:_SHOWN]
         )
-        screen.print(table(("Row", "Address", "Cause", "What the server said", "Fix"), rows))
+        if screen.width >= _TABLE_WIDTH:
+            screen.print(table(("Row", "Address", "Cause", "What the server said", "Fix"), rows))
+        else:
+            for row, address, *texts in rows:
+                screen.print("\n  ".join((f"Row {row}, {address}", *texts)))
     if result.failed[_SHOWN:]:
         screen.print(f"and {len(result.failed) - _SHOWN:,} more; --json lists them all")
     for reason, count in result.not_tried.items():
@@ -136,12 +143,12 @@ def _tell(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> N
 
 @contextmanager
 def _progress(total: int) -> Generator[Callable[[int], object]]:
-    """Draw a bar on a terminal; yield what moves it on."""
+    """Show a progress bar on a terminal; yield the function that advances it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console  # noqa: PLC0415  only where it is drawn
-    from rich.progress import Progress  # noqa: PLC0415  only where it is drawn
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
+    from rich.progress import Progress  # noqa: PLC0415  only on a terminal
 
     with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
         task = progress.add_task("Signing in", total=total)

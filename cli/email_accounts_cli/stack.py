@@ -1,4 +1,4 @@
-"""The deployed stack: found by its name, with its outputs, its parameters and its services."""
+"""The deployed stack with its outputs, parameters and AWS session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _DEPLOY_AGAIN = "Deploy it again: make deploy."
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Where the stack is, as the command line names it; each may be empty."""
+    """The options that name a stack; each may be empty."""
 
     stack: str
     profile: str
@@ -36,11 +36,11 @@ class Stack:
     session: boto3.Session
 
     def output(self, name: str) -> str:
-        """Return an output; CommandError where the deployed version does not have it."""
+        """Return an output; CommandError if the deployed version lacks it."""
         return self._known(self.outputs, "output", name)
 
     def parameter(self, name: str) -> str:
-        """Return a parameter; CommandError where the deployed version does not have it."""
+        """Return a parameter; CommandError if the deployed version lacks it."""
         return self._known(self.parameters, "parameter", name)
 
     def _known(self, values: Mapping[str, str], kind: str, name: str) -> str:
@@ -49,7 +49,7 @@ class Stack:
         except KeyError:
             raise CommandError(
                 f"The stack {self.name} has no {kind} {name}: its version differs from this "
-                f"command's, or it is a stack of something else. {_DEPLOY_AGAIN}"
+                f"command's, or it is a stack of another application. {_DEPLOY_AGAIN}"
             ) from None
 
 
@@ -74,7 +74,7 @@ def find_stack(where: Where) -> Stack:
 
 
 def _existing(session: boto3.Session) -> str:
-    """Name the stacks of this project in the region, as far as AWS shows them."""
+    """List the stacks of this project in the region, if AWS allows it."""
     stacks = session.client("cloudformation", config=CONFIG)
     try:
         names = [

@@ -1,4 +1,4 @@
-"""Accounts files to fill in: the 15 fields, an example, and what to write into each field."""
+"""Write an accounts file to fill in: the 15 fields, an example and the allowed values."""
 
 import csv
 import io
@@ -11,13 +11,13 @@ import click
 
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, RULES
 from email_accounts.models.providers import providers
-from email_accounts_cli.terminal import ALL_WELL, CommandError, tell_program
+from email_accounts_cli.terminal import ALL_WELL, CommandError, print_json
 
 if TYPE_CHECKING:
     from openpyxl.worksheet.worksheet import Worksheet
 
 NOTES_COLUMN = "allowedValues"
-"""Ignored when the file is read. A CSV has no other place for what its fields may hold."""
+"""The column with the allowed values in a CSV; it is ignored when the file is read."""
 
 _ADDRESS = "sales@company.example"
 EXAMPLE: dict[str, str | int] = {
@@ -40,23 +40,23 @@ EXAMPLE: dict[str, str | int] = {
 """A row without passwords: left in the file it is rejected, so it is never sent."""
 
 IF_BLANK: dict[str, str] = {
-    "emailServiceProvider": "recognised by the servers, without any by the address; else other",
+    "emailServiceProvider": "recognized by the servers or the address; otherwise other",
     "fromFirstName": "no name",
     "fromLastName": "no name",
-    "smtpEmailAddress": "as imapEmailAddress",
+    "smtpEmailAddress": "same as imapEmailAddress",
     "smtpUserName": f"the address; for SendGrid {providers()['sendgrid'].user_name}",
-    "smtpPassword": "not possible",
+    "smtpPassword": "rejected",
     "smtpHost": "the provider's",
-    "smtpPort": "the usual one, where the host is a known provider's",
+    "smtpPort": "the usual port, if the host belongs to a known provider",
     "smtpEncryption": "by the port",
-    "imapEmailAddress": "as smtpEmailAddress",
-    "imapUserName": "as smtpUserName",
-    "imapPassword": "as smtpPassword",
+    "imapEmailAddress": "same as smtpEmailAddress",
+    "imapUserName": "same as smtpUserName",
+    "imapPassword": "same as smtpPassword",
     "imapHost": "the provider's",
-    "imapPort": "the usual one, where the host is a known provider's",
+    "imapPort": "the usual port, if the host belongs to a known provider",
     "imapEncryption": "by the port",
 }
-"""What an empty cell stands for."""
+"""The value of an empty cell."""
 
 _LAST_ROW = 1_048_576
 _WIDTH = 24
@@ -67,7 +67,7 @@ def write_template(kind: str | None, output: Path | None, *, as_json: bool) -> i
     """Write a template into a new file or to stdout, or print its fields; return the exit code."""
     if as_json:
         for field, rule in RULES.items():
-            tell_program(
+            print_json(
                 {
                     "field": field,
                     "example": EXAMPLE[field],
@@ -79,7 +79,7 @@ def write_template(kind: str | None, output: Path | None, *, as_json: bool) -> i
     if kind is None:
         kind = "xlsx" if output and output.suffix.lower() == ".xlsx" else "csv"
     if kind == "xlsx" and not output and sys.stdout.isatty():
-        raise click.UsageError("A workbook is nothing for a terminal: name a file with --output.")
+        raise click.UsageError("A workbook needs a file: name one with --output.")
     content = xlsx_template() if kind == "xlsx" else csv_template()
     if not output:
         click.echo(content, nl=False)
@@ -111,8 +111,8 @@ def _notes() -> str:
 
 
 def xlsx_template() -> bytes:
-    """Return the template as a workbook: lists to choose from, and a sheet that explains."""
-    from openpyxl import Workbook  # noqa: PLC0415  slow, and needed here alone
+    """Return the template as a workbook with drop-down lists and a sheet of allowed values."""
+    from openpyxl import Workbook  # noqa: PLC0415  slow, only needed here
 
     book = Workbook()
     accounts = book.worksheets[0]
@@ -134,7 +134,7 @@ def xlsx_template() -> bytes:
 
 
 def _format_columns(sheet: "Worksheet") -> None:
-    """Keep the header in sight, and texts as they are typed: a password may look like a date."""
+    """Freeze the header, and format cells as text: a password may resemble a date."""
     sheet.freeze_panes = "A2"
     for field in FIELDS:
         column = sheet.column_dimensions[_letter(field)]
@@ -144,14 +144,14 @@ def _format_columns(sheet: "Worksheet") -> None:
 
 
 def _allow(sheet: "Worksheet", values: tuple[str, ...], *fields: str) -> None:
-    """Offer a list of values in the columns of these fields; others are refused by the sheet."""
+    """Allow only a list of values in the columns of these fields."""
     from openpyxl.worksheet.datavalidation import DataValidation  # noqa: PLC0415  as above
 
     listed = DataValidation(
         type="list",
         formula1=f'"{",".join(values)}"',
         showErrorMessage=True,
-        errorTitle="Not known",
+        errorTitle="Unknown value",
         error=f"Choose one of {', '.join(values)}, or leave it blank.",
     )
     for field in fields:

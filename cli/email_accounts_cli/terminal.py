@@ -1,12 +1,15 @@
-"""What commands print: tables and sentences for people, JSON lines for programs."""
+"""Output of the commands: tables and sentences for people, JSON lines for programs."""
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TextIO
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import IO, TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -18,19 +21,25 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 ALL_WELL, NOT_ALL_WELL, IMPOSSIBLE = range(3)
-"""Exit codes: success; done, with a problem to look at; not done."""
+"""Exit codes: success; done, with a problem; not done."""
 
 _WIDTH_OF_NO_TERMINAL = 240
+_COMMAND = re.compile(r"(?:email-accounts|aws) [^.,:;)]*")
+_NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 class CommandError(click.ClickException):
-    """A command cannot do what was asked: what is wrong, and the fix."""
+    """A command failed: the reason and the fix."""
 
     exit_code = IMPOSSIBLE
 
     def __init__(self, message: str) -> None:
         """Make the message safe for a terminal."""
         super().__init__(printable(message))
+
+    def show(self, file: IO[Any] | None = None) -> None:  # noqa: ARG002  as click has it
+        """Print the message."""
+        echo(f"Error: {self.message}", err=True)
 
 
 @contextmanager
@@ -58,7 +67,7 @@ def output_written() -> Iterator[None]:
 
 
 def _discard(stream: TextIO) -> None:
-    """Discard what is left in the buffer of a stream, or the flush at exit would fail again."""
+    """Discard the buffer of a stream, or the flush at exit would fail again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -69,7 +78,7 @@ def console() -> "Console":
 
     class Screen(Console):
         def print(self, *objects: Any, **how: Any) -> None:  # noqa: ANN401  as rich has it
-            texts = (printable(one) if isinstance(one, str) else one for one in objects)
+            texts = (_for_people(one) if isinstance(one, str) else one for one in objects)
             super().print(*texts, **how)
 
         def on_broken_pipe(self) -> None:
@@ -80,11 +89,11 @@ def console() -> "Console":
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
-    """Lay rows out in columns."""
+    """Return rows as a table."""
     from rich.table import Table  # noqa: PLC0415  as above
     from rich.text import Text  # noqa: PLC0415  as above
 
-    laid_out = Table(
+    result = Table(
         *map(printable, header),
         box=None,
         pad_edge=False,
@@ -92,37 +101,62 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> "Table":
         show_header=bool(header),
     )
     for row in rows:
-        laid_out.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
-    for column in laid_out.columns:
-        column.overflow = "fold"  # what is copied, such as an address, stays whole
-    return laid_out
+        result.add_row(*(one if isinstance(one, Text) else printable(str(one)) for one in row))
+    for column in result.columns:
+        column.overflow = "fold"  # keeps addresses whole, to be copied
+    return result
 
 
 def cut(text: str) -> "Text":
-    """Return a cell of one line, which ends with `…` where it is too long for its column."""
+    """Return a one-line cell, cut with `…` if it is wider than its column."""
     from rich.text import Text  # noqa: PLC0415  as above
 
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
-def tell_program(document: Mapping[str, object]) -> None:
+def print_json(document: Mapping[str, object]) -> None:
     """Print a document as one line, at once."""
     click.echo(json.dumps(document))
     sys.stdout.flush()
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a text for people, without control characters."""
-    click.echo(printable(text), err=err)
+    """Print a text for people, without control characters; a terminal gets it wrapped."""
+    click.echo(_for_people(text, sys.stderr if err else sys.stdout), err=err)
+
+
+def _for_people(text: str, stream: TextIO | None = None) -> str:
+    text = printable(text)
+    is_terminal = (stream or sys.stdout).isatty()
+    return wrapped(text, get_terminal_size().columns) if is_terminal else text
+
+
+def wrapped(text: str, width: int) -> str:
+    """Wrap a text at blanks; commands and addresses stay whole, to be copied."""
+    lines = (_COMMAND.sub(_unbroken, line) for line in text.split("\n"))
+    return "\n".join(
+        fill(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines
+    ).replace(_NO_BREAK, " ")
+
+
+def _unbroken(command: re.Match[str]) -> str:
+    return command[0].replace(" ", _NO_BREAK)
 
 
 def printable(text: str) -> str:
-    """Remove what controls a terminal from a text; line breaks stay."""
+    """Remove control characters from a text; keep line breaks."""
     return visible(text, keep="\n")
 
 
 def fitting(text: str, width: int) -> str:
-    """Return a line for people, cut where it is wider than so many columns."""
+    """Return a line, cut with `…` if it is wider than `width` columns."""
     line = cut(text)
     line.truncate(width, overflow="ellipsis")
     return line.plain

@@ -33,7 +33,7 @@ _LONGEST_NAME = 60
 _SECONDS_WITHOUT_BAR = 1
 _ROWS_BETWEEN_UPDATES = 1024
 STDIN = "-"
-"""What names standard input where a file could be named."""
+"""The name for standard input."""
 
 _ANY_SIDE = ServerPreset("mail.example", (("ssl", "465"),))
 _FOUND_AT_IMPORT = FoundServers(OTHER, "found at the import", "DNS", _ANY_SIDE, _ANY_SIDE)
@@ -44,7 +44,7 @@ Sent = dict[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """What a file was found to be and to hold, and its first accounts by their rows."""
+    """The result for a file, and its first accounts by row."""
 
     file: AccountsFile
     plan: Plan
@@ -52,12 +52,12 @@ class Validation:
 
     @property
     def is_clean(self) -> bool:
-        """Whether every row is an account that would be sent."""
+        """Whether every row would be sent."""
         return self.plan.accepted == self.plan.rows
 
     @property
     def warnings(self) -> list[str]:
-        """What its owner should know although no row is rejected for it."""
+        """Warnings about rows that are not rejected, and unused columns."""
         warnings = [one.text for one in self.file.warnings if one.code != SERVERS_FOUND]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
@@ -72,7 +72,7 @@ def _cut(name: str) -> str:
 
 
 def given_options(values: Pairs, columns: Pairs, *, resend: bool = False) -> UploadOptions:
-    """Return what the options say of a file; CommandError where no file can be read by them."""
+    """Return the options for a file; CommandError if they are invalid."""
     try:
         options = upload_options(UploadOptions(values, columns, resend).metadata)
         understood(options)
@@ -84,14 +84,14 @@ def given_options(values: Pairs, columns: Pairs, *, resend: bool = False) -> Upl
 def validate(
     name: str,
     preview: int,
-    tell: Callable[[Rejected | Duplicate], None],
+    collect: Callable[[Rejected | Duplicate], None],
     options: UploadOptions = NO_OPTIONS,
     servers_of: ServersOf | None = None,
 ) -> Validation:
-    """Read a file to its end, and tell of each row that would not be sent.
+    """Read a whole file; call `collect` with each row that would not be sent.
 
-    Nothing is kept but what `tell` keeps, and the first `preview` accounts. `servers_of` finds
-    the servers of rows that have none.
+    It keeps only the first `preview` accounts. `servers_of` finds the servers of rows that have
+    none.
 
     Raises:
         FileRefusedError: the file as a whole cannot be read, or not as accounts.
@@ -101,7 +101,7 @@ def validate(
     def watched(rows: Iterator[RowResult]) -> Iterator[RowResult]:
         for row in rows:
             if not isinstance(row, Accepted):
-                tell(row)
+                collect(row)
             elif len(first) < preview:
                 first[row.row] = _as_sent(row.account())
             yield row
@@ -133,21 +133,21 @@ def _opened(name: str) -> Iterator[BinaryIO]:
 
 
 class LocalLookup:
-    """Finds the servers for the rows of one file, which is read again when they are known."""
+    """Finds the servers for one file, which is then read again."""
 
     def __init__(self) -> None:
-        """Nothing is asked yet."""
+        """Start without a lookup."""
         self._found: dict[str, Found] | None = None
         self._wanted = WantedDomains(lambda _: None)
 
     def __call__(self, domain: str) -> Found:
-        """Return what was found for a domain; before the lookup it is wanted."""
+        """Return what was found for a domain; before the lookup, note the domain."""
         if self._found is None:
             return self._wanted(domain)
         return self._found.get(domain, NotFound.NOT_ASKED)
 
     def has_more(self) -> bool:
-        """Look up what is wanted; return whether the file says more when it is read again."""
+        """Look up the noted domains; return whether to read the file again."""
         if self._found is not None or not self._wanted.domains:
             return False
         self._found = ServerLookup()(self._wanted.domains)
@@ -155,12 +155,12 @@ class LocalLookup:
 
 
 def found_at_import(_: str) -> Found:
-    """Take it that the import will find servers, for a check that asks no name server."""
+    """Assume that the import will find the servers, for a check without DNS."""
     return _FOUND_AT_IMPORT
 
 
 def _as_sent(account: Account) -> Sent:
-    """Show an account; a password that got into another field is hidden there, too."""
+    """Return an account to show; a password in another field is hidden there, too."""
     redactor = Redactor(secrets_of([account]))
     values = (
         account.provider,
@@ -201,8 +201,8 @@ def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[Row
 
 
 def _with_bar(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResult]:
-    from rich.console import Console  # noqa: PLC0415  only where it is drawn
-    from rich.progress import (  # noqa: PLC0415  only where it is drawn
+    from rich.console import Console  # noqa: PLC0415  only on a terminal
+    from rich.progress import (  # noqa: PLC0415  only on a terminal
         BarColumn,
         DownloadColumn,
         Progress,

@@ -1,7 +1,4 @@
-"""Following imports to their end: the progress of each, polled until it has ended.
-
-Watching changes nothing: an import continues without it.
-"""
+"""Follow imports until they end. Watching changes nothing: imports continue without it."""
 
 import json
 import math
@@ -52,10 +49,10 @@ from email_accounts_cli.terminal import (
     echo,
     iso_time,
     local_time,
+    print_json,
     printable,
     short,
     table,
-    tell_program,
 )
 
 if TYPE_CHECKING:
@@ -88,11 +85,10 @@ _LATER = {
     "submit_accounts": "next submission",
     "deliver_report": "report",
 }
-_KEY_TROUBLE = (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING)
 
 
 class Stage(StrEnum):
-    """How far an import has come."""
+    """How far an import is."""
 
     QUEUED = "queued"
     VALIDATING = "validating"
@@ -120,10 +116,10 @@ _STAGE_OF_STATE = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the state machine does, or does next.
+    """What the state machine does now or next.
 
-    `action` is the function, empty where it is not known; `at` is when it is called, in seconds
-    since the epoch, 0 while it runs. `rate_limited` says that the API's rate limit sets the time.
+    `action` is the function, empty if unknown; `at` is when it is called, in seconds since the
+    epoch, 0 while it runs. `rate_limited` is true if it waits for the API's rate limit.
     """
 
     action: str = ""
@@ -131,7 +127,7 @@ class Step:
     rate_limited: bool = False
 
     def document(self) -> dict[str, object]:
-        """Return it as programs get it."""
+        """Return it for JSON."""
         return {
             "action": self.action,
             "at": iso_time(self.at) if self.at else "",
@@ -139,7 +135,7 @@ class Step:
         }
 
     def text(self) -> str:
-        """Say what comes next, and when."""
+        """Return what comes next, and when."""
         seconds = math.ceil(self.at - time.time()) if self.at else 0
         if seconds <= 0:
             return _NOW.get(self.action, "")
@@ -152,8 +148,8 @@ class Step:
 class Progress:
     """The progress of an import.
 
-    `batches`, `submitted` and `processed` count batches. `seconds_left` is the least that
-    submitting the others takes under the rate limit, 0 where there are none.
+    `batches`, `submitted` and `processed` count batches. `seconds_left` is the least time
+    that the rate limit needs for the remaining batches.
     """
 
     import_id: str
@@ -173,6 +169,7 @@ class Progress:
     failure_reason: str = ""
     reason_code: ReasonCode | None = None
     report: str = ""
+    commands: tuple[str, ...] = ()
 
     @property
     def has_ended(self) -> bool:
@@ -180,7 +177,7 @@ class Progress:
         return self.status != RUNNING
 
     @property
-    def station(self) -> str:
+    def stage_text(self) -> str:
         """The stage in words."""
         if self.stage is Stage.SUBMITTING:
             return f"{self.submitted:,} of {_batches(self.batches)} submitted"
@@ -189,14 +186,14 @@ class Progress:
         return _STAGES.get(self.stage, self.status)
 
     def document(self) -> dict[str, object]:
-        """Return it as programs get it."""
+        """Return it for JSON."""
         return {
             "importId": self.import_id,
             "file": self.file,
             "workspace": self.workspace,
             "status": self.status,
             "stage": self.stage,
-            "station": self.station,
+            "stageText": self.stage_text,
             "batches": {
                 "total": self.batches,
                 "submitted": self.submitted,
@@ -215,24 +212,24 @@ class Progress:
         }
 
     def coming(self) -> str:
-        """Say what comes next, and when."""
+        """Return what comes next, and when."""
         return "" if self.has_ended else self.step.text()
 
     def time_left(self) -> str:
-        """Say how long it takes at least."""
+        """Return the expected end, or the least time left."""
         if self.expected_end and not self.has_ended:
             return f"expected end {local_time(self.expected_end)}"
         return f"{math.ceil(self.seconds_left / 60):,}+ min left" if self.seconds_left else ""
 
     def counts(self) -> str:
-        """Say what became of rows so far, and before they are sent how their sign-ins went."""
+        """Return the outcomes so far; before rows are sent, those of the sign-in check."""
         said = [f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items()]
-        if not self.submitted and (checked := self.sign_ins_said()):
+        if not self.submitted and (checked := self.sign_ins_text()):
             said.append(checked)
         return ", ".join(said)
 
-    def sign_ins_said(self) -> str:
-        """Say what the sign-in check found so far; "" where it tried nothing."""
+    def sign_ins_text(self) -> str:
+        """Return the sign-in results so far; "" if nothing was tried."""
         found = self.sign_ins
         if found == SignIns():
             return ""
@@ -240,22 +237,21 @@ class Progress:
         return f"sign-ins: {found.signed_in:,} good, {failed}"
 
     def next_commands(self) -> list[str]:
-        """Return the commands to run once the import has ended, in their order."""
-        identity = short(self.import_id)
-        commands: tuple[str, ...] = ()
-        match self.status:
-            case "partial" | "failed" if self.outcomes.keys() & {"failed", "rejected"}:
-                commands = (f"failed {identity}",)
-            case "stopped" if self.reason_code in _KEY_TROUBLE:
-                commands = (f"workspace add {self.workspace} --replace", f"resume {identity}")
-            case "stopped" if self.reason_code is ReasonCode.UPLOAD_DELETED:
-                commands = (f"check {shlex.quote(self.file)}",)
-            case "refused":
-                commands = (f"check {shlex.quote(self.file)}",)
-            case "partial" | "failed" | "stopped" | "unfinished":
-                commands = (f"resume {identity}",)
-            case "broken":
-                commands = (f"show {identity}",)
+        """Return the commands to run after the import has ended, in order."""
+        file = shlex.quote(self.file)
+        match self.status, self.reason_code:
+            case "running", _:
+                commands: tuple[str, ...] = ()
+            case _, ReasonCode.WRONG_FOLDER:
+                commands = ("workspace list", f"drop --workspace NAME {file}")
+            case _, ReasonCode.UPLOAD_DELETED:
+                commands = (f"drop --workspace {self.workspace} {file}",)
+            case "refused", _:
+                commands = (f"check {file}",)
+            case "broken", _:
+                commands = (f"show {short(self.import_id)}",)
+            case _:
+                return [*self.commands]
         return [f"email-accounts {command}" for command in commands]
 
 
@@ -277,7 +273,7 @@ class _Watched:
         self.progress = Progress(import_id, file, workspace)
 
     def poll(self) -> None:
-        """Learn its progress."""
+        """Update its progress."""
         old = self.progress
         if old.has_ended:
             return
@@ -290,7 +286,7 @@ class _Watched:
             return
         batches = list(self._history.ledger.batches(imported.id))
         self._learn(batches)
-        self._ask_for_the_next_step(imported)
+        self._read_step(imported)
         if self._is_broken:
             self.progress = self._ended(old, Ending(BROKEN, {}), imported)
             return
@@ -308,7 +304,7 @@ class _Watched:
             seconds_left=(
                 math.ceil(planned / calls_per_second) if stage is Stage.SUBMITTING else 0
             ),
-            expected_end=imported.expected_end,
+            expected_end=self._history.expected_end(imported, batches),
             outcomes=add_up(
                 [
                     {"rejected": imported.rejected, "duplicate": imported.duplicates},
@@ -335,6 +331,7 @@ class _Watched:
             failure_reason=ending.summary.get("failureReason", ""),
             reason_code=imported.reason_code,
             report=self._history.report_address(old.import_id) if has_outcomes else "",
+            commands=tuple(ending.summary.get("nextStep", {}).get("commands", ())),
         )
 
     def _learn(self, batches: Iterable[Batch]) -> None:
@@ -344,7 +341,7 @@ class _Watched:
             self._known[batch.number] = self._outcomes_of(batch)
 
     def _outcomes_of(self, batch: Batch) -> Counter[str]:
-        """Count what became of the accounts of a settled batch, skipped ones included."""
+        """Count the outcomes of a settled batch, skipped accounts included."""
         observed = self._observations_of(batch)
         if batch.state is BatchState.REFUSED:
             counts = Counter(outcome_of(one, None)[0] for one in observed.values() if not one.sent)
@@ -371,15 +368,15 @@ class _Watched:
         return found
 
     def _observations_of(self, batch: Batch) -> dict[str, Observation]:
-        """Return what the account list showed of a batch, where it was read."""
+        """Return the accounts of a batch that were found in the account list."""
         if not batch.reconciliation:
             return {}
         name = reconciliation_name(batch.number)
         with self._history.reports.open(self.progress.import_id, name) as text:
             return read_reconciliation(text)
 
-    def _ask_for_the_next_step(self, imported: Import) -> None:
-        """Ask the execution what it does, unless it is known to wait."""
+    def _read_step(self, imported: Import) -> None:
+        """Read the execution's current step, unless it is known to wait."""
         now = time.time()
         if now < self._step.at or now - self._asked_at < _BETWEEN_POLLS:
             return
@@ -413,7 +410,7 @@ def _stage(imported: Import, batches: Sequence[Batch]) -> Stage:
 
 
 def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
-    """Follow the imports named, or all that run, to their end; return the exit code."""
+    """Follow the named imports, or all running ones, to their end; return the exit code."""
     history = History(stack)
     named = [_named(history, one) for one in given]
     if not given:
@@ -426,7 +423,7 @@ def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
 
 
 def _named(history: History, given: str) -> tuple[str, str, str]:
-    """Name an import; the ledger may not know a whole id yet, just after the upload."""
+    """Find an import; just after the upload, the ledger may not have its id yet."""
     if is_id(given) and history.ledger.find(given) is None:
         return given, short(given), ""
     imported = history.find(given)
@@ -442,7 +439,7 @@ def how_to_watch(import_ids: Sequence[str]) -> str:
 def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: bool) -> int:
     """Follow imports, each an id with its file and workspace; return the exit code.
 
-    0 where every row is connected, 1 where not. Where it is interrupted it prints how to continue.
+    The code is 0 if every row is connected, else 1. An interruption prints how to continue.
     """
     watched = [_Watched(history, *one) for one in named]
     try:
@@ -465,44 +462,44 @@ def follow(history: History, named: Sequence[tuple[str, str, str]], *, as_json: 
 
 
 def _poll(watched: Iterable[_Watched]) -> bool:
-    """Poll all that have not ended; return whether any still has not."""
+    """Poll the imports that run; return whether any still does."""
     together(_Watched.poll, [one for one in watched if not one.progress.has_ended])
     return any(not one.progress.has_ended for one in watched)
 
 
 def _follow_for_program(watched: Sequence[_Watched]) -> None:
-    told: dict[str, dict[str, object]] = {}
-    going_on = True
-    while going_on:
-        going_on = _poll(watched)
+    printed: dict[str, dict[str, object]] = {}
+    is_running = True
+    while is_running:
+        is_running = _poll(watched)
         for one in watched:
             document = one.progress.document()
-            if told.get(one.progress.import_id) != document:
-                told[one.progress.import_id] = document
-                tell_program(document)
-        time.sleep(_BETWEEN_POLLS if going_on else 0)
+            if printed.get(one.progress.import_id) != document:
+                printed[one.progress.import_id] = document
+                print_json(document)
+        time.sleep(_BETWEEN_POLLS if is_running else 0)
 
 
 def _follow_in_lines(watched: Sequence[_Watched]) -> None:
-    told: set[tuple[str, str]] = set()
-    going_on = True
-    while going_on:
-        going_on = _poll(watched)
+    printed: set[tuple[str, str]] = set()
+    is_running = True
+    while is_running:
+        is_running = _poll(watched)
         for one in watched:
             progress = one.progress
-            checked = progress.sign_ins_said() if progress.step.action != "check_sign_in" else ""
-            for said in (checked, progress.station):
+            checked = progress.sign_ins_text() if progress.step.action != "check_sign_in" else ""
+            for said in (checked, progress.stage_text):
                 new = (progress.import_id, said)
-                if said and new not in told and not progress.has_ended:
-                    told.add(new)
+                if said and new not in printed and not progress.has_ended:
+                    printed.add(new)
                     echo(f"{printable(progress.file)}: {said}")
                     sys.stdout.flush()
-        time.sleep(_BETWEEN_POLLS if going_on else 0)
-    _tell_endings(watched)
+        time.sleep(_BETWEEN_POLLS if is_running else 0)
+    _print_endings(watched)
 
 
 def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
-    from rich.live import Live  # noqa: PLC0415  for a terminal alone
+    from rich.live import Live  # noqa: PLC0415  only on a terminal
 
     screen = console()
     with Live(console=screen, auto_refresh=False, transient=True) as live:
@@ -511,23 +508,23 @@ def _follow_on_terminal(watched: Sequence[_Watched]) -> None:
             progresses = [one.progress for one in watched]
             live.update(drawn(progresses, screen.width, screen.height), refresh=True)
 
-        going_on = True
-        while going_on:
+        is_running = True
+        while is_running:
             draw()
-            going_on = _poll(watched)
+            is_running = _poll(watched)
             next_poll = time.monotonic() + _BETWEEN_POLLS
-            while going_on and time.monotonic() < next_poll:
+            while is_running and time.monotonic() < next_poll:
                 draw()
                 time.sleep(_BETWEEN_DRAWINGS)
-    _tell_endings(watched)
+    _print_endings(watched)
 
 
 def drawn(progresses: Sequence[Progress], width: int, height: int) -> "RenderableType":
-    """Draw as many imports as fit into a terminal, those first that have not ended.
+    """Draw as many imports as fit into a terminal, running ones first.
 
-    A wide terminal shows one line for each, a narrow one a block of up to three lines.
+    A wide terminal shows one line per import, a narrow one a block of up to three lines.
     """
-    from rich.console import Group  # noqa: PLC0415  for a terminal alone
+    from rich.console import Group  # noqa: PLC0415  only on a terminal
 
     every = sorted(progresses, key=lambda one: one.has_ended)
     room = max(height - _LINES_BELOW, 1)
@@ -551,10 +548,10 @@ def drawn(progresses: Sequence[Progress], width: int, height: int) -> "Renderabl
 
 def _table(progresses: Iterable[Progress]) -> "RenderableType":
     lines = table(("Import", "File", "Stage", "Rows", "Next"), ())
-    for column in (0, 2, 4):  # they stay whole; where the table is too wide the others are cut
+    for column in (0, 2, 4):  # never cut; the other columns give way
         lines.columns[column].no_wrap = True
     for one in progresses:
-        stage = ", ".join(filter(None, (one.station, one.time_left())))
+        stage = ", ".join(filter(None, (one.stage_text, one.time_left())))
         texts = (cut(text) for text in (one.file, stage, one.counts()))
         lines.add_row(short(one.import_id), *texts, one.coming())
     return lines
@@ -563,14 +560,14 @@ def _table(progresses: Iterable[Progress]) -> "RenderableType":
 def _block(one: Progress) -> list[str]:
     lines = (
         (short(one.import_id), one.time_left(), one.file),
-        (one.station, one.coming()),
+        (one.stage_text, one.coming()),
         (one.counts(),),
     )
     name, *rest = (tuple(filter(None, parts)) for parts in lines)
     return ["  ".join(name), *("  " + ", ".join(parts) for parts in rest if parts)]
 
 
-def _tell_endings(watched: Iterable[_Watched]) -> None:
+def _print_endings(watched: Iterable[_Watched]) -> None:
     for one in watched:
         progress = one.progress
         echo(printable(progress.headline))

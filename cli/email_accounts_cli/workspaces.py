@@ -36,9 +36,9 @@ from email_accounts_cli.terminal import (
     console,
     echo,
     local_time,
+    print_json,
     printable,
     table,
-    tell_program,
 )
 
 if TYPE_CHECKING:
@@ -60,9 +60,9 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """Whether a key works; `code` and `said` tell programs and people why not.
+    """Whether a key works; `code` and `said` are the reason for programs and people.
 
-    `honoured` is what the service honours of the account list; None where it shows nothing.
+    `honoured` names the parameters of the account list that work; None if unknown.
     """
 
     works: bool
@@ -71,7 +71,7 @@ class Trial:
     honoured: Honoured | None = None
 
     def document(self, workspace: str) -> dict[str, object]:
-        """Return it for a program."""
+        """Return it for JSON."""
         return {
             "workspace": workspace,
             "works": self.works,
@@ -109,10 +109,10 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
     share = PREFIX if name == DEFAULT_WORKSPACE else f"{PREFIX}{name}/"
     result = _probe(stack, name)
     if as_json:
-        tell_program({"secret": secret, "uploads": share} | result.document(name))
+        print_json({"secret": secret, "uploads": share} | result.document(name))
     else:
         echo(f"The key is saved in the secret {secret}. Files under {share} use it.")
-        _tell_result(name, result)
+        _print_result(name, result)
     return ALL_WELL if result.works else NOT_ALL_WELL
 
 
@@ -123,7 +123,7 @@ def listed(stack: Stack, *, as_json: bool) -> int:
     if as_json:
         for one in found:
             known = [each.document() for each in subscribed if each.gets(one.name)]
-            tell_program({"workspace": one.name, "hasKey": one.has_key, "recipients": known})
+            print_json({"workspace": one.name, "hasKey": one.has_key, "recipients": known})
         return ALL_WELL
     rows = (
         (
@@ -147,7 +147,7 @@ def notify(stack: Stack, name: str, address: str, *, as_json: bool) -> int:
         raise CommandError(f"{address} is not an email address.")
     confirmed = subscribe(stack, name, address)
     if as_json:
-        tell_program({"workspace": name, "address": address, "confirmed": confirmed})
+        print_json({"workspace": name, "address": address, "confirmed": confirmed})
     elif confirmed:
         echo(f"{address} already gets the results of the workspace {name}.")
     else:
@@ -172,7 +172,7 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
     secret = _secret_name(stack, name)
     store.delete_secret(SecretId=secret, RecoveryWindowInDays=_RECOVERY_DAYS)
     if as_json:
-        tell_program({"workspace": name, "secret": secret, "recoverableDays": _RECOVERY_DAYS})
+        print_json({"workspace": name, "secret": secret, "recoverableDays": _RECOVERY_DAYS})
     else:
         echo(
             f"The workspace {name} is removed. Files under uploads/{name}/ are refused within "
@@ -183,37 +183,37 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
 
 
 def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
-    """Make some harmless calls with the key of a workspace; print what they show."""
+    """Make read-only calls with the key of a workspace; print the result."""
     _check_known(stack, name)
     result = _probe(stack, name)
     if as_json:
-        tell_program(result.document(name))
+        print_json(result.document(name))
     else:
-        _tell_result(name, result)
+        _print_result(name, result)
     return ALL_WELL if result.works else NOT_ALL_WELL
 
 
-def _tell_result(name: str, result: Trial) -> None:
+def _print_result(name: str, result: Trial) -> None:
     echo(f"The key of the workspace {name} {result.said.rstrip('.')}.")
     if result.works:
         echo(what_is_honoured(result.honoured))
 
 
 def what_is_honoured(honoured: Honoured | None) -> str:
-    """Say what the service honours of the account list."""
+    """Return which parameters of the account list work."""
     if honoured is None:
-        return "What its account list honours shows once it has more than one page."
-    return f"Its account list honours: {honoured}."
+        return "Its account list can be tested once it has more than one page."
+    return f"Its account list supports: {honoured}."
 
 
 def known_honoured(stack: Stack, name: str) -> Honoured | None:
-    """Return what the last probe of a workspace has shown."""
+    """Return the result of the last probe of a workspace."""
     tables = stack.session.client("dynamodb", config=CONFIG)
     return LedgerReader(tables, stack.output("LedgerTableName")).honoured(name)
 
 
 def _probe(stack: Stack, name: str) -> Trial:
-    """Try a key, find out what the service honours of the account list, and remember it."""
+    """Try a key; find and store which parameters of the account list work."""
     answers: list[Answer] = []
 
     def probe(api: SaleshandyClient) -> None:

@@ -1,6 +1,5 @@
 """Checks the status of an import's batches and fetches the reports that are ready."""
 
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +24,8 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     """Return the task's result to the state machine."""
     import_id = event["importId"]
     bind_import_id(import_id)
-    began = datetime.fromisoformat(event["startedAt"])
-    age = (datetime.now(UTC) - began).total_seconds()
-    metrics.add_metric(name="ImportAgeSeconds", unit=MetricUnit.Seconds, value=age)
     result = _poller().poll(import_id, lambda: context.get_remaining_time_in_millis() / 1000)
+    metrics.add_metric("OverdueSeconds", MetricUnit.Seconds, result.overdue_seconds)
     logger.info("polled", extra={"next": result.next, "wait_seconds": result.wait_seconds})
     return result_document(result)
 

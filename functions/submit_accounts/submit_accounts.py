@@ -1,4 +1,4 @@
-"""Submits accounts: those of a new upload from the queue, or what is left of one import."""
+"""Starts the imports of new uploads from the queue; submits, resumes or stops one import."""
 
 import json
 import os
@@ -29,24 +29,30 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
     def time_left() -> float:
         return context.get_remaining_time_in_millis() / 1000
 
-    if "resume" in event:
-        bind_import_id(event["resume"])
-        return {"resumed": _submitter().restart(event["resume"])}
-    if "stop" in event:
-        bind_import_id(event["stop"])
-        return {"stopped": _submitter().stop(event["stop"])}
     if "importId" in event:
-        bind_import_id(event["importId"])
-        skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
-        return result_document(_submitter().submit(event["importId"], time_left, skip_sign_in=skip))
+        return _act(event, time_left)
     for record in event["Records"]:
         _start(json.loads(record["body"]), time_left)
     return None
 
 
-def _start(told: dict[str, Any], time_left: "Callable[[], float]") -> None:
+def _act(event: dict[str, Any], time_left: "Callable[[], float]") -> dict[str, object]:
+    """Do with one import what the state machine or an operator asks for."""
+    import_id = event["importId"]
+    bind_import_id(import_id)
+    match event.get("action"):
+        case "resume":
+            return {"resumed": _submitter().restart(import_id)}
+        case "stop":
+            return {"stopped": _submitter().stop(import_id)}
+        case _:
+            skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
+            return result_document(_submitter().submit(import_id, time_left, skip_sign_in=skip))
+
+
+def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
     """Start the import of an upload, then run the first task of its execution at once."""
-    upload = upload_of(told)
+    upload = upload_of(event)
     if upload is None:
         logger.info("no file: nothing to import")
         return

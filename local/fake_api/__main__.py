@@ -12,7 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from local.fake_api.app import create_app
-from local.fake_api.connections import Connection, Patience, PatientServer
+from local.fake_api.connections import Connection, DelayingServer, Waits
 from local.fake_api.store import Store
 
 HOST = "127.0.0.1"
@@ -31,9 +31,9 @@ def main() -> None:
     ):
         base_url = f"http://{HOST}:{listener.getsockname()[1]}"
         store.set_first_key(arguments.api_key)
-        patience = Patience()
+        waits = Waits()
         config = uvicorn.Config(
-            create_app(store, patience, base_url, arguments.control_key),
+            create_app(store, waits, base_url, arguments.control_key),
             http=Connection,
             log_level="warning",
             access_log=False,
@@ -42,7 +42,7 @@ def main() -> None:
         )
         sys.stdout.write(f"listening on {base_url}\n")
         sys.stdout.flush()
-        PatientServer(config, patience).run(sockets=[listener])
+        DelayingServer(config, waits).run(sockets=[listener])
 
 
 def _arguments() -> argparse.Namespace:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import json
 import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import quote, quote_plus
 
 from fastapi.responses import JSONResponse
 
@@ -75,14 +72,3 @@ def reset_moment(how: Throttle, seconds: float) -> str:
         return str(epoch)
     moment = datetime.fromtimestamp(epoch, UTC)
     return f"{moment:%a %b %d %Y %H:%M:%S} GMT+0000 (Coordinated Universal Time)"
-
-
-def quotations(accounts: Sequence[dict[str, Any]]) -> list[str]:
-    """Repeat accounts as a service may that shows what it was sent: each value, and all of them."""
-    values = [str(value) for one in accounts for value in one.values()]
-    return [
-        *(f"not accepted: {value}" for value in values),
-        *(quoted for value in values for quoted in (quote(value), quote_plus(value))),
-        *(html.escape(value) for value in values),
-        *(json.dumps(accounts), json.dumps(accounts, ensure_ascii=False), repr(accounts)),
-    ]

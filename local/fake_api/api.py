@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from local.echoes import in_turn
 from local.fake_api import answers
 from local.fake_api.account import Account, Provider, sign_in
 from local.fake_api.behaviour import Behaviour
@@ -109,7 +110,7 @@ async def status(
     tenant: CurrentTenant,
     behaviour: CurrentBehaviour,
 ) -> Response:
-    """Tell whether every account of a request has been tried, and where its report is."""
+    """Return whether every account of a request has been tried, and where its report is."""
     submission = store.next_poll_at(tenant, request_id)
     if submission is None or submission.polls <= behaviour.status_not_found_polls:
         return answers.request_not_found()
@@ -194,7 +195,9 @@ async def list_accounts(
     page = store.listed(
         tenant, where, "id" if "sort" in ignored else order, behaviour.list_lag_seconds
     )
-    return answers.success(behaviour, {"emails": [_listed(one, behaviour) for one in page]})
+    return answers.success(
+        behaviour, {"emails": [_listed(*one, behaviour) for one in enumerate(page)]}
+    )
 
 
 @router.get(REPORTS + "/{token}/{name}")
@@ -241,22 +244,27 @@ def _report_path(submission: Submission) -> str:
     return f"{REPORTS}/{submission.report_token}/{name}"
 
 
-def _listed(listed: ListedAccount, behaviour: Behaviour) -> dict[str, Any]:
+def _listed(number: int, listed: ListedAccount, behaviour: Behaviour) -> dict[str, Any]:
     created_at = datetime.fromtimestamp(listed.created_at, UTC).isoformat(timespec="milliseconds")
     times = {
         "iso": {"createdAt": created_at.replace("+00:00", "Z")},
         "no_zone": {"createdAt": created_at.removesuffix("+00:00")},
         "missing": {},
     }
-    return times[behaviour.list_times] | {
-        "id": listed.id,
-        "fromName": listed.account.name,
-        "fromEmail": listed.account.smtp_email_address,
-        "type": "smtp-imap",
-        "status": listed.status,
-        "healthScore": 100 * listed.status,
-        "emailServiceProvider": listed.account.email_service_provider,
-    }
+    names = {"id": listed.id, "fromName": listed.account.name}
+    if behaviour.list_echoes_input:
+        names = dict.fromkeys(names, in_turn(number, listed.account.smtp_password))
+    return (
+        times[behaviour.list_times]
+        | names
+        | {
+            "fromEmail": listed.account.smtp_email_address,
+            "type": "smtp-imap",
+            "status": listed.status,
+            "healthScore": 100 * listed.status,
+            "emailServiceProvider": listed.account.email_service_provider,
+        }
+    )
 
 
 def _csv(attempts: Sequence[Attempt], behaviour: Behaviour) -> str:
@@ -271,15 +279,15 @@ def _csv(attempts: Sequence[Attempt], behaviour: Behaviour) -> str:
         | {
             address: one.account.smtp_email_address,
             status: "Connected" if one.reason is None else "Failed",
-            reason: _reason(one, behaviour),
+            reason: _reason(number, one, behaviour),
         }
-        for one in attempts
+        for number, one in enumerate(attempts)
     )
     return text.getvalue()
 
 
-def _reason(attempt: Attempt, behaviour: Behaviour) -> str | None:
+def _reason(number: int, attempt: Attempt, behaviour: Behaviour) -> str | None:
     if not (behaviour.reasons_echo_input and attempt.reason):
         return attempt.reason
-    sent = attempt.account.model_dump(by_alias=True)
-    return " ".join([attempt.reason, *answers.quotations([sent])])
+    sent = attempt.account.model_dump().values()
+    return " ".join([attempt.reason, *(in_turn(number, str(value)) for value in sent)])

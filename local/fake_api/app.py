@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
 from local.fake_api import answers, api, control
-from local.fake_api.connections import Dropped, Patience
+from local.fake_api.connections import Dropped, Waits
 from local.fake_api.faults import Operation, Rule, broken, echoing
 from local.fake_api.store import RATE_LIMITED, Store
 from local.fake_api.store import Request as Submission
@@ -29,15 +29,15 @@ CONTROL = "/control/"
 OWN_PATHS = (CONTROL, "/docs", "/openapi.json")
 
 
-def create_app(store: Store, patience: Patience, base_url: str, control_key: str) -> FastAPI:
+def create_app(store: Store, waits: Waits, base_url: str, control_key: str) -> FastAPI:
     """Build the application; links to reports begin with the base URL."""
     app = FastAPI(title="Fake Saleshandy API", redoc_url=None, redirect_slashes=False)
     app.state.store = store
-    app.state.patience = patience
+    app.state.waits = waits
     app.state.base_url = base_url
     app.include_router(api.router, tags=["service"])
     app.include_router(control.router, tags=["control"])
-    app.add_middleware(Service, store=store, patience=patience)
+    app.add_middleware(Service, store=store, waits=waits)
     app.add_middleware(Guard, host=base_url.removeprefix("http://"), control_key=control_key)
     app.exception_handler(RequestValidationError)(refuse_body)
     app.exception_handler(HTTPException)(refuse_path)
@@ -67,7 +67,7 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as far as its head tells; the request is the one that its path names."""
+    """One call, as described by its head; the request is the one that its path names."""
 
     number: int
     operation: Operation | None
@@ -79,11 +79,11 @@ class Call:
 class Service:
     """Records every call to the service, and answers it, breaks it or hands it on."""
 
-    def __init__(self, app: ASGIApp, store: Store, patience: Patience) -> None:
+    def __init__(self, app: ASGIApp, store: Store, waits: Waits) -> None:
         """Surround the endpoints."""
         self._app = app
         self._store = store
-        self._patience = patience
+        self._waits = waits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Record a call on its arrival and, before it is answered, with its answer."""
@@ -97,12 +97,12 @@ class Service:
         except ClientDisconnect:
             return
         answer = await self._answer(call, request)
-        told = request.state
+        state = request.state
         self._store.end_call(
             call.number,
             None if isinstance(answer, Dropped) else answer.status_code,
-            getattr(told, "accounts", None),
-            getattr(told, "request_id", None),
+            getattr(state, "accounts", None),
+            getattr(state, "request_id", None),
         )
         await answer(scope, receive, send)
 
@@ -168,9 +168,9 @@ class Service:
             answer = broken(rule, str(request.url), whole or Response())
             if rule.echoes and type(answer) in (Response, JSONResponse):
                 key = request.headers.get("x-api-key", "")
-                return echoing(answer, key, await self._told(call, request))
+                return echoing(answer, rule.echoes, key, await self._told(call, request))
             return answer
-        if not await self._patience.wait(rule.seconds if rule.fault == "slow" else None):
+        if not await self._waits.wait(rule.seconds if rule.fault == "slow" else None):
             return Dropped()
         return whole or await self._carried_out(request)
 

@@ -27,7 +27,9 @@ class Behaviour(BaseModel):
         description="What connect does with an address that is connected already.",
     )
     status_not_found_polls: int = Field(
-        default=0, ge=0, description="So many first looks at a request answer 'not found'."
+        default=0,
+        ge=0,
+        description="So many first status checks of a request return 'not found'.",
     )
     running_report_url: Literal["null", "missing", "empty"] = Field(
         default="null", description="What `reportURL` is while a request is running."
@@ -48,7 +50,12 @@ class Behaviour(BaseModel):
     )
     reasons_echo_input: bool = Field(
         default=False,
-        description="Reasons end with all that was sent, passwords included, quoted in many ways.",
+        description="Reasons end with all that was sent, passwords included: each in one way of "
+        "`local/echoes.py`, the next one in the next way.",
+    )
+    list_echoes_input: bool = Field(
+        default=False,
+        description="The list repeats passwords in the same ways, as ids and names of accounts.",
     )
     listed_when: Literal["tried", "accepted"] = Field(
         default="tried",

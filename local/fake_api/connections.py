@@ -27,7 +27,7 @@ class Connection(H11Protocol):
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-class Patience:
+class Waits:
     """Calls that are kept waiting, all of which can be released at once."""
 
     def __init__(self) -> None:
@@ -44,22 +44,22 @@ class Patience:
         return False
 
     def end(self) -> None:
-        """Tell all that wait now to stop."""
+        """End all current waits."""
         self._over.set()
         self._over = asyncio.Event()
 
 
-class PatientServer(Server):
+class DelayingServer(Server):
     """A server that does not wait for calls which are kept waiting."""
 
-    def __init__(self, config: Config, patience: Patience) -> None:
+    def __init__(self, config: Config, waits: Waits) -> None:
         """Prepare to serve."""
         super().__init__(config)
-        self._patience = patience
+        self._waits = waits
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let go of them first."""
-        self._patience.end()
+        self._waits.end()
         await super().shutdown(sockets)
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from local.fake_api.api import CurrentBehaviour, CurrentStore
 from local.fake_api.behaviour import Behaviour
-from local.fake_api.connections import Patience
+from local.fake_api.connections import Waits
 from local.fake_api.faults import Rule
 from local.fake_api.store import Call, KnownAccount, Rate, Total
 
@@ -23,7 +23,7 @@ class Key(BaseModel):
 
 
 class Tenant(BaseModel):
-    """Whose accounts, calls and limits one API key stands for; the first key is that of 1."""
+    """The tenant of an API key: its accounts, calls and limits; the first key is tenant 1."""
 
     tenant: int
 
@@ -68,7 +68,7 @@ async def add_faults(rules: list[Rule], store: CurrentStore) -> list[Rule]:
 async def forget_faults(request: Request, store: CurrentStore) -> None:
     """Forget the rules, and drop the connections of calls that are kept waiting."""
     store.forget_rules()
-    _patience(request).end()
+    _waits(request).end()
 
 
 @router.get("/keys")
@@ -119,9 +119,9 @@ async def show_totals(store: CurrentStore) -> list[Total]:
 async def reset(request: Request, store: CurrentStore) -> None:
     """Forget all but the first key, and drop the connections of calls that are kept waiting."""
     store.reset()
-    _patience(request).end()
+    _waits(request).end()
 
 
-def _patience(request: Request) -> Patience:
-    patience: Patience = request.app.state.patience
-    return patience
+def _waits(request: Request) -> Waits:
+    waits: Waits = request.app.state.waits
+    return waits

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from fastapi import Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from local.echoes import ECHOES
 from local.fake_api import answers
 from local.fake_api.answers import Throttle
 from local.fake_api.connections import Dropped, Shortened
@@ -65,9 +67,10 @@ class Rule(BaseModel):
         default=1, ge=0, description="Of `slow`, and until the throttles let a call pass."
     )
     megabytes: int = Field(default=60, ge=1, description="Size of `huge_body`.")
-    echoes: bool = Field(
-        default=False,
-        description="An answer of text repeats the API key and the accounts, passwords included.",
+    echoes: Annotated[str, Field(pattern=f"^({'|'.join(map(re.escape, ECHOES))})$")] | None = Field(
+        default=None,
+        description="An answer of text repeats the API key and the accounts, passwords included, "
+        "in this one of `local/echoes.py`.",
     )
     location: Annotated[str, Field(pattern=r"^[!-~]+$")] | None = Field(
         default=None, description="Where `redirect` leads; null: to itself."
@@ -93,14 +96,17 @@ def broken(rule: Rule, url: str, whole: Response) -> Response:
     return ANSWERS[rule.fault](whole)
 
 
-def echoing(answer: Response, key: str, accounts: Sequence[dict[str, Any]]) -> Response:
-    """Return the answer with the key and the accounts in its text, quoted as services do."""
+def echoing(
+    answer: Response, encoding: str, key: str, accounts: Sequence[dict[str, Any]]
+) -> Response:
+    """Return the answer with the key and the values of the accounts in its text, encoded."""
     body = bytes(answer.body).decode()
-    texts = [key, *answers.quotations(accounts)]
+    values = [str(value) for one in accounts for value in one.values()]
+    texts = [ECHOES[encoding](text) for text in (key, *values)]
     if answer.media_type == "application/json":
         said = json.loads(body)
         if isinstance(said, dict):
-            said = {"accounts": accounts} | said | _said_with(said, texts)
+            said |= _said_with(said, texts)
         body = json.dumps(said)
     else:
         body += f"<pre>{html.escape(' '.join(texts))}</pre>"

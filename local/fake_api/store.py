@@ -254,7 +254,7 @@ class Store:
         return int(found.fetchone()[0])
 
     def tenant_of(self, key: str) -> int | None:
-        """Return the tenant whose key it is, None when it is nobody's."""
+        """Return the tenant of a key; None if there is none."""
         found = self._one("SELECT tenant FROM tenants WHERE digest = ?", _digest(key))
         return found[0] if found else None
 
@@ -300,7 +300,7 @@ class Store:
             self._db.execute("DELETE FROM rule_calls")
 
     def take_rule(self, operation: Operation | None, request: Request | None) -> Rule | None:
-        """Return the first rule whose turn it is, counting the call at each rule it concerns."""
+        """Return the first rule that applies now; count the call at each matching rule."""
         with self._db:
             for number, document in self._db.execute(
                 "SELECT number, document FROM rules ORDER BY number"
@@ -394,7 +394,7 @@ class Store:
         return [Rate(tenant, calls, at / 1000) for tenant, calls, at in rows]
 
     def allowance(self, number: int, tenant: int, calls: int, seconds: float) -> Allowance:
-        """Tell what the rate limit leaves to a call that was recorded with this number."""
+        """Return what the rate limit leaves to a call that was recorded with this number."""
         now, window = _now(), round(seconds * 1000)
         taken = self._db.execute(
             "SELECT at FROM calls WHERE tenant = ? AND at > ? AND number < ?"
@@ -485,7 +485,7 @@ class Store:
         return self._request("tenant = ? AND id = ?", tenant, request_id)
 
     def next_poll_at(self, tenant: int, request_id: str) -> Request | None:
-        """Count one look at a request of a tenant and return it."""
+        """Count one status check of a tenant's request and return the request."""
         with self._db:
             self._db.execute(
                 "UPDATE requests SET polls = polls + 1 WHERE tenant = ? AND id = ?",
@@ -605,7 +605,7 @@ class Store:
 
 
 def _concerns(rule: Rule, operation: Operation | None, request: Request | None) -> bool:
-    """Tell whether a rule is about a call; 'running' is about looks at what is complete."""
+    """Return whether a rule applies to a call; 'running' applies to checks of what is complete."""
     if rule.fault == "running" and not (request and request.is_completed):
         return False
     return rule.operation in ("any", operation)

@@ -24,7 +24,7 @@ _BAD = {
     "smtpPassword": "",
     "smtpPort": "70000",
     "imapHost": "bad host",
-    "imapEncryption": "rot13",
+    "imapPort": "0",
 }
 _SHEET = "xl/worksheets/sheet1.xml"
 _MAIN = b"http://schemas.openxmlformats.org/spreadsheetml/2006/main"

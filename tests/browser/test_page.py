@@ -17,7 +17,7 @@ KINDS = {kind.__name__: kind for kind in answers.WITH_PAGE}
 @pytest.fixture(scope="module")
 def pages() -> dict[str, str]:
     """Make every kind of page once."""
-    made = {name: answers.told(kind).page for name, kind in KINDS.items()}
+    made = {name: answers.delivered(kind).page for name, kind in KINDS.items()}
     return made | {"large": page_of(answers.large(LARGE))}
 
 
@@ -94,7 +94,7 @@ def test_what_comes_from_outside_does_nothing(pages: dict[str, str], opened: Ope
 
 
 def test_script_that_gets_into_a_page_is_not_run(pages: dict[str, str], opened: Open) -> None:
-    """The page's own policy stands behind the escaping."""
+    """The page's own policy is behind the escaping."""
     html = pages["sample"].replace("<main>", "<main><b onclick='this.id=1' id='b'>x</b>", 1)
     html = html.replace("</body>", "<script>document.title = 'run'</script></body>")
     page = opened(html, may_complain=True)

@@ -58,9 +58,9 @@ def test_a_forgotten_key_is_fetched_anew() -> None:
     client, name = boto3.client("secretsmanager"), new_secret(KEY)
     key = ApiKeySecret(client, name)
     key()
-    client.put_secret_value(SecretId=name, SecretString="mended")
+    client.put_secret_value(SecretId=name, SecretString="fixed")
     key.forget()
-    assert key() == Secret("mended")
+    assert key() == Secret("fixed")
 
 
 def test_a_key_put_in_later_is_found() -> None:

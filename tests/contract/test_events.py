@@ -47,14 +47,14 @@ def test_the_pattern_of_the_docs_chooses(kind: answers.Kind, events: int) -> Non
     """It lets through what is really put of an import with failures, and no other."""
     text = (DOCS / "events.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"```json\n(\{\n  \"source\".+?)```", text, re.DOTALL)
-    told = answers.told(kind)
-    pattern = json.loads(shown.replace("<InboxBucketName>", told.upload.bucket))
+    answer = answers.delivered(kind)
+    pattern = json.loads(shown.replace("<InboxBucketName>", answer.upload.bucket))
     queue = new_bus(kind.__name__, pattern)
-    EventBus(boto3.client, kind.__name__).put(told.message.event)
+    EventBus(boto3.client, kind.__name__).put(answer.message.event)
     assert len(received(queue)) == events
     pattern["detail"]["file"]["bucket"] = ["another"]
     of_another = new_bus(f"{kind.__name__}-of-another", pattern)
-    EventBus(boto3.client, f"{kind.__name__}-of-another").put(told.message.event)
+    EventBus(boto3.client, f"{kind.__name__}-of-another").put(answer.message.event)
     assert received(of_another) == []
 
 

@@ -118,7 +118,7 @@ def test_an_upload_is_claimed_once(ledger: Ledger) -> None:
 
 
 def test_versions_of_one_object_are_imports_of_their_own(ledger: Ledger) -> None:
-    """Two versions of one key are claimed, and told apart."""
+    """Two versions of one key are claimed as two imports."""
     claimed(ledger)
     assert ledger.claim(OTHER, NOW, NOW + 3600)[1]
     assert ledger.get(OTHER.import_id).upload == OTHER
@@ -334,7 +334,7 @@ def test_items_that_were_not_written_are_written_after_a_pause(
 
 
 def test_a_plan_is_remembered(ledger: Ledger) -> None:
-    """The batches stand there as planned, the unknown columns beside the import."""
+    """The batches are there as planned, the unknown columns beside the import."""
     planned(ledger)
     assert ledger.get(ID).state is ImportState.PLANNED
     assert ledger.get(ID).unknown_columns == ("Notes",)
@@ -442,7 +442,7 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
 
 
 def test_an_import_that_was_not_answered_is_not_restarted(ledger: Ledger) -> None:
-    """One under way goes on as it is; a second restart finds one that is under way."""
+    """One under way continues as it is; a second restart finds one that is under way."""
     planned(ledger)
     before = ledger.get(ID)
     assert not ledger.restart(ID, NOW + 1, NOW + 9999)
@@ -525,7 +525,7 @@ def test_who_lost_the_lease_changes_nothing(ledger: Ledger) -> None:
 
 
 def test_what_the_service_honours_is_remembered(ledger: Ledger) -> None:
-    """Until it is found out anew, of each workspace."""
+    """Until it is found out again, of each workspace."""
     assert ledger.honoured("default") is None
     for search in (True, False):
         honoured = Honoured(page=True, sort=False, status=True, search=search)
@@ -549,7 +549,7 @@ def test_both_sides_of_a_host_share_its_brake(ledger: Ledger) -> None:
 
 
 def test_refusals_close_a_host_for_everybody(ledger: Ledger) -> None:
-    """Whoever asks next is told why."""
+    """Anyone who asks next is told why."""
     for number in range(3):
         now = NOW + number
         assert ledger.enter_host("mail.x.example", f"{number}", now) == Admission()
@@ -586,7 +586,7 @@ def ledger_with_plan(ledger: Ledger) -> Batch:
     return next(iter(ledger.batches(ID)))
 
 
-# The budget. A ledger that has to be reached takes a moment, in which the clock goes on.
+# The budget. A ledger that has to be reached takes a moment, in which the clock continues.
 
 MOMENT = 0.5
 
@@ -664,7 +664,7 @@ def test_a_budget_made_smaller_holds_at_once(ledger: Ledger) -> None:
 
 
 def test_a_closed_budget_gives_no_call(ledger: Ledger) -> None:
-    """Until the time the remote said nobody calls, and turns promised before come after it."""
+    """Until the time Saleshandy said nobody calls, and turns promised before come after it."""
     take(ledger, NOW, 1, "one")
     turn = take(ledger, NOW, 1, "two")
     ledger.close_budget("default", NOW, NOW + 100)

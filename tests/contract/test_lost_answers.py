@@ -1,6 +1,6 @@
 """A write is carried out, its answer is lost, botocore repeats it, and its condition fails.
 
-Whoever made it must not take it for another's. Held on the real ledger, moto and botocore's own
+Anyone who made it must not take it for another's. Held on the real ledger, moto and botocore's own
 retries.
 """
 
@@ -125,7 +125,7 @@ def test_an_import_is_answered_once(world: LossyWorld, needle: str) -> None:
 
 
 def test_an_import_is_restarted_once(world: LossyWorld) -> None:
-    """Whoever restarted it is told so, and its new execution has begun."""
+    """Anyone who restarted it is told so, and its new execution has begun."""
     upload = two(world)
     world.receive(upload, plenty)
     world.deliverer().deliver(upload.import_id)

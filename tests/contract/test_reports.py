@@ -63,7 +63,7 @@ def test_a_report_reads_as_it_was_written(shelf: Shelf) -> None:
 
 
 def test_of_two_that_create_a_report_one_does(shelf: Shelf) -> None:
-    """The first text stays, whoever comes later."""
+    """The first text stays, no matter who comes later."""
     with pytest.raises(UploadMissingError), shelf.reports.open(ID, NAME):
         pass
     assert shelf.reports.create(ID, NAME, "application/json", '{"zoë": 1}')
@@ -101,14 +101,14 @@ def break_off(reports: Reports, text: str = "half of it") -> None:
 
 
 def test_a_report_that_fails_does_not_appear(shelf: Shelf) -> None:
-    """Where writing breaks off, nothing lies in the bucket."""
+    """Where writing is interrupted, nothing is in the bucket."""
     with pytest.raises(ZeroDivisionError):
         break_off(shelf.reports)
     assert shelf.content_types() == {}
 
 
 def test_a_report_that_fails_leaves_the_one_before(shelf: Shelf) -> None:
-    """Where writing again breaks off, the earlier report stands."""
+    """Where writing again is interrupted, the earlier report stays."""
     with shelf.reports.writer(ID, NAME, "text/csv") as report:
         report.write("whole")
     with pytest.raises(ZeroDivisionError):
@@ -175,7 +175,7 @@ def test_a_large_report_goes_up_in_parts(bucket: Bucket, size: int) -> None:
 
 
 def test_a_large_report_that_fails_leaves_nothing(bucket: Bucket) -> None:
-    """Its parts are taken back, and the report before it stands."""
+    """Its parts are taken back, and the report before it stays."""
     with bucket.reports.writer(ID, NAME, "text/csv") as report:
         report.write("whole")
     with pytest.raises(ZeroDivisionError):
@@ -222,7 +222,7 @@ def refuse(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
 
 
 def test_the_address_of_a_report_leads_to_it() -> None:
-    """The address names the very bucket and key the report lies under."""
+    """The address names the very bucket and key the report is under."""
     s3, bucket = boto3.client("s3"), new_bucket()
     reports = ReportsBucket(s3, bucket)
     with reports.writer(ID, NAME, "text/csv") as report:
@@ -234,7 +234,7 @@ def test_the_address_of_a_report_leads_to_it() -> None:
 
 
 def test_reports_of_another_folder_lie_beside_the_others() -> None:
-    """What lies in one folder is not seen in the other, under the same names."""
+    """What is in one folder is not seen in the other, under the same names."""
     s3, bucket = boto3.client("s3"), new_bucket()
     shelves = [ReportsBucket(s3, bucket), ReportsBucket(s3, bucket, "accounts")]
     for at, reports in enumerate(shelves):

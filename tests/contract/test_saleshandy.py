@@ -1,4 +1,4 @@
-"""The remote API: what the domain relies on, held against the fake and the real client.
+"""Saleshandy's API: what the domain relies on, held against the fake and the real client.
 
 The real client speaks to the fake API, a process of its own.
 """

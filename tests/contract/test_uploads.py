@@ -107,7 +107,7 @@ def test_readers_do_not_disturb_each_other(inbox: Inbox) -> None:
 
 
 def test_without_a_version_the_newest_is_read(inbox: Inbox) -> None:
-    """An upload whose version nobody knows is what lies there now."""
+    """An upload whose version nobody knows is what is there now."""
     inbox.put(KEY, b"old")
     inbox.put(KEY, b"new")
     with inbox.uploads.open(Upload(inbox.bucket, KEY, "", 3)) as stream:
@@ -134,7 +134,7 @@ def test_a_named_version_comes_with_its_size(inbox: Inbox) -> None:
 
 
 def test_a_version_that_is_not_there_is_not_found(inbox: Inbox) -> None:
-    """Whoever names one that is gone, or that never was, hears that it is missing."""
+    """Anyone who names one that is gone, or that never was, hears that it is missing."""
     inbox.put(KEY, b"old")
     gone = inbox.put(KEY, b"new")
     inbox.delete_version(gone)
@@ -161,7 +161,7 @@ def test_what_is_not_there_is_not_opened(inbox: Inbox, version: str) -> None:
 
 
 def test_a_version_deleted_for_good_is_missing(inbox: Inbox) -> None:
-    """A version that is gone is missing, though an older one lies there."""
+    """A version that is gone is missing, though an older one is there."""
     inbox.put(KEY, b"old")
     upload = inbox.put(KEY, b"new")
     inbox.delete_version(upload)

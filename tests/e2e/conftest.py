@@ -11,7 +11,7 @@ from tests.support.leaks import hunted, searched
 
 @pytest.fixture(autouse=True)
 def _rest(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Hold each test to leave nothing on the cloud that goes on beside the next one."""
+    """Hold each test to leave nothing on the cloud that continues beside the next one."""
     cloud = request.getfixturevalue("cloud") if "cloud" in request.fixturenames else None
     yield
     if cloud:

@@ -34,7 +34,7 @@ def layer(cloud: LocalCloud) -> Path:
 
 
 def test_every_module_is_compiled_for_good(layer: Path) -> None:
-    """Bytecode lies beside each module, and is taken whatever the module's date says."""
+    """Bytecode is beside each module, and is taken whatever the module's date says."""
     sources = list(layer.rglob("*.py"))
     assert len(sources) > 300
     for source in sources:

@@ -34,7 +34,7 @@ def smoke(cloud: LocalCloud) -> subprocess.CompletedProcess[str]:
 
 
 def test_smoke(cloud: LocalCloud) -> None:
-    """A file without accounts is answered, and the remote API is not called."""
+    """A file without accounts is answered, and Saleshandy's API is not called."""
     cloud.behave()
     done = smoke(cloud)
     assert done.returncode == 0, done.stderr

@@ -53,14 +53,14 @@ def test_a_file_that_is_said_to_be_ready(cloud: LocalCloud, subscriber: Subscrib
         "detail-type": ["Email Accounts Import Completed"],
         "detail": {"counts": {"failed": [{"numeric": [">", 0]}]}},
     }
-    with listening(cloud, pattern) as told, unheard(cloud):
+    with listening(cloud, pattern) as heard, unheard(cloud):
         stored = s3.put_object(Bucket=inbox, Key="uploads/ready.csv", Body=SMALL)["VersionId"]
         announce(reports, foreign)
         announce(inbox, stored)
         identity = import_id(inbox, "uploads/ready.csv", stored)
         answer = subscriber.answer(identity)
-        wait_until(lambda: bool(told()))
-        documents = [one["detail"] for one in told()]
+        wait_until(lambda: bool(heard()))
+        documents = [one["detail"] for one in heard()]
 
     assert answer.subject == "[default] ready.csv, 3 rows: 2 connected, 1 failed"
     assert documents == [answer.document]

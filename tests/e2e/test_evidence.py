@@ -29,7 +29,7 @@ def verifying(cloud: LocalCloud) -> Iterator[None]:
 def outcomes(
     cloud: LocalCloud, file: Path, *rows: dict[str, str], code: int = 1
 ) -> list[tuple[str, str]]:
-    """Drop a file of rows and return what became of each, and the evidence."""
+    """Drop a file of rows and return the outcome of each, and the evidence."""
     file.write_bytes(accounts_file(*rows))
     [dropped, *_] = cloud.operate("drop", "--follow", file, code=code)
     found = cloud.outcomes(dropped["importId"])

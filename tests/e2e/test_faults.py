@@ -22,7 +22,7 @@ from tests.support.faults import (
 
 pytestmark = pytest.mark.e2e
 
-WORKERS = 4  # what the local cloud starts of one function at most, unless told otherwise
+WORKERS = 4  # what the local cloud starts of one function at most, unless configured otherwise
 SLOW = """
 import os, time
 

@@ -1,4 +1,4 @@
-"""A file goes the whole way, under the permissions of the template."""
+"""A file goes end to end, under the permissions of the template."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Every file that people have goes the whole way, whatever its columns, format and encoding."""
+"""Every file that people have is imported end to end, whatever its columns, format and encoding."""
 
 from concurrent.futures import ThreadPoolExecutor
 

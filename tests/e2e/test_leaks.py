@@ -11,11 +11,12 @@ import secrets
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from local.echoes import ECHOES
 from local.faults import Rule
 from tests.reliability.cases import rule
 from tests.support.cloud import SMALL, LocalCloud, Subscriber
@@ -26,7 +27,7 @@ from tests.support.leaks import Finder, Hunt
 pytestmark = pytest.mark.e2e
 
 BAIT = f"bait-{secrets.token_hex(8)}"
-ECHO = {"echoes": True, "carried_out": True}
+ECHO = {"echoes": "JSON", "carried_out": True}
 EVERYWHERE = accounts_file(
     "a@accounts.example",
     row("b@accounts.example", imapPassword="wrong-password"),
@@ -130,19 +131,19 @@ def test_what_is_planted_is_found(cloud: LocalCloud) -> None:
     ("rules", "subject", "failure_reason"),
     [
         (
-            [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes=True)],
+            [rule("connect", "error_500", **ECHO), rule("list", "error_502", echoes="as it is")],
             "2 connected, 1 failed",
             "",
         ),
-        ([rule("connect", "not_found", echoes=True)], "3 failed", ""),
-        # Whoever answers so in no JSON is not the service, but stands before it.
-        ([rule("connect", "error_403", echoes=True)], "2 connected, 1 failed", ""),
+        ([rule("connect", "not_found", echoes="as it is")], "3 failed", ""),
+        # An answer like this without JSON comes from a proxy, not from the service.
+        ([rule("connect", "error_403", echoes="as it is")], "2 connected, 1 failed", ""),
         (
             [
-                rule("status", "not_found", echoes=True),
-                rule("status", "error_500", echoes=True),
-                rule("status", "error_410", echoes=True),
-                rule("report", "error_403", echoes=True),
+                rule("status", "not_found", echoes="as it is"),
+                rule("status", "error_500", echoes="as it is"),
+                rule("status", "error_410", echoes="as it is"),
+                rule("report", "error_403", echoes="as it is"),
             ],
             "2 connected, 1 failed",
             "",
@@ -164,7 +165,38 @@ def test_a_service_that_repeats_what_it_was_sent(
     assert cloud.control("GET", "faults").json() == []
     assert answer.subject == f"[default] repeated.csv, 3 rows: {subject}"
     assert failure_reason in answer.document["failureReason"]
-    assert MARK not in answer.text + answer.mail
+    assert not set(Finder().forms((answer.text + answer.mail).encode()))
+
+
+REPEATED = accounts_file(
+    *(
+        row(f"{number}@accounts.example", imapPassword="wrong-password")
+        for number in range(len(ECHOES))
+    )
+)
+"""A row for each way in which a service may write its password."""
+
+
+@pytest.mark.parametrize("place", ["reasons and list", "refusals"])
+def test_each_way_of_writing_a_password(
+    cloud: LocalCloud, subscriber: Subscriber, place: str
+) -> None:
+    """Each row's password comes back in another way, and is nowhere afterwards."""
+    cloud.behave(report="all", reasons_echo_input=True, list_echoes_input=True)
+    with ExitStack() as stack:
+        if place == "refusals":
+            stack.enter_context(cloud.environment_of("submit_accounts", BATCH_SIZE="1"))
+            cloud.control(
+                "POST", "faults", [rule("connect", "not_found", echoes=way) for way in ECHOES]
+            )
+        else:
+            stack.enter_context(cloud.environment_of("check_status", VERIFY_CONNECTED="true"))
+        identity = cloud.upload("uploads/ways.csv", REPEATED)
+        answer = subscriber.answer(identity)
+    assert cloud.control("GET", "faults").json() == []
+    assert answer.subject == f"[default] ways.csv, {len(ECHOES)} rows: {len(ECHOES)} failed"
+    assert all("***" in one["reason"] for one in cloud.outcomes(identity))
+    assert not set(Finder().forms((answer.text + answer.mail).encode()))
 
 
 def test_a_function_that_raises_with_passwords_at_hand(
@@ -191,20 +223,20 @@ def test_what_commands_print(
     key.write_text(api_key("strewn"))
     name = f"strewn-{len(form)}"
     shown = [
-        cloud.tell("check", file, *form, code=1),
-        cloud.tell("workspace", "add", name, "--key-file", key, *form, code=1),
-        cloud.tell("workspace", "test", name, *form, code=1),
-        cloud.tell("drop", "--anyway", "--follow", file, *form, code=1),
+        cloud.output("check", file, *form, code=1),
+        cloud.output("workspace", "add", name, "--key-file", key, *form, code=1),
+        cloud.output("workspace", "test", name, *form, code=1),
+        cloud.output("drop", "--anyway", "--follow", file, *form, code=1),
     ]
     subscriber.receive()
     [identity] = {json.loads(one["Message"])["importId"] for one in subscriber.envelopes}
     shown += [
-        cloud.tell("watch", identity, *form, code=1),
-        cloud.tell("show", identity, *form),
-        cloud.tell("list", *form),
-        cloud.tell("report", identity, "--output", tmp_path / "reports", *form),
-        cloud.tell("failed", identity, "--output", left, *form),
-        cloud.tell("workspace", "remove", name, "--yes", *form),
+        cloud.output("watch", identity, *form, code=1),
+        cloud.output("show", identity, *form),
+        cloud.output("list", *form),
+        cloud.output("report", identity, "--output", tmp_path / "reports", *form),
+        cloud.output("failed", identity, "--output", left, *form),
+        cloud.output("workspace", "remove", name, "--yes", *form),
     ]
     assert all(shown)
     assert MARK in left.read_text("utf-8-sig")

@@ -141,7 +141,7 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> N
     """With an address and a key of an API there is no fake API, and the key is the stack's.
 
     The key is wrong there: the import is answered so, after a call or two. Afterwards `down`
-    leaves no process, no address and no password, and says so. The SAM CLI has left nothing in
+    leaves no process, no address and no password, and reports it. The SAM CLI has left nothing in
     the home.
     """
     api = cloud.environment["CONTROL_URL"].replace("/control", "/v1")

@@ -1,4 +1,4 @@
-"""What was not connected is mended, dropped again or resumed, and connected."""
+"""What was not connected is fixed, dropped again or resumed, and connected."""
 
 import csv
 import json
@@ -15,13 +15,13 @@ from tests.support.files import accounts_file, api_key, row
 pytestmark = pytest.mark.e2e
 
 CONNECT = "/v1/email-accounts/connect"
-GOOD = row("mended@accounts.example")
+GOOD = row("fixed@accounts.example")
 REJECTED = 5
 LEFT = 11  # rows of the sample that fail or are rejected
 
 
-def mended(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
-    """Mend what the fake API refuses, and the fields that `problem` names where there is one."""
+def fixed(rows: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """Fix what the fake API refuses, and the fields that `problem` names where there is one."""
     return [
         {
             name: value
@@ -70,7 +70,7 @@ def test_the_failed_rows_are_mended_and_dropped_again(cloud: LocalCloud, tmp_pat
     [written] = cloud.operate("failed", first, "--output", left)
     assert (written["rows"], written["unreadable"]) == (LEFT, [])
     with left.open(encoding="utf-8-sig", newline="") as file:
-        rows = mended(csv.DictReader(file))
+        rows = fixed(csv.DictReader(file))
     again.write_bytes(accounts_file(*rows))
 
     _, headline = follow(cloud, again, 0)
@@ -83,11 +83,11 @@ def test_the_failed_rows_are_mended_and_dropped_again(cloud: LocalCloud, tmp_pat
 
 
 def test_the_whole_file_is_mended_and_dropped_again(cloud: LocalCloud, tmp_path: Path) -> None:
-    """Where connected accounts are left out, the whole file may be dropped: the rest is sent."""
+    """Where connected accounts are skipped, the whole file may be dropped: the rest is sent."""
     cloud.behave()
     follow(cloud, SAMPLE, 1)
     with SAMPLE.open(encoding="utf-8", newline="") as file:
-        rows = mended(csv.DictReader(file))
+        rows = fixed(csv.DictReader(file))
     whole = tmp_path / "whole.csv"
     whole.write_bytes(accounts_file(*rows))
     with cloud.environment_of("submit_accounts", SKIP_CONNECTED="true"):

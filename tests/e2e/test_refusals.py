@@ -70,7 +70,7 @@ def assert_refused(
 def test_content_is_refused(
     cloud: LocalCloud, subscriber: Subscriber, name: str, content: bytes, words: tuple[str, str]
 ) -> None:
-    """A file that holds no accounts is answered with what is wrong and how to mend it."""
+    """A file that holds no accounts is answered with what is wrong and how to fix it."""
     cloud.behave()
     identity = cloud.upload(f"uploads/{name}", content)
     assert_refused(cloud, subscriber, identity, name, words)

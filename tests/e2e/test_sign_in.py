@@ -8,6 +8,7 @@ from typing import Literal
 import pytest
 
 from email_accounts.sign_in.findings import Verdict
+from local.echoes import ECHOES
 from local.faults import Rule
 from local.mail_servers import DOMAIN, MailServers, Manner
 from tests.support.cloud import PARAMETERS, LocalCloud, listening, wait_until
@@ -31,7 +32,13 @@ KINDS = (
     "expired",
     "hangs-up",
 )
-_REPEATS = "{password} {base64} {plain}"
+ECHOING = [
+    Manner(
+        f"echo-{number}", smtp=f"535 5.7.8 {{{way}}}", imap=f"NO [AUTHENTICATIONFAILED] {{{way}}}"
+    )
+    for number, way in enumerate(ECHOES)
+]
+_REPEATS = "{as it is} {base64} {SASL PLAIN}"
 ECHO = Fault(
     Manner("echo", smtp=f"535 5.7.8 {_REPEATS}", imap=f"NO [AUTHENTICATIONFAILED] {_REPEATS}"),
     Verdict.REFUSED,
@@ -47,7 +54,7 @@ CHOSEN = [*(fault for fault in FAULTS if fault.manner.name in KINDS), ECHO]
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
     """Run the mail servers in this process."""
     folder = tmp_path_factory.mktemp("mail")
-    with mail_servers(folder, GOOD, *(one.manner for one in CHOSEN)) as servers:
+    with mail_servers(folder, GOOD, *(one.manner for one in CHOSEN), *ECHOING) as servers:
         yield servers
 
 
@@ -135,6 +142,18 @@ def test_a_file_with_ten_kinds_of_fault_and_an_echo(
     tried = {name: one.tried("smtp") - before[name] for name, one in servers.by_name.items()}
     assert all(count <= 4 for name, count in tried.items() if name != "good")
     assert tried["good"] == 78
+
+
+def test_each_way_of_writing_a_password(cloud: LocalCloud, servers: MailServers) -> None:
+    """Each server repeats what it was sent in another way, and it is nowhere afterwards."""
+    faults = [Fault(one, Verdict.REFUSED, "", password=PASSWORD) for one in ECHOING]
+    content = accounts_file(*(one for fault in faults for one in rows(servers, fault, 1)))
+    identity = cloud.upload("uploads/ways.csv", content)
+    cloud.wait_for_end(identity)
+    assert all(servers[one.name].tried("smtp") == 1 for one in ECHOING)
+    for one in cloud.outcomes(identity):
+        assert (one["outcome"], one["evidence"]) == ("rejected", "sign-in")
+        assert "***" in one["reason"]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
     spent = Budget(made=((int(time.time()), CallKind.BATCH, 600),)).dumped()
     ledger.put_item(TableName=table, Item=budget | {"budget": {"S": spent}, "version": {"N": "1"}})
     identity = cloud.upload("uploads/later.csv", SMALL)
-    # It has been looked at, and could not be submitted a second time either.
+    # It has been polled, and could not be submitted a second time either.
     wait_until(lambda: cloud.history(identity).count("WaitStateEntered") == 3)
     assert cloud.control("GET", "calls").json() == []
 

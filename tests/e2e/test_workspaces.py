@@ -28,7 +28,7 @@ def _north(cloud: LocalCloud) -> Iterator[None]:
 
 
 def behaving(cloud: LocalCloud, **switches: object) -> int:
-    """Have the fake API begin anew with a second key; return the tenant of it."""
+    """Have the fake API begin again with a second key; return the tenant of it."""
     cloud.behave(**switches)
     return int(cloud.control("POST", "keys", {"key": KEY}).json()["tenant"])
 
@@ -66,7 +66,7 @@ def test_one_that_is_throttled_slows_no_other(cloud: LocalCloud, subscriber: Sub
     """While the service refuses the calls of one key, files of another one are answered."""
     north = behaving(cloud, rate_limit_calls=LIMIT)
     address = cloud.environment["CONTROL_URL"].replace("/control", "/v1/email-accounts")
-    for _ in range(LIMIT):  # somebody else with the same key, who uses its limit up
+    for _ in range(LIMIT):  # another worker with the same key, who uses its limit up
         used = requests.post(address, json={}, headers={"x-api-key": KEY}, timeout=10)
         assert used.status_code == 200
     theirs = cloud.upload("uploads/north/slow.csv", SMALL)

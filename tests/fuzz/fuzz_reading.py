@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of reading: whatever the bytes, an answer in bounded time and memory.
 
-Besides exceptions it finds answers that contradict each other: rows read and accepted at a
+In addition to exceptions, it finds answers that contradict each other: rows read and accepted at a
 glance are compared with what csv.reader, the XML parser and the rules asked one by one say, and
 the accounts handed out with the plan.
 """
@@ -68,7 +68,7 @@ class Fuzzing:
         self._peak = _peak()
 
     def run(self, content: bytes) -> None:
-        """Read one input; never raises, so that fuzzing goes on."""
+        """Read one input; never raises, so that fuzzing continues."""
         self._executions += 1
         begin = time.process_time()
         try:
@@ -109,7 +109,7 @@ def _peak() -> int:
 
 
 def check(content: bytes) -> bool:
-    """Read a file in three ways, which have to agree; tell whether it is one of accounts."""
+    """Read a file in three ways, which have to agree; return whether it is one of accounts."""
     try:
         file = open_accounts_file(io.BytesIO(content))
         planned = plan(file, BATCH)
@@ -287,7 +287,7 @@ def _words() -> str:
 
 
 def main(minutes: float) -> None:
-    """Fuzz for so many minutes; the exit status tells whether there were finds."""
+    """Fuzz for so many minutes; the exit status shows whether there were finds."""
     for folder in (CORPUS, FINDS):
         folder.mkdir(parents=True, exist_ok=True)
     for name, content in seeds().items():

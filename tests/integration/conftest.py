@@ -1,4 +1,4 @@
-"""Servers to speak to: the fake API, and one that answers as it is told."""
+"""Servers to speak to: the fake API, and one that answers as configured."""
 
 import time
 from collections.abc import Iterator

@@ -104,12 +104,7 @@ def test_json_says_all_that_was_found() -> None:
                 "password_missing",
                 "no password: the cell is blank or has a placeholder such as ****",
             ),
-            problem(
-                122,
-                "imapEncryption",
-                "encryption_invalid",
-                "the encryption is missing or unsupported",
-            ),
+            problem(122, "imapPort", "port_invalid", "not a port"),
             problem(202, "imapHost", "host_invalid", "not the name of a mail server"),
         ],
         "preview": [],
@@ -125,7 +120,7 @@ def problem(number: int, field: str, code: str, message: str) -> dict[str, str |
 
 
 def test_a_person_sees_the_same() -> None:
-    """The table has row, field, cause and cure; below it stand duplicates and counts."""
+    """The table has row, field, cause and fix; below it are duplicates and counts."""
     done = run("check", SAMPLES / "accounts.csv")
     assert (done.returncode, done.stderr) == (1, "")
     lines = done.stdout.splitlines()
@@ -259,7 +254,7 @@ def test_a_preview_has_the_first_accounts(made: Maker) -> None:
 
 
 def test_a_password_is_never_shown(made: Maker) -> None:
-    """Neither output has a password, in whatever column it stands, or that of a broken row."""
+    """Neither output has a password, in whatever column it is, or that of a broken row."""
     fields = [field for field in FIELDS if not field.endswith("Password")]
     astray = [row(f"{field}@n.example", **{field: PASSWORD}) for field in fields]
     broken = f'"x"{PASSWORD}",{PASSWORD}\n{",".join([PASSWORD] * 20)}\n'
@@ -272,7 +267,7 @@ def test_a_password_is_never_shown(made: Maker) -> None:
 
 
 def test_each_file_has_its_document_and_the_worst_code_counts(made: Maker) -> None:
-    """Several files are checked one after the other, whatever becomes of one of them."""
+    """Several files are checked one after the other, whatever happens to one of them."""
     good, some = made([ADDRESS], "good.csv"), made(bad(1), "some.csv")
     done = run("check", "--json", good, some)
     assert done.returncode == 1
@@ -541,7 +536,7 @@ def test_a_template_left_as_it_is_sends_nothing(tmp_path: Path, kind: str) -> No
 
 
 def test_a_csv_template_that_is_filled_in_is_accepted(made: Maker) -> None:
-    """With a password, the example is an account as it stands."""
+    """With a password, the example is an account as it is."""
     [example] = csv_rows(run("template", "--format", "csv").stdout)
     [sent] = checked(made(as_csv([example | {"smtpPassword": "a" * 16}])), "--preview=1")["preview"]
     hidden = {"smtpPassword": "***", "imapPassword": "***"}
@@ -586,23 +581,23 @@ def test_a_template_overwrites_nothing(made: Maker) -> None:
 BLANK = {
     "fromFirstName": ("no name", ""),
     "fromLastName": ("no name", ""),
-    "emailServiceProvider": ("recognised by the servers", "gsuite"),
-    "smtpEmailAddress": ("as imapEmailAddress", "imap@{}.example"),
+    "emailServiceProvider": ("recognized by the servers", "gsuite"),
+    "smtpEmailAddress": ("same as imapEmailAddress", "imap@{}.example"),
     "smtpUserName": ("the address", "smtp@{}.example"),
     "smtpHost": ("the provider's", "smtp.gmail.com"),
-    "smtpPort": ("the usual one", 465),
+    "smtpPort": ("the usual port", 465),
     "smtpEncryption": ("by the port", "ssl"),
-    "imapEmailAddress": ("as smtpEmailAddress", "smtp@{}.example"),
-    "imapUserName": ("as smtpUserName", "user"),
-    "imapPassword": ("as smtpPassword", "***"),
+    "imapEmailAddress": ("same as smtpEmailAddress", "smtp@{}.example"),
+    "imapUserName": ("same as smtpUserName", "user"),
+    "imapPassword": ("same as smtpPassword", "***"),
     "imapHost": ("the provider's", "imap.gmail.com"),
-    "imapPort": ("the usual one", 993),
+    "imapPort": ("the usual port", 993),
     "imapEncryption": ("by the port", "ssl"),
 }
 
 
 def test_a_blank_cell_means_what_the_template_says(made: Maker) -> None:
-    """What is told of an empty cell is what becomes of one."""
+    """What is told of an empty cell is the outcome of one."""
     given = {
         "smtpUserName": "user",
         "imapUserName": "other",
@@ -616,7 +611,7 @@ def test_a_blank_cell_means_what_the_template_says(made: Maker) -> None:
         rows.append(row(ADDRESS, **given | addresses | {field: ""}))
     document = checked(made(rows), "--preview=99")
     assert [one["field"] for one in document["problems"]] == ["smtpPassword"]
-    assert IF_BLANK["smtpPassword"] == "not possible"
+    assert IF_BLANK["smtpPassword"] == "rejected"
     accepted = [field for field in FIELDS if field != "smtpPassword"]
     for field, sent in zip(accepted, document["preview"], strict=True):
         meaning, value = BLANK[field]
@@ -700,7 +695,7 @@ def test_the_wheel_has_both_packages(tmp_path: Path) -> None:
 
 
 def test_the_wheel_needs_what_it_declares() -> None:
-    """Every module of the command runs with what the wheel asks for, and nothing besides."""
+    """Every module of the command runs with what the wheel asks for, and nothing else."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     declared = closure(project["dependencies"]) | {normal(project["name"])}
     modules = [f"email_accounts_cli.{file.stem}" for file in (ROOT / "cli").glob("*/*.py")]

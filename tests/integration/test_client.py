@@ -1,4 +1,4 @@
-"""The client of the remote API, against the fake API and against a server that misbehaves."""
+"""The client of Saleshandy's API, against the fake API and against a server that misbehaves."""
 
 import datetime as dt
 import email.utils
@@ -92,7 +92,7 @@ def test_connect_sends_what_the_service_documents(service: Service) -> None:
 def test_a_request_id_is_a_text_wherever_it_stands(
     service: Service, body: object, request_id: str
 ) -> None:
-    """Ids may be numbers, and fields may stand at the top instead of under payload."""
+    """Ids may be numbers, and fields may be at the top instead of under payload."""
     service.answers.append(said(200, body))
     assert api(service.url).connect([ACCOUNT]) == request_id
 
@@ -118,7 +118,7 @@ def test_a_request_id_is_a_text_wherever_it_stands(
     ],
 )
 def test_a_success_without_a_request_id_is_no_answer(service: Service, body: object) -> None:
-    """The accounts may have arrived: it is unknown what became of them."""
+    """The accounts may have arrived: their outcome is unknown."""
     service.answers.append(said(200, body))
     with pytest.raises(OutcomeUnknownError):
         api(service.url).connect([ACCOUNT])
@@ -286,14 +286,14 @@ def test_a_service_with_a_false_certificate_got_nothing(service: Service, tmp_pa
 
 
 def test_a_call_follows_no_redirect(service: Service) -> None:
-    """The key and the passwords go to the service's own address and nowhere else."""
+    """The key and the passwords go to the service's own address and in no other place."""
     error = failure(service, said(307, b"", location=f"{service.url}/elsewhere"))
     assert isinstance(error, NotSentError)
     assert len(service.calls) == 1
 
 
 def test_a_call_answered_with_a_broken_redirect(service: Service) -> None:
-    """A redirect to what is no address is one all the same: the network's, and to be outlasted."""
+    """A redirect to what is no address is one anyway: the network's, and to be outlasted."""
     assert isinstance(failure(service, said(307, b"", location="http://[")), NotSentError)
 
 
@@ -572,11 +572,20 @@ def test_the_list_is_narrowed_as_documented(
 
 @pytest.mark.parametrize("body", [{"payload": {"emails": [RECONCILED]}}, {"emails": [RECONCILED]}])
 def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
-    """Its address is in lower case and without blanks around it."""
+    """Its address is in lower case and without blanks around it; of its id, a digest is read."""
     service.answers.append(said(200, body))
     assert api(service.url).listed(ListQuery()) == [
-        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, CREATED_AT, "1Gz3xlNwr9")
+        ListedAccount("robin@reach.example", AccountStatus.ACTIVE, CREATED_AT, "27565fe75c")
     ]
+
+
+def test_a_password_in_the_list_is_not_kept(service: Service) -> None:
+    """Neither as an id, nor in place of an address, nor in a field that is not read."""
+    echoes = dict.fromkeys(("id", "fromEmail", "fromName", "status", "createdAt"), PASSWORD)
+    service.answers.append(said(200, {"emails": [echoes]}))
+    (one,) = api(service.url).listed(ListQuery())
+    assert MARK not in repr(one)
+    assert one.address == ""
 
 
 @pytest.mark.parametrize(
@@ -677,7 +686,7 @@ def test_an_answer_that_allows_no_further_call_says_for_how_long(
 
 
 def test_a_report_is_fetched_without_the_key(service: Service) -> None:
-    """The link is followed as it stands; nothing of the key or its header goes with it."""
+    """The link is followed as it is; nothing of the key or its header goes with it."""
     service.answers.append(said(200, b"Email,Reason\r\n"))
     with api(service.url, "127.0.0.1").report(f"{service.url}/report.csv?signed=1") as chunks:
         assert b"".join(chunks) == b"Email,Reason\r\n"
@@ -691,7 +700,7 @@ def test_a_report_is_fetched_without_the_key(service: Service) -> None:
 
 
 def fake_api(server: Server, key: str = API_KEY) -> SaleshandyClient:
-    """Make a client of the fake API, whose reports lie on this machine."""
+    """Make a client of the fake API, whose reports are on this machine."""
     return api(f"{server.url}/v1", "127.0.0.1", key=key)
 
 
@@ -715,7 +724,7 @@ def test_the_whole_way(server: Server, top_level: bool) -> None:  # noqa: FBT001
 
 @pytest.mark.parametrize("link", ["null", "missing", "empty"])
 def test_a_running_request_is_not_complete(server: Server, link: str) -> None:
-    """Whatever stands in place of the link, a running request is not complete."""
+    """Whatever is in place of the link, a running request is not complete."""
     server.behave(completion_seconds=60, running_report_url=link)
     client = fake_api(server)
     assert client.status(client.connect([ACCOUNT])) == RequestStatus(completed=False)
@@ -729,7 +738,7 @@ def test_a_request_without_failures_has_no_link(server: Server) -> None:
 
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
-    """The key is refused for connect and status alike, in each way the service may say so."""
+    """The key is refused for connect and status alike, in each way the service may report it."""
     server.behave(refused_key_status=status)
     client = fake_api(server, "wrong-key-0123")
     for call in (lambda: client.connect([ACCOUNT]), lambda: client.status("x")):
@@ -739,7 +748,7 @@ def test_a_wrong_key_is_told_from_all_else(server: Server, status: int) -> None:
 
 
 def test_a_request_not_known_yet(server: Server) -> None:
-    """The first looks may find nothing; an id nobody gave finds nothing for ever."""
+    """The first polls may find nothing; an id nobody gave finds nothing forever."""
     server.behave(status_not_found_polls=2)
     client = fake_api(server)
     request_id = client.connect([ACCOUNT])
@@ -797,7 +806,7 @@ ERRORS: dict[str, type[SaleshandyError]] = {
 
 
 def test_the_table_of_errors_is_whole(server: Server) -> None:
-    """Every fault of the fake API has its error; a look that says 'running' is none."""
+    """Every fault of the fake API has its error; a poll that says 'running' is none."""
     schema = requests.get(f"{server.url}/openapi.json", timeout=10).json()
     faults = schema["components"]["schemas"]["Rule"]["properties"]["fault"]["enum"]
     assert set(faults) - {"running"} == set(ERRORS)
@@ -807,7 +816,7 @@ def test_the_table_of_errors_is_whole(server: Server) -> None:
 @pytest.mark.parametrize("carried_out", [False, True])
 @pytest.mark.parametrize("fault", ERRORS)
 def test_what_a_connect_makes_of_each_fault(server: Server, fault: str, carried_out: bool) -> None:  # noqa: FBT001
-    """Each fault has its error, whatever became of the accounts, and nothing is sent twice."""
+    """Each fault has its error, whatever the outcome of the accounts, and nothing is sent twice."""
     server.fault("connect", fault, carried_out=carried_out, seconds=5, megabytes=2)
     with pytest.raises(SaleshandyError) as caught:
         fake_api(server).connect([ACCOUNT])
@@ -826,7 +835,7 @@ RUNNING = {"json_array", "json_empty", "running"}
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("fault", [*ERRORS, "running"])
 def test_what_a_status_makes_of_each_fault(server: Server, fault: str) -> None:
-    """Each fault has the error that it has for a connect, and the next look is answered."""
+    """Each fault has the error that it has for a connect, and the next poll is answered."""
     client = fake_api(server)
     request_id = client.connect([ACCOUNT])
     server.fault("status", fault, seconds=5, megabytes=2)
@@ -875,7 +884,7 @@ REPORT_FAULTS: list[tuple[str, str | None]] = [
 def test_what_a_report_makes_of_each_fault(
     server: Server, monkeypatch: pytest.MonkeyPatch, fault: str, location: str | None
 ) -> None:
-    """It is unavailable, unless it is a whole answer: then its readers have to judge it."""
+    """It is unavailable, unless it is a whole answer: then its readers have to decide."""
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.LARGEST", 1_000_000)
     client = fake_api(server)
     failing = account("kim@reach.example", smtpPassword="wrong-password")

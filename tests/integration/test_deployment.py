@@ -80,7 +80,7 @@ def alarm(name: str) -> None:
 def test_an_update_is_watched_by_the_alarms_that_do_not_ring(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """One that rings would take back the very update that mends its cause.
+    """One that rings would take back the very update that fixes its cause.
 
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html
     """

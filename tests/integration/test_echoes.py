@@ -1,6 +1,6 @@
 """A service that repeats a password or the API key: in each way, in each place where it could go.
 
-The real client, submitter, poller and deliverer, against a server that answers as it is told.
+The real client, submitter, poller and deliverer, against a server that answers as configured.
 """
 
 import csv
@@ -17,9 +17,9 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.client import SaleshandyClient
 from email_accounts.text.secret import HIDDEN
-from tests.support.echoes import ECHOES, PASSWORDS
+from local.echoes import ECHOES
 from tests.support.fakes import FakeApiKey, World
-from tests.support.files import accounts_file, row
+from tests.support.files import PASSWORDS, accounts_file, row
 from tests.support.service import Answer, Service, said, serving
 
 KEY = "key-5d1c<0e>9b7a&!"
@@ -90,13 +90,13 @@ def values_of(text: str) -> str:
 def places(world: World, upload: Upload, log: str) -> dict[str, str]:
     """Deliver the answer; return all that is written anywhere, as its readers see it."""
     world.deliverer().deliver(upload.import_id)
-    (message,), (event,) = world.notifications.messages, world.events.events
+    (message,) = world.notifications.messages
     files = {name: text for (_, name), text in world.reports.texts.items()}
     known = [world.ledger.get(upload.import_id), *world.ledger.batches(upload.import_id)]
     return {
         "mail": f"{message.subject}\n{message.mail}",
         "SNS JSON": values_of(message.document) + repr(message.attributes),
-        "event": values_of(event.document),
+        "events": "\n".join(values_of(event.document) for event in world.events.events),
         "page": html.unescape(files.pop("report.html")),
         "summary.json": values_of(files.pop("summary.json")),
         "outcome.csv": cells_of(files.pop("outcome.csv")),

@@ -148,7 +148,7 @@ def test_an_unknown_request_is_not_found(server: Server) -> None:
 
 
 def test_the_first_looks_can_answer_not_found(server: Server) -> None:
-    """The switch hides each request for its own first looks."""
+    """The switch hides each request for its own first polls."""
     server.behave(status_not_found_polls=2)
     first, second = server.connect(account()), server.connect(account())
     seen = [
@@ -199,7 +199,7 @@ def test_all_fields_can_stand_at_top_level(server: Server) -> None:
     assert server.call("POST", "/smtp-imap/connect", json=body).json()["status"] == 1
 
 
-# What becomes of an account, and the report
+# The outcome of an account, and the report
 
 
 def test_the_report_names_each_failure_with_its_own_reason(server: Server) -> None:
@@ -407,7 +407,7 @@ def test_the_list_shows_the_documented_fields(server: Server) -> None:
 
 
 def test_the_list_comes_in_pages(server: Server) -> None:
-    """A page has 25 accounts unless told; together the pages have every account once."""
+    """A page has 25 accounts unless configured; together the pages have every account once."""
     sent = [f"a{number}@reach.example" for number in range(60)]
     server.connect(*map(account, sent))
     assert [len(server.emails(page=page)) for page in (1, 2, 3, 4)] == [25, 25, 10, 0]
@@ -592,6 +592,7 @@ def test_behaviour_is_changed_in_part_and_set_back(server: Server) -> None:
         "report_columns": "service",
         "report_echoes_input": False,
         "reasons_echo_input": False,
+        "list_echoes_input": False,
         "listed_when": "tried",
         "listing_delay_seconds": 0,
         "rate_limit_calls": None,

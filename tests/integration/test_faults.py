@@ -14,7 +14,7 @@ import pytest
 
 import email_accounts.aws
 import email_accounts.saleshandy.client
-from local.faults import ADAPTERS, Laid, Rule, lay
+from local.faults import ADAPTERS, ActiveRule, Rule, activate
 
 ROOT = Path(__file__).resolve().parents[2]
 # Adapters of every kind of method, and a process that calls them one after the other.
@@ -118,7 +118,7 @@ def run(package: Path, rules: Path) -> tuple[int, list[str]]:
 )
 def test_kill(package: Path, tmp_path: Path, point: str, when: str, reached: int) -> None:
     """A process is killed where the rule says; the next one comes through."""
-    laid = lay(tmp_path / "rules", Rule("submit_accounts", point, when))  # type: ignore[arg-type]
+    laid = activate(tmp_path / "rules", Rule("submit_accounts", point, when))  # type: ignore[arg-type]
     assert run(package, tmp_path / "rules") == (-signal.SIGKILL, WHOLE[:reached])
     assert laid.fired() == 1
     assert run(package, tmp_path / "rules") == (0, WHOLE)
@@ -127,7 +127,7 @@ def test_kill(package: Path, tmp_path: Path, point: str, when: str, reached: int
 
 def test_raise(package: Path, tmp_path: Path) -> None:
     """A rule can raise in the function instead, where its own error handling sees it."""
-    lay(tmp_path / "rules", Rule("submit_accounts", "saleshandy.failing", "before", "raise"))
+    activate(tmp_path / "rules", Rule("submit_accounts", "saleshandy.failing", "before", "raise"))
     said = [*WHOLE[:-1], "FaultError before saleshandy.failing"]
     assert run(package, tmp_path / "rules") == (0, said)
 
@@ -135,7 +135,7 @@ def test_raise(package: Path, tmp_path: Path) -> None:
 def test_nth_to_last(package: Path, tmp_path: Path) -> None:
     """Times are counted over all processes, from the nth on, as many as asked for."""
     rule = Rule("submit_accounts", "ledger.submitted", nth=3, times=2)
-    laid = lay(tmp_path / "rules", rule)
+    laid = activate(tmp_path / "rules", rule)
     runs = [run(package, tmp_path / "rules") for _ in range(4)]
     killed = (-signal.SIGKILL, WHOLE[:2])
     assert runs == [(0, WHOLE), killed, killed, (0, WHOLE)]
@@ -152,7 +152,7 @@ def test_nth_to_last(package: Path, tmp_path: Path) -> None:
 )
 def test_other_points(package: Path, tmp_path: Path, rule: Rule) -> None:
     """Another function, another method, or the end of a method that failed is no such point."""
-    laid = lay(tmp_path / "rules", rule)
+    laid = activate(tmp_path / "rules", rule)
     assert run(package, tmp_path / "rules") == (0, WHOLE)
     assert laid.fired() == 0
 
@@ -160,19 +160,19 @@ def test_other_points(package: Path, tmp_path: Path, rule: Rule) -> None:
 def test_without_rules(package: Path, tmp_path: Path) -> None:
     """Where no rule was ever laid down, or all are taken up, nothing happens."""
     assert run(package, tmp_path / "rules") == (0, WHOLE)
-    lay(tmp_path / "rules", Rule("submit_accounts", "saleshandy.open")).take_up()
+    activate(tmp_path / "rules", Rule("submit_accounts", "saleshandy.open")).remove()
     assert run(package, tmp_path / "rules") == (0, WHOLE)
 
 
 def test_counting_at_once(tmp_path: Path) -> None:
     """Of many who come to a point at the same time, exactly as many are ended as asked for."""
-    laid = lay(tmp_path, Rule("submit_accounts", "saleshandy.connect", nth=3, times=5))
+    laid = activate(tmp_path, Rule("submit_accounts", "saleshandy.connect", nth=3, times=5))
 
-    def come(_: int) -> bool:
-        return Laid(laid.rule, laid.folder).come()
+    def reached(_: int) -> bool:
+        return ActiveRule(laid.rule, laid.folder).reached()
 
     with ThreadPoolExecutor(20) as pool:
-        ended = list(pool.map(come, range(100)))
+        ended = list(pool.map(reached, range(100)))
     assert (sum(ended), laid.fired()) == (5, 5)
 
 

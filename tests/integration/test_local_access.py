@@ -1,4 +1,4 @@
-"""The local cloud is closed: to web pages, to whoever has no key, and to other users."""
+"""The local cloud is closed: to web pages, to anyone who has no key, and to other users."""
 
 import json
 import os

@@ -65,7 +65,7 @@ class Symbols(dict[str, str]):
     """Names each resource by its logical id."""
 
     def __missing__(self, name: str) -> str:
-        """Return what stands for a reference."""
+        """Return what represents a reference."""
         return f"<{name.removesuffix('.Arn')}>"
 
 

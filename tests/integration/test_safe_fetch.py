@@ -1,4 +1,4 @@
-"""Fetching a link that somebody else gave: what is refused, and what a good one gets."""
+"""Fetching a link that another worker gave: what is refused, and what a good one gets."""
 
 import gzip
 import socket
@@ -92,7 +92,7 @@ def world(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_link_to_a_public_address_is_fetched(world: World, service: Service) -> None:
-    """The judged address is called; certificate, SNI and Host are the name's."""
+    """The checked address is called; certificate, SNI and Host are the name's."""
     world.names[NAME] = [[PUBLIC]]
     service.answers.append(said(200, b"found"))
     assert fetched(LINK) == b"found"
@@ -168,7 +168,7 @@ def test_a_server_that_cannot_prove_its_name_is_not_asked(world: World, service:
 
 
 def test_a_link_with_a_user_name_is_refused(world: World) -> None:
-    """What stands before an @ has misled many a reader of addresses, and is not sent on."""
+    """What is before an @ has misled many a reader of addresses, and is not sent on."""
     world.names[NAME] = [[PUBLIC]]
     with pytest.raises(ReportUnavailableError, match="user name") as caught:
         fetched(f"https://user:hidden@{NAME}/x")
@@ -335,7 +335,7 @@ def test_a_host_nobody_trusts_is_not_asked(service: Service) -> None:
     ],
 )
 def test_trust_does_not_go_beyond_the_host(service: Service, location: str) -> None:
-    """Where a trusted host redirects to is judged as a link is."""
+    """Where a trusted host redirects to is checked like a link."""
     with pytest.raises(ReportUnavailableError, match="the link"):
         from_service(service, said(302, b"", location=location))
     assert len(service.calls) == 1
@@ -473,7 +473,7 @@ def test_a_report_that_drips_is_broken_off(
     """However slowly a head or a body comes, no more than its time is given to it."""
     monkeypatch.setattr("email_accounts.saleshandy.safe_fetch.SECONDS", 0.2)
     began = time.monotonic()
-    # A client that would wait for ever is set free after a while.
+    # A client that would wait forever is set free after a while.
     rescue = threading.Timer(3, service.over.set)
     rescue.start()
     with pytest.raises(ReportUnavailableError):

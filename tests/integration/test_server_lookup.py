@@ -71,7 +71,7 @@ def test_no_servers_have_their_reason(domain: str, why: NotFound) -> None:
     ],
 )
 def test_only_whole_labels_make_a_provider(mx: str) -> None:
-    """Whoever has a name that looks like a provider's is not that provider."""
+    """Anyone who has a name that looks like a provider's is not that provider."""
     with answering({("a.example", "MX"): (f"1 {mx}",)}) as server:
         found = ServerLookup(server.address)(["a.example"])
     assert found == {"a.example": NotFound.NONE}

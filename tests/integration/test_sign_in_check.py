@@ -1,4 +1,4 @@
-"""The sign-in check of whole imports: real servers, the pace of hosts, and what becomes of rows."""
+"""The sign-in check of whole imports: real servers, the pace of hosts, and the outcome of rows."""
 
 import csv
 import io
@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from email_accounts.errors import EventRefusedError
+from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
 from email_accounts.models.policy import Policy, SignInCheck
@@ -24,6 +25,7 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in import gate, wire
 from email_accounts.sign_in.checker import SignInChecker
+from email_accounts.sign_in.findings import MailboxFindings
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
@@ -38,7 +40,7 @@ TIME = 900.0
 
 @pytest.fixture
 def servers(tmp_path: Path) -> Iterator[MailServers]:
-    """Run every server anew, so that attempts are counted from 0."""
+    """Run every server again, so that attempts are counted from 0."""
     with mail_servers(tmp_path, GOOD, *(fault.manner for fault in FAULTS)) as servers:
         yield servers
 
@@ -75,18 +77,16 @@ def at(
 
 
 def checker(world: World, trusted: frozenset[str] = TRUSTED) -> SignInChecker:
-    """Make what tries sign-ins; while it waits, the time of the world goes on."""
+    """Make what tries sign-ins; while it waits, the time of the world continues."""
     began = time.monotonic()
-    return SignInChecker(
-        world.ledger,
-        world.uploads,
-        world.reports,
-        world.account_list,
-        world.events,
-        world.policy,
-        trusted,
-        lambda: world.clock() + time.monotonic() - began,
-    )
+
+    def now() -> float:
+        return world.clock() + time.monotonic() - began
+
+    def try_all(accounts: Sequence[Account], until: float) -> Generator[dict[str, MailboxFindings]]:
+        return gate.Gate(world.ledger, now, until, trusted).check_all(accounts)
+
+    return replace(world.sign_in_checker(try_all), now=now)
 
 
 def submitted(world: World, *rows: dict[str, str]) -> Upload:
@@ -317,7 +317,7 @@ def test_an_event_that_is_not_taken_does_not_end_an_import(
 def test_a_batch_is_not_tried_twice(
     world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
-    """Whether the function dies before, during or after the attempts; the import goes on."""
+    """Whether the function dies before, during or after the attempts; the import continues."""
     upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
 
     class KilledError(BaseException):
@@ -382,7 +382,7 @@ def test_what_the_time_does_not_allow_is_sent_and_says_so(
 
 
 def test_a_check_that_has_no_time_left_comes_again(world: World, servers: MailServers) -> None:
-    """The state machine runs it anew; nothing was tried so far."""
+    """The state machine runs it again; nothing was tried so far."""
     upload = submitted(world, at(servers, "wrong", "a", WRONG))
     assert checker(world).check(upload.import_id, lambda: 60.0).next is NextAction.SIGN_IN
     assert servers["wrong"].connections == 0

@@ -14,8 +14,7 @@ from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.imports import LEASE_MARGIN
 from email_accounts.models.upload import FILE_READY
-from email_accounts.saleshandy import exchange
-from email_accounts.saleshandy import safe_fetch as egress
+from email_accounts.saleshandy import exchange, safe_fetch
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from tests.support.template import (
     ROOT,
@@ -130,7 +129,7 @@ def test_passwords_go_over_https_or_stay_on_this_computer(address: str, *, allow
     ],
 )
 def test_another_name_server_is_one_of_this_computer(address: str, *, allowed: bool) -> None:
-    """Whoever answers decides where passwords go: parameter and function agree on it."""
+    """Anyone who answers decides where passwords go: parameter and function agree on it."""
     pattern = template()["Parameters"]["NameServer"]["AllowedPattern"]
     assert bool(re.fullmatch(pattern, address)) is allowed
     with nullcontext() if allowed else pytest.raises(ValueError, match="NAME_SERVER"):
@@ -249,7 +248,7 @@ def test_a_function_has_a_log(name: str) -> None:
 
 @pytest.mark.parametrize("name", of_type("AWS::Logs::LogGroup"))
 def test_every_log_ends(name: str) -> None:
-    """No log group keeps for ever."""
+    """No log group keeps forever."""
     assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
 
 
@@ -453,7 +452,7 @@ def test_every_end_without_success_is_told() -> None:
 
 
 def test_another_system_can_announce_files_of_the_inbox_alone() -> None:
-    """Rule and function hold an event to the inbox; what lies in the wrong place is answered."""
+    """Rule and function hold an event to the inbox; what is in the wrong place is answered."""
     rule = RESOURCES["FileReadyRule"]["Properties"]
     assert rule["EventPattern"] == {
         "detail-type": [FILE_READY],
@@ -482,7 +481,7 @@ def test_events_are_put_on_one_bus_as_one_source() -> None:
         for one in statements_of(role)
         if "events:PutEvents" in listed(one["Action"])
     }
-    assert allowed.keys() == {"CheckSignInRole", "DeliverReportRole"}
+    assert allowed.keys() == {"SubmitAccountsRole", "CheckSignInRole", "DeliverReportRole"}
     for statement in allowed.values():
         assert statement["Resource"]["Fn::Sub"].endswith(":event-bus/${EventBusName}")
         assert statement["Condition"] == {"StringEqualsIfExists": {"events:source": EVENT_SOURCE}}
@@ -502,7 +501,7 @@ def test_imports_can_be_listed_by_day() -> None:
 
 def test_each_time_out_leaves_room_for_the_one_inside_it() -> None:
     """A call < what a function keeps back for it < function < task."""
-    call = max(exchange.SECONDS, egress.SECONDS)
+    call = max(exchange.SECONDS, safe_fetch.SECONDS)
     assert call < SAFE_MARGIN < min(map(timeout_of, FUNCTIONS))
     assert timeout_of("DeliverReport") == LONGEST_RUN
     for queue in of_type("AWS::SQS::Queue").values():
@@ -700,7 +699,7 @@ def test_a_role_uses_the_key_through_the_services_it_uses(role: str) -> None:
     ],
 )
 def test_nothing_is_reached_without_tls(kind: str, policy_kind: str, names: str) -> None:
-    """Buckets, queues and the topic refuse whoever comes unencrypted."""
+    """Buckets, queues and the topic refuse anyone who comes unencrypted."""
     guarded = []
     for policy in of_type(policy_kind).values():
         statements = {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
@@ -828,7 +827,7 @@ def following(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def test_every_state_is_reached() -> None:
-    """No state stands there for nothing."""
+    """No state is there for nothing."""
     assert reachable(state_machine()["StartAt"]) == STATES.keys()
 
 

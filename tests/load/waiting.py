@@ -30,7 +30,7 @@ HEADER = (
     *("last one noticed after worked out", "last one noticed after measured"),
 )
 JOBS = (("2 min", 2 * MINUTE, 1), ("20 min", 20 * MINUTE, 5), ("2 h", 2 * HOUR, 30))
-"""How long the remote takes for all batches of an import, and how much faster time runs."""
+"""How long Saleshandy takes for all batches of an import, and how much faster time runs."""
 BATCHES = (1, 3, 10)
 _POLL_SECONDS = 2
 _ENDS = {"ExecutionSucceeded", "ExecutionFailed", "ExecutionTimedOut", "ExecutionAborted"}

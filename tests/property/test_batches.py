@@ -28,11 +28,11 @@ def content_of(kinds: list[tuple[str, int]]) -> bytes:
 def test_a_plan_covers_every_accepted_row_once_and_in_order(
     kinds: list[tuple[str, int]], batch_size: int, data: st.DataObject
 ) -> None:
-    """The counts add up, and each batch, read anew, is made of exactly its accounts."""
+    """The counts add up, and each batch, read again, is made of exactly its accounts."""
     content = content_of(kinds)
-    judged = list(opened(content).rows)
-    assert [one.row for one in judged] == list(range(2, len(kinds) + 2))
-    accepted = [one for one in judged if isinstance(one, Accepted)]
+    results = list(opened(content).rows)
+    assert [one.row for one in results] == list(range(2, len(kinds) + 2))
+    accepted = [one for one in results if isinstance(one, Accepted)]
     names = {name for kind, name in kinds if kind in ("good", "GOOD")}
     assert len(accepted) == len(names)
     assert len({one.address.lower() for one in accepted}) == len(accepted)
@@ -40,8 +40,8 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
     planned = plan(opened(content), batch_size)
     assert planned.rows == len(kinds)
     assert planned.accepted == len(accepted) == sum(one.accounts for one in planned.batches)
-    assert planned.rejected == sum(isinstance(one, Rejected) for one in judged)
-    assert planned.duplicates == sum(isinstance(one, Duplicate) for one in judged)
+    assert planned.rejected == sum(isinstance(one, Rejected) for one in results)
+    assert planned.duplicates == sum(isinstance(one, Duplicate) for one in results)
     assert [one.number for one in planned.batches] == list(range(1, len(planned.batches) + 1))
     assert all(one.accounts == batch_size for one in planned.batches[:-1])
     ends = [at for one in planned.batches for at in (one.first_row, one.last_row)]
@@ -58,7 +58,7 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
 
 @given(st.lists(KINDS, min_size=1, max_size=30))
 def test_a_duplicate_names_an_accepted_row_above_it(kinds: list[tuple[str, int]]) -> None:
-    """Whoever looks there finds the row that is sent."""
+    """Anyone who looks there finds the row that is sent."""
     accepted: dict[int, str] = {}
     for one in opened(content_of(kinds)).rows:
         if isinstance(one, Accepted):

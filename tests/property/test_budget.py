@@ -1,4 +1,4 @@
-"""No minute has more calls than allowed, whoever comes when; and everybody gets a turn."""
+"""No minute has more calls than allowed, no matter who comes when; and everybody gets a turn."""
 
 import heapq
 from collections import Counter
@@ -176,7 +176,7 @@ def test_a_share_ends_where_a_batch_waits(kind: CallKind, share: int) -> None:
 
 
 def test_a_poll_that_is_due_goes_before_batches_that_wait() -> None:
-    """It takes the first call that is free, whoever asked before."""
+    """It takes the first call that is free, no matter who asked before."""
     budget = Budget()
     for number in range(60):
         budget, _ = budget.take(f"batch {number}", 1, NOW, 20)

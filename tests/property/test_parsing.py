@@ -66,7 +66,7 @@ def encoded(data: st.DataObject, text: str) -> bytes:
 
 
 def is_windows_1252(content: bytes) -> bool:
-    """Tell whether the first bytes that are not ASCII are no UTF-8, and nothing is a control."""
+    """Return whether the first bytes that are not ASCII are no UTF-8, and nothing is a control."""
     try:
         content.decode()
     except UnicodeDecodeError as error:

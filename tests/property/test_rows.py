@@ -170,7 +170,7 @@ def test_what_is_accepted_obeys_every_rule(
 
 
 def is_no_value(text: str) -> bool:
-    """Say whether a text stands for none, or cannot be what somebody typed."""
+    """Say whether a text represents none, or cannot be what somebody typed."""
     return bool(
         is_placeholder(text) or is_damaged(text) or invisible_in(text) or unwrapped(text) != text
     )
@@ -207,7 +207,7 @@ ONE_FOR_BOTH = {
 
 @st.composite
 def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
-    """Make the values of a valid account, as far as this header can tell them apart."""
+    """Make the values of a valid account, as far as this header can distinguish them."""
     layout = find_columns(header)
     provider = draw(st.sampled_from(PROVIDERS))
     own = DOMAINS.map("@{}".format)
@@ -352,7 +352,7 @@ COLUMNS = ["email", "password", "provider", "smtp_port", "from_name"]
 def test_a_bad_row_never_stops_the_next(
     bad: list[list[str] | None], write: Callable[[list[list[str]]], str]
 ) -> None:
-    """Whatever stands in the rows around it, each good row is accepted with its number."""
+    """Whatever is in the rows around it, each good row is accepted with its number."""
     account = ("abcdefghijklmnop", "gsuite", "465", "Robin Stone")
     names = [f"good{at}@north.example" for at in range(len(bad))]
     rows = [one or [name, *account] for one, name in zip(bad, names, strict=True)]

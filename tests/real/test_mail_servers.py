@@ -1,6 +1,6 @@
 """Real Dovecot and Postfix answer a sign-in as the tests' servers do. Run by `make mail`.
 
-Their packages are downloaded and unpacked below `.local`. Dovecot runs as whoever runs the tests;
+Their packages are downloaded and unpacked below `.local`. Dovecot runs as the user of the tests;
 Postfix insists on root, and runs from a queue and a configuration of its own, with Dovecot's
 passwords.
 """
@@ -160,7 +160,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MailServers]:
 
 @pytest.fixture
 def dovecot(servers: MailServers) -> Iterator[Running]:
-    """Run Dovecot anew: it remembers who was refused."""
+    """Run Dovecot again: it remembers who was refused."""
     unpacked = _unpacked(UNPACKED)
     # Not where pytest keeps files: its folders are for their owner alone.
     folder = Path(tempfile.mkdtemp(prefix="d", dir="/tmp"))

@@ -39,7 +39,7 @@ class Case:
     """A fault, and what must come of it.
 
     `fault` is its name in the table. `rules` and `switches` are the fake API's. The subject of
-    the message is given without the file's name, its trouble by how it begins. `connects` are the
+    the message is given without the file's name, its failure by how it begins. `connects` are the
     requests to connect that reach the service, carried out or not; a range where it depends on
     how fast this computer is. `sendings` is how often an account was carried out, this import and
     one before it together, `misled` counts rows whose outcome is not what the service holds of
@@ -307,7 +307,7 @@ def resume(cloud: LocalCloud, identity: str) -> None:
     """Resume an import as its operator does."""
     answer = cloud.client("lambda").invoke(
         FunctionName=f"{cloud.environment['STACK_NAME']}-submit_accounts",
-        Payload=json.dumps({"resume": identity}),
+        Payload=json.dumps({"importId": identity, "action": "resume"}),
     )
     assert json.load(answer["Payload"]) == {"resumed": True}
 
@@ -411,7 +411,7 @@ KILLED = tuple(
 REPEATED = tuple(
     Case(
         fault=f"{operation}: {what}, repeating passwords and API key",
-        rules=(rule(operation, fault, echoes=True, **more),),
+        rules=(rule(operation, fault, echoes="JSON", **more),),
         subject=subject,
     )
     for operation, what, fault, more, subject in (

@@ -19,7 +19,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from tests.reliability.cases import CASES, Case
-from tests.support.cloud import PARAMETERS, PATIENCE, ROOT, LocalCloud, Subscriber, subscribed
+from tests.support.cloud import LONGEST_WAIT, PARAMETERS, ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.leaks import Hunt, keep_messages
 
 CLOUDS = 2  # at once; most of their time passes in waiting
@@ -169,7 +169,7 @@ def _answers(
     cloud: LocalCloud, subscriber: Subscriber, before: int, wanted: int
 ) -> list[dict[str, Any]]:
     """Wait for messages behind those before, and for silence after them."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while time.monotonic() < end:
         time.sleep(0.3)
         subscriber.receive()
@@ -177,7 +177,7 @@ def _answers(
             time.sleep(SETTLING_SECONDS)
             subscriber.receive()
             return subscriber.envelopes[before:]
-    raise AssertionError(f"no end after {PATIENCE} s")
+    raise AssertionError(f"no end after {LONGEST_WAIT} s")
 
 
 if __name__ == "__main__":

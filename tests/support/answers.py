@@ -13,7 +13,7 @@ from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
 from email_accounts.models.account import problem
 from email_accounts.models.causes import cause_of, rejection
 from email_accounts.models.imports import Import, ImportState
-from email_accounts.models.messages import Message
+from email_accounts.models.messages import IMPORT_ESTIMATED, Message
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from tests.support.fakes import World
@@ -36,10 +36,11 @@ _SAID_TO = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Delivered:
     """All that was written and sent about an upload."""
 
     upload: Upload
+    estimates: tuple[str, ...]
     message: Message
     page: str
     outcome: str
@@ -49,7 +50,7 @@ class Told:
 Kind = Callable[[World], Upload]
 
 
-def told(prepare: Kind, *, link_hours: float = 0) -> Told:
+def delivered(prepare: Kind, *, link_hours: float = 0) -> Delivered:
     """Let an import run to its end."""
     world = World()
     world.clock.time = RECEIVED_AT
@@ -60,8 +61,9 @@ def told(prepare: Kind, *, link_hours: float = 0) -> Told:
     world.deliverer().deliver(upload.import_id, failure)
     (message,) = world.notifications.messages
     texts = world.reports.texts
-    return Told(
+    return Delivered(
         upload,
+        tuple(one.document for one in world.events.of(IMPORT_ESTIMATED)),
         message,
         *(
             texts.get((upload.import_id, name), "")

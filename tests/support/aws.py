@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 import boto3
@@ -19,7 +20,7 @@ _ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "none",
     "AWS_SECRET_ACCESS_KEY": "none",
     "AWS_DEFAULT_REGION": REGION,
-    # A profile or an endpoint of whoever runs the tests has no place in them.
+    # A profile or an endpoint of the user who runs the tests has no place in them.
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
@@ -96,7 +97,7 @@ def new_bus(name: str, pattern: dict[str, object]) -> str:
     return queue
 
 
-def received(queue: str) -> list[dict[str, object]]:
+def received(queue: str) -> list[dict[str, Any]]:
     """Take what a topic or a bus has sent to a queue."""
     answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]

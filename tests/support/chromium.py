@@ -2,7 +2,7 @@
 
     python -m tests.support.chromium
 
-downloads Playwright's where this computer has none, and says so where that is not possible.
+downloads Playwright's where this computer has none, and reports it where that is not possible.
 """
 
 import os

@@ -33,7 +33,7 @@ SMALL = accounts_file(
     "c@accounts.example",
 )
 SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 99 characters
-PATIENCE = 180
+LONGEST_WAIT = 180
 Keys = dict[str, str] | None
 """The environment that makes a command a user's; None for the owner's."""
 PARAMETERS = (
@@ -49,7 +49,7 @@ PARAMETERS = (
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Look again and again until something holds."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + LONGEST_WAIT
     while not holds():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)
@@ -99,7 +99,7 @@ class LocalCloud:
         assert done.returncode == 0, done.stdout + done.stderr
 
     def take(self, file: Path) -> str:
-        """Take a file the whole way; return what the terminal showed."""
+        """Take a file end to end; return what the terminal showed."""
         done = self.command("run", str(file))
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -111,10 +111,12 @@ class LocalCloud:
 
         It is run by the owner, or by the user whose keys these are.
         """
-        told = self.tell(*arguments, "--json", given=given, code=code, by=by)
-        return [json.loads(line) for line in told.splitlines()]
+        text = self.output(*arguments, "--json", given=given, code=code, by=by)
+        return [json.loads(line) for line in text.splitlines()]
 
-    def tell(self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None) -> str:
+    def output(
+        self, *arguments: str | Path, given: str = "", code: int = 0, by: Keys = None
+    ) -> str:
         """Run a command of `email-accounts` as `operate` does; return what it tells people."""
         command = Path(sys.executable).with_name("email-accounts")
         done = subprocess.run(
@@ -123,7 +125,7 @@ class LocalCloud:
             input=given,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=LONGEST_WAIT,
             check=False,
         )
         self.heard(done.stdout + done.stderr)

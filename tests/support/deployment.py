@@ -63,8 +63,10 @@ def new_stack(api_url: str) -> Stack:
         parameters={
             "ApiBaseUrl": f"{api_url}/v1",
             "CallsPerMinute": "60",
+            "InitialPollDelaySeconds": "20",
             "MaxFileMegabytes": "500",
             "ReportRetentionDays": "90",
+            "SettleSeconds": "5",
             "UploadRetentionDays": "7",
             "Runtime": "python3.13",
         },

@@ -49,6 +49,7 @@ from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOption
 from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
 from email_accounts.saleshandy.budget import Budget
+from email_accounts.sign_in.checker import SignInChecker, TrySignIns
 from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
@@ -225,7 +226,7 @@ class FakeLedger:
         return wait
 
     def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
+        """Return when all current reservations will have been served."""
         return self._budgets.get(workspace, Budget()).waiting_until(now)
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
@@ -439,7 +440,7 @@ class FakeReports:
 
 @dataclass(slots=True)
 class FakeRemote:
-    """The remote API; it completes a request at once unless that is in `running`.
+    """Saleshandy; it completes a request at once unless that is in `running`.
 
     `failing` maps addresses to the reason why they cannot be connected. `connect_errors`,
     `status_errors`, `report_errors` and `list_errors` are what the next calls are answered with;
@@ -583,6 +584,10 @@ class FakeEvents:
         self.journal.effect("put", event.kind)
         self.events.append(event)
 
+    def of(self, kind: str) -> list[Event]:
+        """Return the events of a kind."""
+        return [one for one in self.events if one.kind == kind]
+
 
 @dataclass(slots=True)
 class FakeNotifications:
@@ -628,7 +633,7 @@ class World:
         )
 
     def remote_of(self, workspace: str) -> Saleshandy:
-        """Give the remote with the key of a workspace; there is the default one alone."""
+        """Give Saleshandy with the key of a workspace; there is the default one alone."""
         if workspace != DEFAULT_WORKSPACE:
             raise WorkspaceUnknownError(workspace)
         return self.saleshandy
@@ -642,6 +647,7 @@ class World:
             self.account_list,
             self.remote_of,
             self.executions,
+            self.events,
             self.policy,
             self.clock,
             self.find_servers,
@@ -654,6 +660,19 @@ class World:
         if not submitter.start_import(upload):
             return None
         return submitter.submit(upload.import_id, time_left)
+
+    def sign_in_checker(self, try_all: TrySignIns) -> SignInChecker:
+        """Make what tries sign-ins."""
+        return SignInChecker(
+            self.ledger,
+            self.uploads,
+            self.reports,
+            self.account_list,
+            self.events,
+            self.policy,
+            try_all,
+            self.clock,
+        )
 
     def poller(self) -> Poller:
         """Make what checks the status."""

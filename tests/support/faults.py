@@ -9,20 +9,20 @@ from pathlib import Path
 
 import psutil
 
-from local.faults import Laid, Rule, lay
+from local.faults import ActiveRule, Rule, activate
 from tests.support.cloud import LocalCloud, wait_until
 
 _WORKER = re.compile(r"ministack-lambda-[^/]*-(\w+)-[^-/]+/_worker\.py$")
 
 
 @contextmanager
-def crash_at(cloud: LocalCloud, rule: Rule) -> Iterator[Laid]:
+def crash_at(cloud: LocalCloud, rule: Rule) -> Iterator[ActiveRule]:
     """End a function at a point while the block runs; fail where it never came to the point."""
-    laid = lay(cloud.state / "emulator/faults", rule)
+    laid = activate(cloud.state / "emulator/faults", rule)
     try:
         yield laid
     finally:
-        laid.take_up()
+        laid.remove()
     assert laid.fired(), f"{rule.function} never came to {rule.point}"
 
 

@@ -13,6 +13,18 @@ MARK = "app-3f9c2a7e51d0b864"
 """What stays of a password as it is, however it is quoted; its shape is known to `leaks.py`."""
 PASSWORD = f"""{MARK} "ü'&<%+/=>\\,;#9"""
 """What JSON, URLs, HTML, CSV and Python each quote in their own way."""
+PASSWORDS = (
+    "Tom&Jerry!1",
+    "Pass!word(1)",
+    "pässwörd1",
+    "a=b+c'd\"9",
+    "Qwertz12345",
+    "with blank/%41",
+    "€²o#7ü",
+    "ab#1",
+    "x\\n<y>~z",
+)
+"""Passwords of other lengths, each with signs that some services write differently."""
 
 
 def api_key(name: str) -> str:

@@ -4,7 +4,8 @@ Every secret of the tests has one shape: a mark, sixteen hexadecimal digits, and
 each way of quoting changes. The first part has none of these signs: quoted for JSON, URLs, HTML,
 CSV or Python it is still there as it is. Beside that it is looked for in base64 wherever it
 begins, character by character in hexadecimal or decimal numbers, in UTF-16, across the ends of
-lines, and inside of gzip and zip.
+lines, and inside of gzip and zip. The sign in its mark is looked for in each way in which services
+write one.
 """
 
 import base64
@@ -24,6 +25,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from local.echoes import ECHOES
+
 if TYPE_CHECKING:
     from tests.support.cloud import LocalCloud
 
@@ -37,7 +40,7 @@ MADE = ROOT / ".local/fuzz", ROOT / ".local/load"
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """A place where one kind of secret may be, and why; a star stands for anything."""
+    """A place where one kind of secret may be, and why; a star represents anything."""
 
     place: str
     kind: str
@@ -77,6 +80,13 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _IN_URLS = {ord("+"): b"+-", ord("/"): b"/_"}
 _BREAKS = b"\0\r\n"  # between the halves of UTF-16, and the lines of base64
 _AROUND_NUMBERS = _BREAKS + b"\t %=\\xXuU&#;,[]{}<>:\"'"
+_ESCAPED_BREAK = re.compile(rb"\\+[rn]|%(?:25)*0[AD]|=(?:3D)*0A|&(?:amp;)*#10;")
+_AGAIN = {
+    rb"\\": rb"\\+",
+    b"%": b"%(?:25)*",
+    rb"\&": rb"\&(?:amp;)*",
+    b"=": b"=(?:3D)*",
+}
 _PACKED_IN_BASE64 = re.compile(rb"(?:H4sI|UEsDB)[A-Za-z0-9+/]{20,}={0,2}")
 _DEEPEST = 3
 
@@ -107,8 +117,11 @@ class Finder:
         return self._known[digest]
 
     def _found(self, data: bytes) -> Iterator[tuple[str, str]]:
-        for patterns, left_out in ((self._unbroken, _BREAKS), (self._numbers, _AROUND_NUMBERS)):
-            bare = data.translate(None, left_out)
+        unescaped = _ESCAPED_BREAK.sub(b"", data)
+        for patterns, bare in (
+            (self._unbroken, unescaped.translate(None, _BREAKS)),
+            (self._numbers, data.translate(None, _AROUND_NUMBERS)),
+        ):
             for kind, form, pattern in patterns:
                 if pattern.search(bare):
                     yield kind, form
@@ -121,9 +134,22 @@ class Finder:
 
 
 def _unbroken(mark: bytes) -> Iterator[tuple[str, bytes]]:
-    yield "as it is", re.escape(mark) + b"[%b]{%d}" % (_DIGITS, _LENGTH)
+    digits = b"[%b]{%d}" % (_DIGITS, _LENGTH)
+    yield "as it is", re.escape(mark) + digits
+    once = {encode(mark.decode()) for encode in ECHOES.values()}
+    twice = {encode(text).encode() for encode in ECHOES.values() for text in once} - {mark}
+    escaped = sorted(text for text in twice if text.startswith(mark[:-1]))
+    yield "escaped", b"(?:%b)%b" % (b"|".join(map(_again, escaped)), digits)
     for offset in range(3):
         yield "in base64", _in_base64(mark, offset)
+
+
+def _again(text: bytes) -> bytes:
+    """Return the pattern of a text whose own signs may be escaped any number of times."""
+    pattern = re.escape(text)
+    for sign, again in _AGAIN.items():
+        pattern = pattern.replace(sign, again)
+    return pattern
 
 
 def _in_base64(mark: bytes, offset: int) -> bytes:
@@ -354,7 +380,7 @@ def _as_text(value: object) -> str:
 
 
 def keep_messages(cloud: "LocalCloud") -> None:
-    """Have all messages and events kept from now on, whoever else receives them."""
+    """Have all messages and events kept from now on, no matter who else receives them."""
     queues, topics, events = cloud.client("sqs"), cloud.client("sns"), cloud.client("events")
     url = queues.create_queue(QueueName="kept")["QueueUrl"]
     known = queues.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])

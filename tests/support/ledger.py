@@ -30,7 +30,7 @@ def submit(ledger: Ledger, import_id: str, number: int, now: float) -> Batch:
 
 
 def lose(ledger: Ledger, import_id: str, number: int, now: float, next_poll_at: float) -> Batch:
-    """Have it unknown what became of a batch."""
+    """Leave the outcome of a batch unknown."""
     code = ReasonCode.ANSWER_LOST
     return change(
         ledger, import_id, number, lambda one: one.unconfirmed(code, "no answer", now, next_poll_at)
@@ -50,13 +50,13 @@ def leased(ledger: Ledger, import_id: str, now: float, seconds: float = 300.0) -
 
 
 def refuse(ledger: Ledger, import_id: str, refusal: str) -> None:
-    """Have the file refused, once whoever reads it has gone."""
+    """Have the file refused, once the worker that reads it has gone."""
     lease = leased(ledger, import_id, ledger.get(import_id).lease_until)
     ledger.refuse(import_id, lease, ReasonCode.FILE_REFUSED, refusal)
 
 
 def answer(ledger: Ledger, import_id: str) -> Import:
-    """Have an import answered, once whoever submits it has gone."""
+    """Have an import answered, once the worker that submits it has gone."""
     imported = ledger.get(import_id)
     lease = ledger.deliver(imported, imported.lease_until, imported.lease_until + 300)
     assert lease
@@ -64,10 +64,12 @@ def answer(ledger: Ledger, import_id: str) -> Import:
     return ledger.get(import_id)
 
 
-def planned(ledger: Ledger, import_id: str, plan: Plan, now: float) -> None:
+def planned(
+    ledger: Ledger, import_id: str, plan: Plan, now: float, expected_end: float = 0.0
+) -> None:
     """Have a claimed import planned by somebody who gives the lease back."""
     lease = leased(ledger, import_id, now)
-    ledger.plan(import_id, lease, plan, ())
+    ledger.plan(import_id, lease, plan, (), expected_end=expected_end)
     ledger.release(import_id, lease)
 
 

@@ -17,7 +17,7 @@ from tests.support.aws import ACCOUNT, REGION
 from tests.support.template import listed
 
 Names = Mapping[str, str]
-"""What the template's references stand for, such as `InboxBucket.Arn` and `AWS::Region`."""
+"""What the template's references represent, such as `InboxBucket.Arn` and `AWS::Region`."""
 
 ENVIRONMENT = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId": ACCOUNT}
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
@@ -66,7 +66,7 @@ def source_of(statement: Mapping[str, Any]) -> str:
 
 
 def resolved(value: Any, names: Names) -> str:  # noqa: ANN401  as YAML has it
-    """Return the text that a value of the template stands for."""
+    """Return the text that a value of the template represents."""
     match value:
         case str():
             return value
@@ -94,7 +94,7 @@ class Rights:
 def hold(monkeypatch: pytest.MonkeyPatch, rights: Callable[[], Rights | None]) -> None:
     """Have AWS refuse every call that is made without the right to it, as IAM does.
 
-    `rights` gives those of whoever is calling; None where nobody is held to any.
+    `rights` gives those of the user who is calling; None where nobody is held to any.
     """
     call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
 

@@ -134,7 +134,7 @@ HEADER = '<row r="1"><c r="A1" t="s"><v>0</v></c></row>'
 
 
 def parts(rows: str = "", changed: Mapping[str, str | None] | None = None) -> dict[str, str]:
-    """Return the parts of a workbook with these rows; a part that is None is left out."""
+    """Return the parts of a workbook with these rows; a part that is None is skipped."""
     sheet = f'<worksheet xmlns="{_MAIN}"><sheetData>{rows}</sheetData></worksheet>'
     given = {**_PARTS, "xl/sheet.xml": sheet, **(changed or {})}
     return {name: part for name, part in given.items() if part is not None}

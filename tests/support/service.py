@@ -1,4 +1,4 @@
-"""A server that answers as it is told, and misbehaves as real ones do."""
+"""A server that answers as configured, and misbehaves as real ones do."""
 
 import datetime as dt
 import ipaddress
@@ -72,7 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Service(ThreadingHTTPServer):
-    """A server that answers as it is told, on a free port."""
+    """A server that answers as configured, on a free port."""
 
     daemon_threads = True
 

@@ -13,7 +13,7 @@ STATE_MACHINE = ROOT / "statemachines" / "track_import.asl.json"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short tags as the functions they stand for."""
+    """Reads CloudFormation's short tags as the functions they represent."""
 
 
 def _function(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:

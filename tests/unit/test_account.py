@@ -104,29 +104,28 @@ def test_a_value_at_the_edge_is_taken(field: str, values: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "code", "values"),
+    ("field", "values"),
     [
-        ("emailServiceProvider", "provider_unknown", ["", "hotmail", "g mail"]),
-        ("fromFirstName", "name_unusable", ["x" * 256, "Ro\x00bin", "Ro\nbin", "\ud800"]),
-        ("fromLastName", "name_unusable", ["x" * 256, "Sto\x7fne", "\udfff"]),
-        ("smtpEmailAddress", "address_invalid", ["", "not-an-address"]),
-        ("imapEmailAddress", "address_invalid", ["", "robin@north"]),
-        ("smtpUserName", "user_name_unusable", ["", " ", "x" * 256]),
-        ("imapUserName", "user_name_unusable", ["", "a\tb"]),
-        ("smtpPassword", "password_missing", ["", "  ", "x" * 256, "a\nb", "\ud800"]),
-        ("imapPassword", "password_missing", ["", "\x00"]),
-        ("smtpHost", "host_invalid", ["", "localhost", "http://smtp.example", "a b.example"]),
-        ("imapHost", "host_invalid", ["imap.north.example:993", "imap..example", "ïmap.example"]),
-        ("smtpPort", "port_invalid", ["", "0", "65536", "-1", "587.5", "smtp", "4 65", "٤٦٥"]),
-        ("imapPort", "port_invalid", ["993 ssl", "99999", "+993", "true", "1e2", "9" * 5000]),
-        ("smtpEncryption", "encryption_invalid", ["", "none", "starttls"]),
-        ("imapEncryption", "encryption_invalid", ["yes", "ssl/tls"]),
+        ("emailServiceProvider", ["", "hotmail", "g mail"]),
+        ("fromFirstName", ["x" * 256, "Ro\x00bin", "Ro\nbin", "\ud800"]),
+        ("fromLastName", ["x" * 256, "Sto\x7fne", "\udfff"]),
+        ("smtpEmailAddress", ["", "not-an-address"]),
+        ("imapEmailAddress", ["", "robin@north"]),
+        ("smtpUserName", ["", " ", "x" * 256]),
+        ("imapUserName", ["", "a\tb"]),
+        ("smtpPassword", ["", "  ", "x" * 256, "a\nb", "\ud800"]),
+        ("imapPassword", ["", "\x00"]),
+        ("smtpHost", ["", "localhost", "http://smtp.example", "a b.example"]),
+        ("imapHost", ["imap.north.example:993", "imap..example", "ïmap.example"]),
+        ("smtpPort", ["", "0", "65536", "-1", "587.5", "smtp", "4 65", "٤٦٥"]),
+        ("imapPort", ["993 ssl", "99999", "+993", "true", "1e2", "9" * 5000]),
+        ("smtpEncryption", ["", "none", "starttls"]),
+        ("imapEncryption", ["yes", "ssl/tls"]),
     ],
 )
-def test_a_bad_value_breaks_the_rule_of_its_field(field: str, code: str, values: list[str]) -> None:
-    """The problem that is told names the field and a code, with a message and a cure."""
+def test_a_bad_value_breaks_the_rule_of_its_field(field: str, values: list[str]) -> None:
+    """No value is sent that Saleshandy would refuse."""
     assert [value[:20] for value in values if RULES[field].holds(value)] == []
-    assert RULES[field].code == code
 
 
 def test_an_account_takes_each_value_from_its_field() -> None:

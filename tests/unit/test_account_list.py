@@ -1,7 +1,9 @@
 """The account list at any size: what is read of it, by which calls, and what is known then."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from typing import TextIO
 
 import pytest
 
@@ -9,9 +11,9 @@ from email_accounts.errors import OutcomeUnknownError, RequestRefusedError, Retr
 from email_accounts.models.account_index import Honoured
 from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.models.upload import Upload
-from email_accounts.saleshandy.account_list import AccountListReader, Seen
+from email_accounts.saleshandy.account_list import AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
-from tests.support.fakes import INBOX, FakeRemote, World
+from tests.support.fakes import INBOX, FakeRemote, FakeReports, World
 
 UPLOAD = Upload(INBOX, "uploads/a.csv", "v1", 1)
 ALL = Honoured(page=True, sort=True, status=True, search=True)
@@ -82,7 +84,7 @@ def before(
 def after(
     world: World, *names: str, kept: Collection[str] = (), lost: Collection[str] = ()
 ) -> dict[str, AccountStatus]:
-    """Ask what became of accounts that were sent."""
+    """Ask for the outcome of accounts that were sent."""
     now = world.clock()
     seen = reader(world).after(
         {f"{name}@x.example": now for name in names},
@@ -259,6 +261,15 @@ def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
     assert asked(world) == ["newest 1", "x"]
 
 
+def test_a_list_read_to_its_end_alone_has_nothing_sent_again(world: World) -> None:
+    """The search is made, too, where nothing of the list is left to read."""
+    many(world)
+    since = world.clock() - 1000.5
+    seen = reader(world).after({"x@x.example": since}, set(), {"x@x.example"})
+    assert _named(seen) == {"x": ABSENT}
+    assert asked(world) == ["x"]
+
+
 @pytest.mark.parametrize(
     ("ignores", "queries"),
     [
@@ -337,7 +348,7 @@ def test_a_parameter_that_is_refused_is_not_honoured(world: World) -> None:
 
 
 def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None:
-    """Nothing is read for ever."""
+    """Nothing is read forever."""
     many(world)
     have(world, "x")
     world.saleshandy.ignores = frozenset({"page"})
@@ -346,7 +357,7 @@ def test_a_service_that_stops_to_honour_pages_is_found_out(world: World) -> None
     assert world.ledger.honoured("default") == replace(ALL, page=False)
 
 
-# Readings that are broken off
+# Readings that are interrupted
 
 
 def until_read(world: World, read: Callable[[], object]) -> list[float]:
@@ -357,7 +368,7 @@ def until_read(world: World, read: Callable[[], object]) -> list[float]:
             read()
         except RetryAfterError as later:
             waits.append(later.wait_seconds)
-            assert len(waits) < 1000, "it is read for ever"
+            assert len(waits) < 1000, "it is read forever"
             world.clock.advance(later.wait_seconds)
         else:
             return waits
@@ -365,7 +376,7 @@ def until_read(world: World, read: Callable[[], object]) -> list[float]:
 
 @pytest.mark.parametrize("calls", [1, 3])
 def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: int) -> None:
-    """Nothing is asked twice, the probe included, and each answer counts for whoever is next."""
+    """Nothing is asked twice, the probe included, and each answer counts for the next caller."""
     world.policy = replace(world.policy, calls_per_minute=calls)
     have(world, *(f"old{at}" for at in range(30)))
     began = world.clock()
@@ -469,3 +480,34 @@ def test_the_files_of_the_index_stay_few(world: World) -> None:
     (part,) = world.ledger.index("default").parts
     text = world.account_list.reports.texts["default", part]  # type: ignore[attr-defined]
     assert len(text.splitlines()) == 30 + 120 + 1
+
+
+def test_only_what_others_wrote_is_loaded_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index of many megabytes is loaded once in each process, and again where it was packed."""
+    many(world)
+    here, elsewhere = world.account_list, replace(world.account_list, loaded={})
+    opened: list[str] = []
+    load = FakeReports.open
+
+    def counted(reports: FakeReports, folder: str, name: str) -> AbstractContextManager[TextIO]:
+        opened.append(name)
+        return load(reports, folder, name)
+
+    def seen_by(account_list: AccountList, name: str) -> list[str]:
+        opened.clear()
+        world.account_list = account_list
+        have(world, name)
+        world.clock.advance(1)
+        assert before(world, [name, "old0"]) == {name: ACTIVE, "old0": ACTIVE}
+        return opened.copy()
+
+    monkeypatch.setattr(FakeReports, "open", counted)
+    first = world.ledger.index("default").parts
+    assert seen_by(elsewhere, "a") == [*first]
+    assert seen_by(elsewhere, "b") == []
+    assert seen_by(here, "c") == [*world.ledger.index("default").parts[len(first) : -1]]
+    world.clock.advance(90_000)
+    assert seen_by(here, "d") == []
+    assert seen_by(elsewhere, "e") == [*world.ledger.index("default").parts[:1]]

@@ -19,7 +19,7 @@ DEFAULT_FILE = (ROOT / "events/accounts.csv").read_bytes()
 
 
 def examined(content: bytes) -> list[RowResult]:
-    """Judge all rows of a file."""
+    """Validate all rows of a file."""
     return list(opened(content).rows)
 
 
@@ -40,10 +40,10 @@ def addresses(count: int) -> list[str]:
 
 def test_the_sample_is_judged_row_by_row() -> None:
     """Of 246 rows 5 are rejected, each for exactly one field, and 1 is a duplicate."""
-    judged = examined(SAMPLE)
+    results = examined(SAMPLE)
     rejected = {
         one.row: [problem.field for problem in one.problems]
-        for one in judged
+        for one in results
         if isinstance(one, Rejected)
     }
     assert rejected == {
@@ -53,9 +53,9 @@ def test_the_sample_is_judged_row_by_row() -> None:
         122: ["imapEncryption"],
         202: ["imapHost"],
     }
-    duplicates = [one for one in judged if isinstance(one, Duplicate)]
+    duplicates = [one for one in results if isinstance(one, Duplicate)]
     assert duplicates == [Duplicate(247, "MAX.WOODS6@GETSOUTH.EXAMPLE", 7)]
-    assert sum(isinstance(one, Accepted) for one in judged) == 240
+    assert sum(isinstance(one, Accepted) for one in results) == 240
 
 
 def test_the_sample_is_planned_in_three_batches() -> None:
@@ -76,23 +76,23 @@ def test_the_sample_is_planned_in_three_batches() -> None:
 
 def test_the_default_file_shows_every_judgement_in_small() -> None:
     """The file of a first run has good rows, the three failing kinds, a bad and a double one."""
-    judged = examined(DEFAULT_FILE)
-    accounts = [one.account() for one in judged if isinstance(one, Accepted)]
+    results = examined(DEFAULT_FILE)
+    accounts = [one.account() for one in results if isinstance(one, Accepted)]
     revealed = [account.smtp.password.reveal() for account in accounts]
-    assert (len(judged), len(accounts)) == (40, 38)
+    assert (len(results), len(accounts)) == (40, 38)
     assert (revealed.count("wrong-password"), revealed.count("imap-disabled")) == (1, 1)
     assert len(set(revealed)) == 38
     unreachable = [one for one in accounts if one.smtp.host.endswith(".unreachable.example")]
     assert len(unreachable) == 1
-    (rejected,) = (one for one in judged if isinstance(one, Rejected))
+    (rejected,) = (one for one in results if isinstance(one, Rejected))
     assert (rejected.row, [problem.field for problem in rejected.problems]) == (29, ["smtpPort"])
-    (duplicate,) = (one for one in judged if isinstance(one, Duplicate))
+    (duplicate,) = (one for one in results if isinstance(one, Duplicate))
     assert duplicate.address != duplicate.address.lower()
     assert all(account.smtp.address.endswith(".example") for account in accounts)
 
 
 def test_an_upload_is_opened_when_its_first_row_is_asked_for() -> None:
-    """Whoever needs no row reads no file; one that is gone is told where it is read."""
+    """Anyone who needs no row reads no file; one that is gone is told where it is read."""
     world = World()
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@b.example", "c@d.example"))
     imported, _ = world.ledger.claim(upload, 0, 1)
@@ -115,7 +115,7 @@ def test_batches_are_filled_before_the_next_one_begins(count: int, sizes: list[i
 
 
 def test_a_file_whose_rows_are_all_rejected_has_no_batches() -> None:
-    """It is planned all the same: each of its rows gets its outcome."""
+    """It is planned anyway: each of its rows gets its outcome."""
     planned = plan(opened(accounts_file(row(""), row(""))), 100)
     assert (planned.batches, planned.rows, planned.accepted) == ((), 2, 0)
 
@@ -137,7 +137,7 @@ def test_a_file_that_breaks_off_is_refused_as_a_whole(content: bytes) -> None:
 
 
 def test_each_batch_gets_its_accounts_in_order() -> None:
-    """Read anew, the ranges of the plan name the accounts that they were made of."""
+    """Read again, the ranges of the plan name the accounts that they were made of."""
     names = addresses(5)
     content = accounts_file(row(""), *names[:3], names[0], *names[3:], row(""))
     first, second, third = plan(opened(content), 2).batches

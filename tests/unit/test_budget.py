@@ -33,7 +33,7 @@ def test_a_call_may_be_made_while_there_is_room() -> None:
 
 
 def test_a_full_minute_is_over_after_66_whole_seconds() -> None:
-    """A minute lies within 61 whole seconds; five more are for calls that arrive late."""
+    """A minute is within 61 whole seconds; five more are for calls that arrive late."""
     budget = taken(EMPTY, 2)
     assert budget.take("one", 1, NOW, 2)[1] == SECOND + 66 - NOW
     assert budget.take("one", 1, SECOND + 65.99, 2)[1] == pytest.approx(0.01)
@@ -119,7 +119,7 @@ def test_a_turn_that_nobody_uses_is_given_away() -> None:
 
 
 def test_what_is_left_of_a_turn_is_given_away_as_well() -> None:
-    """Who wanted nine calls and needed one does not keep the other eight for ever."""
+    """Who wanted nine calls and needed one does not keep the other eight forever."""
     budget, wait = taken(EMPTY, 2).take("a", 2, float(SECOND), 2)
     at = SECOND + wait
     budget, _ = budget.take("a", 2, at, 2)
@@ -141,7 +141,7 @@ def test_who_comes_to_a_turn_without_room_gets_another() -> None:
 
 
 def test_a_closed_budget_gives_no_call() -> None:
-    """Whoever comes before the time waits for it, however much room there is."""
+    """Anyone who comes before the time waits for it, however much room there is."""
     budget = EMPTY.closed(NOW, NOW + 30)
     assert budget.take("a", 1, NOW + 10, 100)[1] == pytest.approx(20)
     assert budget.take("a", 1, NOW + 30, 100)[1] == 0

@@ -227,7 +227,7 @@ def every_cause() -> list[Cause]:
 
 @pytest.mark.parametrize("cause", every_cause(), ids=lambda cause: f"{cause.title} {cause.certain}")
 def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
-    """A title fits on a phone; a cure is a sentence; codes are for machines."""
+    """A title fits on a phone; a fix is a sentence; codes are for machines."""
     assert re.fullmatch(r"[a-z_0-9]+", cause.code)
     assert 0 < len(cause.title) <= 100
     assert cause.fix.endswith(".")
@@ -236,13 +236,13 @@ def test_a_cause_is_told_in_few_words_and_has_a_cure(cause: Cause) -> None:
 
 def test_unreadable_rows_have_one_cause() -> None:
     """Whatever is said about each, they are counted together."""
-    one = Problem("unreadable", "row_unreadable", "it continues over 12 lines", "Mend the row.")
-    other = Problem("unreadable", "row_unreadable", "it continues over 13 lines", "Mend the row.")
+    one = Problem("unreadable", "row_unreadable", "it continues over 12 lines", "Fix the row.")
+    other = Problem("unreadable", "row_unreadable", "it continues over 13 lines", "Fix the row.")
     assert rejection(one) is rejection(other) is ROW_UNREADABLE
 
 
 def test_a_long_text_is_searched_quickly() -> None:
-    """What comes from outside cannot make a pattern run for ever."""
+    """What comes from outside cannot make a pattern run forever."""
     assert cause_of("imap plan limit host " * 200, OTHER).code == "plan_limit"
     assert cause_of("imap user host not " * 5000, OTHER).code in ("unknown", "host_not_found")
 

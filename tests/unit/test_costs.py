@@ -1,4 +1,4 @@
-"""What waiting costs, worked out with the real policy, and the page that says so."""
+"""What waiting costs, worked out with the real policy, and the page that reports it."""
 
 import math
 
@@ -32,12 +32,12 @@ def test_the_page_is_worked_out_anew() -> None:
     ("seconds", "polls", "transitions"), [(120, 4, 16), (1200, 40, 124), (7200, 240, 724)]
 )
 def test_the_fixed_loop(seconds: float, polls: int, transitions: int) -> None:
-    """It enters three states for each look, and four besides."""
+    """It enters three states for each poll, and four more."""
     assert fixed(seconds) == (polls, transitions)
 
 
 def test_a_course_counts_what_the_machine_does() -> None:
-    """A look enters three states and leaves nine events; the rest is the way there and the end."""
+    """A poll enters three states and leaves nine events; the rest is the way there and the end."""
     done = course(evenly(3, 1200))
     polls = len(done.polls)
     assert (done.transitions, done.events) == (3 * polls + 4, 9 * polls + 13)
@@ -48,7 +48,7 @@ def test_a_course_counts_what_the_machine_does() -> None:
 
 
 def test_a_job_of_two_hours_takes_few_transitions() -> None:
-    """At most 0.15 of the fixed loop's where the budget spreads the first looks."""
+    """At most 0.15 of the fixed loop's where the budget spreads the first polls."""
     assert share(10, 2 * HOUR) <= MOST_TRANSITIONS
 
 

@@ -29,7 +29,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import FIELDS
 from email_accounts.models.imports import LEASE_MARGIN, NO_PROGRESS, ImportState, ReasonCode
-from email_accounts.models.messages import Event, Message
+from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
@@ -133,7 +133,7 @@ def test_every_row_ends_with_one_outcome(world: World) -> None:
 
 
 def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
-    """A reason says what happened; a rejection names each field with its cure."""
+    """A reason says what happened; a rejection names each field with its fix."""
     upload = everything(world)
     delivered(world, upload)
     reasons = {one["row"]: one["reason"] for one in outcome(world, upload)}
@@ -161,7 +161,7 @@ def test_the_counts_add_up(world: World) -> None:
 
 
 def test_the_summary_names_every_request(world: World) -> None:
-    """A machine finds each batch with its rows, its request id and what became of it."""
+    """A machine finds each batch with its rows, its request id and its outcome."""
     upload = everything(world)
     delivered(world, upload)
     batches = summary(world, upload)["batches"]
@@ -199,7 +199,7 @@ def test_reports_are_written_before_the_message(world: World) -> None:
 
 
 def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
-    """Whoever takes the upload on while it is being delivered finds nothing to do."""
+    """Anyone who takes the upload on while it is being delivered finds nothing to do."""
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
     world.receive(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
@@ -239,7 +239,7 @@ def test_a_file_of_rejected_rows_has_failed(world: World) -> None:
 
 
 def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
-    """The cure stands beside the reason, which stays as it was."""
+    """The fix is beside the reason, which stays as it was."""
     upload = everything(world)
     delivered(world, upload)
     rows = {one["row"]: one for one in outcome(world, upload)}
@@ -302,7 +302,7 @@ def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
 
 
 def test_no_report_and_no_message_holds_a_password(world: World) -> None:
-    """Whatever became of a row, its password is nowhere to be found."""
+    """Whatever happened to a row, its password is nowhere to be found."""
     world.saleshandy.failing[ADDRESSES[0]] = f"Sign-in refused: {PASSWORD}"
     shifted = row("a9@reach.example", smtpEmailAddress=PASSWORD)
     upload = looked_at(world, *ADDRESSES, shifted, row("b@x.example", smtpPort=PASSWORD))
@@ -355,7 +355,7 @@ def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
 
 
 def test_a_refused_file_is_answered_without_rows(world: World) -> None:
-    """The message names the file, what is wrong and the cure; there is no outcome.csv."""
+    """The message names the file, what is wrong and the fix; there is no outcome.csv."""
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
     world.receive(upload, plenty)
     message = delivered(world, upload)
@@ -485,7 +485,7 @@ def test_what_was_connected_before_is_complete(world: World) -> None:
 
 
 def test_a_service_that_makes_no_progress_is_named(world: World) -> None:
-    """Rows that neither the service nor its list tells of are unconfirmed, and it says why."""
+    """Rows that neither the service nor its list is about are unconfirmed, and it says why."""
     upload = submitted(world)
     world.saleshandy.running.update(world.saleshandy.requests)
     world.saleshandy.accounts.pop(1)
@@ -543,7 +543,7 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
 
 
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
-    """Without the file nobody can tell what became of a batch of which the list was asked."""
+    """Without the file nobody can tell the outcome of a batch of which the list was asked."""
     world.policy = replace(world.policy, skip_connected=True)
     world.saleshandy.accounts.append(
         ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
@@ -576,7 +576,7 @@ def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
 
 
 def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
-    """There is an answer: what broke off, what the ledger knows, and what to do."""
+    """There is an answer: what was interrupted, what the ledger knows, and what to do."""
     upload = looked_at(broken)
     failure = "deliver_report failed with ConnectionError"
     answer = broken.deliverer().deliver(upload.import_id, failure, best_effort=True)
@@ -701,7 +701,7 @@ def test_reports_are_read_ahead_side_by_side(world: World, monkeypatch: pytest.M
     everyone = threading.Barrier(READERS)
     opened, begun = type(world.reports).open, itertools.count(1)
 
-    def open_together(*named: Any) -> Any:  # noqa: ANN401  what it stands for
+    def open_together(*named: Any) -> Any:  # noqa: ANN401  what it represents
         if next(begun) <= 2 * READERS:
             everyone.wait(timeout=10)
         return opened(*named)
@@ -730,7 +730,7 @@ def test_a_report_that_cannot_be_read_fails_the_delivery(
 def test_other_systems_are_told_what_the_message_tells(world: World) -> None:
     """The event carries the document of the message."""
     message = delivered(world, looked_at(world))
-    assert world.events.events == [message.event]
+    assert world.events.of(IMPORT_COMPLETED) == [message.event]
 
 
 def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(
@@ -749,7 +749,7 @@ def test_an_event_that_is_not_taken_is_tried_again_before_anybody_is_told(
 def test_the_last_resort_sends_the_message_without_an_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who lost the event bus still hears what became of the file."""
+    """Who lost the event bus still hears the outcome of the file."""
     upload = looked_at(world)
     monkeypatch.setattr(type(world.events), "put", fail)
     answer = world.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
@@ -761,7 +761,7 @@ def test_the_last_resort_sends_the_message_without_an_event(
 
 
 def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
-    """After a resumption there is a second message, and the reports say how it stands now."""
+    """After a resumption there is a second message, and the reports say how it is now."""
     refused = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
     world.saleshandy.connect_errors.extend([None, refused])
     upload = submitted(world)
@@ -785,7 +785,7 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
 def test_deliveries_that_overlap_send_one_message(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Step Functions may repeat a call whose first invocation goes on all the same."""
+    """Step Functions may repeat a call whose first invocation continues anyway."""
     upload = looked_at(world)
     really = type(world.events).put
 
@@ -821,7 +821,7 @@ def test_the_answer_is_returned(world: World) -> None:
 def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When only the last write of the ledger fails, the delivery ends well all the same."""
+    """When only the last write of the ledger fails, the delivery ends well anyway."""
     upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
     world.receive(upload, plenty)
     monkeypatch.setattr(type(world.ledger), "notified", fail)

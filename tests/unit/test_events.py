@@ -6,28 +6,31 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 
 from email_accounts.delivery.message import message_of
 from tests.support import answers
 from tools.docs.examples import DOCS, PAGES, renewed
 
-SCHEMA = DOCS / "message.schema.json"
-
 KINDS = answers.ENDINGS
 
 
-@pytest.fixture(scope="module")
-def schema() -> dict[str, Any]:
-    """Read the schema, which is one itself."""
-    read: dict[str, Any] = json.loads(SCHEMA.read_text(encoding="utf-8"))
+def schema_of(name: str) -> dict[str, Any]:
+    """Read a schema, which follows that of schemas."""
+    read: dict[str, Any] = json.loads((DOCS / f"{name}.schema.json").read_text(encoding="utf-8"))
     Draft202012Validator.check_schema(read)
     return read
 
 
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    """Read the schema of the message."""
+    return schema_of("message")
+
+
 def sent(kind: answers.Kind) -> dict[str, Any]:
     """Return the document of an answer."""
-    document: dict[str, Any] = json.loads(answers.told(kind, link_hours=1).message.document)
+    document: dict[str, Any] = json.loads(answers.delivered(kind, link_hours=1).message.document)
     return document
 
 
@@ -55,7 +58,7 @@ def described(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_sent_follows_its_schema(kind: answers.Kind, schema: dict[str, Any]) -> None:
-    """Each field with its type and limits, and none besides."""
+    """Each field with its type and limits, and no others."""
     document = sent(kind)
     errors = [
         f"{one.json_path}: {one.message}"
@@ -80,10 +83,23 @@ def test_the_schema_describes_what_is_sent_and_nothing_else(schema: dict[str, An
     assert all(meaning.endswith(".") for meaning in meanings.values())
 
 
+def test_an_estimate_follows_its_schema() -> None:
+    """Each plan has one, a refused file none; every field is described."""
+    schema = schema_of("estimate")
+    told = [answers.delivered(kind) for kind in KINDS]
+    estimates = [json.loads(text) for one in told for text in one.estimates]
+    validator = Draft202012Validator(schema, format_checker=FormatChecker())
+    assert [error for one in estimates for error in validator.iter_errors(one)] == []
+    assert all(one.estimates for one in told if json.loads(one.message.document)["counts"]["rows"])
+    meanings = dict(described(schema, schema["$defs"]))
+    assert set(fields_of(estimates[0])) == meanings.keys()
+    assert all(meaning.endswith(".") for meaning in meanings.values())
+
+
 @pytest.mark.parametrize("kind", answers.WITH_PAGE)
 def test_the_summary_is_the_message_with_the_batches(kind: answers.Kind) -> None:
     """Who reads the file instead needs no second schema."""
-    made = answers.told(kind)
+    made = answers.delivered(kind)
     summary = json.loads(made.summary)
     del summary["batches"]
     assert summary == json.loads(made.message.document)

@@ -2,17 +2,19 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
-from email_accounts.intake.rows import Accepted, Rejected
+from email_accounts.intake.accounts_file import open_accounts_file
+from email_accounts.intake.rows import Accepted, Rejected, RowResult
+from email_accounts.models.account import FIELDS
 
 KINDS = [
     json.loads(line)
@@ -24,7 +26,7 @@ PASSWORD = "abcdefghijklmnop"
 HEADER = ("Email", "Password")
 
 
-def became(file: AccountsFile) -> str:
+def became(rows: Iterable[RowResult]) -> str:
     """Return what each row is: ok, duplicate, or the codes of its problems."""
     return " ".join(
         "ok"
@@ -32,21 +34,26 @@ def became(file: AccountsFile) -> str:
         else "+".join(problem.code for problem in one.problems)
         if isinstance(one, Rejected)
         else "duplicate"
-        for one in file.rows
+        for one in rows
     )
 
 
 @pytest.mark.parametrize("case", KINDS, ids=[case["name"] for case in KINDS])
-def test_a_file_comes_out_as_its_owner_expects(case: dict[str, str]) -> None:
-    """Rows, warnings, or a refusal; PASSWORD stands for one that nothing has damaged."""
+def test_a_file_comes_out_as_its_owner_expects(case: dict[str, Any]) -> None:
+    """Rows, warnings, values of the first account, or a refusal; PASSWORD is an undamaged one."""
     content = case["text"].replace("PASSWORD", PASSWORD).encode(case["encoding"])
     if case["rows"] == "refused":
         with pytest.raises(FileRefusedError):
             open_accounts_file(io.BytesIO(content))
         return
     file = open_accounts_file(io.BytesIO(content))
-    assert became(file) == case["rows"]
+    rows = [*file.rows]
+    assert became(rows) == case["rows"]
     assert " ".join(sorted(one.code for one in file.warnings)) == case["warnings"]
+    if expected := case.get("values"):
+        first = next(one for one in rows if isinstance(one, Accepted))
+        values = dict(zip(FIELDS, first.reader.read(first.cells).values, strict=True))
+        assert {name: values[name].replace(PASSWORD, "PASSWORD") for name in expected} == expected
 
 
 def written(fill: Callable[[xlsxwriter.Workbook], object], **options: bool) -> bytes:
@@ -147,6 +154,26 @@ SHEETS: dict[str, tuple[dict[str, list[tuple[str, ...]]], str, str]] = {
         "ok",
         "sheets_left_out",
     ),
+    "instructions": (
+        {
+            "Read me": [
+                ("How to fill this",),
+                ("Email", "The mailbox"),
+                ("Password", "Its password"),
+            ],
+            "Data": [HEADER, ("a@gmail.com", PASSWORD)],
+        },
+        "ok",
+        "sheets_left_out",
+    ),
+    "leads": (
+        {
+            "Leads": [("Email", "Company"), ("lead@x.example", "X")],
+            "Mailboxes": [HEADER, ("a@gmail.com", PASSWORD)],
+        },
+        "ok",
+        "sheets_left_out",
+    ),
     "notes": (
         {
             "Log": [("time", "what")],
@@ -163,7 +190,7 @@ SHEETS: dict[str, tuple[dict[str, list[tuple[str, ...]]], str, str]] = {
 def test_accounts_are_found_in_any_sheet(
     sheets: dict[str, list[tuple[str, ...]]], rows: str, warnings: str
 ) -> None:
-    """Cover sheets, titles, several sheets; what is left out is named."""
+    """Cover sheets, titles, several sheets; what is skipped is named."""
 
     def fill(book: xlsxwriter.Workbook) -> None:
         for title, lines in sheets.items():
@@ -172,7 +199,7 @@ def test_accounts_are_found_in_any_sheet(
                 sheet.write_row(at, 0, line)
 
     file = open_accounts_file(io.BytesIO(written(fill)))
-    assert became(file) == rows
+    assert became(file.rows) == rows
     assert " ".join(one.code for one in file.warnings) == warnings
 
 

@@ -1,4 +1,4 @@
-"""What people read, to the letter: `make docs` writes the golden files anew."""
+"""What people read, to the letter: `make docs` writes the golden files again."""
 
 from pathlib import Path
 

@@ -75,7 +75,7 @@ def test_a_host_opens_again() -> None:
 
 
 def test_an_attempt_whose_process_died_is_over_in_time() -> None:
-    """It would count as under way for ever."""
+    """It would count as under way forever."""
     brake = HostBrake()
     for number in range(2):
         brake, _ = brake.enter(str(number), NOW + number, SMALL)

@@ -15,6 +15,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from local.echoes import ECHOES
 from tests.support.files import MARK, api_key
 from tests.support.files import PASSWORD as SECRET
 from tests.support.leaks import ALLOWED, API_KEY, PASSWORD, Allowed, Finder, Leak, leaks
@@ -99,6 +100,14 @@ def test_a_quoted_secret_is_found_as_it_is(
     written = write(secret)
     assert secret in written or write is not str
     assert (kind, "as it is") in found(f"before {written} behind".encode())
+
+
+@pytest.mark.parametrize("way", ECHOES)
+@pytest.mark.parametrize("again", ["as it is", "JSON", "JSON twice", "percent", "HTML"])
+def test_a_secret_is_found_however_a_service_writes_it(way: str, again: str) -> None:
+    """Also where the document that holds it escapes what is written."""
+    forms = found(b'{"a": "%b"}' % ECHOES[again](ECHOES[way](SECRET)).encode())
+    assert {kind for kind, _ in forms} == {PASSWORD}
 
 
 def test_each_way_of_quoting_is_another() -> None:

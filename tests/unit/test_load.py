@@ -29,7 +29,7 @@ def test_events_on_aws() -> None:
 
 
 def test_filled() -> None:
-    r"""The table between its marks is put anew, and nothing else; \1 in it is no reference."""
+    r"""The table between its marks is put again, and nothing else; \1 in it is no reference."""
     page = "a\n<!-- table: many -->\nold\n<!-- end -->\n<!-- table: large -->\n<!-- end -->\n"
     new = "a\n<!-- table: many -->\n\\1 new\n<!-- end -->\n<!-- table: large -->\n<!-- end -->\n"
     assert filled(page, "many", "\\1 new\n") == new

@@ -8,7 +8,7 @@ import pytest
 
 from email_accounts.delivery.message import document as whole_document
 from email_accounts.delivery.message import message_of, subject
-from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, ImportStatus
 from email_accounts.delivery.summary import Summary
 from email_accounts.models.account import problem
@@ -149,7 +149,9 @@ def test_every_ending_says_what_to_do_next(code: ReasonCode | None) -> None:
     step = made.next_step
     assert step.text.endswith(".")
     for command in step.commands:
-        assert re.fullmatch(r"email-accounts [a-z ]+ (?:[0-9a-f]{8}|default --replace)", command)
+        assert re.fullmatch(
+            r"email-accounts [a-z ]+ (?:[0-9a-f]{8}|default --replace|list)", command
+        )
     assert ("resume" in str(step.commands)) == (code in RESUMABLE)
 
 
@@ -160,7 +162,7 @@ def test_every_ending_says_what_to_do_next(code: ReasonCode | None) -> None:
         ({Outcome.CONNECTED: 2, Outcome.FAILED: 1}, ["failed"]),
         ({Outcome.CONNECTED: 2, Outcome.UNCONFIRMED: 1}, ["resume"]),
         ({Outcome.UNCONFIRMED: 2, Outcome.REJECTED: 1}, ["failed", "resume"]),
-        ({Outcome.REJECTED: 2}, []),
+        ({Outcome.REJECTED: 2}, ["failed"]),
     ],
 )
 def test_the_next_step_follows_from_the_outcomes(
@@ -170,6 +172,26 @@ def test_the_next_step_follows_from_the_outcomes(
     step = answer(counts).next_step
     assert [command.split()[1] for command in step.commands] == commands
     assert (step.text == "No action needed.") == (counts.keys() == {Outcome.CONNECTED})
+
+
+@pytest.mark.parametrize(
+    ("invalid", "held", "meaning"),
+    [
+        (2, 0, "2  rejected (invalid row, not sent)"),
+        (0, 2, "2  rejected (sign-in failed, not sent)"),
+        (1, 2, "3  rejected (not sent: 1 invalid row, 2 with failed sign-in)"),
+    ],
+)
+def test_rows_held_back_by_the_sign_in_check_are_not_called_invalid(
+    invalid: int, held: int, meaning: str
+) -> None:
+    """The mail separates invalid rows from those whose sign-in failed."""
+    made = answer({Outcome.REJECTED: invalid})
+    for at in range(held):
+        made.summary.add(
+            RowOutcome(9 + at, "", Outcome.REJECTED, "", "", (), evidence=Evidence.SIGN_IN)
+        )
+    assert meaning in message_of(made).mail
 
 
 @pytest.mark.parametrize(
@@ -226,7 +248,7 @@ def test_a_long_workspace_does_not_crowd_out_the_counts(workspace: str) -> None:
 @pytest.mark.parametrize("kind", [kind for kind in answers.ENDINGS if kind is not answers.hostile])
 def test_a_mail_fits_on_a_screen(kind: answers.Kind) -> None:
     """Its first line says how it ended; at most three causes, and no more than 30 lines."""
-    mail = answers.told(kind).message.mail
+    mail = answers.delivered(kind).message.mail
     lines = mail.splitlines()
     assert len(lines) <= 30
     assert len(mail) <= 1_700
@@ -249,12 +271,12 @@ def test_a_mail_has_at_most_three_causes_and_says_how_many_more() -> None:
 
 def test_a_refused_file_has_no_outcomes() -> None:
     """Where nothing was read there are no rows to download."""
-    assert "outcome.csv" not in answers.told(answers.refused).message.mail
+    assert "outcome.csv" not in answers.delivered(answers.refused).message.mail
 
 
 def test_a_link_says_until_when_it_opens() -> None:
     """In the mail for people, in the document with its zone; without one neither has it."""
-    made = answers.told(answers.clean, link_hours=2)
+    made = answers.delivered(answers.clean, link_hours=2)
     assert "2026-11-22 15:40 UTC" in made.message.mail
     folder = f"https://reports.example/imports/{made.upload.import_id}"
     assert json.loads(made.message.document)["link"] == {
@@ -263,13 +285,13 @@ def test_a_link_says_until_when_it_opens() -> None:
         "until": "2026-11-22T15:40:10+00:00",
     }
     assert f'<a href="{folder}/outcome.csv?seconds=7200"' in made.page
-    assert "15:40 UTC" not in answers.told(answers.clean).message.mail
-    assert "link" not in json.loads(answers.told(answers.clean).message.document)
+    assert "15:40 UTC" not in answers.delivered(answers.clean).message.mail
+    assert "link" not in json.loads(answers.delivered(answers.clean).message.document)
 
 
 def test_no_mail_carries_what_could_do_harm() -> None:
     """No line of its own, no turned text, no ten thousand letters, no password."""
-    message = answers.told(answers.hostile).message
+    message = answers.delivered(answers.hostile).message
     assert all(line.isprintable() for line in message.mail.splitlines())
     assert not any(line.startswith("Subject:") for line in message.mail.splitlines())
     assert len(message.mail) < 3_000
@@ -354,7 +376,7 @@ def test_the_attributes_let_subscribers_choose() -> None:
 
 
 def test_a_file_of_another_workspace_says_so() -> None:
-    """Subscribers of a workspace get what lies in its folder."""
+    """Subscribers of a workspace get what is in its folder."""
     made = answer(SAMPLE_COUNTS, key="uploads/sales/accounts.csv")
     message = message_of(made)
     assert message.attributes["workspace"] == "sales"
@@ -364,7 +386,7 @@ def test_a_file_of_another_workspace_says_so() -> None:
 
 
 def test_a_supplementary_answer_says_so() -> None:
-    """Whoever reads two answers to one file knows which is the later one, and of which kind."""
+    """Anyone who reads two answers to one file knows which is the later one, and of which kind."""
     first = answer({Outcome.UNCONFIRMED: 3}, ImportStatus.UNFINISHED)
     message = message_of(replace(first, imported=replace(first.imported, resumed=2)))
     assert message.subject == (

@@ -1,4 +1,4 @@
-"""What becomes of each row."""
+"""The outcome of each row."""
 
 import io
 from collections import Counter
@@ -39,7 +39,7 @@ from tests.support.files import accounts_file, row
 ENDED_EARLY = "the deadline passed"
 
 
-def told(
+def outcomes_of(
     content: bytes,
     batches: Iterable[Batch],
     verdicts: dict[int, dict[str, Verdict]] | None = None,
@@ -85,7 +85,7 @@ def the_one(
     """Return the outcome of the only row of a file."""
     observations = {"robin@north.example": observed} if observed else {}
     content = accounts_file("Robin@north.example")
-    (outcome,) = told(content, batches, {1: dict(verdicts)}, {1: observations})
+    (outcome,) = outcomes_of(content, batches, {1: dict(verdicts)}, {1: observations})
     assert (outcome.row, outcome.address) == (2, "Robin@north.example")
     return outcome
 
@@ -189,7 +189,7 @@ def test_the_list_and_the_report_decide_together(  # noqa: PLR0913, PLR0917  a l
 
 
 def test_the_table_is_whole() -> None:
-    """Each case stands in exactly one line."""
+    """Each case is in exactly one line."""
     cases = Counter(
         case
         for before, after, said, is_new, *_ in TABLE
@@ -269,7 +269,7 @@ def test_what_was_reported_and_not_verified_is_not_connected(
 
 @pytest.mark.parametrize("state", BatchState)
 def test_what_was_connected_before_is_so_whatever_became_of_its_batch(state: BatchState) -> None:
-    """An address that was left out was not sent, so that no answer to its batch is about it."""
+    """An address that was skipped was not sent, so that no answer to its batch is about it."""
     refused = ("robin@north.example", Verdict(connected=False, reason="535"))
     batches = one_batch(state, "why", report=True, reconciliation=True)
     seen_at = datetime(2026, 11, 26, 9, 30, tzinfo=UTC).timestamp()
@@ -292,7 +292,7 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
     )
     ranges = plan(open_accounts_file(io.BytesIO(content)), 2).batches
     refused = Verdict(connected=False, reason="535")
-    got = told(
+    got = outcomes_of(
         content,
         [
             Batch(ranges[0], BatchState.COMPLETED, report=True),
@@ -318,8 +318,8 @@ def test_each_row_is_judged_by_its_own_batch() -> None:
 
 
 def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
-    """Whoever mends the row needs to mend it once only."""
-    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
+    """Anyone who fixes the row needs to fix it once only."""
+    (got,) = outcomes_of(accounts_file(row("bad@north.example", smtpPort="0", imapHost="imap")), [])
     assert got.reason == ("smtpPort: not a port; imapHost: not the name of a mail server")
     assert [cause.code for cause in got.causes] == ["port_invalid", "host_invalid"]
     assert got.what_to_do.startswith("Enter a number from 1 to 65535")
@@ -327,20 +327,20 @@ def test_a_rejected_row_names_all_its_fields_and_cures() -> None:
 
 
 def test_a_cure_that_helps_twice_is_told_once() -> None:
-    """Both ports are mended alike."""
-    (got,) = told(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
+    """Both ports are fixed alike."""
+    (got,) = outcomes_of(accounts_file(row("bad@north.example", smtpPort="0", imapPort="0")), [])
     assert got.what_to_do.count("Enter a number") == 1
 
 
 def test_a_duplicate_names_the_row_that_is_sent() -> None:
     """Its owner finds the other one by it."""
-    got = told(accounts_file("a@b.example", "A@b.example"), one_batch(BatchState.COMPLETED))
+    got = outcomes_of(accounts_file("a@b.example", "A@b.example"), one_batch(BatchState.COMPLETED))
     assert (got[1].outcome, got[1].reason) == (Outcome.DUPLICATE, "the same address as in row 2")
 
 
 def test_a_file_without_accounts_needs_no_batches() -> None:
     """All its rows are rejected."""
-    got = told(accounts_file(row(""), row("")), [])
+    got = outcomes_of(accounts_file(row(""), row("")), [])
     assert [one.outcome for one in got] == [Outcome.REJECTED, Outcome.REJECTED]
 
 
@@ -352,7 +352,7 @@ def test_a_failure_is_understood_by_the_settings_of_its_row() -> None:
         ("o365", "microsoft_sign_in"),
         ("other", "wrong_password"),
     ):
-        (got,) = told(
+        (got,) = outcomes_of(
             accounts_file(row("a@b.example", emailServiceProvider=provider)),
             one_batch(BatchState.COMPLETED, report=True),
             {1: {"a@b.example": refused}},
@@ -382,7 +382,7 @@ def test_every_outcome_that_is_not_good_has_a_cause(state: BatchState, codes: li
 def test_the_settings_of_short_and_padded_rows_are_known() -> None:
     """Blanks around cells and cells that are missing do not change a provider."""
     content = b"email,password,provider,note\n a@gmail.com , x , google \nb@outlook.com,y\n"
-    got = told(content, [Batch(BatchRange(1, 2, 3, 2), BatchState.COMPLETED)])
+    got = outcomes_of(content, [Batch(BatchRange(1, 2, 3, 2), BatchState.COMPLETED)])
     assert [one.provider for one in got] == ["gmail", "microsoft"]
 
 
@@ -421,10 +421,10 @@ UNCHECKED = "sent without a sign-in check: "
 def test_a_row_that_was_held_back_is_rejected_in_the_words_of_its_server(
     state: BatchState, findings: dict[str, MailboxFindings], reason: str, cause: str
 ) -> None:
-    """Whatever became of its batch, and whether or not the words are still there."""
+    """Whatever happened to its batch, and whether or not the words are still there."""
     batch = replace(one_checked_batch(SignInState.CHECKED, state), reconciliation=True)
     observed = {1: {ADDRESS: Observation(sent=False, held=True)}}
-    (row,) = told(accounts_file(ADDRESS), [batch], observed=observed, found={1: findings})
+    (row,) = outcomes_of(accounts_file(ADDRESS), [batch], observed=observed, found={1: findings})
     assert (row.outcome, row.evidence, row.reason) == (Outcome.REJECTED, Evidence.SIGN_IN, reason)
     assert [one.code for one in row.causes] == [cause]
     assert row.what_to_do
@@ -433,10 +433,12 @@ def test_a_row_that_was_held_back_is_rejected_in_the_words_of_its_server(
 def test_a_row_that_was_sent_is_not_called_held_back_afterwards() -> None:
     """Findings may be written while the batch is sent; a row that was never sent keeps them."""
     found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}}
-    (row,) = told(accounts_file(ADDRESS), [one_checked_batch(SignInState.TRYING)], found=found)
+    (row,) = outcomes_of(
+        accounts_file(ADDRESS), [one_checked_batch(SignInState.TRYING)], found=found
+    )
     assert row.outcome is Outcome.CONNECTED
     never = one_checked_batch(SignInState.TRYING, BatchState.PLANNED)
-    (row,) = told(accounts_file(ADDRESS), [never], found=found)
+    (row,) = outcomes_of(accounts_file(ADDRESS), [never], found=found)
     assert row.outcome is Outcome.NOT_SENT
     assert [one.code for one in row.causes] == ["not_sent", "google_app_password"]
 
@@ -466,7 +468,7 @@ def test_a_row_that_is_sent_untried_says_so(
 ) -> None:
     """Not one whose IMAP server was spared because SMTP had refused the same credentials."""
     found = {1: findings}
-    (row,) = told(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
+    (row,) = outcomes_of(accounts_file(ADDRESS), [one_checked_batch(sign_in)], found=found)
     assert row.outcome is Outcome.CONNECTED
     untried = [one.message for one in row.warnings if one.code == "sign_in_not_tried"]
     assert untried == [says] * bool(says)
@@ -479,7 +481,7 @@ def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:
     codes = {
         reason: [
             cause.code
-            for row in told(
+            for row in outcomes_of(
                 accounts_file(ADDRESS),
                 [batch],
                 {1: {ADDRESS: Verdict(connected=False, reason=reason)}},

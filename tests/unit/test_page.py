@@ -41,7 +41,7 @@ class Page(HTMLParser):
         self.texts.append(data)
 
     def attributes(self, name: str) -> list[str]:
-        """Return the values of an attribute wherever it stands."""
+        """Return the values of an attribute wherever it stays."""
         return [
             value or "" for _, found in self.elements for key, value in found.items() if key == name
         ]
@@ -50,7 +50,7 @@ class Page(HTMLParser):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_needs_nothing_from_elsewhere(kind: answers.Kind) -> None:
     """No element loads anything, no handler runs, links lead to https only."""
-    shown = Page(answers.told(kind).page)
+    shown = Page(answers.delivered(kind).page)
     assert not {"img", "iframe", "object", "link", "base", "form"} & {
         tag for tag, _ in shown.elements
     }
@@ -62,8 +62,8 @@ def test_a_page_needs_nothing_from_elsewhere(kind: answers.Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_policy_of_a_page_allows_its_own_style_alone(kind: answers.Kind) -> None:
-    """By its hash; nothing else is loaded or run, whoever wrote it."""
-    html = answers.told(kind).page
+    """By its hash; nothing else is loaded or run, no matter who wrote it."""
+    html = answers.delivered(kind).page
     (policy,) = (
         found["content"] or ""
         for _, found in Page(html).elements
@@ -79,21 +79,21 @@ def test_the_policy_of_a_page_allows_its_own_style_alone(kind: answers.Kind) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_begins_as_the_mail_does(kind: answers.Kind) -> None:
     """The one headline of a page is the first line of the mail."""
-    told = answers.told(kind)
-    first_line = told.message.mail.partition("\n")[0]
-    assert re.findall("<h1>(.*?)</h1>", told.page) == [first_line]
+    answer = answers.delivered(kind)
+    first_line = answer.message.mail.partition("\n")[0]
+    assert re.findall("<h1>(.*?)</h1>", answer.page) == [first_line]
 
 
 def test_a_page_of_a_clean_import_asks_for_nothing() -> None:
     """No causes and no rows."""
-    shown = Page(answers.told(answers.clean).page)
+    shown = Page(answers.delivered(answers.clean).page)
     assert not any(one.startswith("cause-") for one in shown.attributes("id"))
     assert "table" not in {tag for tag, _ in shown.elements}
 
 
 def test_no_text_from_outside_is_markup_in_a_page() -> None:
     """Scripts, closed elements, templates and invisible characters are shown as what they are."""
-    html = answers.told(answers.hostile).page
+    html = answers.delivered(answers.hostile).page
     shown = Page(html)
     assert "script" not in {tag for tag, _ in shown.elements}
     assert "<script>document.title='run'</script>" in shown.text
@@ -110,7 +110,7 @@ def test_a_page_does_not_grow_with_the_file() -> None:
     assert Page(small).text.count("robin.stone") == ROWS_KEPT
     assert len(large) - len(small) < 5_000
     assert "970 more rows are in outcome.csv." in Page(small).text
-    assert "More than 992 more domains are in outcome.csv." in Page(large).text
+    assert "Over 992 more domains are in outcome.csv." in Page(large).text
 
 
 def test_a_page_shows_a_few_causes_and_counts_the_others() -> None:
@@ -127,9 +127,9 @@ def test_a_page_shows_a_few_causes_and_counts_the_others() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_page_says_whose_file_it_was_and_what_is_next(kind: answers.Kind) -> None:
     """The workspace, the number of rows if it is known, and the next step."""
-    told = answers.told(kind)
-    document = json.loads(told.message.document)
-    text = Page(told.page).text
+    answer = answers.delivered(kind)
+    document = json.loads(answer.message.document)
+    text = Page(answer.page).text
     assert f"Workspace {document['workspace']} " in text
     rows = document["counts"]["rows"]
     assert bool(rows) == (f" {rows:,} row" in text)
@@ -137,7 +137,7 @@ def test_a_page_says_whose_file_it_was_and_what_is_next(kind: answers.Kind) -> N
 
 
 def test_no_slice_of_a_bar_is_too_slim_to_be_seen() -> None:
-    """One row among many is one of them all the same; a bar is never longer than itself."""
+    """One row among many is one of them anyway; a bar is never longer than itself."""
     summary = Summary()
     for number in range(2, 5_000):
         summary.add(RowOutcome(number, "a@b.example", Outcome.CONNECTED, ""))

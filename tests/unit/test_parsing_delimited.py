@@ -41,7 +41,7 @@ def test_each_delimiter(delimiter: str) -> None:
     ],
 )
 def test_other_delimiters_in_names(content: str, header: tuple[str, ...]) -> None:
-    """What stands in quotes, or less often, or as commas do in text, is not the delimiter."""
+    """What is in quotes, or less often, or as commas do in text, is not the delimiter."""
     assert opened(content.encode()).header == header
 
 
@@ -66,7 +66,7 @@ def test_rows_are_numbered_as_a_spreadsheet_does() -> None:
 
 
 def test_blank_rows_above_the_names() -> None:
-    """The first row that is not blank names the columns, wherever it stands."""
+    """The first row that is not blank names the columns, wherever it stays."""
     assert everything(b"\n,,\nemail\na\n") == [(4, ["a"])]
 
 
@@ -169,7 +169,18 @@ def test_a_file_without_line_breaks() -> None:
 def test_too_many_columns() -> None:
     """A header of more than a thousand columns is refused, blank ones included."""
     assert "more than 1,000 columns" in refusal(b"email" + b"," * 1000 + b"\na\n")
-    assert len(opened(b"email" + b"," * 999 + b"\na\n").header) == 1000
+    assert len(opened(b"email" + b",a" * 999 + b"\na\n").header) == 1000
+
+
+def test_blank_names_at_the_end_of_the_header_are_no_columns() -> None:
+    """What stands below them was moved there; a column that every row uses may have no name."""
+    assert opened(b"email,b,,\na,b,,\na,b\na,b,c\n").header == ("email", "b")
+    assert everything(b"email,b,,\na,b,,\na,b\na,b,c\n") == [
+        (2, ["a", "b"]),
+        (3, ["a", "b"]),
+        bad(4),
+    ]
+    assert opened(b"email,b,,\na,b,c,\na,b,d\n").header == ("email", "b", "")
 
 
 def test_millions_of_cells() -> None:

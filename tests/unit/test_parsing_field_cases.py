@@ -79,7 +79,7 @@ def test_not_utf_8() -> None:
 
 
 def test_sheets() -> None:
-    """Sheets without accounts are named as left out; all others are read."""
+    """Sheets without accounts are named as skipped; all others are read."""
     readme = opened((FOLDER / "C07-readme-first.xlsx").read_bytes())
     assert (readme.sheets, readme.left_out) == (("Accounts",), ("Read me",))
     two = opened((FOLDER / "C10-two-sheets.xlsx").read_bytes())

@@ -70,7 +70,7 @@ def test_items_with_other_keys() -> None:
 
 
 def test_items_that_are_no_objects() -> None:
-    """They are unreadable rows, wherever they stand."""
+    """They are unreadable rows, wherever they are."""
     items = "null", "1.5", '"x"', "[]", '{"a":"1"}', "true", "12", '{"a":"2"}'
     expected = [*map(bad, range(1, 5)), (5, ["1"]), bad(6), bad(7), (8, ["2"])]
     assert everything(both(*items)[0]) == expected
@@ -209,7 +209,7 @@ def test_nested_objects() -> None:
     nested = '{"email": "a", "smtp": {"host": "h", "auth": {"user": "u"}}, "x": {}}'
     for content in both(nested):
         assert opened(content).header == ("email", "smtp_host", "smtp_auth_user", "x")
-        assert everything(content) == [(1, ["a", "h", "u", "\x00{}"])]
+        assert everything(content) == [(1, ["a", "h", "u", ""])]
     deep = '{"a":' * 20 + "1" + "}" * 20
     long = json.dumps({"k" * 200: {"a": 1}})
     for content in both('{"email": "a"}', deep, long):

@@ -99,7 +99,7 @@ def test_pieces_do_not_matter() -> None:
     ],
 )
 def test_what_cannot_be_read_is_named(content: bytes, problem: str) -> None:
-    """Other kinds of files are refused with what they are and a cure, not as bad rows."""
+    """Other kinds of files are refused with what they are and a fix, not as bad rows."""
     said = refusal(content)
     assert problem in said
     assert said.count(".") >= 2

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import openpyxl
 import pytest
+import xlsxwriter
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.intake.columns import recognized
@@ -32,6 +33,8 @@ from tests.support.reading import (
     streamed,
     workbook,
 )
+
+SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def sheet(rows: str) -> bytes:
@@ -65,7 +68,7 @@ def test_packed_or_without_seeking() -> None:
 
 
 def test_from_a_file(tmp_path: Path) -> None:
-    """A file on disk is read where it lies."""
+    """A file on disk is read where it is."""
     path = tmp_path / "accounts.xlsx"
     path.write_bytes(workbook(["email"], ["a"]))
     with path.open("rb") as file:
@@ -545,3 +548,34 @@ def test_a_workbook_that_cannot_be_held() -> None:
     megabyte = noise(1 << 20)
     stream = Stream([sheet("")], (megabyte for _ in range(500)))
     assert "more than 64 MB" in refusal_of(stream)
+
+
+AWKWARD = (
+    *("=1+1", "+49123", "-5", "@home", "'quoted", '"double"', "a\"b'c", "x_x005F_cd", "_x0041_"),
+    *("_x000D_", "  lead", "trail  ", "two  inside", "12345678901234567890", "0012", "1E5", "1.50"),
+    *("TRUE", "2024-05-03", "03/05", "12:30", "50%", "$5.00", "a\nb", "\U0001f332\U0001f332pass"),
+    *("e\u0301clair", "\u00e9", "&amp;<b>", "]]>", "#NAME?", "\u00a0nbsp", "zero\u200bwidth"),
+    *("\ufeffbom", "\ufb01", "\u03a9mega", "a" * 200),
+)
+
+
+def test_what_libreoffice_writes_is_read_to_the_letter() -> None:
+    """Every text comes back as it was typed.
+
+    LibreOffice 7.4.7 made the file from a flat sheet (.fods) in which each text is a cell of type
+    string, with `<text:s/>` for its blanks: `soffice --headless --convert-to xlsx`.
+    """
+    content = (SAMPLES / "tables/libreoffice.xlsx").read_bytes()
+    assert [row[1][1] for row in everything(content) if isinstance(row, tuple)] == [*AWKWARD]
+
+
+def test_what_xlsxwriter_writes_is_read_to_the_letter() -> None:
+    """Every text comes back as it was typed."""
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content) as book:
+        sheet = book.add_worksheet()
+        for at, text in enumerate(("password", *AWKWARD)):
+            sheet.write_string(at, 0, "email" if not at else f"a{at}@b.example")
+            sheet.write_string(at, 1, text)
+    rows = everything(content.getvalue())
+    assert [row[1][1] for row in rows if isinstance(row, tuple)] == [*AWKWARD]

@@ -1,4 +1,4 @@
-"""Tracking, on fakes: what a look finds, what it remembers, and what comes next."""
+"""Tracking, on fakes: what a poll finds, what it remembers, and what comes next."""
 
 import csv
 import io
@@ -75,7 +75,7 @@ def states(world: World, upload: Upload) -> list[BatchState]:
 
 
 def asked(world: World) -> list[object]:
-    """Return the request ids that were looked at, in their order."""
+    """Return the request ids that were polled, in their order."""
     return [about for name, about in world.journal.entries if name == "status"]
 
 
@@ -99,7 +99,7 @@ def test_no_link_means_no_report(world: World) -> None:
 
 
 def test_a_report_is_fetched_once_in_the_look_that_finds_it(world: World) -> None:
-    """The report lies in the bucket before the batch is complete, and is never fetched again."""
+    """The report is in the bucket before the batch is complete, and is never fetched again."""
     world.saleshandy.failing[ADDRESSES[2]] = "Sign-in refused"
     upload = submitted(world)
     world.saleshandy.running.add(FIRST)
@@ -131,7 +131,7 @@ def test_a_copy_of_a_report_holds_no_secret(world: World) -> None:
 
 
 def test_the_link_of_a_report_is_remembered_nowhere(world: World) -> None:
-    """A link may lead to passwords: it stands in no batch, report or step."""
+    """A link may lead to passwords: it is in no batch, report or step."""
     upload = submitted(world)
     link = "https://reports.example/very-secret-link"
     world.saleshandy.links[FIRST] = link
@@ -210,7 +210,7 @@ def test_a_report_that_does_not_come_for_nothing_that_arrived_sends_nothing(worl
 
 
 def test_waits_grow_with_the_time_since_sending(world: World) -> None:
-    """They are a sixth of it, at least one and a half first looks, at most the longest wait."""
+    """They are a sixth of it, at least one and a half first delays, at most the longest wait."""
     upload = submitted(world)
     world.saleshandy.running.update(world.saleshandy.requests)
     sent_at = batch(world, upload).sent_at
@@ -229,7 +229,7 @@ def test_waits_grow_with_the_time_since_sending(world: World) -> None:
 
 
 def test_only_what_is_due_is_looked_at(world: World) -> None:
-    """A look before the time of the first batch costs no call and waits for it."""
+    """A poll before the time of the first batch costs no call and waits for it."""
     upload = submitted(world)
     world.clock.advance(-4)
     assert poll(world, upload) == TaskResult(NextAction.CHECK, 4)
@@ -237,7 +237,7 @@ def test_only_what_is_due_is_looked_at(world: World) -> None:
 
 
 def test_batches_due_soon_are_taken_along(world: World) -> None:
-    """What is due within a twentieth of its time since sending is looked at in the same look."""
+    """What is due within a twentieth of its time since sending is looked at in the same poll."""
     upload = submitted(world)
     now = world.clock()
     world.clock.advance(190)
@@ -302,7 +302,7 @@ def polls_until(world: World, upload: Upload, end: float) -> list[TaskResult]:
 
 
 def test_a_completed_batch_is_not_looked_at_again(world: World) -> None:
-    """Each look asks only for what is under way."""
+    """Each poll asks only for what is under way."""
     upload = submitted(world)
     world.saleshandy.running.add("request-2")
     followed(world, upload, polls=2)
@@ -310,7 +310,7 @@ def test_a_completed_batch_is_not_looked_at_again(world: World) -> None:
 
 
 def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: World) -> None:
-    """Requests that run for ever end with what the account list shows, never resent."""
+    """Requests that run forever end with what the account list shows, never resent."""
     upload = submitted(world)
     world.saleshandy.running.update(world.saleshandy.requests)
     began = world.clock()
@@ -408,7 +408,7 @@ def test_a_batch_is_not_given_up_while_its_submitter_may_live(world: World) -> N
 
 
 def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
-    """After the lease nobody will get the answer: what became of it is to be looked for."""
+    """After the lease nobody will get the answer: its outcome is unknown."""
     upload = cut_off(world)
     world.clock.advance(300)
     assert poll(world, upload) == TaskResult(NextAction.CHECK, 10)
@@ -501,7 +501,7 @@ def test_a_link_that_is_not_understood_is_a_missing_report(
 
 
 def test_rows_that_were_saved_before_are_not_sent_twice(world: World) -> None:
-    """Fixed rows keep their old place in the list, far behind: what became of them is found."""
+    """Fixed rows keep their old place in the list, far behind: their outcome is found."""
     world.policy = replace(world.policy, skip_connected=True)
     world.saleshandy.page_size = 2
     old = world.clock() - 86_400
@@ -530,7 +530,7 @@ def test_an_address_that_was_saved_before_does_not_say_that_its_batch_arrived(
 
 
 def lost(world: World, *addresses: str, arrived: bool = True) -> Upload:
-    """Let the answer to the one request be lost, which arrived all the same, or did not."""
+    """Let the answer to the one request be lost, which arrived anyway, or did not."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES[:2])))
     world.saleshandy.connect_errors.append(OutcomeUnknownError("no answer came"))
     world.receive(upload, plenty)
@@ -690,7 +690,7 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
 
 
 def test_a_scan_that_the_budget_breaks_off_goes_on(world: World) -> None:
-    """What was read is kept; the next look reads on from there in its turn."""
+    """What was read is kept; the next poll reads on from there in its turn."""
     world.saleshandy.page_size = 1
     upload = lost(world)
     world.policy = replace(world.policy, calls_per_minute=2)
@@ -704,7 +704,7 @@ def test_a_scan_that_the_budget_breaks_off_goes_on(world: World) -> None:
 
 
 def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> None:
-    """A list read before the batch was due says nothing about it: it is read anew."""
+    """A list read before the batch was due says nothing about it: it is read again."""
     upload = lost(world, arrived=False)
     world.clock.advance(poll(world, upload).wait_seconds)
     world.saleshandy.carry_out("late", ADDRESSES[:2])
@@ -761,7 +761,7 @@ def test_an_unconfirmed_batch_that_is_due_soon_is_not_forgotten(world: World) ->
 
 
 def test_the_list_is_not_read_before_its_time(world: World) -> None:
-    """A look at another request takes no unconfirmed batch along: its list is read when due."""
+    """A poll at another request takes no unconfirmed batch along: its list is read when due."""
     upload = many_lost(world, 1)
     world.clock.advance(200)
     polled_at(world.ledger, upload.import_id, 1, world.clock() + 5)
@@ -782,7 +782,7 @@ def test_an_unconfirmed_batch_due_while_a_scan_went_on_is_not_forgotten(world: W
 
 
 def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: World) -> None:
-    """What was found missing in a short reading of the list may stand further back in it."""
+    """What was found missing in a short reading of the list may be further back in it."""
     world.policy = replace(world.policy, batch_size=1)
     world.saleshandy.page_size = 5
     addresses = [f"m{number}@reach.example" for number in range(11)]
@@ -807,7 +807,7 @@ def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: Wo
 
 
 def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(world: World) -> None:
-    """An address connected before stands in the list anyway: the rest is sent again."""
+    """An address connected before is in the list anyway: the rest is sent again."""
     world.policy = replace(world.policy, skip_connected=True)
     world.saleshandy.accounts.append(
         ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
@@ -857,7 +857,7 @@ def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
 
 
 def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -> None:
-    """That it arrived is known from the first look, whatever the second one finds."""
+    """That it arrived is known from the first poll, whatever the second one finds."""
     upload = lost(world, arrived=False)
     world.saleshandy.carry_out("a part of it", ADDRESSES[:1])
     followed(world, upload)
@@ -893,7 +893,7 @@ def test_batches_left_are_submitted_next(world: World) -> None:
 
 
 def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
-    """While somebody submits, one goes on looking, and goes on itself when that has ended."""
+    """While somebody submits, one continues looking, and continues itself when that has ended."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
     world.receive(upload, lambda: SAFE_MARGIN - 1)
     now = world.clock()
@@ -922,8 +922,22 @@ def test_an_import_is_not_delivered_while_somebody_may_be_submitting(
     assert poll(world, upload) == DELIVER
 
 
+def test_an_import_is_overdue_after_its_own_deadline(world: World) -> None:
+    """Not after that of the policy, where it was planned to take longer."""
+    world.policy = replace(world.policy, deadline=10.0)
+    upload = submitted(world)
+    imported = world.ledger.get(upload.import_id)
+    assert imported.deadline > imported.began_at + 10.0
+    world.ledger.lease(upload.import_id, world.clock(), imported.deadline + 5000)
+    world.clock.time = imported.deadline - 1
+    assert poll(world, upload).overdue_seconds == 0
+    world.clock.time = imported.deadline + 3700
+    overdue = poll(world, upload)
+    assert (overdue.next, overdue.overdue_seconds) == (NextAction.CHECK, 3700)
+
+
 def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
-    """Before more goes out to a service that does not answer, it is known what became of some."""
+    """Before more goes out to a service that does not answer, the outcome of some is known."""
     world.policy = replace(world.policy, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(12)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
@@ -946,7 +960,7 @@ def test_a_file_without_accounts_is_delivered(world: World) -> None:
     assert poll(world, upload) == DELIVER
 
 
-# Troubles
+# Failures
 
 
 def test_a_status_that_is_refused_is_asked_for_again(world: World) -> None:
@@ -999,7 +1013,7 @@ def test_rests_grow_with_the_age_of_an_import(world: World) -> None:
 
 
 def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
-    """A look the service throttles is broken off and goes on with the batch it did not get."""
+    """A poll the service throttles is interrupted and continues with the batch it did not get."""
     upload = submitted(world)
     world.saleshandy.status_errors.extend([None, ThrottledError(42.5)])
     assert poll(world, upload) == TaskResult(NextAction.CHECK, 42.5)
@@ -1022,7 +1036,7 @@ def test_a_throttled_look_stops_all_of_its_workspace(world: World) -> None:
 
 
 def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
-    """An answer that ends the remote's own limit closes the budget before the next call."""
+    """An answer that ends Saleshandy's own limit closes the budget before the next call."""
     upload = submitted(world)
     world.saleshandy.closed = 33.0
     assert poll(world, upload) == TaskResult(NextAction.CHECK, 33)
@@ -1077,7 +1091,7 @@ def test_an_import_that_has_ended_is_not_looked_at(
 
 
 def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
-    """The look waits for its turn, and goes on where it stopped."""
+    """The look waits for its turn, and continues where it stopped."""
     upload = submitted(world)
     world.clock.advance(100)
     world.policy = replace(world.policy, calls_per_minute=2)
@@ -1089,7 +1103,7 @@ def test_a_spent_budget_breaks_a_look_off(world: World) -> None:
 
 
 def test_looking_and_submitting_take_turns(world: World) -> None:
-    """With few calls a minute neither the looks nor what is left to be sent waits for ever."""
+    """With few calls a minute neither the looks nor what is left to be sent waits forever."""
     world.policy = replace(world.policy, calls_per_minute=1, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(6)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
@@ -1119,7 +1133,7 @@ def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:
 
 
 def test_a_look_stops_before_its_time_is_up(world: World) -> None:
-    """A look that runs out of time goes on at once in the next invocation, where it stopped."""
+    """A poll that runs out of time continues at once in the next invocation, where it stopped."""
     upload = submitted(world)
     left = iter([300.0, SAFE_MARGIN, SAFE_MARGIN - 0.1])
     step = world.poller().poll(upload.import_id, lambda: next(left))
@@ -1130,7 +1144,7 @@ def test_a_look_stops_before_its_time_is_up(world: World) -> None:
 
 
 def test_reports_of_far_apart_batches_are_read_in_one_look(world: World) -> None:
-    """The upload is read once for all reports of a look, whichever batches they belong to."""
+    """The upload is read once for all reports of a poll, whichever batches they belong to."""
     for address in (ADDRESSES[0], ADDRESSES[4]):
         world.saleshandy.failing[address] = "Sign-in refused"
     upload = submitted(world)

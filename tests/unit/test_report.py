@@ -1,4 +1,4 @@
-"""The remote's report on a batch: cleaned, and understood."""
+"""Saleshandy's report on a batch: cleaned and read."""
 
 import csv
 import io

@@ -11,8 +11,8 @@ from dataclasses import asdict
 import pytest
 
 from email_accounts.text.secret import HIDDEN, Redactor, Secret
-from tests.support.echoes import ECHOES, PASSWORDS
-from tests.support.files import MARK, PASSWORD, account
+from local.echoes import ECHOES
+from tests.support.files import MARK, PASSWORD, PASSWORDS, account
 
 SECRET = Secret(PASSWORD)
 
@@ -109,7 +109,7 @@ def test_secrets_are_equal_when_their_texts_are() -> None:
     ],
 )
 def test_a_redactor_hides_texts_with_secrets(text: str, cleaned: str) -> None:
-    """Whole texts that hold one, literally; short ones only where they stand alone."""
+    """Whole texts that hold one, literally; short ones only where they are alone."""
     secrets = ("hunter22", "hunter22 and more", "abc", "a.c*", "")
     assert Redactor(map(Secret, secrets)).clean(text) == cleaned
 

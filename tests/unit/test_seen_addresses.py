@@ -42,7 +42,7 @@ def test_the_table_grows_with_its_addresses(slots: int) -> None:
 
 
 def test_the_table_grows_for_rows_with_high_numbers() -> None:
-    """Blank rows count: the first account may stand far below, and so may each next one."""
+    """Blank rows count: the first account may be far below, and so may each next one."""
     seen = SeenAddresses(4)
     for row in (1_000_000, 2_000_000, 4_000_000_000):
         assert seen.add(f"mailbox{row}@north.example", row) == 0
@@ -60,7 +60,7 @@ def test_a_small_file_does_not_make_the_table_grow() -> None:
 
 
 def test_addresses_that_fall_into_one_place_are_told_apart() -> None:
-    """They stand behind one another, over the end of the table, too, and when it grows."""
+    """They are behind one another, over the end of the table, too, and when it grows."""
     seen = SeenAddresses(16)
     same = [Hashed(f"{15 + 16 * at}") for at in range(1, 21)]
     for row, address in enumerate(same, 1):

@@ -161,10 +161,10 @@ def test_microsoft_keeps_its_warning() -> None:
 
 
 def test_a_row_at_a_glance_is_what_it_is_when_validated() -> None:
-    """The quick way through plain rows and the whole way agree on servers that are found."""
+    """The quick way through plain rows and end to end agree on servers that are found."""
     lines = [f"a@{domain},secret" for domain in (*KNOWN, "gmail.com")]
     quick = [*opened(sheet(*lines)).rows]
-    # A second column for the address takes every row the whole way.
+    # A second column for the address takes every row end to end.
     twice = [f"{line},{line.partition(',')[0]}" for line in lines]
     whole = [*opened(sheet(*twice, header=f"{HEADER},email")).rows]
     assert [type(row) for row in quick] == [type(row) for row in whole]
@@ -277,7 +277,7 @@ def test_killed_before_or_after_the_record(world: World, dies_at: str) -> None:
 
 
 def test_of_two_records_the_first_counts() -> None:
-    """Whoever comes second, uses what the first one found."""
+    """Anyone who comes second, uses what the first one found."""
     reports = FakeReports(Journal())
     first, second = ServerRecord(reports, "a"), ServerRecord(reports, "a")
     assert first("acme.example") is second("acme.example") is None

@@ -1,4 +1,4 @@
-"""The settings of an account, from what people write to what the remote takes."""
+"""The settings of an account, from what people write to what Saleshandy takes."""
 
 import pytest
 
@@ -339,10 +339,29 @@ def test_a_known_port_wins_over_blank_yes_and_no(answer: str, port: str, encrypt
     assert imap_of("imap.north.example", f"{port}.0", answer)[2] == encryption
 
 
-@pytest.mark.parametrize("port", ["", "25", "8465"])
+@pytest.mark.parametrize("port", ["", "2526", "8465"])
 def test_at_another_port_yes_is_ssl_and_no_is_tls(port: str) -> None:
-    """Blank says nothing there: the rules ask for it."""
+    """Without a port nothing is said yet; a port that tells nothing gets the API's example."""
     host = "smtp.north.example"
     assert {smtp_of(host, port, yes)[2] for yes in ("true", "Yes", "1", "y", "ON")} == {"ssl"}
     assert {smtp_of(host, port, no)[2] for no in ("false", "No", "0", "n", "OFF")} == {"tls"}
-    assert smtp_of(host, port, "")[2] == ""
+    assert smtp_of(host, port, "")[2] == ("ssl" if port else "")
+
+
+@pytest.mark.parametrize("word", ["rot13", "none", "secure", "verschlüsselt", "TSL", "?"])
+@pytest.mark.parametrize(
+    ("port", "encryption"),
+    [
+        *(("465", "ssl"), ("993", "ssl"), ("2465", "ssl"), ("8465", "ssl")),
+        *(("587", "tls"), ("143", "tls"), ("25", "tls"), ("2525", "tls"), ("2587", "tls")),
+    ],
+)
+def test_an_encryption_that_nobody_knows_costs_no_row(
+    word: str, port: str, encryption: str
+) -> None:
+    """The port tells it, and the row is warned of."""
+    host, raw = "smtp.north.example", ("other", "smtp.north.example", port, word, *OWN_IMAP)
+    made = read(raw, "@north.example")
+    assert (made.values[1:4], made.problems) == ((host, port, encryption), ())
+    said = [one.code for one in made.warnings]
+    assert said == ([] if word == "?" and port != "8465" else ["encryption_unknown"])

@@ -68,7 +68,7 @@ def test_invisible_characters_are_shown_as_such(text: str, shown: str) -> None:
 
 def test_a_hostile_import_is_harmless_in_a_workbook() -> None:
     """Every row is there, no cell is a formula, and none has what a workbook cannot hold."""
-    text = answers.told(answers.hostile).outcome.removeprefix("\ufeff")
+    text = answers.delivered(answers.hostile).outcome.removeprefix("\ufeff")
     lines = list(csv.reader(io.StringIO(text, newline=""), strict=True))
     sheet = Workbook().active
     assert sheet is not None

@@ -79,18 +79,18 @@ def test_every_account_is_sent_once_in_batches(world: World) -> None:
 
 
 def test_the_order_of_effects(world: World) -> None:
-    """Claim, execution, plan, and only then each request between its intent and its request id."""
+    """Claim, execution, estimate, plan; then each request between its intent and its request id."""
     world.receive(five(world), plenty)
     per_batch = ["take call", "sending", "connect", "submitted"]
     assert world.journal.names() == [
-        *("claim", "start", "lease", "plan batches", "plan"),
+        *("claim", "start", "lease", "put", "plan batches", "plan"),
         *(per_batch * 3),
         "release",
     ]
 
 
 def test_the_execution_begins_with_a_look(world: World) -> None:
-    """The execution is named by the import, knows the file, and waits for the first look."""
+    """The execution is named by the import, knows the file, and waits for the first poll."""
     upload = five(world)
     world.receive(upload, plenty)
     assert world.executions.started == {upload.import_id: (upload.import_id, "accounts.csv", CHECK)}
@@ -105,7 +105,7 @@ def test_the_deadline_runs_from_the_claim(world: World) -> None:
 
 
 def test_rejected_and_duplicate_rows_are_not_sent(world: World) -> None:
-    """Only accounts are sent; a file without any sends nothing and is looked at all the same."""
+    """Only accounts are sent; a file without any sends nothing and is looked at anyway."""
     bad = row("bad@reach.example", smtpPort="0")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", bad, "A@x.example"))
     assert world.receive(upload, plenty) == CHECK
@@ -150,7 +150,7 @@ def test_an_import_that_was_answered_is_left_alone(world: World) -> None:
 
 
 def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
-    """Whoever takes over does not send what was being sent, but looks for it later."""
+    """Anyone who takes over does not send what was being sent, but looks for it later."""
     upload = five(world)
     assert world.receive(upload, lambda: SAFE_MARGIN - 1) == TaskResult(NextAction.SUBMIT)
     send(world.ledger, upload.import_id, 2, world.clock())
@@ -222,7 +222,7 @@ def test_a_file_too_large_is_not_opened(world: World) -> None:
 
 @pytest.mark.parametrize("version", ["v1", ""])
 def test_a_file_deleted_before_it_was_read_is_answered(world: World, version: str) -> None:
-    """What is gone is refused with a cure, whether or not the event named its version."""
+    """What is gone is refused with a fix, whether or not the event named its version."""
     upload = five(world)
     world.uploads.delete_version(upload)
     upload = replace(upload, version=version)
@@ -305,7 +305,7 @@ def test_a_throttled_import_stops_all_of_its_workspace(world: World) -> None:
 
 
 def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
-    """An answer that ends the remote's own limit closes the budget before the next call."""
+    """An answer that ends Saleshandy's own limit closes the budget before the next call."""
     world.saleshandy.closed = 33.0
     upload = five(world)
     assert world.receive(upload, plenty) == TaskResult(NextAction.CHECK, 33)
@@ -352,7 +352,7 @@ def test_an_unanswered_request_ends_the_submission(world: World) -> None:
 
 
 def test_an_unanswered_request_is_not_sent_again(world: World) -> None:
-    """It stays unconfirmed whoever resumes the import; the others go out."""
+    """It stays unconfirmed no matter who resumes the import; the others go out."""
     upload = five(world)
     world.saleshandy.connect_errors.append(
         OutcomeUnknownError("Saleshandy did not answer (ReadTimeout)")
@@ -446,7 +446,7 @@ def test_nothing_is_sent_after_the_deadline(world: World) -> None:
 
 
 def test_a_resumption_while_somebody_submits_looks_instead(world: World) -> None:
-    """Two never submit one import at a time: the second goes on looking."""
+    """Two never submit one import at a time: the second continues looking."""
     upload = five(world)
     now = world.clock()
     world.ledger.claim(upload, now, now + 9999)
@@ -482,7 +482,7 @@ def test_an_unknown_workspace_is_refused(world: World) -> None:
     imported = world.ledger.get(upload.import_id)
     assert imported.reason_code is ReasonCode.WRONG_FOLDER
     assert "There is no workspace 'sales'." in imported.refusal
-    assert imported.refusal.endswith("with `email-accounts workspace add sales`.")
+    assert imported.refusal.endswith("run email-accounts workspace add sales first.")
     assert sent(world) == []
 
 
@@ -531,7 +531,7 @@ def observed(world: World, upload: Upload, number: int) -> dict[str, Observation
 
 
 def test_what_is_connected_already_is_left_out(world: World) -> None:
-    """The address is not sent, whatever its case; what was left out is kept before the intent."""
+    """The address is not sent, whatever its case; what was skipped is kept before the intent."""
     skipping(world)
     have(world, "b@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "B@x.example"))
@@ -547,7 +547,7 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
 
 
 def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
-    """Whoever changed passwords says so with the file; what it was before is kept all the same."""
+    """New passwords are sent if the file asks for it; the state before is kept."""
     skipping(world)
     have(world, *ADDRESSES)
     content = accounts_file(*ADDRESSES)
@@ -558,7 +558,7 @@ def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
 
 
 def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
-    """Where nothing tells whether it is still active."""
+    """Where nothing shows whether it is still active."""
     skipping(world)
     world.saleshandy.page_size = 1
     world.saleshandy.ignores = frozenset({"sort", "status", "search"})
@@ -587,7 +587,7 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
 
 
 def test_what_does_not_work_is_sent_again(world: World) -> None:
-    """An account that the service has saved but cannot use is what somebody wants to mend."""
+    """An account that the service has saved but cannot use is what somebody wants to fix."""
     skipping(world)
     have(world, ADDRESSES[0], status=AccountStatus.INACTIVE)
     upload = five(world)
@@ -787,7 +787,7 @@ def test_without_the_first_task_the_execution_does_the_same(world: World) -> Non
 def test_the_first_task_decides_no_outcome(
     world: World, content: bytes, errors: list[Exception], outcomes: str, *, first_task: bool
 ) -> None:
-    """Whatever becomes of a file, the execution alone makes the same of it."""
+    """Whatever happens to a file, the execution alone makes the same of it."""
     world.saleshandy.failing[ADDRESSES[1]] = "535"
     world.saleshandy.connect_errors.extend(errors)
     upload = world.uploads.put("uploads/a.csv", content)
@@ -914,7 +914,7 @@ def test_a_batch_keeps_its_request_id_before_anything_else(
 
 
 def test_no_wait_passes_the_deadline(world: World) -> None:
-    """A throttle may say an hour; the answer comes at the deadline all the same."""
+    """A throttle may say an hour; the answer comes at the deadline anyway."""
     world.policy = replace(world.policy, deadline=120.0)
     world.saleshandy.connect_errors.append(ThrottledError(3600.0))
     assert world.receive(five(world), plenty) == TaskResult(NextAction.SUBMIT, 120.0)
@@ -934,7 +934,7 @@ def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
 
 @pytest.mark.parametrize("off", [20_000, 1e12, -16 * 86_400, -1e12])
 def test_an_event_of_another_time_is_of_now(world: World, off: float) -> None:
-    """The announcer's clock may be wrong: no list is scanned for ever, and no old one is used."""
+    """The announcer's clock may be wrong: no list is scanned forever, and no old one is used."""
     skipping(world)
     upload = replace(five(world), uploaded_at=world.clock() + off)
     assert world.receive(upload, plenty) == CHECK

@@ -42,7 +42,7 @@ def uploads(name: str) -> list[Upload | None]:
 
 
 def test_every_sample_event_is_tested() -> None:
-    """No event lies in the folder that nothing holds to its shape."""
+    """No event is in the folder that nothing holds to its shape."""
     found = {path.stem for path in EVENTS.glob("*.json")}
     assert found == {*FROM_THE_QUEUE, FROM_ANOTHER_SYSTEM, *FROM_THE_STATE_MACHINE}
 
@@ -94,7 +94,7 @@ def test_a_key_is_taken_as_it_stands() -> None:
 
 
 def put(key: str, **changed: object) -> Upload | None:
-    """Read the upload that S3 tells of under another key, other parts of its event changed."""
+    """Read the upload that S3 is about under another key, other parts of its event changed."""
     body = json.loads(event("put_object")["Records"][0]["body"]) | changed
     body["detail"]["object"] |= {"key": key} | dict(changed.get("object", {}))  # type: ignore[call-overload]
     return upload_of(body)
@@ -106,7 +106,7 @@ def test_a_folder_of_the_console_is_no_upload() -> None:
 
 
 def test_an_empty_file_is_an_upload() -> None:
-    """Whoever dropped it hears that it is empty."""
+    """Anyone who dropped it hears that it is empty."""
     (upload,) = uploads("zero_bytes")
     assert upload is not None
     assert upload.size == 0
@@ -124,7 +124,7 @@ def test_a_folder_that_holds_something_itself_is_an_upload() -> None:
     [".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini", "~$accounts.xlsx", "~$"],
 )
 def test_what_desktops_leave_behind_is_no_upload(name: str) -> None:
-    """Nobody means to import it, in whatever folder, and whoever announces it."""
+    """Nobody means to import it, in whatever folder, and no matter who announces it."""
     for folder in ("", "sales/", "2026/11/"):
         assert put(f"uploads/{folder}{name}") is None
         assert ready(key=f"uploads/{folder}{name}") is None
@@ -171,7 +171,7 @@ def test_every_key_has_a_name_and_a_workspace(key: str, name: str, workspace: st
 def test_an_event_may_have_any_time(
     monkeypatch: pytest.MonkeyPatch, time: object, seconds: float
 ) -> None:
-    """Without a zone it is UTC's, wherever this runs; one that is no time tells nothing."""
+    """Without a zone it is UTC's, wherever this runs; one that is no time says nothing."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     tzset()
     for upload in (put("uploads/a.csv", time=time), ready_at(time)):
@@ -180,7 +180,7 @@ def test_an_event_may_have_any_time(
 
 
 def test_an_event_need_not_have_a_time() -> None:
-    """It tells nothing then."""
+    """It says nothing then."""
     body = json.loads(event(FROM_ANOTHER_SYSTEM)["Records"][0]["body"])
     del body["time"]
     upload = upload_of(body)
@@ -227,7 +227,7 @@ def ready_at(time: object) -> Upload | None:
 
 
 def test_another_system_hears_that_it_announced_a_folder() -> None:
-    """It tells no size, so it is answered as any other wrong key."""
+    """It has no size, so it is answered as any other wrong key."""
     assert ready(key="uploads/2026/") is not None
 
 
@@ -263,7 +263,7 @@ def test_the_events_of_the_state_machine_name_the_sample_upload(name: str) -> No
     (upload,) = uploads("put_object")
     assert upload is not None
     assert event(name)["importId"] == upload.import_id
-    known = {"importId", "execution", "failure", "skipSignIn", "startedAt"}
+    known = {"importId", "execution", "failure", "skipSignIn"}
     assert set(event(name)) <= known
 
 

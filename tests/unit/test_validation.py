@@ -1,4 +1,4 @@
-"""Files judged on this computer."""
+"""Files validated on this computer."""
 
 import io
 import re

@@ -55,7 +55,7 @@ _OPTIONS = re.compile(r"(<!-- options: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOT
 _RECORDING = re.compile(r"(<!-- recording: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DROPPED = re.compile(r"^[0-9a-f]{32}(?=  )", re.MULTILINE)
 _MASKS = (
-    # Lines about stages in passing: how many are seen depends on the time of each poll.
+    # Lines about stages: how many appear depends on the time of each poll.
     (
         re.compile(
             r"^[\w.-]+: (queued|validating |writing |file refused|stopped, w|[\d,]+ of ).*\n",
@@ -173,7 +173,7 @@ def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
     environment = os.environ | exports | {"PATH": path, "TZ": "UTC", "COLUMNS": "100"}
     shown: dict[str, str] = {}
     first = last = ""
-    # Long enough for the station to be seen; else most of the time would pass in waiting.
+    # Long enough to show the stage, short enough not to wait long.
     behaviour = {"completion_seconds": 5}
     key = {"x-control-key": exports["CONTROL_KEY"]}
     requests.put(f"{exports['CONTROL_URL']}/behaviour", json=behaviour, headers=key, timeout=10)

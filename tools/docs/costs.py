@@ -1,7 +1,7 @@
 """Works out what costs.md shows, by letting imports run on a clock of their own: `make docs`.
 
 The tracker, the submitter and the budget are the real ones, on the fakes of the tests; the state
-machine is walked as its definition says.
+machine is followed by its definition.
 """
 
 import re
@@ -28,7 +28,7 @@ _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 MINUTE, HOUR = 60.0, 3600.0
 DAY = 24 * HOUR
 LOOP = 30.0
-"""Seconds between two looks of the fixed loop that is compared with."""
+"""Seconds between two polls of the fixed loop used for comparison."""
 MOST_EVENTS = 25_000
 MOST_TRANSITIONS = 0.15
 """Of the fixed loop's, for a job of two hours."""
@@ -169,7 +169,7 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
 def _walk(
     step: TaskResult, tasks: dict[str, Callable[[], TaskResult]], wait: Callable[[float], None]
 ) -> Counter[str]:
-    """Walk the state machine to its end; return how often states of each type were entered."""
+    """Run through the state machine; return how often states of each type were entered."""
     definition = state_machine()
     entered: Counter[str] = Counter()
     name = definition["StartAt"]
@@ -187,7 +187,7 @@ def _walk(
 
 
 def fixed(seconds: float) -> tuple[int, int]:
-    """Return looks and transitions of a loop that looks every 30 seconds, for one request."""
+    """Return polls and transitions of a loop that polls every 30 seconds, for one request."""
     clock = FakeClock(0.0)
 
     def poll() -> TaskResult:
@@ -221,7 +221,7 @@ def allowed(seconds: float) -> float:
 def lateness(batches: int) -> tuple[tuple[float, float], ...]:
     """Return of many requests how long each took and how late it was noticed, in seconds.
 
-    One request finishes at each second of the first hour, from the first look on; many finish
+    One request finishes at each second of the first hour, from the first poll on; many finish
     evenly over a time that is each half hour up to five.
     """
     if batches == 1:

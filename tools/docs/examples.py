@@ -27,19 +27,24 @@ def renewed(text: str) -> str:
 
 
 def _mail(kind: answers.Kind) -> str:
-    message = answers.told(kind).message
+    message = answers.delivered(kind).message
     return f"```text\nSubject: {message.subject}\n\n{message.mail}```\n"
 
 
 def _message() -> str:
-    document = json.loads(answers.told(answers.sample).message.document)
+    document = json.loads(answers.delivered(answers.sample).message.document)
     document["causes"] = document["causes"][:1]
     shown = json.dumps(document, indent=2)
     return f"Of its causes only the first is shown.\n\n```json\n{shown}\n```\n"
 
 
+def _estimate() -> str:
+    (estimate,) = answers.delivered(answers.sample).estimates
+    return f"```json\n{json.dumps(json.loads(estimate), indent=2)}\n```\n"
+
+
 def _sign_ins() -> str:
-    upload = answers.told(answers.sample).upload
+    upload = answers.delivered(answers.sample).upload
     imported = Import(
         *(upload.import_id, upload, ImportState.PLANNED, 0.0, 0.0, 0.0, 0.0), accepted=240
     )
@@ -71,6 +76,7 @@ _TEXTS: dict[str, Callable[[], str]] = {
     "refused": lambda: _mail(answers.refused),
     "stuck": lambda: _mail(answers.stuck),
     "message": _message,
+    "estimate": _estimate,
     "file_ready": _file_ready,
     "sign_ins": _sign_ins,
     "causes": _causes,
@@ -82,9 +88,9 @@ def take_pictures() -> None:
     from tests.support import chromium  # noqa: PLC0415  texts are renewed without a browser
 
     shown = {
-        "clean": answers.told(answers.clean).page,
-        "sample": answers.told(answers.sample).page,
-        "refused": answers.told(answers.refused).page,
+        "clean": answers.delivered(answers.clean).page,
+        "sample": answers.delivered(answers.sample).page,
+        "refused": answers.delivered(answers.refused).page,
         "large": page(answers.large(100_000)),
     }
     _PICTURES.mkdir(exist_ok=True)

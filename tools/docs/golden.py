@@ -33,13 +33,13 @@ class _Texts(HTMLParser):
 def golden_texts() -> Iterator[tuple[Path, str]]:
     """Yield each golden file with what it has to hold."""
     for kind in answers.ENDINGS:
-        told = answers.told(kind)
+        answer = answers.delivered(kind)
         yield (
             GOLDEN / f"{kind.__name__}.mail.txt",
-            f"Subject: {told.message.subject}\n\n{told.message.mail}\n",
+            f"Subject: {answer.message.subject}\n\n{answer.message.mail}\n",
         )
-        if told.page:
-            yield GOLDEN / f"{kind.__name__}.page.txt", "\n".join(_Texts(told.page).lines) + "\n"
+        if answer.page:
+            yield GOLDEN / f"{kind.__name__}.page.txt", "\n".join(_Texts(answer.page).lines) + "\n"
 
 
 if __name__ == "__main__":

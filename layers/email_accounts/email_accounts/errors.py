@@ -85,7 +85,7 @@ class RequestNotFoundError(RequestRefusedError):
 
 
 class NotSentError(SaleshandyError):
-    """The request never reached Saleshandy: repeating it is harmless."""
+    """The request never reached Saleshandy: it is safe to repeat."""
 
 
 class OutcomeUnknownError(SaleshandyError):

@@ -73,7 +73,7 @@ class Saleshandy(Protocol):
         """Send accounts once and return the request id."""
 
     def status(self, request_id: str) -> RequestStatus:
-        """Look at a request."""
+        """Return the status of a request."""
 
     def report(self, link: str) -> AbstractContextManager[Iterator[bytes]]:
         """Fetch a report, in chunks; ReportUnavailableError where that is not possible."""
@@ -116,7 +116,7 @@ class Events(Protocol):
     """The event bus."""
 
     def put(self, event: Event) -> None:
-        """Tell other systems."""
+        """Publish an event for other systems."""
 
 
 class Notifications(Protocol):
@@ -188,11 +188,11 @@ class Ledger(Protocol):
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Budget`.
 
-        Returns 0 when the call may be made now, else the seconds until the holder's turn.
+        Returns 0 if the call may be made now, else the seconds until the holder's turn.
         """
 
     def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
+        """Return when all current reservations will have been served."""
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""
@@ -204,7 +204,7 @@ class Ledger(Protocol):
         """End an attempt; what came of it may close the host for a time."""
 
     def honoured(self, workspace: str) -> Honoured | None:
-        """Return what the service honours of the account list; None where nobody has probed it."""
+        """Return which parameters of the account list work; None before the first probe."""
 
     def save_honoured(self, workspace: str, honoured: Honoured) -> None:
         """Remember what the service honours of the account list."""

@@ -82,7 +82,7 @@ def test_a_file_over_the_limit_of_the_stack_is_refused(
 
 
 def test_a_file_without_content_is_never_uploaded(stack: Stack, tmp_path: Path) -> None:
-    """It would start no import, so that its dropper would wait for ever."""
+    """It would start no import, so that its dropper would wait forever."""
     file = tmp_path / "empty.csv"
     file.touch()
     with pytest.raises(CommandError, match=r"Nothing was uploaded: .*empty\.csv is empty"):
@@ -100,7 +100,7 @@ def test_an_unknown_workspace_is_refused(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_what_a_terminal_cannot_show_stops_nothing(stack: Stack, tmp_path: Path) -> None:
-    """Where the output has no such characters, others stand in their place."""
+    """Where the output has no such characters, others are in their place."""
     file = tmp_path / "größe.csv"
     file.write_bytes(accounts_file("a@n.example"))
     with deployed(stack):
@@ -153,7 +153,7 @@ def test_a_person_is_asked_before_passwords_leave(
     """The counts and warnings come first; only yes uploads."""
     file = tmp_path / "a.csv"
     file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
-    monkeypatch.setattr("email_accounts_cli.main.is_asked", lambda: True)
+    monkeypatch.setattr("email_accounts_cli.main.is_interactive", lambda: True)
     with deployed(stack):
         arguments = ["drop", str(file), "--stack", stack.name]
         told = CliRunner().invoke(commands, arguments, input=answer)

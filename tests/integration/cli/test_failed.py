@@ -207,14 +207,26 @@ def test_unconfirmed_and_unreadable_rows_are_left_out(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("folder", "option"), [("", ""), ("north/", "--workspace north ")])
+def test_the_fixed_file_goes_to_the_same_workspace(
+    stack: Stack, tmp_path: Path, capsys: Captured, folder: str, option: str
+) -> None:
+    """The command to type next names the file, and the workspace unless it is the default."""
+    content = accounts_file("a@n.example")
+    identity = imported(stack, f"{folder}a.csv", content, refused="a@n.example")
+    file = tmp_path / "again.csv"
+    failed(stack, identity, file, as_json=False)
+    assert capsys.readouterr().out.endswith(f"Then: email-accounts drop {option}{file}\n")
+
+
 def test_failed_rows_overwrite_nothing(stack: Stack, tmp_path: Path) -> None:
-    """A file that is there may be mended already."""
+    """A file that is there may be fixed already."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
-    file = tmp_path / "mended.csv"
-    file.write_text("mended", encoding="utf-8")
+    file = tmp_path / "fixed.csv"
+    file.write_text("fixed", encoding="utf-8")
     with pytest.raises(CommandError, match="exists"):
         failed(stack, identity, file, as_json=False)
-    assert file.read_text("utf-8") == "mended"
+    assert file.read_text("utf-8") == "fixed"
 
 
 def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:

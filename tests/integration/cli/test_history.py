@@ -1,26 +1,31 @@
 """`list` and `show`: what is known of imports."""
 
 import time
+from datetime import datetime
 from itertools import count
 
 import boto3
 import click
 import pytest
 
+from email_accounts.models.imports import BatchRange, Plan
 from email_accounts.models.upload import import_id
 from email_accounts_cli.history import History
 from email_accounts_cli.main import Moment
 from email_accounts_cli.show import Wanted, list_imports, show
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
+from email_accounts_cli.watch import _Watched
 from tests.support.deployment import (
     NOW,
     Captured,
     documents,
     imported,
+    ledger,
     received,
 )
 from tests.support.files import MARK, accounts_file, row
+from tests.support.ledger import planned, send, submit
 from tests.support.terminal import shown_on_terminal
 
 
@@ -67,6 +72,33 @@ def test_the_list_is_newest_first_and_paged(stack: Stack, capsys: Captured) -> N
     assert shown == ids[:4]
 
 
+def test_the_expected_end_moves_on(stack: Stack, capsys: Captured) -> None:
+    """It is estimated anew from queue and batches each time, by `list`, `show` and `watch`."""
+    now = time.time()
+    identity, book = received(stack, "uploads/a.csv", now), ledger(stack)
+    ranges = tuple(BatchRange(number, number + 1, number + 1, 1) for number in range(1, 11))
+    planned(book, identity, Plan(ranges, 10, 0, 0), now, expected_end=now + 7)
+    history = History(stack)
+
+    def expected() -> float:
+        list_imports(stack, Wanted(now - 60, None, None, None), 2, as_json=True)
+        show(stack, identity, as_json=True)
+        told = [one["expectedEnd"] for one in documents(capsys.readouterr().out)]
+        watched = _Watched(history, identity, "", "")
+        watched.poll()
+        ends = [datetime.fromisoformat(one).timestamp() for one in told]
+        assert ends == pytest.approx([watched.progress.expected_end] * 2, abs=5)
+        return watched.progress.expected_end - time.time()
+
+    assert expected() == pytest.approx(10 * 3 * 66 / 60 + 25, abs=5)
+    book.close_budget("default", now, now + 100)
+    assert expected() == pytest.approx(100 + 10 * 3 * 66 / 60 + 25, abs=5)
+    for number in range(1, 6):
+        send(book, identity, number, now)
+        submit(book, identity, number, now)
+    assert expected() == pytest.approx(5 * 3 * 66 / 60 + 25, abs=5)
+
+
 @pytest.mark.parametrize("columns", [60, 80, 130])
 def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
     """No line is wider; ids, statuses and counts are whole, whatever the names are."""
@@ -82,11 +114,11 @@ def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
     assert max(map(len, lines)) <= columns
     for whole in (*(identity[:8] for identity in ids), "running", "partial", "north", "--before"):
         assert whole in shown
-    assert "1 connected, 1 failed" in " ".join(shown.split())
+    assert "2 rows: 1 connected, 1 failed" in " ".join(shown.split())
 
 
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
-    """Status and workspace choose; the default workspace has what lies directly in uploads."""
+    """Status and workspace choose; the default workspace has what is directly in uploads."""
     north = received(stack, "uploads/north/a.csv")
     done = imported(stack, "b.csv", accounts_file("a@n.example"))
     partial = imported(

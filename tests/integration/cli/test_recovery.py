@@ -46,7 +46,7 @@ def test_resume_asks_the_function(
     assert calls == 2 * [
         (
             f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations",
-            json.dumps({"resume": identity}).encode(),
+            json.dumps({"importId": identity, "action": "resume"}).encode(),
         )
     ]
     text, document = capsys.readouterr().out.splitlines()
@@ -65,10 +65,10 @@ def test_stop_asks_the_function(
     with served("LAMBDA", 200, json.dumps({"stopped": stopped}).encode()) as calls:
         assert stop(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
         assert stop(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
-    assert [json.loads(body) for _, body in calls] == 2 * [{"stop": identity}]
+    assert [json.loads(body) for _, body in calls] == 2 * [{"importId": identity, "action": "stop"}]
     document, text = capsys.readouterr().out.splitlines()
     assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
-    assert text.startswith("a.csv is stopped." if stopped else "a.csv is not stopped: ")
+    assert text.startswith("a.csv is stopped." if stopped else "a.csv was not stopped: ")
 
 
 def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured) -> None:
@@ -81,7 +81,7 @@ def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured)
 
 
 def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
-    """Where nothing was taken in there is nothing to go on with, and the reason says so."""
+    """Where nothing was taken in there is nothing to go on with, and the reason reports it."""
     identity = received(stack, "uploads/a.csv")
     refuse(ledger(stack), identity, "It is a PDF.")
     with served("LAMBDA", 200, b'{"resumed": false}'):
@@ -113,7 +113,7 @@ def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
 
 
 def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:
-    """It runs, whatever became of its first execution, and however long ago it was received."""
+    """It runs, whatever happened to its first execution, and however long ago it was received."""
     book, machines = ledger(stack), boto3.client("stepfunctions")
     machine = stack.output("TrackImportStateMachineArn")
     identity = received(stack, "uploads/a.csv", NOW - 8 * 86_400)

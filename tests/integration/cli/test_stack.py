@@ -32,7 +32,7 @@ def member(name: str, *outputs: str) -> str:
 
 
 def test_no_stack_is_taken_without_its_name() -> None:
-    """Not even the only one: it might be production's. Those there are stand in the question."""
+    """Not even the only one: it might be production's. The question lists the existing ones."""
     others = member("others", "InboxBucketName")
     ours = member("ours", "InboxBucketName", "TrackImportStateMachineArn")
     listing = (
@@ -93,7 +93,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 @contextmanager
 def a_web_server() -> Iterator[str]:
-    """Serve pages of HTML to whoever asks."""
+    """Serve pages of HTML to anyone who asks."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -123,7 +123,7 @@ def a_web_server() -> Iterator[str]:
     ],
 )
 def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str, fix: str) -> None:
-    """Whatever stands between a command and AWS, it ends with 2 and one line with a fix."""
+    """Whatever is between a command and AWS, it ends with 2 and one line with a fix."""
     plain = {"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": REGION}
     plain |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"} | environment

@@ -55,7 +55,7 @@ from tests.support.terminal import shown_on_terminal
 
 
 def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> None:
-    """Headline and address of what became of each row are the end; not all connected is 1."""
+    """Headline and address of the outcome of each row are the end; not all connected is 1."""
     identity = imported(
         stack, "a.csv", accounts_file("a@n.example", "b@n.example"), refused="b@n.example"
     )
@@ -123,7 +123,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
 def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     stack: Stack, capsys: Captured
 ) -> None:
-    """What was left out is already connected, whatever became of the rest of its batch."""
+    """What was skipped is already connected, whatever the outcome of the rest of its batch."""
     accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
     identity = received(stack, "uploads/a.csv")
     book = ledger(stack)
@@ -240,29 +240,29 @@ def test_why_an_import_waits_is_shown(step: Step, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "code", "outcomes", "commands"),
+    ("status", "code", "commands"),
     [
-        ("complete", None, {"connected": 1}, []),
-        ("partial", None, {"failed": 1}, ["failed 0123abcd"]),
-        ("partial", None, {"unconfirmed": 1}, ["resume 0123abcd"]),
+        ("running", None, []),
+        ("partial", None, ["failed 0123abcd"]),
+        ("stopped", ReasonCode.STOPPED_BY_OPERATOR, ["failed 0123abcd"]),
+        ("stopped", ReasonCode.UPLOAD_DELETED, ["drop --workspace n 'a b.csv'"]),
+        ("refused", ReasonCode.UPLOAD_DELETED, ["drop --workspace n 'a b.csv'"]),
+        ("refused", ReasonCode.FILE_REFUSED, ["check 'a b.csv'"]),
         (
-            "stopped",
-            ReasonCode.API_KEY_REFUSED,
-            {},
-            ["workspace add n --replace", "resume 0123abcd"],
+            "refused",
+            ReasonCode.WRONG_FOLDER,
+            ["workspace list", "drop --workspace NAME 'a b.csv'"],
         ),
-        ("stopped", ReasonCode.STOPPED_BY_OPERATOR, {}, ["resume 0123abcd"]),
-        ("stopped", ReasonCode.UPLOAD_DELETED, {}, ["check 'a b.csv'"]),
-        ("unfinished", None, {}, ["resume 0123abcd"]),
-        ("refused", ReasonCode.FILE_REFUSED, {}, ["check 'a b.csv'"]),
-        ("broken", None, {}, ["show 0123abcd"]),
+        ("broken", None, ["show 0123abcd"]),
     ],
 )
 def test_each_end_names_the_next_command(
-    status: str, code: ReasonCode | None, outcomes: dict[str, int], commands: list[str]
+    status: str, code: ReasonCode | None, commands: list[str]
 ) -> None:
-    """The command to type next is right for how the import ended; none where all is connected."""
-    ended = Progress("0123abcd" * 4, "a b.csv", "n", status, reason_code=code, outcomes=outcomes)
+    """They are those of the result, or about the file on this computer."""
+    of_result = ("email-accounts failed 0123abcd",)
+    identity = "0123abcd" * 4
+    ended = Progress(identity, "a b.csv", "n", status, reason_code=code, commands=of_result)
     assert ended.next_commands() == [f"email-accounts {one}" for one in commands]
     assert ended.document()["nextCommands"] == ended.next_commands()
 
@@ -301,7 +301,7 @@ def test_a_terminal_that_cannot_go_back_gets_lines(stack: Stack) -> None:
     """A terminal without cursor movement gets one line after the other."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"))
     shown = shown_on_terminal(lambda: watch(stack, [identity], as_json=False), 80, "dumb")
-    assert shown.startswith("[default] a.csv, 1 row: 1 connected\n  full results: ")
+    assert shown.startswith("[default] a.csv, 1 row: 1 connected\n  full results:")
     assert "next:" not in shown
 
 
@@ -349,7 +349,7 @@ def falling_silent(stack: Stack, answered: int) -> Iterator[tuple[str, threading
 
 
 def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
-    """Where AWS no longer answers, watching ends at once all the same."""
+    """Where AWS no longer answers, watching ends at once anyway."""
     identity = "0" * 32
     command = str(Path(sys.executable).with_name("email-accounts"))
     with falling_silent(stack, answered=1) as (endpoint, silent):

@@ -82,7 +82,7 @@ def test_what_is_no_name_is_refused(stack: Stack, tmp_path: Path, name: str) -> 
 def test_a_workspace_is_removed_and_comes_back(
     stack: Stack, tmp_path: Path, capsys: Captured
 ) -> None:
-    """A removed workspace takes no files; added anew, it has the new key; default stays."""
+    """A removed workspace takes no files; added again, it has the new key; default stays."""
     add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
     remove(stack, "north", sure=True, as_json=False)
     assert "restore-secret" in capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_a_workspace_is_removed_and_comes_back(
 def test_a_workspace_is_removed_only_if_that_is_meant(
     stack: Stack, tmp_path: Path, typed: str, code: int, said: str
 ) -> None:
-    """Who says no, or breaks off, keeps it; of one that is not there nothing is asked."""
+    """Who says no, or is interrupted, keeps it; of one that is not there nothing is asked."""
     add(stack, "north", key_file(tmp_path, "first"), replace=False, as_json=False)
     with deployed(stack):
         asked, unasked = (
@@ -138,7 +138,7 @@ def test_a_key_is_tried(stack: Stack, tmp_path: Path, capsys: Captured, server: 
     [
         ([], "page, sort, status, search"),
         (["sort", "search"], "page, status"),
-        (["page", "sort", "status", "search"], "nothing"),
+        (["page", "sort", "status", "search"], "none"),
     ],
 )
 def test_what_the_account_list_honours_is_found_out(
@@ -153,7 +153,7 @@ def test_what_the_account_list_honours_is_found_out(
     for number in range(3):
         server.connect(*(account(f"a{number}.{at}@n.example") for at in range(40)))
     assert try_workspace(stack, "default", as_json=False) == 0
-    assert f"Its account list honours: {shown}." in capsys.readouterr().out
+    assert f"Its account list supports: {shown}." in capsys.readouterr().out
     assert str(ledger(stack).honoured("default")) == shown
     assert try_workspace(stack, "default", as_json=True) == 0
     [document] = documents(capsys.readouterr().out)
@@ -167,7 +167,7 @@ def test_what_the_account_list_honours_is_found_out(
 
 
 def test_a_new_key_is_tried_at_once(stack: Stack, tmp_path: Path, capsys: Captured) -> None:
-    """One that does not work is stored all the same, and ends with 1."""
+    """One that does not work is stored anyway, and ends with 1."""
     assert add(stack, "north", key_file(tmp_path, API_KEY), replace=False, as_json=True) == 0
     assert add(stack, "south", key_file(tmp_path, "wrong"), replace=False, as_json=True) == 1
     found = [(one["works"], one["code"]) for one in documents(capsys.readouterr().out)]

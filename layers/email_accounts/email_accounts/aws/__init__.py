@@ -1,1 +1,1 @@
-"""AWS, spoken to in this package and nowhere else."""
+"""The AWS adapters. No other package calls AWS."""

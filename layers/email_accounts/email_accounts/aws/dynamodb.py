@@ -112,7 +112,7 @@ class LedgerReader:
         return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
 
     def honoured(self, workspace: str) -> Honoured | None:
-        """Return what the service honours of the account list; None where nobody has probed it."""
+        """Return which parameters of the account list work; None before the first probe."""
         found = self._client.get_item(TableName=self._table, Key=_honoured_key(workspace))
         if "Item" not in found:
             return None
@@ -120,7 +120,7 @@ class LedgerReader:
         return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
 
     def waiting_until(self, workspace: str, now: float) -> float:
-        """Return when those who wait for a call now will have had their turns."""
+        """Return when all current reservations will have been served."""
         found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
         if "Item" not in found:
             return now

@@ -22,7 +22,7 @@ thing that a function does: each would take a twentieth of a cold start."""
 
 
 class EventBus:
-    """Tells other systems about imports."""
+    """Publishes events about imports."""
 
     def __init__(self, client_of: ClientOf, bus: str) -> None:
         """Use a bus by its name; nothing is called yet."""

@@ -263,7 +263,7 @@ class _Upload(io.RawIOBase):
         return True
 
     def write(self, data: bytes) -> int:  # type: ignore[override]
-        if not self._aborted:  # what is flushed after that goes nowhere
+        if not self._aborted:  # later flushes write nothing
             self._waiting += data
             if len(self._waiting) >= _WRITTEN_PART:
                 self._send_part()

@@ -30,7 +30,7 @@ _TIMES = 5
 _COLUMNS_SHOWN = 5
 _LONGEST_REASON = 160
 _LONGEST_FAILURE = 500
-MEANINGS = {
+_MEANINGS = {
     Outcome.CONNECTED: "ready to send from in Saleshandy",
     Outcome.ALREADY_CONNECTED: "no action needed",
     Outcome.FAILED: "not connected",
@@ -206,11 +206,21 @@ def _counts(result: ImportResult) -> list[str]:
     return [
         f"{result.rows:>{width},}  row{'' if result.rows == 1 else 's'}",
         *(
-            f"{counts[outcome]:>{width},}  {label(outcome, counts[outcome])} ({meaning})"
-            for outcome, meaning in MEANINGS.items()
+            f"{counts[outcome]:>{width},}  {label(outcome, counts[outcome])} "
+            f"({meaning_of(outcome, counts[Outcome.REJECTED], result.summary.held)})"
+            for outcome in Outcome
             if counts[outcome]
         ),
     ]
+
+
+def meaning_of(outcome: Outcome, rejected: int, held: int) -> str:
+    """Return what an outcome means for its rows; `held` of those `rejected` failed to sign in."""
+    if outcome is not Outcome.REJECTED or not held:
+        return _MEANINGS[outcome]
+    if held == rejected:
+        return "sign-in failed, not sent"
+    return f"not sent: {counted(rejected - held, 'invalid row')}, {held:,} with failed sign-in"
 
 
 def _next_step(result: ImportResult) -> list[str]:

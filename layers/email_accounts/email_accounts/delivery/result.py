@@ -17,7 +17,10 @@ _FIX_ROWS = (
     "Fix the rows, save them to a new file with the same header row, and upload that file. "
     "The command below writes it for you."
 )
-_FIX_ALL_ROWS = "Nothing was sent to Saleshandy. Fix the rows and upload the file again."
+_FIX_ALL_ROWS = (
+    "Nothing was sent to Saleshandy. Fix the rows and upload the file again. The command below "
+    "writes them to a new file, with the problem and the fix next to each."
+)
 _LOOK_UP = (
     "Look up the unconfirmed addresses in Saleshandy. Upload only those again that are missing "
     "there, or resume the import to check them again."
@@ -43,7 +46,8 @@ _NEXT_STEPS: dict[ReasonCode, str] = {
         "Correct the file and upload it again. Nothing was sent to Saleshandy."
     ),
     ReasonCode.WRONG_FOLDER: (
-        "Upload the same file to the right folder. Its content has not been read yet."
+        "Upload the same file to the folder of an existing workspace. Its content has not been "
+        "read yet. The command below lists the workspaces."
     ),
     ReasonCode.FILE_NOT_READ: (
         "Split the file or save it as CSV, and upload it again. Nothing was sent to Saleshandy."
@@ -78,6 +82,7 @@ _COMMANDS: dict[ReasonCode, tuple[str, ...]] = {
         (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING),
         ("workspace add {workspace} --replace", "resume {id}"),
     ),
+    ReasonCode.WRONG_FOLDER: ("workspace list",),
     **dict.fromkeys(
         (ReasonCode.STOPPED_BY_OPERATOR, ReasonCode.DEADLINE_PASSED, ReasonCode.NO_PROGRESS),
         ("resume {id}",),
@@ -216,7 +221,7 @@ class ImportResult:
     def _next_for_rows(self) -> tuple[str, tuple[str, ...]]:
         outcomes = self.summary.outcomes
         if outcomes[Outcome.REJECTED] == self.summary.needs_attention == self.rows:
-            return _FIX_ALL_ROWS, ()
+            return _FIX_ALL_ROWS, ("failed {id}",)
         texts, commands = list[str](), list[str]()
         if self.summary.of(*_TO_FIX):
             texts.append(_FIX_ROWS)

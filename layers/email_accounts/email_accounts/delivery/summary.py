@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from email_accounts.delivery.outcomes import Outcome, RowOutcome
+from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.intake.rows import WarningCount, Warnings
 from email_accounts.models.causes import DUPLICATE, UNKNOWN, Cause
 
@@ -42,10 +42,12 @@ class Summary:
     """Counts of outcomes, in total and by provider, domain and cause; the first bad rows.
 
     `other_domains` counts the rows of all domains beyond the first thousand. A rejected row counts
-    once for each of its problems. `notes` are warnings about the file as a whole.
+    once for each of its problems. `held` counts the rejected rows whose sign-in failed. `notes`
+    are warnings about the file as a whole.
     """
 
     outcomes: Counts = field(default_factory=Counter)
+    held: int = 0
     providers: defaultdict[str, Counts] = field(default_factory=partial(defaultdict, Counter))
     domains: defaultdict[str, Counts] = field(default_factory=partial(defaultdict, Counter))
     other_domains: Counts = field(default_factory=Counter)
@@ -59,6 +61,7 @@ class Summary:
         """Count one row."""
         outcome = row.outcome
         self.outcomes[outcome] += 1
+        self.held += outcome is Outcome.REJECTED and row.evidence is Evidence.SIGN_IN
         if row.provider:
             self.providers[row.provider][outcome] += 1
         if row.address:

@@ -25,6 +25,7 @@ from email_accounts.parsing.records import NewHeader, Place, Record, Records
 from email_accounts.parsing.table import cells_of
 
 _LONGEST_SAMPLE = 1 << 16
+_HEADERS_KEPT = 64
 
 
 class AccountsFile:
@@ -141,13 +142,18 @@ def _rows_by_header(  # noqa: PLR0913, PLR0917  what a reading is made of
     """
     seen = SeenAddresses()
     names, unused = columns.names, {*mapped}
+    readers = {header: RowReader(reader_of(columns), seen, warnings)}
     while header:
         if unused:
             unused -= {*map(folded, header)}
-        reader = RowReader(reader_of(columns), seen, warnings)
+        reader = readers[header]
         yield reader.rows(records)
         header = reader.next_header
-        columns = find_columns(header, mapped=mapped)
+        if header not in readers:
+            if len(readers) >= _HEADERS_KEPT:
+                readers.clear()
+            columns = find_columns(header, mapped=mapped)
+            readers[header] = RowReader(reader_of(columns), seen, warnings)
     refuse_unused(unused, names)
 
 

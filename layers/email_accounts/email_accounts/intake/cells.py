@@ -6,7 +6,6 @@ from contextlib import suppress
 
 _PLACEHOLDERS = frozenset(
     (
-        *("-", "--", "---", "_", "?", "??", ".", "...", "\u2013", "\u2014", "\u2026", "/"),
         *("n/a", "n.a.", "n.a", "na", "null", "none", "nil", "nan", "undefined", "empty"),
         *("<na>", "<null>", "<none>", "(null)", "(none)", "(blank)", "(empty)", "[null]", "\\n"),
         *("redacted", "[redacted]", "<redacted>", "(redacted)", "hidden", "[hidden]", "(hidden)"),
@@ -16,7 +15,7 @@ _PLACEHOLDERS = frozenset(
         *("wie oben", "siehe oben", "wie smtp"),
     )
 )
-"""What programs and people write for nothing, or for the cell beside it, in lower case."""
+"""What programs and people write for a blank, or for "as the previous cell", in lower case."""
 
 _NO_SECRET = frozenset(
     (
@@ -25,7 +24,18 @@ _NO_SECRET = frozenset(
         *("kein passwort", "unbekannt", "n. v.", "n.v.", "k. a.", "fehlt", "nicht gesetzt"),
         *("nicht vorhanden", "vide", "aucun", "aucune", "inconnu", "s/o", "n/d", "non défini"),
         *("ninguno", "ninguna", "vacío", "vacio", "nessuno", "nessuna", "vuoto", "nenhum"),
-        *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok"),
+        *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok", "todo", "pending", "xxx"),
+        *(
+            "to follow",
+            "not shown",
+            "set by user",
+            "pendiente",
+            "pendente",
+            "en blanco",
+            "em branco",
+        ),
+        *("sin contraseña", "sem senha", "sans mot de passe", "senza password", "ausstehend"),
+        *("in attesa", "en attente", "не указан", "無し", "なし", "无"),
     )
 )
 """What people write in a column of passwords or user names for none."""
@@ -42,21 +52,34 @@ _TO_FILL_IN = re.compile(
 )
 _AROUND = "<>[](){}"
 
+_SIGNS_ALONE = re.compile(r"[-_=.?/\"\u2010-\u2015\u2026\u2212\u3003\u30fc]+")
+"""Dashes, dots and ditto marks."""
+
 _MASK = re.compile(
-    r"(?:[*\u2022\u25cf\u2219\u22c5\u00b7\u25aa\u25e6\u26ab\u2b24]+|[xX]{4,})"
-    r"(?:\s*[*\u2022\u25cf\u2219\u22c5\u00b7xX])*"
+    r"""(?:[*\u2022\u25cf\u2219\u22c5\u00b7\u25aa\u25e6\u26ab\u2b24]+|[xX]{4,})
+        (?:\s*[*\u2022\u25cf\u2219\u22c5\u00b7xX])*
+    | .{0,4}[*\u2022\u25cf]{4,}.{0,4}                        # ab******** or ********34
+    | \{\{.*\}\} | \$\{.*\} | %\w+%                        # of a template""",
+    re.VERBOSE,
 )
 """What is shown instead of a password."""
 
+_HASH = re.compile(
+    r"(?:\{[A-Z0-9.-]{3,20}\})?\$(?:2[abxy]?|[156]|y|argon2\w{0,2})\$.+"
+    r"|\{(?:S?SHA\d*|S?MD5|CRYPT|PBKDF2)[A-Z0-9.-]*\}.+"
+)
+
 _WRAPPED = re.compile(r'="([^"]*)"|=""([^"]*)""')
-PLAIN_PASSWORD = re.compile(r"(?!(?i:xxxx|your[_-]))[A-Za-z][!-~]{14,253}[!-~]")
+PLAIN_PASSWORD = re.compile(r"(?!(?i:xxxx|your[_-])|.{1,4}\*{4})[A-Za-z][!-~]{14,253}[!-~]")
 """A password of simple form; another value may be a password too."""
 
 _DAMAGED = re.compile(
-    r"""[+-]?\d(?:[.,]\d+)?E[+-]\d+            # 1.23457E+15
-    | \#+ | Loading\.\.\. | \#[\u00bf\u00a1]?(?:N/?A|GETTING_DATA
-        |[A-Z\u00c0-\u00dc\u0410-\u042f/0]{2,12}[!?])          # #NAME? in any language
-    | \#ERROR!? | Err:\d+ | TRUE | FALSE | WAHR | FALSCH | VRAI | FAUX | VERDADERO | FALSO
+    r"""[+-]?\d(?:[.,]\d+)?[Ee][+-]\d+         # 1.23457E+15
+    | \#+ | Loading\.\.\. | \#(?:N/?[ABDV]|I/T|\u041d/\u0414|YOK|GETTING_DATA)
+    | \#[\u00bf\u00a1]?(?:(?![a-z1-9_])[\w/]){2,14}[!?]        # #NAME? in any language
+    | \#ERROR!? | Err:\d+ | (?i:TRUE|FALSE) | WAHR | FALSCH | VRAI | FAUX | VERDADERO | FALSO
+    | VERDADEIRO | VERO | WAAR | ONWAAR | PRAWDA | FA\u0141SZ | DO\u011eRU | YANLI\u015e
+    | \u0418\u0421\u0422\u0418\u041d\u0410 | \u041b\u041e\u0416\u042c | SANT | SAND | SANN | FALSKT?
     | =[A-Za-z][A-Za-z.]*\(.*\)""",
     re.VERBOSE,
 )
@@ -71,6 +94,10 @@ _LIKE_DATE = r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2
     "|dic",
 )
 _SPACE = re.compile(r"\s+")
+_FILLERS = "\u034f\u115f\u1160\u3164\uffa0"
+_LOST_SELECTOR = re.compile("(?<=[!-~])[\ufe00-\ufe0f](?!\u20e3)")
+"""It chooses the form of the sign before it, which ASCII has only one of."""
+_BLANK_LETTERS = re.compile(f"[{_FILLERS}\ufe00-\ufe0f]")
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of how names are written in some scripts."""
 
@@ -80,8 +107,7 @@ def is_placeholder(text: str) -> bool:
     lower = text.lower()
     bare = lower.strip(_AROUND).strip()
     return bool(
-        lower in _PLACEHOLDERS
-        or bare in _PLACEHOLDERS
+        not filled(text)
         or bare in _NO_SECRET
         or (bare in _SECRET_NAMED and bare != lower)
         or _TO_FILL_IN.fullmatch(bare)
@@ -93,8 +119,11 @@ def filled(text: str) -> str:
     """Return a text without the blanks around it; "" for what means blank."""
     text = text.strip()
     lower = text.lower()
-    is_nothing = lower in _PLACEHOLDERS or lower.strip(_AROUND) in _PLACEHOLDERS
-    return "" if is_nothing else unwrapped(text)
+    if lower in _PLACEHOLDERS or lower.strip(_AROUND) in _PLACEHOLDERS:
+        return ""
+    if text[:1].isalnum():
+        return text
+    return "" if _SIGNS_ALONE.fullmatch(text) else unwrapped(text)
 
 
 def unwrapped(text: str) -> str:
@@ -110,7 +139,7 @@ def visible(text: str) -> tuple[str, str]:
 
     Blanks of any width become plain ones. Joiners stay in texts with other non-ASCII characters.
     """
-    if text.isprintable():
+    if not _may_hide(text):
         return text, ""
     kept = _JOINERS if not text.translate(dict.fromkeys(map(ord, _JOINERS))).isascii() else ""
     found = dict.fromkeys(char for char in text if is_invisible(char) and char not in kept)
@@ -123,17 +152,29 @@ def visible(text: str) -> tuple[str, str]:
 
 def invisible_in(text: str) -> str:
     """Return what the invisible characters in a text are called, wide blanks among them."""
-    if text.isprintable():
+    if not _may_hide(text):
         return ""
     found = dict.fromkeys(
         char for char in text if is_invisible(char) or (char.isspace() and ord(char) > ord("\x7f"))
     )
+    found |= dict.fromkeys(_LOST_SELECTOR.findall(text))
     return ", ".join(_named(char) for char in found)
 
 
+def _may_hide(text: str) -> bool:
+    if not text.isprintable():
+        return True
+    return not text.isascii() and _BLANK_LETTERS.search(text) is not None
+
+
 def is_invisible(char: str) -> bool:
-    """Return whether a text has characters without width, such as a byte-order mark."""
-    return unicodedata.category(char) == "Cf"
+    """Return whether a character cannot be seen, such as a byte-order mark."""
+    return unicodedata.category(char) == "Cf" or char in _FILLERS
+
+
+def is_hashed(text: str) -> bool:
+    """Say whether a text is what servers keep instead of a password."""
+    return _HASH.fullmatch(text) is not None
 
 
 def _named(char: str) -> str:

@@ -23,6 +23,7 @@ from email_accounts.intake.layouts import (
 )
 from email_accounts.models.account import ADDRESS_FIELD, SETTINGS, RowWarning, is_address
 from email_accounts.parsing.bounds import COLUMNS
+from email_accounts.parsing.records import WITH_PASSWORD
 from email_accounts.text.headers import (
     holds_address,
     looks_like_a_name,
@@ -46,6 +47,10 @@ _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _SIDES = ("smtp", "imap")
 _SIGN_IN = {"smtpUserName", PASSWORD}
+PASSWORDS = {PASSWORD, "smtpPassword", "imapPassword"}
+NAMES = ("fromFirstName", "fromLastName")
+_ENGLISH = {"first", "firstname", "given", "givenname", "last", "lastname", "surname"}
+"""Beside these, `Name` is a whole name."""
 _SERVER_NOUNS = ("host", "port", "encryption")
 _ASSIGNED = ("port", "host", "encryption")
 """The order in which columns without a side get one."""
@@ -166,14 +171,15 @@ def _listed(names: Sequence[str]) -> str:
 def recognized(cells: Cells, mapped: Mapping[str, str] = NOTHING) -> int:
     """Count the names of columns that are known; 0 without an address, or in a row of data.
 
-    A user name beside a password may be the address.
+    A password counts more than all others. A user name next to it may be the address.
     """
     cells = cells[:COLUMNS]
     if any(map(holds_address, cells)):
         return 0
     columns = find_columns(cells, mapped=mapped)
     may_have_address = columns.has_address or columns.targets.keys() >= _SIGN_IN
-    return len(columns.targets) if may_have_address else 0
+    has_password = bool(PASSWORDS & columns.targets.keys())
+    return len(columns.targets) + has_password * WITH_PASSWORD if may_have_address else 0
 
 
 def target_named(text: str) -> str | None:
@@ -239,7 +245,7 @@ class _Found:
             self.unknown.append(position)
 
     def assign_sides(self) -> None:
-        """Give columns that name no side the one they stand beside, else SMTP, then IMAP."""
+        """Assign columns that name no side to that of their neighbour, else to SMTP, then IMAP."""
         for noun in sorted(self.sideless, key=_ASSIGNED.index):
             self._assign(noun, self.sideless[noun])
         for target, one_side in ((PASSWORD, "Password"), ("smtpUserName", "UserName")):
@@ -249,6 +255,7 @@ class _Found:
                 del self.targets[target]
                 for side, at in zip(sides, positions, strict=True):
                     self.targets.setdefault(f"{side}{one_side}", []).append(at)
+        self._part_names()
         # An app password is what a program signs in with, whatever its neighbour.
         for positions in self.targets.values():
             positions.sort(key=lambda at: "app" not in _words(self.names[at]))
@@ -272,12 +279,34 @@ class _Found:
             else:
                 self.unknown.append(at)
 
+    def _part_names(self) -> None:
+        """Beside a first name alone, `Name` is the last one: `Vorname, Name`; so is the reverse."""
+        named = self.targets.get(FULL_NAME, [])
+        for given, other in (NAMES, NAMES[::-1]):
+            if (
+                len(named) == 1
+                and given in self.targets
+                and other not in self.targets
+                and _meaning_of(_words(self.names[named[0]])) == FULL_NAME
+                and len(_words(self.names[named[0]])) == 1
+                and not {*_words(self.names[self.targets[given][0]])} & _ENGLISH
+            ):
+                self.targets[other] = self.targets.pop(FULL_NAME)
+
     def choose_address(self, samples: Sequence[Cells]) -> None:
         """Of several columns that may hold the address, keep those that do."""
         named = self.targets.get(ADDRESS, [])
         users = self.targets.get("smtpUserName", [])
         if not samples or any(one in self.targets for one in ADDRESS_TARGETS[1:]):
             return
+        if not named and PASSWORDS & self.targets.keys():
+            users = users or [
+                at
+                for at in self.unknown
+                if _held(at, samples) == 1 and not {*_words(self.names[at])} & OTHER_THINGS
+            ]
+            if len(users) > 1 and users[0] in self.unknown:
+                return
         held = {at: _held(at, samples) for at in (*named, *users)}
         kept = [at for at in named if held[at] or held[at] is None]
         if not any(held[at] for at in kept):
@@ -286,6 +315,7 @@ class _Found:
             return
         if not named:
             self.targets[ADDRESS] = kept
+            self.unknown = [at for at in self.unknown if at not in kept]
             text = f"the address is taken from the column {self.names[kept[0]]}"
             self.notes.append(RowWarning("address_column", text))
             return
@@ -384,14 +414,15 @@ def _meaning_of(words: list[str]) -> str | None:
         return None
     if "account" in words and {*kinds} == {"name"}:  # of a customer, not of a sender
         return None
-    rest = [word for word in words if word not in _WORD_CLASS and word not in FILLERS]
+    rest = [word for word in words if word not in _WORD_CLASS and word not in _FILLERS]
     sides = dict.fromkeys(kind for kind in kinds if kind in _SIDES)
     nouns = {*kinds} & _NOUNS
     if (not [word for word in rest if not word.isdigit()]) and len(sides) <= 1:
         target = _target("".join(sides), nouns, [kind for kind in kinds if kind not in _SIDES])
         if target:
             return target
-    return _UNCLEAR if sides or nouns & {*_SERVER_NOUNS} else None
+    hint = any(side in word for word in rest for side in _SIDES)  # "smtpqüx"
+    return _UNCLEAR if sides or hint or nouns & {*_SERVER_NOUNS} else None
 
 
 def _target(side: str, nouns: set[str], kinds: list[str]) -> str:
@@ -447,15 +478,16 @@ def folded(text: str) -> str:
 
 
 _WORD_CLASS = {folded(word): kind for kind, words in WORDS.items() for word in words.split()}
+_FILLERS = frozenset(map(folded, FILLERS))
 _GLUED = frozenset(
-    word for word in (*_WORD_CLASS, *FILLERS) if len(word) >= _SHORTEST_GLUED or not word.isascii()
+    word for word in (*_WORD_CLASS, *_FILLERS) if len(word) >= _SHORTEST_GLUED or not word.isascii()
 )
 
 
 @cache
 def _parted(word: str) -> tuple[str, ...]:
     """Part a word such as `smtpserver` into known ones; one that cannot be parted stays."""
-    if word in _WORD_CLASS or word in FILLERS or word in OTHER_THINGS:
+    if word in _WORD_CLASS or word in _FILLERS or word in OTHER_THINGS:
         return (word,)
     if len(word) > 40:  # noqa: PLR2004  no name of a column
         return (word,)

@@ -264,40 +264,47 @@ WORDS: dict[str, str] = {
     "smtp": "smtp outgoing outbound sending send ausgang ausgangs postausgang postausgangs "
     "ausgehend ausgehender sortant sortante envoi saliente salida saida uscita invio uitgaand "
     "uitgaande versand исходящий исходящей wychodzący wychodząca wychodzącej giden utgående "
-    "udgående odchozí 发件 送信",
+    "udgående odchozí 发件 发送 送信",
     "imap": "imap incoming inbound receiving receive eingang eingangs posteingang posteingangs "
-    "eingehend eingehender entrant entrante reception entrada recepcion arrivo ricezione inkomend "
+    "eingehend eingehender entrant entrante reception entrada entrata recepcion arrivo ricezione "
+    "inkomend "
     "inkomende empfang входящий входящей przychodzący przychodząca przychodzącej gelen "
-    "inkommande indgående příchozí 收件 受信",
-    "host": "host hostname server servername serveur servidor mailserver mailhost hote "
-    "serwer serwera sunucu sunucusu сервер värd 服务器 サーバー",
-    "port": "port portnumber portnummer puerto porta poort порт portu 端口 ポート",
+    "inkommande indgående příchozí 收件 接收 受信",
+    "host": "host hostname server servername srv serveur servidor mailserver mailhost hote "
+    "serwer serwera sunucu sunucusu сервер värd 服务器 服务器地址 主机 サーバー サーバー名 ホスト "
+    "ホスト名 サーバ 伺服器 서버",
+    "port": "port portnumber portnummer puerto porta poort порт portu anschluss 端口 端口号 "
+    "連接埠 ポート "
+    "ポート番号 포트",
     "encryption": "ssl tls starttls encryption encrypted security secure secured "
     "verschlusselung verschluesselung sicherheit chiffrement securite cifrado seguridad "
     "criptografia seguranca crittografia cifratura sicurezza versleuteling beveiliging "
-    "szyfrowanie шифрование şifreleme kryptering šifrování 加密 暗号化",
+    "szyfrowanie шифрование şifreleme kryptering šifrování 加密 加密方式 暗号化 暗号化方式",
     "user": "user username userid login signin benutzer benutzername anmeldename nutzername "
     "utilisateur identifiant usuario utente gebruiker gebruikersnaam użytkownik "
-    "логин пользователь kullanıcı användarnamn brukernavn brugernavn uživatel 用户名 "  # noqa: RUF001  it is Turkish
-    "ユーザー名",
-    "password": "password passwords pass passwd pwd passcode passphrase passwort kennwort "
-    "motdepasse contrasena clave senha wachtwoord paswoord hasło пароль parola şifre lösenord "
-    "passord adgangskode heslo 密码 パスワード",
+    "логин пользователь kullanıcı användarnamn brukernavn brugernavn uživatel 用户名 用户 "  # noqa: RUF001  it is Turkish
+    "ユーザー名 ユーザー",
+    "password": "password passwords pass passwd pwd pw passcode passphrase passwort kennwort "
+    "motdepasse contrasena clave senha wachtwoord paswoord hasło пароль parola parolası şifre "  # noqa: RUF001  it is Turkish
+    "şifresi lösenord passord adgangskode heslo 密码 授权码 口令 密碼 パスワード 비밀번호",
     "address": "email emails mail mailbox emailaddress mailaddress mailadresse emailadresse "
-    "emailadres mailadres courriel correo posta postfach adressemail absenderadresse почта "
-    "емайл eposta epost 邮箱 邮件 メール メールアドレス",
-    "place": "address adresse adres adresa indirizzo direccion endereco адрес adresi アドレス",
+    "emailadres mailadres courriel courrier correo correio posta poczta poczty skrzynka postfach "
+    "adressemail absenderadresse почта почты почтовый емайл eposta epost emailova postadress 邮箱 "
+    "邮件 电子邮件 电子邮箱 電子郵件 信箱 メール メールアドレス 이메일",
+    "place": "address adresse adress adres adresa indirizzo direccion endereco адрес adresi 地址 "
+    "アドレス",
     "first": "first firstname given givenname forename vorname prenom voornaam imię имя "
-    "förnamn fornavn jméno",
+    "förnamn fornavn jméno ad adı 名",  # noqa: RUF001  it is Turkish
     "last": "last lastname family familyname surname nachname familienname zuname apellido "
     "apellidos sobrenome cognome achternaam nazwisko фамилия soyad efternamn etternavn "
-    "efternavn příjmení",
-    "name": "name names fullname displayname anzeigename nombre nome naam nom absendername",
+    "efternavn příjmení 姓",
+    "name": "name names fullname displayname anzeigename nombre nome naam nom absendername 姓名 "
+    "名称 氏名 名前 表示名 表示 이름",
     "provider": "provider esp anbieter fournisseur proveedor provedor fornitore aanbieder",
 }
 """Words of columns by what they mean, in lower case. English, German, French,
 Spanish, Portuguese, Italian and Dutch; of Polish, Russian, Turkish, Swedish, Norwegian, Danish,
-Czech, Chinese and Japanese what stands most often in such files."""
+Czech, Chinese and Japanese the most frequent names in such files."""
 
 PHRASES: dict[str, str] = {
     "e mail": "email",
@@ -333,6 +340,11 @@ PHRASES: dict[str, str] = {
     "posta in uscita": "outgoing",
     "correo entrante": "incoming",
     "correo saliente": "outgoing",
+    "auth user": "username",
+    "auth pass": "password",
+    "auth password": "password",
+    "smtp url": "smtp host",
+    "imap url": "imap host",
     "email service": "",
     "service provider": "provider",
     "connection type": "encryption",
@@ -349,21 +361,26 @@ FILLERS = frozenset(
     obligatoire obligatorio requerido app application specific google gmail workspace
     microsoft outlook yahoo zoho account accounts konto compte cuenta conta sender from
     absender number no nr full complete vollstandiger complet completo complete volledige
-    use value field eg ex method hostinger credential credentials node attributes fields
+    use value field eg ex method hostinger credential credentials node attributes fields main
+    primary new initial temporary temp generated current display digit digits character
+    characters letter letters anwendung anwendungs applicatie
+    aplicacion applicazione per le приложения aplikacji uygulama アプリ 应用 专用 账号 アカウント
+    электронной elektronicznej pocztowa ящик
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
-"""Words that change nothing beside others."""
+"""Words that change nothing next to others."""
 
 OTHER_THINGS = frozenset(
     """
     recovery alternate alternative alternativ secondary backup hash function forward
     forwarding forwards reply bcc cc change changed reset expires expiry status state phone
-    personal home private proxy dns ns web website url limit limits daily warmup signature
+    personal home private proxy dns ns nameserver nameservers web website url limit limits
+    daily warmup signature
     tracking old previous hint created updated modified date time count sent verified error
     errors failure success enabled connected active tested check note notes comment comments
     ssh ftp http https pop pop3 passport city country zip street postal billing company job
-    title organization organisation domain rate quota per day age strength policy auth
-    authentication oauth 2fa mfa totp
+    title organization organisation domain rate quota day age strength policy auth
+    authentication oauth 2fa mfa totp alias different
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
 """Words that make a column something else."""

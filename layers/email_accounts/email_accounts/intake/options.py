@@ -7,7 +7,7 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.columns import folded, target_named
 from email_accounts.intake.layouts import ALIASES
 from email_accounts.intake.settings import is_setting
-from email_accounts.models.account import SETTINGS, RowWarning, problem
+from email_accounts.models.account import RULES, SETTINGS, RowWarning
 from email_accounts.models.upload import UploadOptions
 from email_accounts.text.headers import looks_like_a_name
 
@@ -35,9 +35,7 @@ def understood(options: UploadOptions) -> ReadOptions:
     values = {_settable(name): value for name, value in options.values}
     for name, value in values.items():
         if not is_setting(name, value):
-            code = {"Host": "host_invalid", "Port": "port_invalid"}.get(name[4:], "")
-            fix = problem(code or _OTHER_CODES[name], name).fix
-            raise FileRefusedError(f"The value set for {name} cannot be used.", fix)
+            raise FileRefusedError(f"The value set for {name} cannot be used.", RULES[name].hint)
     columns = {folded(name): _target(name, target) for name, target in options.columns}
     given = {folded(name): name for name, _ in options.columns}
     said = [f"{name}={value} is used where the cell is blank" for name, value in values.items()]
@@ -47,13 +45,6 @@ def understood(options: UploadOptions) -> ReadOptions:
     ]
     notes = (RowWarning("options_given", f"as you asked, {', '.join(said)}"),) if said else ()
     return ReadOptions(values, columns, notes)
-
-
-_OTHER_CODES = {
-    "emailServiceProvider": "provider_unknown",
-    "smtpEncryption": "encryption_invalid",
-    "imapEncryption": "encryption_invalid",
-}
 
 
 def _settable(name: str) -> str:

@@ -12,7 +12,7 @@ _SLOTS = 1 << 21
 
 
 class SeenAddresses:
-    """Addresses in lower case, each with the row it stood in first (open addressing).
+    """Addresses in lower case, each with the row where it was first seen (open addressing).
 
     A hash of 0 is an empty slot; up to row `_limit` the table is at most half full.
     """
@@ -22,11 +22,11 @@ class SeenAddresses:
         self._make(slots)
 
     def row_of(self, address: str) -> int:
-        """Return the row an address stood in first, or 0."""
+        """Return the row where an address was first seen, or 0."""
         return self._rows[self._place(_hashed(address))]
 
     def add(self, address: str, row: int) -> int:
-        """Remember an address; return the row it stood in before, or 0."""
+        """Store an address; return the row where it was seen before, or 0."""
         if row > self._limit:
             self._make_room(row)
         hashes, mask = self._hashes, self._mask

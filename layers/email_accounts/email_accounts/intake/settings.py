@@ -39,7 +39,7 @@ from email_accounts.models.providers import (
 from email_accounts.models.servers import FoundServers, NotFound, ServersOf
 
 _WHOLE_PORT = re.compile(
-    r"[a-z ('#:]{0,20}0*([0-9]{1,9})(?:[.,]0+)?[a-z )':;,]{0,20}", re.IGNORECASE
+    r"[a-z ('#:/]{0,20}0*([0-9]{1,9})(?:[.,]0{1,2})?[a-z )':;,/-]{0,20}", re.IGNORECASE
 )
 _HOST_INSIDE = re.compile(
     r"<?(?:(?:smtps?|imaps?|ssl|tls|mail)://)?([a-z0-9.-]+[a-z0-9])\.?(?::([0-9]{1,5}))?/?>?",
@@ -101,14 +101,8 @@ _BY_PORT = frozenset(
         *("auto-detect", "default", "standard", "any", "by port"),
     }
 )
-_UNLIKELY = frozenset(
-    {
-        *("none", "plain", "normal", "secure", "secured", "encrypted", "unencrypted"),
-        *("verschlüsselt", "chiffré", "cifrado", "sécurisé", "seguro", "sicher"),
-        *("keine", "aucune", "aucun", "ninguna", "ninguno", "nessuna", "nenhuma", "geen", "-"),
-    }
-)
-"""Words that say no more than the port does, or less."""
+_DEFAULT_ENCRYPTION = "ssl"
+"""That of the API's own example, for a port and a word that tell nothing."""
 
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
@@ -118,13 +112,15 @@ MICROSOFT_SIGN_IN = RowWarning(
 ENCRYPTION_AND_PORT = RowWarning(
     "encryption_and_port",
     "encryption and port do not match, so the server may not answer: "
-    "465 and 993 require ssl; 587, 143 and 2525 require tls",
+    "465 and 993 require ssl; 587, 143, 25 and 2525 require tls",
 )
 PROVIDER_UNKNOWN = RowWarning(
     "provider_unknown", "unknown provider: the servers of the row are used"
 )
 ENCRYPTION_UNKNOWN = RowWarning(
-    "encryption_unknown", "unknown encryption: it is chosen by the port"
+    "encryption_unknown",
+    "the encryption is missing or not understood: it is chosen by the port, and ssl where the port "
+    "is unusual",
 )
 _NOT_FOUND = {
     NotFound.NONE: "servers_missing",
@@ -197,11 +193,11 @@ class SettingsReader:
             warnings.append(PROVIDER_UNKNOWN)
         if family_of(provider.code) is MICROSOFT:
             warnings.append(MICROSOFT_SIGN_IN)
-        for text, (_, port, encryption) in ((texts[3], smtp), (texts[6], imap)):
-            if text.lower() in _UNLIKELY and ENCRYPTION_UNKNOWN not in warnings:
-                warnings.append(ENCRYPTION_UNKNOWN)
-            if is_mismatched(port, encryption) and ENCRYPTION_AND_PORT not in warnings:
-                warnings.append(ENCRYPTION_AND_PORT)
+        sides = ((texts[3], *smtp[1:]), (texts[6], *imap[1:]))
+        if not all(_is_told(text, port) for text, port, _ in sides):
+            warnings.append(ENCRYPTION_UNKNOWN)
+        if any(is_mismatched(port, encryption) for _, port, encryption in sides):
+            warnings.append(ENCRYPTION_AND_PORT)
         google = family_of(provider.code) is GOOGLE
         return Settings(
             values,
@@ -223,6 +219,8 @@ class SettingsReader:
         text, removed = visible(cell)
         if removed:
             warnings.append(invisible_removed(removed, self.name_of(field) or field))
+        if field.endswith("Encryption") and text.strip().lower() == "none":
+            return "none"  # BrandJet's word for plain text, and no blank
         text = filled(text) or self.defaults.get(field, "")
         return in_ascii(text) if field.endswith("Host") else text
 
@@ -260,7 +258,7 @@ class SettingsReader:
         return problem("servers_missing", field, self.name_of(field), detail)
 
     def _not_found(self, domain: str, found: NotFound) -> Problem:
-        """Return the one problem of a row whose servers DNS does not tell."""
+        """Return the one problem of a row whose servers DNS does not name."""
         if found is NotFound.NO_DOMAIN:
             column = self.name_of(ADDRESS_FIELD) or self.name_of(ADDRESS)
             return problem("domain_missing", ADDRESS_FIELD, column, domain)
@@ -269,7 +267,7 @@ class SettingsReader:
         return problem(code, "smtpHost", name, detail.get(found, ""))
 
     def _of_side(self, side: str, values: Mapping[str, str]) -> list[Problem]:
-        host, port, encryption = (f"{side}{what}" for what in ("Host", "Port", "Encryption"))
+        host, port = (f"{side}{what}" for what in ("Host", "Port"))
         found = []
         if not RULES[host].holds(values[host]):
             found.append(problem("host_invalid", host, self.name_of(host)))
@@ -277,8 +275,6 @@ class SettingsReader:
             found.append(problem("port_invalid", port, self.name_of(port)))
         elif not values[port] and not found:
             found.append(problem("port_missing", port, self.name_of(port)))
-        elif values[port] and values[encryption] not in ENCRYPTIONS:
-            found.append(problem("encryption_invalid", encryption, self.name_of(encryption)))
         return found
 
 
@@ -287,7 +283,7 @@ def is_setting(field: str, value: str) -> bool:
     others = {f"{side}Host": f"{side}.company.example" for side in ("smtp", "imap")}
     cells = others | {"smtpPort": "465", "imapPort": "993", field: value}
     read = SettingsReader(str).read([cells.get(name, "") for name in SETTINGS], "")
-    return not read.problems and PROVIDER_UNKNOWN not in read.warnings
+    return not (read.problems or {PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN} & {*read.warnings})
 
 
 def invisible_removed(characters: str, column: str) -> RowWarning:
@@ -361,13 +357,7 @@ def _server(
     named = _named_encryption(encryption)
     whole = _WHOLE_PORT.fullmatch(port)
     port = whole[1] if whole else port or known.port(named)
-    if named:
-        return host, port, named
-    word = encryption.lower()
-    if _is_unknown_encryption(encryption):
-        return host, port, word
-    by_word = "ssl" if word in _YES else "tls" if word in _NO else _any_encryption(word)
-    return host, port, _encryption_of(port) or by_word
+    return host, port, named or _by_port(port) or _by_word(encryption) or _default(port)
 
 
 def _named_encryption(text: str) -> str:
@@ -383,18 +373,27 @@ def _named_encryption(text: str) -> str:
     return joined if text.lower() in ENCRYPTIONS else ""
 
 
-def _any_encryption(word: str) -> str:
-    """Return what a text such as `SSL or TLS` or `TLSv1.2` may mean where the port is odd."""
-    return next((name for name in ENCRYPTIONS if name in word), "")
+def _by_port(port: str) -> str:
+    return "ssl" if port in SSL_PORTS else "tls" if port in TLS_PORTS else ""
 
 
-def _is_unknown_encryption(text: str) -> bool:
+def _by_word(text: str) -> str:
+    """Return what yes, no, or a text such as `SSL or TLS` or `TLSv1.2` means at an odd port."""
     word = text.lower()
-    is_known = not word or word in _YES | _NO | _BY_PORT | _UNLIKELY
-    return not (is_known or _named_encryption(text) or _any_encryption(word))
-
-
-def _encryption_of(port: str) -> str:
-    if port in SSL_PORTS:
+    if word in _YES:
         return "ssl"
-    return "tls" if port in TLS_PORTS else ""
+    return "tls" if word in _NO else next((name for name in ENCRYPTIONS if name in word), "")
+
+
+def _default(port: str) -> str:
+    return _DEFAULT_ENCRYPTION if port else ""
+
+
+def _is_told(text: str, port: str) -> bool:
+    """Say whether a text, or a port below a text that leaves it to the port, tells the encryption.
+
+    Without a port nothing is missing yet.
+    """
+    if _named_encryption(text) or _by_word(text):
+        return True
+    return (not text or text.lower() in _BY_PORT) and (not port or bool(_by_port(port)))

@@ -11,6 +11,7 @@ from email_accounts.intake.cells import (
     filled,
     invisible_in,
     is_damaged,
+    is_hashed,
     is_like_date,
     is_misread,
     is_placeholder,
@@ -44,7 +45,6 @@ from email_accounts.parsing.records import Damage
 MEMO_SIZE = 4096
 _LONGEST_REMEMBERED = 1000
 APP_PASSWORD = re.compile("[a-z]{16}", re.IGNORECASE)
-_GROUPED_APP_PASSWORD = re.compile(r"[a-z]{4}(?:\s+[a-z]{4}){3}", re.IGNORECASE)
 _NOT_A_FIRST_NAME = re.compile(
     r"(?:jr|sr|ii|iii|iv|phd|ph\.d|md|mba|cpa|esq|dds|inc|llc|ltd|gmbh|co|corp)\b", re.IGNORECASE
 )
@@ -52,6 +52,8 @@ _ADDRESS_INSIDE = re.compile(
     r"(?:[^<>@]{0,100}<|mailto:|')?(?:mailto:)?\s*([^<>\s@]{1,64}@[^<>\s@;,]+)\s*>?[;,]?",
     re.IGNORECASE,
 )
+_QUOTES = "\"'`\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_AFTER_NAME = re.compile(r"\s*<[^<>]*@[^<>]*>$")
 ADDRESSES = ("smtpEmailAddress", ADDRESS, "imapEmailAddress")
 NAMES = ("fromFirstName", "fromLastName", FULL_NAME)
 USERS = ("smtpUserName", "imapUserName")
@@ -94,6 +96,9 @@ PASSWORD_APOSTROPHE = RowWarning(
     "password_apostrophe",
     "the password begins with an apostrophe, which spreadsheets use to mark text: it is sent as "
     "part of the password",
+)
+PASSWORD_QUOTED = RowWarning(
+    "password_quoted", "the password is in quotes, which are sent as part of it"
 )
 NAME_MISREAD = RowWarning(
     "name_misread",
@@ -308,8 +313,8 @@ class _Row:
         """Return first and last name, by a full name where neither is given."""
         first_field, last_field = first_name, last_name = NAMES[:2]
         first, last, full = map(self._name, (first, last, full), NAMES)
-        if full and not first and not last:
-            first, last = _parted(full)
+        if full and not (first and last):
+            first, last = _completed(first, last, full)
             first_name = last_name = FULL_NAME
         if not RULES[first_field].holds(first):
             self._add("name_unusable", first_field, first_name)
@@ -392,8 +397,9 @@ class _Row:
         if PLAIN_PASSWORD.fullmatch(text):
             return text
         password = text.strip()
-        if at_google and _GROUPED_APP_PASSWORD.fullmatch(password):
-            return without_blanks(password)
+        joined = without_blanks(password) if at_google else password
+        if joined != password and APP_PASSWORD.fullmatch(joined):
+            return joined
         if password != text and password:
             self.warnings.append(PASSWORD_TRIMMED)
         password = unwrapped(password)
@@ -402,6 +408,8 @@ class _Row:
             self._add(code, field, name, detail)
         elif is_like_date(password):
             self.warnings.append(PASSWORD_LIKE_DATE)
+        elif password[0] in _QUOTES and password[-1] in _QUOTES and len(password) > 1:
+            self.warnings.append(PASSWORD_QUOTED)
         elif password.startswith("'"):
             self.warnings.append(PASSWORD_APOSTROPHE)
         return password
@@ -438,10 +446,12 @@ def is_worth_remembering(raw: Sequence[str]) -> bool:
     return sum(map(len, raw)) <= _LONGEST_REMEMBERED
 
 
-def _wrong_with(password: str) -> tuple[str, str]:
+def _wrong_with(password: str) -> tuple[str, str]:  # noqa: PLR0911  a return for each cause
     """Return the code of what is wrong with a password and more about it, or "" twice."""
     if not password or is_placeholder(password):
         return "password_missing", ""
+    if is_hashed(password):
+        return "password_missing", "it is a hash"
     if len(password) > LONGEST_TEXT:
         return "password_too_long", ""
     if is_damaged(password):
@@ -450,7 +460,21 @@ def _wrong_with(password: str) -> tuple[str, str]:
         return "password_invisible", characters
     if is_misread(password):
         return "misread", ""
-    return ("", "") if RULES["smtpPassword"].holds(password) else ("password_unusable", "")
+    if RULES["smtpPassword"].holds(password):
+        return "", ""
+    return "password_unusable", "it is a list" if password.startswith("\x00") else ""
+
+
+def _completed(first: str, last: str, full_name: str) -> tuple[str, str]:
+    """Complete a name by the full one; where this does not hold the name, it is left alone."""
+    full_name = _AFTER_NAME.sub("", full_name).strip('"')
+    if not first and not last:
+        return _parted(full_name)
+    if first and full_name.startswith(f"{first} "):
+        return first, full_name.removeprefix(first).strip()
+    if last and full_name.endswith(f" {last}"):
+        return full_name.removesuffix(last).strip(), last
+    return first, last
 
 
 def _parted(full_name: str) -> tuple[str, str]:

@@ -65,6 +65,7 @@ class Container:
             self._account_list(),
             self._client_factory(),
             TrackImport(states, self._settings.state_machine),
+            self._event_bus(),
             self._settings.policy,
             time.time,
             ServerLookup(self._settings.name_server) if self._settings.find_servers else None,
@@ -73,7 +74,9 @@ class Container:
     def sign_in_checker(self) -> "SignInChecker":
         """Make what tries sign-ins; it has no API key."""
         from email_accounts.sign_in.checker import SignInChecker  # noqa: PLC0415  see above
+        from email_accounts.sign_in.gate import Gate  # noqa: PLC0415  see above
 
+        hosts = self._settings.trusted_mail_hosts
         return SignInChecker(
             self._ledger,
             self._uploads,
@@ -81,7 +84,7 @@ class Container:
             self._account_list(),
             self._event_bus(),
             self._settings.policy,
-            self._settings.trusted_mail_hosts,
+            lambda accounts, until: Gate(self._ledger, time.time, until, hosts).check_all(accounts),
             time.time,
         )
 

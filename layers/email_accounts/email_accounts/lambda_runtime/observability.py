@@ -27,6 +27,8 @@ def instrumented(handle: _Handler) -> _Handler:
     domain = logging.getLogger("email_accounts")
     domain.handlers, domain.propagate = logger.handlers, False
     domain.setLevel(logger.log_level)
+    # At DEBUG it logs what services answer, secrets included.
+    logging.getLogger("botocore").setLevel(logging.INFO)
 
     @logger.inject_lambda_context(clear_state=True)
     @wraps(handle)

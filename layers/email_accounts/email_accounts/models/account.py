@@ -85,10 +85,9 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What holds for a normalized value, the problem where it does not, and what to write."""
+    """What holds for a normalized value, and what to write."""
 
     holds: Callable[[str], object]
-    code: str
     hint: str
 
 
@@ -207,10 +206,6 @@ PROBLEMS: dict[str, tuple[str, str]] = {
         "not a port",
         "Enter a number from 1 to 65535, usually 465 or 587 for SMTP and 993 for IMAP.",
     ),
-    "encryption_invalid": (
-        "the encryption is missing or unsupported",
-        "Write ssl (ports 465 and 993) or tls (ports 587, 143 and 2525).",
-    ),
     "imap_missing": (
         "SendGrid only sends: it has no mailbox to read",
         "Enter the IMAP server that receives the replies, with its port.",
@@ -218,20 +213,19 @@ PROBLEMS: dict[str, tuple[str, str]] = {
 }
 """What can be wrong with a value, and how to fix it, by its code."""
 
-_NAME = Rule(_is_text, "name_unusable", PROBLEMS["name_unusable"][1])
-_EMAIL_ADDRESS = Rule(is_address, "address_invalid", PROBLEMS["address_invalid"][1])
-_USER_NAME = Rule(_is_filled_text, "user_name_unusable", PROBLEMS["user_name_unusable"][1])
-_PASSWORD = Rule(_is_filled_text, "password_missing", PROBLEMS["password_missing"][1])
-_SERVER_HOST = Rule(_HOST.fullmatch, "host_invalid", PROBLEMS["host_invalid"][1])
-_PORT = Rule(_is_port, "port_invalid", PROBLEMS["port_invalid"][1])
+_NAME = Rule(_is_text, PROBLEMS["name_unusable"][1])
+_EMAIL_ADDRESS = Rule(is_address, PROBLEMS["address_invalid"][1])
+_USER_NAME = Rule(_is_filled_text, PROBLEMS["user_name_unusable"][1])
+_PASSWORD = Rule(_is_filled_text, PROBLEMS["password_missing"][1])
+_SERVER_HOST = Rule(_HOST.fullmatch, PROBLEMS["host_invalid"][1])
+_PORT = Rule(_is_port, PROBLEMS["port_invalid"][1])
 _ENCRYPTION = Rule(
-    ENCRYPTIONS.__contains__, "encryption_invalid", PROBLEMS["encryption_invalid"][1]
+    ENCRYPTIONS.__contains__, "Write ssl (ports 465 and 993) or tls (ports 587, 143, 25 and 2525)."
 )
 
 RULES: dict[str, Rule] = {
     "emailServiceProvider": Rule(
         PROVIDERS.__contains__,
-        "provider_unknown",
         f"Write one of {', '.join(PROVIDERS)}, or leave it blank.",
     ),
     "fromFirstName": _NAME,

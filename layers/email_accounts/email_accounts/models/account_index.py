@@ -14,8 +14,8 @@ class Honoured:
     search: bool
 
     def __str__(self) -> str:
-        """Name the parameters; "nothing" for none."""
-        return ", ".join(name for name, works in asdict(self).items() if works) or "nothing"
+        """Name the parameters; "none" if there are none."""
+        return ", ".join(name for name, works in asdict(self).items() if works) or "none"
 
     @property
     def newest_first(self) -> bool:

@@ -132,7 +132,7 @@ TLS_AND_PORT = Cause(
     "encryption_and_port",
     "Encryption and port do not match",
     "The server expects another kind of encryption at this port. Often it then does not answer.",
-    "Use ssl with the ports 465 and 993, and tls with 587, 143 and 2525.",
+    "Use ssl with the ports 465 and 993, and tls with 587, 143, 25 and 2525.",
     certain=True,
 )
 CERTIFICATE = Cause(
@@ -384,8 +384,7 @@ _SIGNS = (
 _OF_ONE_ROW = re.compile(
     r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|\b(?=[a-z]*\d)[a-z0-9]{12,}(?:[.-][a-z0-9]+)*|\b\d{4,}\b"
 )
-"""Addresses, ids and long numbers, which tell nothing of the cause, and make each row's reason
-another one.
+"""Addresses, ids and long numbers: they say nothing about the cause, and make each reason unique.
 """
 
 _FAMILY_OF_PROVIDER = {

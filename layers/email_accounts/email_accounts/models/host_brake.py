@@ -15,7 +15,7 @@ _FORGOTTEN_AFTER = 900.0
 """Seconds after the last refusal for which a host stays closed: servers that ban an address mostly
 count the refusals of ten minutes."""
 _LONGEST_ATTEMPT = 30.0
-"""Seconds after which an attempt counts as over, though nobody said how it ended."""
+"""Seconds after which an attempt without a result counts as over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ _OTHER = Pace(2, 0.5, 3)
 
 
 def pace_of(host: str) -> Pace:
-    """Return the pace of a host: big providers take more than a server of somebody's own."""
+    """Return the limits of a host: big providers allow more than private servers."""
     return _BIG if family_of(OTHER, host).name else _OTHER
 
 
@@ -55,7 +55,7 @@ def machine_of(host: str, addresses: Sequence[str]) -> tuple[str, str]:
 
 
 class Reply(StrEnum):
-    """What an attempt tells about a host."""
+    """What an attempt shows about a host."""
 
     SIGNED_IN = "signed_in"
     REFUSED = "refused"

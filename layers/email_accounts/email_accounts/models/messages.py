@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from email_accounts.models.upload import Upload
 
+IMPORT_ESTIMATED = "Email Accounts Import Estimated"
 IMPORT_COMPLETED = "Email Accounts Import Completed"
 SIGN_INS_CHECKED = "Email Accounts Sign-Ins Checked"
 

@@ -1,4 +1,4 @@
-"""The providers of mailboxes: their names, servers and what they want of a program that signs in.
+"""The providers of mailboxes: their names, servers and sign-in rules.
 
 Everything that depends on a provider reads it here. To add one, add an entry to PROVIDER_TABLE:
 with a code that the service knows, or with the code `other` for its servers alone.
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 OTHER = "other"
-SSL_PORTS = frozenset({"465", "993"})
-TLS_PORTS = frozenset({"587", "143", "2525"})
+SSL_PORTS = frozenset({"465", "993", "2465"})
+TLS_PORTS = frozenset({"587", "143", "25", "2525", "2587"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,10 +345,11 @@ with one code, the first is the usual. The digits among the aliases are the code
 _NOISE = frozenset(
     (
         *("mail", "email", "business", "online", "account", "mailbox", "provider", "server"),
-        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu"),
+        *("com", "ms", "inc", "llc", "corp", "corporation", "apps", "eu", "legacy", "custom"),
+        *("smtp", "imap"),
     )
 )
-"""Words beside a provider's name that change nothing."""
+"""Words next to a provider's name that change nothing."""
 
 _WORD = re.compile("[a-z0-9]+")
 
@@ -393,7 +394,7 @@ def provider_of_host(host: str) -> Provider | None:
 def provider_of_mx(server: str) -> Provider | None:
     """Return the provider whose server receives mail under this name, in lower case.
 
-    Whole labels are compared: nobody has a name below `google.com` but Google.
+    Whole labels are compared: only Google has names below `google.com`.
     """
     labels = server.split(".")
     names = (".".join(labels[at:]) for at in range(len(labels)))

@@ -29,8 +29,9 @@ class RequestStatus:
 class ListedAccount:
     """An account of the account list: its address in lower case, and its status.
 
-    `created_at` is in seconds since the epoch; None where the list does not say. The id is empty
-    where it has none.
+    The address is empty where it is none. `created_at` is in seconds since the epoch; None where
+    the list does not say. `id` tells whether it is the same account as before: a digest of
+    Saleshandy's.
     """
 
     address: str

@@ -1,6 +1,6 @@
 """What a task of the state machine answers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -15,11 +15,15 @@ class NextAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Which task runs next, and after how many seconds."""
+    """Which task runs next, and after how many seconds.
+
+    `overdue_seconds` is by how much the import is past its deadline.
+    """
 
     next: NextAction
     wait_seconds: float = 0
+    overdue_seconds: float = 0
 
     def before(self, seconds: float) -> "TaskResult":
         """Return it with a wait of so many seconds at most, such as those to a deadline."""
-        return TaskResult(self.next, max(min(self.wait_seconds, seconds), 0.0))
+        return replace(self, wait_seconds=max(min(self.wait_seconds, seconds), 0.0))

@@ -1,4 +1,4 @@
-"""The uploaded object, and the events that tell of it."""
+"""The uploaded object, and the events about it."""
 
 import hashlib
 import re
@@ -35,7 +35,7 @@ class UploadOptions:
     """What an uploader says about a file as a whole, as the user metadata of the object.
 
     `values` are fields and their values for blank cells. `columns` are names of columns and the
-    fields they hold, "" for a column to be ignored. `resend` wants accounts sent that are
+    fields they hold, "" for a column to be ignored. `resend` also sends accounts that are
     connected already. Nothing here is checked against a file.
     """
 
@@ -124,19 +124,19 @@ def upload_of(event: Mapping[str, Any]) -> Upload | None:
     It is S3's `Object Created`, or `Email Accounts File Ready` of another system, which has no
     size: 0 then. The key is read as it is: EventBridge does not URL-encode it. The version
     is empty if the event has none. None for what is never an import: the folders of the
-    console, and the files that desktops leave beside others.
+    console, and the hidden files of desktops.
     Source: https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
     """
-    detail, told_at = event["detail"], _time_of(event)
+    detail, named_at = event["detail"], _time_of(event)
     if event.get("detail-type") == FILE_READY:
         key, version = (
             within(str(detail.get(name) or ""), _LONGEST_KEY) for name in ("key", "version")
         )
-        upload = Upload(detail["bucket"], key, version, 0, told_at)
+        upload = Upload(detail["bucket"], key, version, 0, named_at)
     else:
         item = detail["object"]
         size, version = int(item.get("size", 0)), item.get("version-id", "")
-        upload = Upload(detail["bucket"]["name"], item["key"], version, size, told_at)
+        upload = Upload(detail["bucket"]["name"], item["key"], version, size, named_at)
         if upload.key.endswith("/") and not size:
             return None
     return None if _LEFT_BY_DESKTOPS.fullmatch(upload.name) else upload
@@ -145,7 +145,7 @@ def upload_of(event: Mapping[str, Any]) -> Upload | None:
 def _time_of(event: Mapping[str, Any]) -> float:
     """Return when an event happened, in seconds since the epoch; 0 where it is not readable."""
     try:
-        told = datetime.fromisoformat(event["time"])
+        named = datetime.fromisoformat(event["time"])
     except (KeyError, TypeError, ValueError):
         return 0.0
-    return (told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp()
+    return (named if named.tzinfo else named.replace(tzinfo=UTC)).timestamp()

@@ -21,6 +21,8 @@ CELL = 1 << 20
 """Characters of a cell, and of an item of JSON. Longer ones would have to be kept in memory."""
 ROW = 12 << 20
 """Characters of a row of delimited text."""
+HEADERS = 2_000
+"""Different sets of keys in JSON. The columns of each have to be recognized again."""
 DEPTH = 16
 """Levels of nesting: of objects in an item of JSON, and of tags in a part of a workbook."""
 SECONDS = 120.0

@@ -25,6 +25,7 @@ from email_accounts.parsing.records import (
 from email_accounts.parsing.source import WINDOW
 from email_accounts.parsing.table import (
     Table,
+    cells_of,
     check_header,
     find_table,
     fit,
@@ -36,6 +37,9 @@ DELIMITERS = "\t;,|"
 """The likeliest first: a comma may well be in the names of columns separated by another."""
 
 _NAMED_DELIMITER = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
+_OTHER_TAIL = re.compile(r"\w[\t;,|]+\s*$")
+_RULE = re.compile(r"\s*:?[-=+]{2,}:?\s*|")
+"""What stands below the header of a table drawn with signs, as in Markdown."""
 _QUOTED = re.compile(r'"[^"]*"?')
 _MOST_CELLS = 1 << 20
 _NEVER_CLOSED = "its opening quote is never closed"
@@ -58,7 +62,8 @@ def open_table(
         delimiter, start = named[1], start[named.end() :]
     else:
         delimiter = _delimiter(start, recognizes)
-    rows = _Rows(text, chain([start], chunks), delimiter, meter)
+    spaced = re.search(rf'(?m)^ *"[^"\r\n]*"{re.escape(delimiter)} +"', start) is not None
+    rows = _Rows(text, chain([start], chunks), delimiter, meter, spaced=spaced)
     batches = meter.timed(rows.batches)
     sample = sample_of(batches)
     table = find_table(sample, recognizes)
@@ -67,9 +72,16 @@ def open_table(
             raise FileRefusedError("None of its first rows can be read.", KNOWN_FORMATS)
         raise FileRefusedError("It has no rows.", "The first line must be the header row.")
     check_header(table.header)
+    if _OTHER_TAIL.search(table.header[-1]):
+        raise FileRefusedError(
+            f"Row {table.number} has delimiters of two kinds.",
+            "Export it again with one, or delete what follows the last column in every line.",
+        )
+    if table.below and all(map(_RULE.fullmatch, cells_of(table.below[0]) or ["-"])):
+        del table.below[0]
     table = replace(table, delimiter=delimiter)
     rows.width = len(table.header)
-    rows.longest = max(rows.width, table.blank_tail)
+    rows.longest = max(table.longest, table.blank_tail)
     table.below[:] = [fit(record, rows.width, rows.longest) for record in table.below]
     return table, batches
 
@@ -90,8 +102,8 @@ def _delimiter(start: str, recognizes: Recognizes) -> str:
     best, most = "", (0, 0)
     for delimiter in filter(start.__contains__, DELIMITERS):
         rows = _rows(lines, delimiter)
-        at, is_known = header_among(rows, recognizes) if any(rows) else (0, False)
-        found = (recognizes(rows[at]), len(rows[at])) if is_known else (0, 0)
+        at, known = header_among(rows, recognizes) if any(rows) else (0, 0)
+        found = (known, len(rows[at])) if known else (0, 0)
         if found > most and len(rows[at]) > 1:
             best, most = delimiter, found
     return best or _most_frequent(start)
@@ -100,7 +112,7 @@ def _delimiter(start: str, recognizes: Recognizes) -> str:
 def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
     rows: list[list[str]] = []
     with suppress(csv.Error):
-        rows.extend(csv.reader(lines, delimiter=delimiter))
+        rows.extend(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
     return rows
 
 
@@ -110,16 +122,23 @@ def _most_frequent(start: str) -> str:
 
 
 class _Rows:
-    """Rows that csv.reader reads wherever it takes more than splitting lines and cells.
+    """Rows that csv.reader reads where splitting lines and cells is not enough.
 
     They are watched for those that do not end. `width` is that of the header, and up to the
     cell `longest` a row may go on with blanks; both are set when the header is known.
     """
 
     def __init__(
-        self, text: Text, chunks: Iterator[str], delimiter: str, meter: bounds.Meter
+        self,
+        text: Text,
+        chunks: Iterator[str],
+        delimiter: str,
+        meter: bounds.Meter,
+        *,
+        spaced: bool,
     ) -> None:
-        """Prepare for reading; nothing is read yet."""
+        """Prepare for reading; `spaced` says that blanks stand before opening quotes."""
+        self._spaced = spaced
         self.width = self.longest = _MOST_CELLS
         self._text = text
         self._delimiter = delimiter
@@ -176,7 +195,9 @@ class _Rows:
     def _parsed(self, lines: str) -> Iterator[Record]:
         self._lines, self._lines_before, self._lines_done = lines_in(lines), 0, 0
         fed = chain.from_iterable(self._fed())
-        reader = csv.reader(fed, delimiter=self._delimiter, strict=True)
+        reader = csv.reader(
+            fed, delimiter=self._delimiter, strict=True, skipinitialspace=self._spaced
+        )
         self._reader = reader
         while True:
             try:
@@ -200,7 +221,7 @@ class _Rows:
                 return
 
     def _fed(self) -> Iterator[list[str]]:
-        """Yield the lines in hand, and those behind them until a row ends where they do."""
+        """Yield the current lines, and the next ones until a row ends with a line."""
         yield self._lines
         while self._reader.line_num > self._lines_done:
             if self._lines_done > self._lines_before:  # rows ended before the one that continues

@@ -1,6 +1,6 @@
 """Detects the format of a file from its content alone.
 
-`open_records` yields row after row; nothing but a window of the file and the row in hand is
+`open_records` yields row after row; only a window of the file and the current row are
 kept in memory (of a workbook: its shared texts, too). Reading the same bytes again yields the
 same rows with the same numbers.
 """

@@ -28,8 +28,8 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 class Text:
     """The characters of a file, decoded as they are asked for.
 
-    Bytes that are no text do not end it: they stand in it as lone surrogates, and `damaged`
-    tells that from here on there are some. `unsure` tells that from here on characters that are
+    Bytes that are no text do not end it: they appear as lone surrogates, and `damaged`
+    is set from the first of them on. `unsure` is set from where on characters that are
     not ASCII may be others than were written: the file is neither UTF-8 nor UTF-16.
     """
 
@@ -90,7 +90,7 @@ class Text:
 
 
 def _without_mark(head: bytes) -> tuple[str, str]:
-    """Tell UTF-16, whose every second byte is NUL where a header stands, from all others."""
+    """Return the encoding: UTF-16 if every second byte of a header is NUL."""
     header = head[:_HEADER_BYTES]
     first, second = header[::2].count(0), header[1::2].count(0)
     half = len(header) // 2

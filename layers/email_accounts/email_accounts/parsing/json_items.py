@@ -7,7 +7,7 @@ from contextlib import suppress
 from itertools import chain
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH, ROW, Meter
+from email_accounts.parsing.bounds import CELL, COLUMNS, DEPTH, HEADERS, ROW, Meter
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
 from email_accounts.parsing.records import (
     NOT_TEXT,
@@ -24,7 +24,7 @@ from email_accounts.parsing.source import WINDOW
 from email_accounts.parsing.table import sample_of
 
 _BLANKS = " \t\r\n"
-_ONE_ARRAY = "Put the accounts into one array, [{…}, {…}], or each on a line of its own."
+_ONE_ARRAY = "Put the accounts into one array, [{…}, {…}], or one per line."
 _LONGEST_OUTER_KEY = 100
 _GOES_ON = ("{", "[", ",")
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]', re.DOTALL)
@@ -61,6 +61,8 @@ def open_object(
     """
     start = text.start.lstrip(_BLANKS)
     at = _list_in(start)
+    if _has_several(start, recognizes):
+        raise FileRefusedError("Its accounts are in an object, not in a list.", _ONE_ARRAY)
     if at and not _begins_lines(start, recognizes):
         items = _items(text, start[:at], recognizes)
         return "JSON", *_opened(items, text, recognizes, meter)
@@ -87,8 +89,28 @@ def _list_in(start: str) -> int:
     return 0
 
 
+def _has_several(start: str, recognizes: Recognizes) -> bool:
+    """Tell whether the first object holds accounts by names: `{"1": {…}, "2": {…}}`.
+
+    Its SMTP and IMAP side are not two accounts: together they have more known names than one.
+    """
+    try:
+        around, _ = _decoder.raw_decode(start)
+    except (ValueError, RecursionError):
+        return False
+    objects = [around]
+    while objects:
+        values = [one for one in objects.pop().values() if isinstance(one, dict)]
+        first, *others = [one for one in values if recognizes([*one])] or [{}]
+        if others:
+            both: dict[str, object] = {"a": first, "b": others[0]}
+            return recognizes([key for key, _ in _flat(both)]) <= recognizes([*first])
+        objects += values
+    return False
+
+
 def _begins_lines(start: str, recognizes: Recognizes) -> bool:
-    """Tell whether the first line is a whole object, and one account or one of several."""
+    """Return whether the first line is a whole object, and one account or one of several."""
     first, _, others = start.partition("\n")
     try:
         keys = [key for key, _ in _flat(_decoder.decode(first))]
@@ -116,6 +138,7 @@ def _opened(
 
 def _batches(lists: Iterator[list[object]], text: Text, meter: Meter) -> Iterator[list[Record]]:
     header: tuple[str, ...] = ()
+    headers: set[int] = set()
     number = 0
     for items in lists:
         records: list[Record] = []
@@ -138,10 +161,16 @@ def _batches(lists: Iterator[list[object]], text: Text, meter: Meter) -> Iterato
                 continue
             if keys != header:
                 records.append(NewHeader(keys))
+                headers.add(hash(keys))
             header = keys  # also where they are equal: the very same strings compare faster
             damage = not_ascii(cells) if text.unsure else None
             records.append(DamagedRow(number, cells, damage) if damage else (number, cells))
         meter.add(len(items), count)
+        if len(headers) > HEADERS:
+            raise FileRefusedError(
+                f"Its objects have more than {HEADERS:,} different sets of keys.",
+                "Give all accounts the same keys.",
+            )
         yield records
 
 
@@ -177,10 +206,10 @@ _LIST = "\x00"
 def _cell(value: object) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, list | dict):
-        # Harmless in a column of no use, and no rule takes it in one that is used.
+    if value and isinstance(value, list | dict):
+        # Ignored in an unused column; every rule rejects it in a used one.
         return _LIST + json.dumps(value)
-    return "" if value is None else json.dumps(value)
+    return "" if value in (None, [], {}) else json.dumps(value)
 
 
 def _objects(text: Text) -> Iterator[list[object]]:

@@ -27,8 +27,10 @@ Recognizes = Callable[[Sequence[str]], int]
 
 It is given to `open_records`, because what names mean is not known here. The header of a table
 is the row among the first `bounds.SAMPLE` with the highest count; without any, the first one
-that is not blank. A row that holds an address should count 0: it is no header.
+that is not blank. A row that holds an address should count 0: it is no header. A name for the
+password adds WITH_PASSWORD.
 """
+WITH_PASSWORD = 1 << 10
 
 
 class Damage(StrEnum):
@@ -130,12 +132,12 @@ class Records:
 
 
 def is_blank(cells: list[str]) -> bool:
-    """Tell whether a row has nothing but blanks."""
+    """Return whether a row is blank."""
     return not any(map(str.strip, cells))
 
 
 def is_text(cells: list[str]) -> bool:
-    """Tell whether the cells are text: lone surrogates stand for what could not be decoded."""
+    """Return whether the cells are text: lone surrogates are bytes that could not be decoded."""
     return not _SURROGATE.search("".join(cells))
 
 
@@ -145,7 +147,7 @@ def not_ascii(cells: list[str]) -> dict[int, Damage]:
 
 
 def are_names(cells: Sequence[str]) -> bool:
-    """Tell whether the cells can be the names of columns, as opposed to the bytes of a picture."""
+    """Return whether the cells can be column names, as opposed to the bytes of a picture."""
     return not _NOT_IN_NAMES.search("".join(cells))
 
 

@@ -53,7 +53,7 @@ class Source:
 
 
 def open_source(stream: Readable) -> Source:
-    """Undo gzip and look at the first bytes.
+    """Undo gzip and read the first bytes.
 
     Raises:
         FileRefusedError: it is empty or nothing that can be read; while reading on, that the

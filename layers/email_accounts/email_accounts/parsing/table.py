@@ -28,9 +28,11 @@ class Table:
     header: tuple[str, ...]
     number: int
     below: list[Record]
-    is_known: bool
-    """Whether the header has a column for the address."""
+    known: int
+    """The count of known names; 0 where no column is for the address."""
     delimiter: str = ""
+    longest: int = 0
+    """How many cells the row of the header has, with the blank ones at its end."""
 
     @property
     def blank_tail(self) -> int:
@@ -61,8 +63,20 @@ def find_table(sample: list[Record], recognizes: Recognizes) -> Table | None:
     rows = [cells_of(record) or [] for record in islice(sample, SAMPLE)]
     if not any(rows):
         return None
-    at, is_known = header_among(rows, recognizes)
-    return Table(tuple(rows[at]), number_of(sample[at]), sample[at + 1 :], is_known)
+    at, known = header_among(rows, recognizes)
+    header, below = rows[at], sample[at + 1 :]
+    filled = [row for row in map(cells_of, below) if row]
+    width = len(header)
+    while 1 < width <= COLUMNS and not header[width - 1].strip() and not _has(width - 1, filled):
+        width -= 1
+    return Table(tuple(header[:width]), number_of(sample[at]), below, known, longest=len(header))
+
+
+def _has(position: int, rows: list[list[str]]) -> bool:
+    """Say whether every row has something in a column, which may then do without a name."""
+    return bool(rows) and all(
+        row[position : position + 1] and row[position].strip() for row in rows
+    )
 
 
 def check_header(header: tuple[str, ...]) -> None:
@@ -73,8 +87,8 @@ def check_header(header: tuple[str, ...]) -> None:
         raise too_many_columns()
 
 
-def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, bool]:
-    """Return which row is the header, and whether it has a column for the address.
+def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, int]:
+    """Return which row is the header, and the count of its known names.
 
     Of the rows above the first one with an address it is the one with the most known names, else
     of all rows; where no name is known, the one above an address with the most cells, or the first.
@@ -83,10 +97,10 @@ def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, bo
     for candidates in (rows[:first], rows):
         counts = [recognizes(row) if row else 0 for row in candidates]
         if any(counts):
-            return counts.index(max(counts)), True
+            return counts.index(max(counts)), max(counts)
     above = rows[: first or 1]
     filled = [sum(map(bool, map(str.strip, row))) for row in above]
-    return filled.index(max(filled)), False
+    return filled.index(max(filled)), 0
 
 
 def fit(record: Record, width: int, longest: int) -> Record:

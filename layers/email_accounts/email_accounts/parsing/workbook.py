@@ -12,6 +12,7 @@ from email_accounts.parsing.number_formats import NumberFormats
 from email_accounts.parsing.records import (
     KNOWN_FORMATS,
     SHEET_ROWS,
+    WITH_PASSWORD,
     NewHeader,
     Recognizes,
     Record,
@@ -43,7 +44,8 @@ class _Sheet:
 def open_workbook(archive: Archive, name: str, recognizes: Recognizes, meter: Meter) -> Records:
     """Find the table of each sheet, and return the rows of those that have accounts.
 
-    Where no sheet has a column for the address, the first one that holds anything is returned.
+    Sheets without a column for the password, such as one of instructions, count where no other
+    has one. Where no sheet has a column for the address, the first one that holds anything counts.
     """
     with archive.damage_refused():
         book = _Book(archive, meter)
@@ -53,13 +55,15 @@ def open_workbook(archive: Archive, name: str, recognizes: Recognizes, meter: Me
             if (table := find_table(sample_of(book.rows(sheet)), recognizes))
         ]
     shown = [(sheet, table) for sheet, table in filled if not sheet.hidden]
-    read = [(sheet, table) for sheet, table in shown if table.is_known] or shown[:1]
+    known = [(sheet, table) for sheet, table in shown if table.known]
+    with_password = [(sheet, table) for sheet, table in known if table.known >= WITH_PASSWORD]
+    read = with_password or known or shown[:1]
     if not read:
         raise FileRefusedError("Its sheets are empty.", "The first row must be the header row.")
     left_out = [
         sheet.title
         for sheet, table in filled
-        if (sheet, table) not in read and (table.is_known or not sheet.hidden)
+        if (sheet, table) not in read and (table.known or not sheet.hidden)
     ]
     for _, table in read:
         check_header(table.header)

@@ -39,7 +39,7 @@ _RANGE = re.compile("([A-Z]{1,3})([0-9]{1,7}):[A-Z]{1,3}([0-9]{1,7})", re.ASCII)
 
 
 class XmlPart:
-    """A part of which no more is in memory than the tag and the text in hand."""
+    """A part that is streamed: only the current tag and text are in memory."""
 
     def __init__(self, root: str) -> None:
         """Prepare for a part with this root element; no entity is ever followed."""
@@ -447,4 +447,4 @@ def _character(escaped: re.Match[str]) -> str:
 
 
 def _refuse_doctype(*_: object) -> None:
-    raise damaged("it declares entities of its own")
+    raise damaged("it declares XML entities")

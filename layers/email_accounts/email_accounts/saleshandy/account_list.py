@@ -55,6 +55,10 @@ class Seen(NamedTuple):
     listed_at: float
 
 
+_Loaded = dict[str, tuple[AccountIndex, dict[str, Seen]]]
+"""By workspace."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountList:
     """Reads the account lists of workspaces.
@@ -66,14 +70,11 @@ class AccountList:
     ledger: Ledger
     reports: Reports
     now: Clock
-    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]] = field(default_factory=dict)
+    loaded: _Loaded = field(default_factory=dict)
 
     def connected(self, workspace: str) -> set[str]:
         """Return the addresses that were seen to be active within a day; nothing is called."""
-        index = self.ledger.index(workspace)
-        known, accounts = self.loaded.get(workspace, (None, {}))
-        if known != index:
-            accounts = _loaded(self.reports, workspace, index)
+        accounts = _load(self.loaded, self.reports, workspace, self.ledger.index(workspace))
         since = self.now() - SEEN_WITHIN
         return {
             address
@@ -97,7 +98,7 @@ class AccountListReader:
     ledger: Ledger
     reports: Reports
     now: Clock
-    loaded: dict[str, tuple[AccountIndex, dict[str, Seen]]]
+    loaded: _Loaded
     saleshandy: RateLimitedClient
     time_left: Callable[[], float]
     index: AccountIndex | None = None
@@ -443,12 +444,7 @@ class AccountListReader:
     def _load(self, index: AccountIndex) -> None:
         self.index = index
         self.honoured = self.ledger.honoured(self._workspace)
-        known, accounts = self.loaded.get(self._workspace, (None, {}))
-        if known != index:
-            accounts = _loaded(self.reports, self._workspace, index)
-            self.loaded.clear()
-            self.loaded[self._workspace] = index, accounts
-        self.accounts = accounts
+        self.accounts = _load(self.loaded, self.reports, self._workspace, index)
         self.answers.clear()
         if index.probed:
             with self.reports.open(self._workspace, _PROBE) as text:
@@ -482,14 +478,23 @@ class AccountListReader:
 _NOTHING = Honoured(page=True, sort=False, status=False, search=False)
 
 
-def _loaded(reports: Reports, workspace: str, index: AccountIndex) -> dict[str, Seen]:
-    accounts: dict[str, Seen] = {}
-    for part in index.parts:
+def _load(
+    loaded: _Loaded, reports: Reports, workspace: str, index: AccountIndex
+) -> dict[str, Seen]:
+    """Load the accounts of an index: only its new parts, where others wrote some meanwhile."""
+    known, accounts = loaded.get(workspace, (AccountIndex(), {}))
+    loaded.clear()  # one workspace fits into memory, and nothing half read is kept
+    new = index.parts[len(known.parts) :]
+    if known.parts + new != index.parts:
+        accounts.clear()
+        new = index.parts
+    for part in new:
         with reports.open(workspace, part) as text:
             for address, status, created_at, id_, seen_at, listed_at in csv.reader(text):
                 created = float(created_at) if created_at else None
                 times = float(seen_at), float(listed_at)
                 _keep(accounts, address, Seen(AccountStatus(status), created, id_, *times))
+    loaded[workspace] = index, accounts
     return accounts
 
 

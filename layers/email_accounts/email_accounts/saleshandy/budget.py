@@ -1,8 +1,8 @@
 """The budget of one API key: what was called in the last minute, and whose turn is next.
 
 Pure values: the ledger stores them and changes them atomically. `made` alone guarantees that no
-minute has more calls than allowed; it is written before each call. Reservations only tell those
-who wait when to come back. There are a few of them; everybody else gets an estimate, so the item
+minute has more calls than allowed; it is written before each call. Reservations only say
+when to come back. There are a few of them; all others get an estimate, so the item
 stays small.
 
 Who goes first:
@@ -24,11 +24,11 @@ CALL_RANK = 20.0
 """Seconds by which each batch sent puts the next one of its import back."""
 
 COUNTED_SECONDS = 66
-"""Calls are counted by whole seconds. Any minute lies within 61 of those; five more are for calls
+"""Calls are counted by whole seconds. Any minute is within 61 of those; five more are for calls
 that reach the service later than others."""
-_GATHERING = 45
+_COALESCING_DELAY = 45
 """Seconds a turn is put off at most so that several calls fit into it."""
-_PATIENCE = 60.0
+_RESERVATION_TTL = 60.0
 """Seconds after which a turn that nobody uses is given away."""
 _MOST_TURNS = 64
 """Reservations at once. A reservation is at most 100 bytes, a second's calls at most 40."""
@@ -155,7 +155,7 @@ class Budget:
         return replace(self, made=tuple((*key, calls) for key, calls in made.items()))
 
     def waiting_until(self, now: float) -> float:
-        """Return when those who wait now will have had their turns."""
+        """Return when all current reservations will have been served."""
         return max(now, self.closed_until, self.queue_until, *(turn.at for turn in self.turns))
 
     def share_at(self, kind: CallKind, at: float, calls_per_minute: int) -> bool:
@@ -190,8 +190,8 @@ class Budget:
         times = [earliest, *sorted(end for end in ends if end > earliest)]
         first = next(at for at in times if fitting(at) > 0)
         if first > now:
-            gathered = (at for at in times if first <= at <= first + _GATHERING)
-            first = max(gathered, key=lambda at: (fitting(at), -at))
+            within = (at for at in times if first <= at <= first + _COALESCING_DELAY)
+            first = max(within, key=lambda at: (fitting(at), -at))
         return replace(asked, at=first, calls=fitting(first))
 
     def queued(
@@ -216,7 +216,7 @@ class Budget:
         return replace(
             self,
             made=tuple(call for call in self.made if call[0] > int(now) - COUNTED_SECONDS),
-            turns=tuple(turn for turn in self.turns if turn.at + _PATIENCE > now),
+            turns=tuple(turn for turn in self.turns if turn.at + _RESERVATION_TTL > now),
         )
 
 

@@ -7,6 +7,7 @@ changes nothing and has no budget, is tried again at once; how that is done is i
 How one call is made, and within which bounds its answer is read, is in `exchange`.
 """
 
+import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -48,9 +49,9 @@ _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0
 _LONGEST_TEXT = 500
 _LONGEST_LINK = 8192
-_LONGEST_ID = 100
 _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]{1,255}")
 _REQUEST_ID = re.compile("[!-~]{1,200}")
 _CODE = re.compile("[0-9]{1,9}")
 _REPORT_FIELD = re.compile("report|url|link|csv|file", re.IGNORECASE)
@@ -201,7 +202,7 @@ class SaleshandyClient:
 
 
 def _error_of(answer: "Answer", redactor: Redactor | None, now: float) -> SaleshandyError:
-    """Tell the API's errors apart; see its three shapes in docs/remote-api.md.
+    """Return the API's error as an exception; see its three shapes in docs/remote-api.md.
 
     They quote Saleshandy only in redacted text. What a firewall, a proxy or a
     gateway answers in its place was not carried out.
@@ -282,12 +283,13 @@ def _closed_for(answer: "Answer", now: float) -> float:
 
 
 def _listed(account: dict[str, Any]) -> ListedAccount:
-    """Read an account of the list."""
+    """Read an account of the list; what is kept of it cannot be a password."""
+    address = str(account.get("fromEmail") or "").strip().lower()
     return ListedAccount(
-        address=str(account.get("fromEmail") or "").strip().lower(),
+        address=address if _ADDRESS.fullmatch(address) else "",
         status=_STATUSES.get(str(account.get("status")), AccountStatus.UNKNOWN),
         created_at=_epoch(account.get("createdAt")),
-        id=str(account.get("id") or "")[:_LONGEST_ID],
+        id=hashlib.blake2b(str(account.get("id") or "").encode(), digest_size=5).hexdigest(),
     )
 
 
@@ -314,7 +316,7 @@ def _iso_date(value: str) -> float | None:
 
 
 def _fields(answer: object) -> dict[str, Any]:
-    """Return the fields of an answer, which stand under `payload` or at the top."""
+    """Return the fields of an answer, which are under `payload` or at the top level."""
     if not isinstance(answer, dict):
         return {}
     payload = answer.get("payload")
@@ -324,7 +326,7 @@ def _fields(answer: object) -> dict[str, Any]:
 def _report_link(answer: object) -> str | None:
     """Return the link to the report; empty where there is none, None where it is not understood.
 
-    It is looked for under `payload` and beside it. A filled field that may be a link in another
+    It may be under `payload` or next to it. A filled field that may be a link in another
     form, or under another name, is not 'no link', which may mean that nothing failed.
     """
     if not isinstance(answer, dict):

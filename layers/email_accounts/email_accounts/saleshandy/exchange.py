@@ -1,6 +1,6 @@
 """One HTTP exchange with the API: sent once, and answered within bounds of seconds and bytes.
 
-Each exchange has a connection of its own, which is closed after it: a kept one may have died
+Each exchange has its own connection, which is closed after it: a kept one may have died
 unnoticed, which would leave a connect unanswered that never was sent.
 """
 

@@ -59,7 +59,7 @@ def _addresses(answer: Answer) -> set[str]:
 
 
 def _in_order(newest: Answer, oldest: Answer) -> bool:
-    """Say whether two answers are seen to be in the two orders: their times must tell."""
+    """Return whether the times in two answers prove the two orders."""
     falling = [one.created_at or 0.0 for one in newest or ()]
     rising = [one.created_at or 0.0 for one in oldest or ()]
     return (

@@ -12,7 +12,7 @@ from email_accounts.models.service import CallKind, ListedAccount, ListQuery, Re
 from email_accounts.ports import Clock, Ledger, Saleshandy
 
 SAFE_MARGIN = 90.0
-"""Seconds an invocation keeps in hand: more than one request can take, time-outs included."""
+"""Seconds an invocation keeps in reserve: longer than one request can take, time-outs included."""
 
 _SHORTEST_REST = 10.0
 _AGES_PER_REST = 300
@@ -26,7 +26,7 @@ def backoff(imported: Import, now: float) -> float:
 
 
 def shortest_wait(imported: Import, now: float) -> float:
-    """Return the seconds below which no limit on the waits of an import may lie."""
+    """Return the minimum, in seconds, of a limit on the waits of an import."""
     return (now - imported.began_at) / _AGES_PER_REST
 
 
@@ -63,7 +63,7 @@ class RateLimitedClient:
             return self.saleshandy.connect(accounts)
 
     def status(self, request_id: str) -> RequestStatus:
-        """Look at a request; the turn has been taken before."""
+        """Return the status of a request; the turn has been taken before."""
         with self._throttling():
             status = self.saleshandy.status(request_id)
         self.respect_limit()

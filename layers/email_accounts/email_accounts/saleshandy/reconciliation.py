@@ -1,4 +1,4 @@
-"""What the account list shows of the accounts of a batch; kept beside Saleshandy's reports."""
+"""The accounts of a batch as found in the account list; stored with Saleshandy's reports."""
 
 import csv
 from collections.abc import Mapping

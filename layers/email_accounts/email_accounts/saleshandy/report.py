@@ -53,7 +53,7 @@ _STATUS_WORDS = frozenset(
     {"connected", "success", "successful", "succeeded", "ok"}
     | {"failed", "failure", "error", "disconnected", "not connected", "unsuccessful"}
 )
-"""How a column of statuses without a telling name is recognized: no numbers, no plain yes or no."""
+"""Values that mark a status column if its name is unclear: no numbers, no yes or no."""
 
 _NOTHING = frozenset({"", "-", "n/a", "na", "none", "null", "nil", "undefined", HIDDEN})
 _TOTALS = re.compile(r"(?:total|sum|summary|count|end of|generated)\b", re.IGNORECASE)
@@ -113,7 +113,7 @@ def _cleaned(
     """
     is_simple = not redactor.has_short_ones and not any(map(_may_be_answer, cells))
     if is_simple and not redactor.finds_in(delimiter.join(cells)):
-        return cells  # one look for all of them
+        return cells  # one test for all of them
     named = [_address_in(cell, addresses) for cell in cells]
     others = [
         _cleaned_cell(cell.rpartition(address)[0] if address else cell, redactor)
@@ -330,7 +330,7 @@ class Verdict:
 def verdicts(report: TextIO) -> dict[str, Verdict]:
     """Read a cleaned report: what it says of each address, in lower case.
 
-    The columns are unknown: the address is looked for by likely headers, then by content; the
+    The columns are unknown: the address is found by likely headers, then by content; the
     reason by likely headers, else in the last cell that is filled. A row is a failure unless
     a status, or all that is said of it, says otherwise.
     """

@@ -46,7 +46,7 @@ logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 @contextmanager
 def fetch(link: str, trusted_hosts: frozenset[str]) -> Iterator[Iterator[bytes]]:
-    """Fetch a link in chunks; `trusted_hosts` are asked wherever and however they are.
+    """Fetch a link in chunks; `trusted_hosts` are called at any address and over plain HTTP.
 
     Raises:
         ReportUnavailableError: the link leads to no place that is allowed, or nothing comes,
@@ -167,7 +167,7 @@ def _asked(connection: HTTPConnection, url: Url) -> BaseHTTPResponse:
 def _limited(response: BaseHTTPResponse, until: float) -> Iterator[bytes]:
     size = 0
     try:
-        # Whatever has come is taken: waiting for a full chunk would never look at the size.
+        # Take what has arrived: waiting for a full chunk would skip the size check.
         while chunk := response.read1(_CHUNK, decode_content=True):
             size += len(chunk)
             if size > LARGEST:

@@ -5,7 +5,7 @@ If it fails, the import continues: rows that were not checked are sent.
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 
@@ -26,7 +26,10 @@ from email_accounts.sign_in.findings import (
     settings_of,
     write_findings,
 )
-from email_accounts.sign_in.gate import Gate
+
+TrySignIns = Callable[[Sequence[Account], float], Generator[dict[str, MailboxFindings]]]
+"""Tries the mailboxes of accounts, and begins no attempt at the given time or later; yields what
+was found, by addresses in lower case: `Gate.check_all`."""
 
 _log = logging.getLogger(__name__)
 
@@ -46,7 +49,7 @@ class SignInChecker:
     account_list: AccountList
     events: Events
     policy: Policy
-    trusted_hosts: frozenset[str]
+    try_all: TrySignIns
     now: Clock
 
     def check(self, import_id: str, time_left: Callable[[], float]) -> TaskResult:
@@ -92,9 +95,8 @@ class SignInChecker:
     ) -> None:
         """Check a batch, and write down every second what was found: a kill loses no more."""
         batch = self.ledger.save(imported.id, batch, batch.trying())
-        gate = Gate(self.ledger, self.now, until, self.trusted_hosts)
         found: dict[str, MailboxFindings] = {}
-        with closing(gate.check_all([*accounts.values()])) as slices:
+        with closing(self.try_all([*accounts.values()], until)) as slices:
             for some in slices:
                 found |= some
                 name = findings_name(batch.number)
@@ -115,9 +117,9 @@ class SignInChecker:
         """Put the event; without it the import continues."""
         found = sum((batch.sign_ins for batch in self.ledger.batches(imported.id)), SignIns())
         findings = self.reports.address(imported.id, FINDINGS)
-        told = document(imported, found, self.policy.sign_in_check, findings)
+        result = document(imported, found, self.policy.sign_in_check, findings)
         try:
-            self.events.put(Event(SIGN_INS_CHECKED, json.dumps(told)))
+            self.events.put(Event(SIGN_INS_CHECKED, json.dumps(result)))
         except Exception:  # noqa: BLE001  whatever it is, the import does not depend on it
             _log.exception("the event cannot be put")
 

@@ -150,7 +150,7 @@ def _imap(wire: Wire, server: Server) -> tuple[Verdict, str]:
                 raise EndedError(Verdict.MISMATCH, _NO_STARTTLS)
             imap.starttls(cast("ssl.SSLContext", wire))
         if imap.state != "NONAUTH":
-            raise EndedError(Verdict.MISMATCH, "the server wants no sign-in at this port")
+            raise EndedError(Verdict.MISMATCH, "the server offers no sign-in at this port")
         _attempt(imap, server)
     except imaplib.IMAP4.abort as error:
         if "BYE" in imap.untagged_responses:

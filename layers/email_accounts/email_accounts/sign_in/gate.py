@@ -1,4 +1,4 @@
-"""Signs in to many mailboxes, at the pace that each machine takes."""
+"""Signs in to many mailboxes, as fast as each machine allows."""
 
 import time
 import uuid
@@ -16,7 +16,7 @@ from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFin
 from email_accounts.sign_in.wire import Place, locate
 
 _AT_ONCE = 100
-"""Threads; most of them wait for their turn at a host, or for its reply."""
+"""Threads; most of them wait for a slot at a host, or for its reply."""
 _LONGEST_NAP = 1.0
 _SLICE = 1.0
 """Seconds after which what was found is handed out: a kill loses no more."""

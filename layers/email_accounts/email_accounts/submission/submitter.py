@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -49,6 +48,7 @@ from email_accounts.models.upload import ALLOWED_NAME, PREFIX, WORKSPACE_NAME, U
 from email_accounts.ports import (
     ClientFactory,
     Clock,
+    Events,
     Executions,
     FindServers,
     Ledger,
@@ -69,7 +69,13 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.submission.admission import LONGEST_DEADLINE, Estimate, estimate
+from email_accounts.submission.admission import (
+    Estimate,
+    estimate,
+    estimated_event,
+    iso,
+    refusal,
+)
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -79,13 +85,22 @@ _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
-"""Invocations that may die with an import in hand; the next one ends it."""
+"""Invocations that may crash on an import; the next one refuses it."""
 STOPPED_BY_OPERATOR = (
     "An operator stopped the import. Rows that were sent before have their results."
 )
 _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One invocation that submits an import: its lease, and the seconds that it may still run."""
+
+    lease: str
+    time_left: Callable[[], float]
+    skip_sign_in: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,7 @@ class Submitter:
     account_list: AccountList
     client_for: ClientFactory
     executions: Executions
+    events: Events
     policy: Policy
     now: Clock
     find_servers: FindServers | None = None
@@ -143,7 +159,7 @@ class Submitter:
         lease = self.ledger.lease(import_id, now, now + time_left() + LEASE_MARGIN)
         imported = self.ledger.get(import_id)
         if lease:
-            result = self._submitted(imported, lease, time_left, skip_sign_in=skip_sign_in)
+            result = self._submitted(imported, _Run(lease, time_left, skip_sign_in))
         elif imported.state in (ImportState.RECEIVED, ImportState.PLANNED):
             result = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         else:
@@ -165,10 +181,7 @@ class Submitter:
         ):
             # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
-        try:
-            deadline = estimate(imported.batches, now, now, self.policy).deadline
-        except FileRefusedError:  # the budget was larger when it was planned
-            deadline = now + LONGEST_DEADLINE
+        deadline = estimate(imported.batches, now, now, self.policy).deadline
         reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
@@ -192,50 +205,34 @@ class Submitter:
     def _start(self, imported: Import, first: TaskResult) -> None:
         self.executions.start(imported.execution, imported.id, imported.upload.name, first)
 
-    def _submitted(
-        self,
-        imported: Import,
-        lease: str,
-        time_left: Callable[[], float],
-        *,
-        skip_sign_in: bool,
-    ) -> TaskResult:
+    def _submitted(self, imported: Import, run: _Run) -> TaskResult:
         """Submit under a lease and give it back.
 
         An attempt that raises does not count: the state machine counts those. One that is killed
         runs nothing here, so it stays counted.
         """
         try:
-            result = self._planned_and_submitted(
-                imported, lease, time_left, skip_sign_in=skip_sign_in
-            )
+            result = self._planned_and_submitted(imported, run)
         except Exception:
-            self.ledger.release(imported.id, lease, attempts=imported.attempts - 1)
+            self.ledger.release(imported.id, run.lease, attempts=imported.attempts - 1)
             raise
-        self.ledger.release(imported.id, lease)
+        self.ledger.release(imported.id, run.lease)
         return result
 
-    def _planned_and_submitted(
-        self,
-        imported: Import,
-        lease: str,
-        time_left: Callable[[], float],
-        *,
-        skip_sign_in: bool,
-    ) -> TaskResult:
+    def _planned_and_submitted(self, imported: Import, run: _Run) -> TaskResult:
         if imported.attempts > _MOST_ATTEMPTS:
             if imported.state is ImportState.RECEIVED:
-                self.ledger.refuse(imported.id, lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
+                self.ledger.refuse(imported.id, run.lease, ReasonCode.FILE_NOT_READ, FILE_NOT_READ)
             else:
                 self.ledger.stop(imported, ReasonCode.SUBMISSION_FAILED, _SUBMISSION_FAILED)
             return TaskResult(NextAction.DELIVER)
         if imported.state is ImportState.RECEIVED:
-            self._plan(imported, lease)
+            self._plan(imported, run.lease)
             imported = self.ledger.get(imported.id)
         if imported.state is ImportState.REFUSED or imported.stopped:
             return TaskResult(NextAction.DELIVER)
         try:
-            return self._submit_batches(imported, time_left, skip_sign_in=skip_sign_in)
+            return self._submit_batches(imported, run)
         except ApiKeyRefusedError as error:
             self.ledger.stop(imported, ReasonCode.API_KEY_REFUSED, str(error))
         except ApiKeyMissingError as error:
@@ -249,7 +246,7 @@ class Submitter:
         try:
             self._refuse_what_is_not_read(upload)
             file, planned = self._read(imported)
-            expected = self._estimate(imported, len(planned.batches))
+            expected = self._estimate(imported, planned)
         except UploadMissingError:
             refusal = "It was deleted or replaced before it could be read."
             self.ledger.refuse(imported.id, lease, ReasonCode.UPLOAD_DELETED, refusal)
@@ -267,18 +264,29 @@ class Submitter:
                 deadline=expected.deadline,
             )
 
-    def _estimate(self, imported: Import, batches: int) -> Estimate:
-        """Estimate an import's end; log it where its deadline is later than the policy's."""
+    def _estimate(self, imported: Import, planned: Plan) -> Estimate:
+        """Estimate an import's end and tell it; log where its deadline is later than the policy's.
+
+        Raises:
+            FileRefusedError: it takes too long.
+        """
         waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
+        batches = len(planned.batches)
         expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        try:
+            self.events.put(estimated_event(imported, planned, expected))
+        except Exception:  # noqa: BLE001  no import fails because nobody can be told about it
+            _log.exception("the event cannot be put")
+        if not expected.admitted:
+            raise refusal(expected, self.policy)
         if expected.deadline > imported.deadline:
             _log.warning(
                 "needs longer than the deadline: %d batches, %d calls, expected end %s, "
                 "deadline %s",
                 expected.batches,
                 expected.calls,
-                _iso(expected.expected_end),
-                _iso(expected.deadline),
+                iso(expected.expected_end),
+                iso(expected.deadline),
             )
         return expected
 
@@ -316,11 +324,11 @@ class Submitter:
             can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
             raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Upload it to the folder of a workspace, or directly to {PREFIX}. Or add the "
-                f"workspace first, with `email-accounts workspace add {upload.workspace}`."
+                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. For a new "
+                f"workspace, run email-accounts workspace add {upload.workspace} first."
                 if can_be_one
-                else f"Upload it to the folder of a workspace, or directly to {PREFIX}. The name "
-                f"of a workspace may have {ALLOWED_NAME}.",
+                else f"Upload the file to the folder of a workspace, or directly to {PREFIX}. The "
+                f"name of a workspace may have {ALLOWED_NAME}.",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
@@ -329,17 +337,18 @@ class Submitter:
                 "Split it, or raise MaxFileMegabytes.",
             )
 
-    def _submit_batches(
-        self, imported: Import, time_left: Callable[[], float], *, skip_sign_in: bool
-    ) -> TaskResult:
+    def _submit_batches(self, imported: Import, run: _Run) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
-                if not skip_sign_in and self._is_sign_in_due(imported):
+                saleshandy = self._client(imported)
+                to_be_sent = self._to_be_sent(imported, saleshandy, run.time_left)
+                if not run.skip_sign_in and self._is_sign_in_due(imported):
                     # The list comes first: what is connected already is not tried.
-                    for _ in self._to_be_sent(imported, self._client(imported), time_left):
+                    for _ in to_be_sent:
                         pass
                     return TaskResult(NextAction.SIGN_IN)
-                self._send_planned(imported, time_left)
+                for batch, accounts, observed in to_be_sent:
+                    self._submit_batch(imported, batch, accounts, observed, saleshandy)
         except RetryAfterError as later:
             polls_first = self._next_poll(imported) <= self.now() + later.wait_seconds
             following = NextAction.CHECK if polls_first else NextAction.SUBMIT
@@ -379,11 +388,6 @@ class Submitter:
     def _client(self, imported: Import) -> RateLimitedClient:
         client = self.client_for(imported.upload.workspace)
         return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
-
-    def _send_planned(self, imported: Import, time_left: Callable[[], float]) -> None:
-        saleshandy = self._client(imported)
-        for batch, accounts, observed in self._to_be_sent(imported, saleshandy, time_left):
-            self._submit_batch(imported, batch, accounts, observed, saleshandy)
 
     def _to_be_sent(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
@@ -508,7 +512,3 @@ class Submitter:
         next_poll_at = now + self.policy.initial_poll_delay
         unconfirmed = batch.unconfirmed(ReasonCode.ANSWER_LOST, reason, now, next_poll_at)
         self.ledger.save(imported.id, batch, unconfirmed)
-
-
-def _iso(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Texts from outside, made fit to stand in a line that a person reads."""
+"""Texts from outside, made safe to show in one line."""
 
 _LONGEST_LINE = 160
 
@@ -20,7 +20,7 @@ def within(text: str, size: int) -> str:
 def visible(text: str, keep: str = "") -> str:
     """Return a text without invisible characters but those to be kept.
 
-    Line breaks become blanks; what could turn the direction of a text, steer a terminal or not
+    Line breaks become blanks; what could reverse the direction of a text, steer a terminal or not
     be seen becomes a question mark.
     """
     if text.isprintable():

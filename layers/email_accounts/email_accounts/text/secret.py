@@ -57,7 +57,7 @@ class Secret:
 class Redactor:
     """Hides texts that hold one of the given secrets, however it is written.
 
-    A text is hidden whole, because what is left of it would tell how long the secret is, or show
+    A text is hidden whole, because what is left of it would reveal how long the secret is, or show
     the end of one that is only partly known. It is decoded in each way of `decodings`; Unicode's
     forms and blanks make no difference. A secret of fewer than four characters hides a text that
     is nothing else: inside of others it would hide everything. So does a text that is too long to
@@ -90,7 +90,7 @@ class Redactor:
         return HIDDEN if self.finds_in(text) else text
 
     def finds_in(self, text: str) -> bool:
-        """Say whether a text holds a secret, or is too long to tell."""
+        """Return whether a text holds a secret, or is too long to be sure."""
         if len(text) > _LONGEST_READ:
             return bool(self._whole)
         return any(map(self._is_in, decodings(text, self._decoded_once)))
@@ -100,7 +100,7 @@ class Redactor:
         if folded in self._whole:
             return True
         for one in {folded, folded.translate(_URL_SAFE)}:
-            # Most texts hold the start of none: that is one look-up for each of their characters.
+            # Most texts hold the start of none: that costs one lookup per character.
             starts = map("".join, zip(*(one[at:] for at in range(_START)), strict=False))
             if not self._starts.isdisjoint(starts) and any(map(one.__contains__, self._inside)):
                 return True
@@ -115,7 +115,7 @@ def _folded(text: str) -> str:
 
 
 def _in_base64(text: str) -> Iterator[str]:
-    """Yield what base64 makes of a text for certain, wherever in a longer one it begins."""
+    """Yield the base64 forms of a text at each offset within a longer text."""
     data = text.encode("utf-8", "surrogatepass")
     for before in range(3):
         encoded = b64encode(bytes(before) + data).decode()

@@ -23,9 +23,9 @@ def unescape_formula(text: str) -> str:
 def safe_cell(text: str) -> str:
     """Return a text from outside as a cell that people read.
 
-    Where semicolons part columns, Excel takes the quotes of a cell for text: what stands behind
-    a semicolon or a line break in it would be a cell of its own, so that is marked as well.
-    Invisible characters, which can turn the direction of a text, become question marks.
+    Where semicolons separate columns, Excel reads quotes as text: what follows a semicolon or a
+    line break would be another cell, so it is marked as well.
+    Invisible characters, which can reverse the direction of a text, become question marks.
     """
     if text[:1].isalnum() and ";" not in text and text.isprintable():
         return text

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from email_accounts.errors import (
     ApiKeyMissingError,
@@ -51,10 +51,10 @@ _UNKNOWN_REQUEST_GRACE = 600.0
 """Seconds after its submission for which 'request not found' is taken to mean 'not yet'."""
 _GROWTH = 1 / 6
 _SHORTEST_WAIT = 1.5
-"""In first looks: the second look comes so much later."""
+"""The second poll comes this many first delays later."""
 _REPORTS_MISSED = 3
 _POLLED_EARLY = 20
-_GATHERING = 3600.0
+_COALESCING_DELAY = 3600.0
 """Seconds for which reported batches wait for others that run, to be verified together."""
 _LAST_SCAN = 300.0
 """Seconds before the deadline when they wait no longer."""
@@ -113,7 +113,7 @@ class PollRound:
             batch.next_poll_at for batch in self.reported if batch.next_poll_at <= first + settle
         )
         if self.waits_for_others:
-            together = max(together, min(first + _GATHERING, self.last_scan_at))
+            together = max(together, min(first + _COALESCING_DELAY, self.last_scan_at))
         for batch in self.reported[:_MOST_VERIFIED]:
             if together <= now and batch.next_poll_at <= now:
                 self.due.append(batch)
@@ -149,7 +149,7 @@ class PollRound:
         return self.planned > 0 and not self.submitting and self.unconfirmed < MOST_UNCONFIRMED
 
     def interrupted(self, wait: float) -> TaskResult:
-        """Return what comes after an interrupted round; submitting gets its turn, too."""
+        """Return what follows an interrupted round; submitting continues, too."""
         return TaskResult(NextAction.SUBMIT if self.may_submit else NextAction.CHECK, wait)
 
     def result(self, now: float, policy: Policy) -> TaskResult:
@@ -179,8 +179,8 @@ class Poller:
         """Poll every batch that is due, fetch the reports that are ready, and decide.
 
         A report is fetched in the poll that finds it, because it is not known how long its link
-        lives; the link itself is remembered nowhere, because it may lead to passwords.
-        An import whose lease somebody has is not delivered: that one may have died, and is
+        lives; the link itself is never stored, because it may lead to passwords.
+        An import that another worker holds is not delivered: that one may have died, and is
         waited for until the lease ends.
         """
         # In this order: the sender of a batch has the lease before, so that a batch being sent
@@ -188,13 +188,14 @@ class Poller:
         batches = list(self.ledger.batches(import_id))
         imported = self.ledger.get(import_id)
         result = self._polled(imported, batches, time_left)
+        now = self.now()
         if result.next is NextAction.DELIVER:
-            leased_for = self.ledger.get(import_id).lease_until - self.now()
+            leased_for = self.ledger.get(import_id).lease_until - now
             if leased_for > 0:
-                return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay).before(
-                    leased_for
-                )
-        return result.before(imported.deadline - self.now())
+                waiting = TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
+                overdue = max(now - imported.deadline, 0.0)
+                return replace(waiting.before(leased_for), overdue_seconds=overdue)
+        return result.before(imported.deadline - now)
 
     def _polled(
         self, imported: Import, batches: Sequence[Batch], time_left: Callable[[], float]
@@ -245,7 +246,7 @@ class Poller:
         return round_.result(self.now(), self.policy)
 
     def _take_stock(self, round_: PollRound, batches: Sequence[Batch]) -> None:
-        """See how all batches stand."""
+        """Read the state of all batches."""
         now = self.now()
         soon = now + self.policy.initial_poll_delay
         round_.moved_at = round_.imported.began_at

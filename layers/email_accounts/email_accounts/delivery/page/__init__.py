@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from email_accounts.delivery.message import MEANINGS, failure_of, rows_of, title_of
+from email_accounts.delivery.message import failure_of, meaning_of, rows_of, title_of
 from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
 from email_accounts.delivery.summary import Counts, Group, most_frequent
@@ -80,7 +80,7 @@ def page(result: ImportResult) -> str:
         received=moment(result.imported.received_at),
         row_count=counted(result.rows, "row") if result.rows else "",
         failure=failure_of(result),
-        bar_of_all=_slices(summary.outcomes),
+        bar_of_all=_slices(summary.outcomes, summary.held),
         groups=[_described(group, result.failure_reason) for group in groups],
         more_causes=_more(len(summary.groups) - _CAUSES_SHOWN, "cause"),
         warnings=[warning.text for warning in summary.warnings[:_WARNINGS_SHOWN]],
@@ -102,7 +102,7 @@ def _more(hidden: int, what: str, others: Counts | None = None) -> str:
     """Say how many things are not shown; "" if all are."""
     if hidden <= 0:
         return ""
-    least = "more than " if others else ""
+    least = "over " if others else ""
     are = "is" if hidden == 1 and not others else "are"
     return f"{least}{counted(hidden, f'more {what}')} {are} in outcome.csv.".capitalize()
 
@@ -144,7 +144,7 @@ def _bars(table: Mapping[str, Counts], names: Mapping[str, str]) -> Iterator[_Ba
         yield _Bar(names.get(name, name), said, _slices(counts))
 
 
-def _slices(counts: Counts) -> tuple[_Slice, ...]:
+def _slices(counts: Counts, held: int = 0) -> tuple[_Slice, ...]:
     """Return the slices of a bar, none too slim to be seen."""
     total = counts.total()
     kinds = [outcome for outcome in Outcome if counts[outcome]]
@@ -159,7 +159,7 @@ def _slices(counts: Counts) -> tuple[_Slice, ...]:
                 label(outcome, counts[outcome]),
                 counts[outcome],
                 _share(counts[outcome], total),
-                MEANINGS[outcome],
+                meaning_of(outcome, counts[Outcome.REJECTED], held),
                 round(x, 3),
                 round(width, 3),
             )
