@@ -5,7 +5,6 @@ import zipfile
 
 import pytest
 
-from email_accounts.models.upload import import_id
 from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -119,30 +118,6 @@ def test_deleted_upload(cloud: LocalCloud, subscriber: Subscriber) -> None:
     identity = cloud.announce("uploads/deleted.csv", "version-of-no-object", len(SMALL))
     words = ("It was deleted or replaced before it could be read.", "Upload the file again")
     assert_refused(cloud, subscriber, identity, "deleted.csv", words)
-
-
-@pytest.mark.parametrize(
-    ("stored", "said"),
-    [
-        ({"StorageClass": "GLACIER"}, "It is in an archive storage class"),
-        (
-            {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32},
-            "It is encrypted with its uploader's own key.",
-        ),
-    ],
-    ids=["archived", "encrypted"],
-)
-def test_an_object_that_cannot_be_read(
-    cloud: LocalCloud, subscriber: Subscriber, stored: dict[str, str], said: str
-) -> None:
-    """The emulator keeps it, though the inbox's policy forbids that; it is answered."""
-    cloud.behave()
-    s3, inbox, key = cloud.client("s3"), cloud.environment["INBOX_BUCKET"], "uploads/theirs.csv"
-    version = s3.put_object(Bucket=inbox, Key=key, Body=SMALL, **stored)["VersionId"]
-    identity = import_id(inbox, key, version)
-    words = (said, "Upload it again without choosing an encryption or a storage class.")
-    assert_refused(cloud, subscriber, identity, "theirs.csv", words)
-    s3.delete_object(Bucket=inbox, Key=key, VersionId=version)
 
 
 def test_what_is_no_file(cloud: LocalCloud, subscriber: Subscriber) -> None:
