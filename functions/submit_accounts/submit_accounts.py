@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
     """Return the task's result to the state machine, or to the operator what was changed.
 
-    The queue needs no answer. What fails raises: the queue delivers its message again, which
-    claims and starts the import again, and does nothing more.
+    A message of the queue that fails comes again: it claims and starts the import, nothing more.
     """
 
     def time_left() -> float:
@@ -45,9 +44,8 @@ def _act(event: dict[str, Any], time_left: "Callable[[], float]") -> dict[str, o
             return {"resumed": _submitter().restart(import_id)}
         case "stop":
             return {"stopped": _submitter().stop(import_id)}
-        case _:
-            skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
-            return result_document(_submitter().submit(import_id, time_left, skip_sign_in=skip))
+    skip = event.get("skipSignIn", False)  # executions of 0.2 lack it
+    return result_document(_submitter().submit(import_id, time_left, skip_sign_in=skip))
 
 
 def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
@@ -61,9 +59,7 @@ def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
     logger.append_keys(bucket=upload.bucket, key=upload.key)
     upload = _submitter().identified(upload)
     bind_import_id(upload.import_id)
-    is_new = _submitter().start_import(upload)
-    logger.info("import started" if is_new else "import was started before")
-    if is_new:
+    if _submitter().start_import(upload):
         _submitter().submit(upload.import_id, time_left)
 
 

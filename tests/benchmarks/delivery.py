@@ -1,7 +1,7 @@
 """Measures the delivery of the largest imports, and writes it into docs/measurements.md.
 
 S3, DynamoDB, SNS and EventBridge are the emulator's, in a process of its own. Each import is
-delivered by the function's own parts in another process, whose time, memory and calls are
+delivered by the function's own parts in another process, whose time and memory are
 measured. Any write to a file fails there. `python -m tests.benchmarks.delivery 0.01` measures
 smaller imports, and writes nothing.
 """
@@ -16,17 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import boto3
-from botocore.client import BaseClient
 
 from email_accounts.delivery.message import message_of
 from email_accounts.intake.accounts_file import open_accounts_file
@@ -169,17 +166,8 @@ def _rejected(share: float) -> Iterator[list[str]]:
 def deliver(import_id: str) -> None:
     """Deliver an import and print what that took."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    calls: Counter[str] = Counter()
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001  all pass it
-
-    def counted(client: BaseClient, name: str, arguments: object) -> object:
-        calls[name] += 1
-        return call(client, name, arguments)
-
     began = time.monotonic()
-    with patch.object(BaseClient, "_make_api_call", counted):
-        deliverer = Container(Settings.read(os.environ)).deliverer()
-        result = deliverer.deliver(import_id)
+    result = Container(Settings.read(os.environ)).deliverer().deliver(import_id)
     assert result
     seconds, used = time.monotonic() - began, resource.getrusage(resource.RUSAGE_SELF)
     status = Path("/proc/self/status").read_text()
@@ -194,7 +182,6 @@ def deliver(import_id: str) -> None:
         "processor, seconds": f"{used.ru_utime + used.ru_stime:.0f}",
         "from begin to end, seconds": f"{seconds:.0f}",
         "peak memory, MiB": f"{int(status.partition('VmHWM:')[2].split()[0]) >> 10}",
-        "calls": ", ".join(f"{many:,} {name}" for name, many in calls.most_common()),
         "mail, document, bytes": f"{len(message.mail.encode()):,}, {len(message.document):,}",
         **{f"`{name}`, bytes": f"{size:,}" for name, size in sizes.items()},
     }

@@ -1,6 +1,9 @@
 """Property tests find the same examples on every run."""
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest.register_assert_rewrite("tests.property.machine")
 
 settings.register_profile(
     "same-every-time",

@@ -21,11 +21,12 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase
 from hypothesis import settings as Settings  # noqa: N812  a class
 
-from tests.property import test_invariants
+from tests.property.machine import RUNS as OF_A_TEST
+from tests.property.machine import ImporterUnderFaults, run_machine
 
 RUNS = int(os.environ.get("PROPERTY_EXAMPLES", "600"))
 ROOT = Path(__file__).parents[2]
-MACHINE = "tests/property/test_invariants.py"
+TESTS_OF_MACHINE = "tests/property/test_invariants.py"
 OTHER_TESTS = (
     *("unit/test_submitter.py", "unit/test_poller.py", "unit/test_deliverer.py"),
     *("unit/test_admission.py", "unit/test_budget.py", "unit/test_account_list.py"),
@@ -94,7 +95,7 @@ def _by_machine(project: Path) -> str:
     found = _run(project, "-m", "tests.property.guards", "--machine").strip()
     if found != NOT_FOUND:
         return found
-    return _failed(_run(project, "-m", "pytest", "-qx", MACHINE, "-k", "wherever"))
+    return _failed(_run(project, "-m", "pytest", "-qx", TESTS_OF_MACHINE, "-k", "wherever"))
 
 
 def _by_others(project: Path) -> str:
@@ -121,23 +122,21 @@ def _failed(told: str) -> str:
 def run_until_found() -> None:
     """Run the property machine until it finds something, and tell after how many runs."""
     logging.disable()
-    machine = test_invariants.ImporterUnderFaults
+    machine = ImporterUnderFaults
     check, runs = machine.teardown, 0
 
-    def counted(self: test_invariants.ImporterUnderFaults) -> None:
+    def counted(self: ImporterUnderFaults) -> None:
         nonlocal runs
         runs += 1
         check(self)
 
     machine.teardown = counted  # type: ignore[method-assign]
-    chosen = Settings(
-        test_invariants.RUNS, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-    )
+    chosen = Settings(OF_A_TEST, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     found = NOT_FOUND
     for number in range(RUNS // chosen.max_examples):
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                test_invariants.run_machine(number, chosen)
+                run_machine(number, chosen)
         except BaseException:  # noqa: BLE001  whatever it found
             found = f"after {runs} runs"
             break

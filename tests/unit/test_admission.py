@@ -126,7 +126,7 @@ def test_a_file_that_cannot_end_is_refused_at_intake(world: World) -> None:
     assert "500 batches" in imported.refusal
 
 
-# Anew, while it runs
+# Again, while it runs
 
 
 def running(planned: int, sent: int, since: float = 0.0, **changed: object) -> float:

@@ -50,7 +50,7 @@ def test_the_sample_is_judged_row_by_row() -> None:
         12: ["smtpEmailAddress"],
         52: ["smtpPort"],
         62: ["smtpPassword"],
-        122: ["imapEncryption"],
+        122: ["imapPort"],
         202: ["imapHost"],
     }
     duplicates = [one for one in results if isinstance(one, Duplicate)]

@@ -73,7 +73,7 @@ def test_the_list_is_newest_first_and_paged(stack: Stack, capsys: Captured) -> N
 
 
 def test_the_expected_end_moves_on(stack: Stack, capsys: Captured) -> None:
-    """It is estimated anew from queue and batches each time, by `list`, `show` and `watch`."""
+    """It is estimated again from queue and batches each time, by `list`, `show` and `watch`."""
     now = time.time()
     identity, book = received(stack, "uploads/a.csv", now), ledger(stack)
     ranges = tuple(BatchRange(number, number + 1, number + 1, 1) for number in range(1, 11))

@@ -102,7 +102,7 @@ _BY_PORT = frozenset(
     }
 )
 _DEFAULT_ENCRYPTION = "ssl"
-"""That of the API's own example, for a port and a word that tell nothing."""
+"""That of the example in the API, where neither port nor word name one."""
 
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
@@ -390,7 +390,7 @@ def _default(port: str) -> str:
 
 
 def _is_told(text: str, port: str) -> bool:
-    """Say whether a text, or a port below a text that leaves it to the port, tells the encryption.
+    """Return whether a text names an encryption, or leaves it to a port that decides it.
 
     Without a port nothing is missing yet.
     """

@@ -30,7 +30,7 @@ class ListedAccount:
     """An account of the account list: its address in lower case, and its status.
 
     The address is empty where it is none. `created_at` is in seconds since the epoch; None where
-    the list does not say. `id` tells whether it is the same account as before: a digest of
+    the list does not say. `id` shows whether it is the same account as before: a digest of
     Saleshandy's.
     """
 

@@ -39,7 +39,7 @@ DELIMITERS = "\t;,|"
 _NAMED_DELIMITER = re.compile(r"\"?sep=([^\w\s\"]|\t)\"?[,;\t]*(?:\r\n|\r|\n)", re.IGNORECASE)
 _OTHER_TAIL = re.compile(r"\w[\t;,|]+\s*$")
 _RULE = re.compile(r"\s*:?[-=+]{2,}:?\s*|")
-"""What stands below the header of a table drawn with signs, as in Markdown."""
+"""The line below the header of a table drawn with signs, as in Markdown."""
 _QUOTED = re.compile(r'"[^"]*"?')
 _MOST_CELLS = 1 << 20
 _NEVER_CLOSED = "its opening quote is never closed"
@@ -137,7 +137,7 @@ class _Rows:
         *,
         spaced: bool,
     ) -> None:
-        """Prepare for reading; `spaced` says that blanks stand before opening quotes."""
+        """Prepare for reading; `spaced` means that blanks precede opening quotes."""
         self._spaced = spaced
         self.width = self.longest = _MOST_CELLS
         self._text = text

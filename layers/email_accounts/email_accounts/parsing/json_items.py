@@ -90,7 +90,7 @@ def _list_in(start: str) -> int:
 
 
 def _has_several(start: str, recognizes: Recognizes) -> bool:
-    """Tell whether the first object holds accounts by names: `{"1": {…}, "2": {…}}`.
+    """Return whether the first object holds accounts by names: `{"1": {…}, "2": {…}}`.
 
     Its SMTP and IMAP side are not two accounts: together they have more known names than one.
     """

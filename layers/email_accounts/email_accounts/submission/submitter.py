@@ -265,7 +265,7 @@ class Submitter:
             )
 
     def _estimate(self, imported: Import, planned: Plan) -> Estimate:
-        """Estimate an import's end and tell it; log where its deadline is later than the policy's.
+        """Estimate an import's end and announce it; log a deadline later than the policy's.
 
         Raises:
             FileRefusedError: it takes too long.
@@ -275,7 +275,7 @@ class Submitter:
         expected = estimate(batches, imported.began_at, waiting_until, self.policy)
         try:
             self.events.put(estimated_event(imported, planned, expected))
-        except Exception:  # noqa: BLE001  no import fails because nobody can be told about it
+        except Exception:  # noqa: BLE001  no import fails because its estimate was not announced
             _log.exception("the event cannot be put")
         if not expected.admitted:
             raise refusal(expected, self.policy)
