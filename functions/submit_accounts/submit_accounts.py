@@ -37,8 +37,7 @@ def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object
 
 def _act(event: dict[str, Any], time_left: "Callable[[], float]") -> dict[str, object]:
     """Do with one import what the state machine or an operator asks for."""
-    import_id = event["importId"]
-    bind_import_id(import_id)
+    bind_import_id(import_id := event["importId"])
     match event.get("action"):
         case "resume":
             return {"resumed": _submitter().restart(import_id)}
@@ -60,6 +59,7 @@ def _start(event: dict[str, Any], time_left: "Callable[[], float]") -> None:
     upload = _submitter().identified(upload)
     bind_import_id(upload.import_id)
     if _submitter().start_import(upload):
+        logger.info("import started")
         _submitter().submit(upload.import_id, time_left)
 
 

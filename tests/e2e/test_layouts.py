@@ -14,7 +14,7 @@ COUNTS = {
     "accounts.json": {"connected": 30},
     "instantly.csv": {"connected": 120},
     "smartlead.csv": {"connected": 60},
-    "layouts/brandjet.json": {"connected": 2, "failed": 1, "rejected": 1},
+    "layouts/brandjet.json": {"connected": 3, "failed": 1},
     "layouts/email-password.csv": {"connected": 2, "failed": 1, "rejected": 1},
     "layouts/emailbison.csv": {"connected": 2, "failed": 1, "rejected": 1},
     "layouts/instantly.xlsx": {"connected": 2, "failed": 1, "rejected": 1, "duplicate": 1},
