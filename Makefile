@@ -45,12 +45,15 @@ status: $(DEV) ## show what runs
 # Most of their time end-to-end tests wait: two clouds take little longer than one.
 TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e --numprocesses 2 --dist loadfile
 
-test: $(RUN) $(LINT) ## lint, types, templates and every test, end to end beside all others
+test: $(RUN) $(LINT) ## lint, types, templates and every test, in three streams side by side
 	@mkdir -p -m 700 .local
 	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@$(TWO_CLOUDS) >.local/e2e.txt 2>&1 & e2e=$$!; \
-	$(MAKE) --no-print-directory lint && .venv/bin/python -m pytest --ignore=tests/e2e; others=$$?; \
-	wait $$e2e; ended=$$?; cat .local/e2e.txt .local/browser.txt; exit $$((others | ended))
+	.venv/bin/python -m pytest tests/unit tests/property >.local/unit.txt 2>&1 & unit=$$!; \
+	$(MAKE) --no-print-directory lint && \
+	.venv/bin/python -m pytest --ignore=tests/e2e --ignore=tests/unit --ignore=tests/property; failed=$$?; \
+	wait $$unit || failed=1; wait $$e2e || failed=1; \
+	cat .local/unit.txt .local/e2e.txt .local/browser.txt; exit $$failed
 
 coverage: $(DEV) ## report the branches of the domain package that no test runs; fails below 95 %
 	.venv/bin/python -m pytest tests/unit tests/contract \
