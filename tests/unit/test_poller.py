@@ -18,13 +18,13 @@ from email_accounts.errors import (
     RequestRefusedError,
     ThrottledError,
 )
-from email_accounts.models.imports import NO_PROGRESS, Batch, BatchState, ReasonCode
+from email_accounts.models.imports import NO_PROGRESS, Batch, BatchState, Import, ReasonCode
 from email_accounts.models.service import AccountStatus, ListedAccount, RequestStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import read_reconciliation
-from tests.support.fakes import FakeRemote, World
+from tests.support.fakes import FakeLedger, FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
 from tests.support.ledger import answer, change, lose, polled_at, refuse, send
 
@@ -418,7 +418,31 @@ def test_a_batch_whose_submitter_died_is_unconfirmed(world: World) -> None:
     assert "connect" not in world.journal.names()
 
 
-# Batches whose answer was lost
+@pytest.mark.parametrize("first", ["get", "batches"])
+def test_a_submission_that_begins_between_two_reads_is_not_given_up(
+    world: World, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Whatever a poll reads first, a batch that is sent right after that has a live submitter."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    world.clock.advance(world.policy.initial_poll_delay)
+    read, began = getattr(world.ledger, first), False
+
+    def read_and_begin(_: FakeLedger, import_id: str) -> object:
+        nonlocal began
+        found = read(import_id)
+        if not isinstance(found, Import):
+            found = list(found)
+        if not began:
+            began = True
+            world.ledger.lease(import_id, world.clock(), world.clock() + 300)
+            send(world.ledger, import_id, 1, world.clock())
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeLedger, first, read_and_begin)
+        poll(world, upload)
+    assert batch(world, upload).state is BatchState.SENDING
 
 
 # Verified by the account list
