@@ -1,5 +1,7 @@
 """Two workspaces on one stack: each with its own API key, its share of the inbox and its budget."""
 
+import email
+import email.policy
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +62,25 @@ def test_each_file_goes_to_the_key_of_its_folder(
     assert answers[ours].attributes["workspace"] == "default"
     kept = answers[theirs].text + answers[theirs].mail + cloud.report(theirs, "summary.json")
     assert KEY[:20] not in kept
+
+
+def test_each_workspace_has_its_own_recipients(cloud: LocalCloud, subscriber: Subscriber) -> None:
+    """Who is notified of one workspace gets its mail, and no other."""
+    behaving(cloud)
+    recipients = {name: f"{name}@mailbox.example" for name in ("north", "default")}
+    for name, address in recipients.items():
+        cloud.operate("workspace", "notify", name, address)
+    for name in recipients:
+        subscriber.answer(cloud.upload(f"uploads/{name}/own.csv", SMALL))
+    mails = [
+        email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        for file in (cloud.state / "emulator/mail").iterdir()
+    ]
+    received = [(one["To"], one["Subject"]) for one in mails if one["To"] in recipients.values()]
+    assert sorted(received) == [
+        (address, f"[{name}] own.csv, 3 rows: {CONNECTED}")
+        for name, address in sorted(recipients.items())
+    ]
 
 
 def test_one_that_is_throttled_slows_no_other(cloud: LocalCloud, subscriber: Subscriber) -> None:
