@@ -23,12 +23,20 @@ from email_accounts.delivery.result import ImportStatus
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ImportLockedError,
+    LedgerConflictError,
     OutcomeUnknownError,
     ReportUnavailableError,
     RequestRefusedError,
 )
 from email_accounts.models.account import FIELDS
-from email_accounts.models.imports import LEASE_MARGIN, NO_PROGRESS, ImportState, ReasonCode
+from email_accounts.models.imports import (
+    LEASE_MARGIN,
+    NO_PROGRESS,
+    BatchRange,
+    ImportState,
+    Plan,
+    ReasonCode,
+)
 from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
@@ -644,6 +652,19 @@ def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> No
     (message,) = broken.notifications.messages
     assert message.attributes["status"] == "refused"
     assert "It is a PDF." in message.mail
+
+
+def test_a_file_whose_plan_broke_off_has_no_rows(broken: World) -> None:
+    """Batches that were written before the end of a plan belong to no import."""
+    upload = broken.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    broken.submitter().start_import(upload)
+    plan = Plan((BatchRange(1, 2, 6, 5),), rows=5, rejected=0, duplicates=0)
+    with pytest.raises(LedgerConflictError):
+        broken.ledger.plan(upload.import_id, "somebody else's lease", plan, ())
+    broken.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
+    (message,) = broken.notifications.messages
+    assert message.attributes["status"] == "refused"
+    assert set(json.loads(message.document)["counts"].values()) == {0}
 
 
 def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:

@@ -131,7 +131,8 @@ class Deliverer:
     def _delivered(
         self, imported: Import, lease: str, failure: str, *, best_effort: bool
     ) -> ImportResult:
-        batches = list(self.ledger.batches(imported.id))
+        # A plan that broke off may have left batches, which belong to no import.
+        batches = [] if imported.refusal else list(self.ledger.batches(imported.id))
         ended_early = _ended_early(imported, batches, failure)
         without_reports = (
             ended_early[0] or ReasonCode.EXECUTION_FAILED,
