@@ -85,7 +85,7 @@ def killed(
 
             def meanwhile(identity: str) -> None:
                 wait_until(lambda: laid.fired() == times)
-                if function == "submit_accounts":
+                if function in {"submit_accounts", "deliver_report"}:
                     end_lease(cloud, identity)
 
             yield meanwhile
@@ -474,6 +474,8 @@ CASES = (
     ),
     Case(
         fault="status: no progress for an hour, and the list shows the accounts",
+        subject="not finished, 2 connected, 1 unconfirmed",
+        failure_reason="Saleshandy accepted the request, but made no progress for an hour",
         rules=(rule("status", "running", times=None),),
         around=time_passes(3600, "began_at", "changed_at"),
     ),
