@@ -64,12 +64,24 @@ def test_each_file_goes_to_the_key_of_its_folder(
     assert KEY[:20] not in kept
 
 
-def test_each_workspace_has_its_own_recipients(cloud: LocalCloud, subscriber: Subscriber) -> None:
+@pytest.fixture
+def recipients(cloud: LocalCloud) -> Iterator[dict[str, str]]:
+    """Notify one address of each workspace, for one test."""
+    addresses = {name: f"{name}@mailbox.example" for name in ("north", "default")}
+    for name, address in addresses.items():
+        cloud.operate("workspace", "notify", name, address)
+    yield addresses
+    topics, topic = cloud.client("sns"), cloud.environment["NOTIFICATION_TOPIC_ARN"]
+    for one in topics.list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]:
+        if one["Endpoint"] in addresses.values():
+            topics.unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+
+
+def test_each_workspace_has_its_own_recipients(
+    cloud: LocalCloud, subscriber: Subscriber, recipients: dict[str, str]
+) -> None:
     """Who is notified of one workspace gets its mail, and no other."""
     behaving(cloud)
-    recipients = {name: f"{name}@mailbox.example" for name in ("north", "default")}
-    for name, address in recipients.items():
-        cloud.operate("workspace", "notify", name, address)
     for name in recipients:
         subscriber.answer(cloud.upload(f"uploads/{name}/own.csv", SMALL))
     mails = [
