@@ -131,7 +131,7 @@ class Deliverer:
     def _delivered(
         self, imported: Import, lease: str, failure: str, *, best_effort: bool
     ) -> ImportResult:
-        # A plan that broke off may have left batches, which belong to no import.
+        # Batches of an interrupted plan do not count.
         batches = [] if imported.refusal else list(self.ledger.batches(imported.id))
         ended_early = _ended_early(imported, batches, failure)
         without_reports = (
