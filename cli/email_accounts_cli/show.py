@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
+from email_accounts.delivery.result import label
 from email_accounts.models.imports import Batch, Import
 from email_accounts_cli.history import RUNNING, Ending, History, together
 from email_accounts_cli.stack import Stack
@@ -143,7 +144,7 @@ def _with_ending(history: History, imported: Import) -> Listed:
 
 def _counts(imported: Import, ending: Ending) -> str:
     rows = counted(imported.rows, "row") if imported.rows else ""
-    counts = (f"{count:,} {name.replace('_', ' ')}" for name, count in ending.counts.items())
+    counts = (f"{count:,} {label(name, count)}" for name, count in ending.counts.items())
     return ": ".join(filter(None, (rows, ", ".join(counts))))
 
 
@@ -329,7 +330,7 @@ def _print(known: _Known) -> None:
         ("File", printable(known.address)),
         ("Version", imported.upload.version),
         ("Bytes", f"{imported.upload.size:,}"),
-        *((what.replace("_", " ").capitalize(), f"{n:,}") for what, n in counts.items()),
+        *((label(what, n).capitalize(), f"{n:,}") for what, n in counts.items()),
         ("Execution", f"{known.execution['arn']} ({known.execution['status']})"),
         *((f"Report {what}", address) for what, address in summary.get("reports", {}).items()),
     ]

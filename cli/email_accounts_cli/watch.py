@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from email_accounts.delivery.outcomes import Outcome, outcome_of
+from email_accounts.delivery.result import label
 from email_accounts.models.imports import (
     FINAL,
     Batch,
@@ -223,7 +224,7 @@ class Progress:
 
     def counts(self) -> str:
         """Return the outcomes so far; before rows are sent, those of the sign-in check."""
-        said = [f"{n:,} {name.replace('_', ' ')}" for name, n in self.outcomes.items()]
+        said = [f"{n:,} {label(name, n)}" for name, n in self.outcomes.items()]
         if not self.submitted and (checked := self.sign_ins_text()):
             said.append(checked)
         return ", ".join(said)

@@ -268,11 +268,12 @@ def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     assert "create an app password" in rows["3"]["what to do"]
     assert rows["4"]["what to do"].startswith("Enter a number from 1 to 65535")
     assert rows["7"]["what to do"].startswith("No action needed")
-    assert rows["8"]["what to do"].startswith("Resume the import to check them again")
+    assert rows["8"]["what to do"].startswith("Resume the import to check again")
 
 
 def test_warnings_reach_everybody(world: World) -> None:
     """The row, the page, the mail and the documents tell what a check of the file tells."""
+    world.saleshandy.failing |= dict.fromkeys(ADDRESSES[:2], "Sign-in refused")
     upload = looked_at(world, row(ADDRESSES[0], smtpPassword=" blanks "), ADDRESSES[1])
     message = delivered(world, upload)
     first, second = outcome(world, upload)

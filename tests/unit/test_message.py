@@ -175,6 +175,40 @@ def test_the_next_step_follows_from_the_outcomes(
 
 
 @pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({Outcome.CONNECTED: 1, Outcome.FAILED: 1}, "Fix the row, save it to a new file"),
+        ({Outcome.FAILED: 1, Outcome.REJECTED: 1}, "Fix the 2 rows, save them to a new file"),
+    ],
+)
+def test_rows_to_fix_are_counted(counts: dict[Outcome, int], said: str) -> None:
+    """Singular and plural are right; other rows that need attention are not meant."""
+    step = answer(counts | {Outcome.UNCONFIRMED: 3}).next_step
+    assert step.text.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("counts", "does"),
+    [
+        ({Outcome.NOT_SENT: 1}, "sends the row that was not sent."),
+        ({Outcome.UNCONFIRMED: 2}, "checks the unconfirmed rows again."),
+        (
+            {Outcome.UNCONFIRMED: 1, Outcome.NOT_SENT: 2},
+            "checks the unconfirmed row again and sends the rows that were not sent.",
+        ),
+        ({}, "continues."),
+    ],
+)
+@pytest.mark.parametrize("code", sorted(RESUMABLE))
+def test_a_resumed_import_does_what_is_left(
+    counts: dict[Outcome, int], does: str, code: ReasonCode
+) -> None:
+    """No more is promised."""
+    made = replace(answer(counts, ImportStatus.STOPPED), code=code)
+    assert f"resume the import: it {does}" in made.next_step.text.replace("Resume", "resume")
+
+
+@pytest.mark.parametrize(
     ("invalid", "held", "meaning"),
     [
         (2, 0, "2  rejected (invalid row, not sent)"),

@@ -4,6 +4,7 @@ import pytest
 
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.summary import ROWS_KEPT, Summary, most_frequent
+from email_accounts.intake.values import GOOGLE_SIGN_IN, NAME_NOT_UTF_8
 from email_accounts.models.causes import UNKNOWN, WRONG_PASSWORD, Cause
 
 
@@ -40,6 +41,23 @@ def test_causes_are_grouped_the_most_frequent_first() -> None:
         (host, Outcome.REJECTED, 1, [2]),
     ]
     assert summary.groups[0].reason == "535 at 3"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "codes"),
+    [
+        (Outcome.CONNECTED, ["name_not_utf_8"]),
+        (Outcome.ALREADY_CONNECTED, ["google_sign_in", "name_not_utf_8"]),
+        (Outcome.FAILED, ["google_sign_in", "name_not_utf_8"]),
+    ],
+)
+def test_a_connected_mailbox_has_no_warning_about_its_sign_in(
+    outcome: Outcome, codes: list[str]
+) -> None:
+    """It has worked; a wrong name has not."""
+    summary = Summary()
+    summary.add(RowOutcome(2, "", outcome, "", warnings=(GOOGLE_SIGN_IN, NAME_NOT_UTF_8)))
+    assert [one.code for one in summary.warnings] == codes
 
 
 def test_duplicates_are_counted_but_need_no_attention() -> None:

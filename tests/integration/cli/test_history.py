@@ -1,5 +1,6 @@
 """`list` and `show`: what is known of imports."""
 
+import re
 import time
 from datetime import datetime
 from itertools import count
@@ -134,6 +135,15 @@ def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
     assert found("partial", None) == {partial}
     assert found(None, "north") == {north}
     assert found("complete", "default") == {done}
+
+
+def test_duplicates_are_counted_in_the_plural(stack: Stack, capsys: Captured) -> None:
+    """By `list` and `show`, as in the headline."""
+    identity = imported(stack, "a.csv", accounts_file("a@n.example", "A@n.example", "a@N.example"))
+    list_imports(stack, Wanted(NOW - 60, None, None, None), 1, as_json=False)
+    assert "3 rows: 1 connected, 2 duplicates" in capsys.readouterr().out
+    show(stack, identity, as_json=False)
+    assert re.search(r"^Duplicates +2 *$", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_an_import_is_found_by_the_beginning_of_its_id(stack: Stack) -> None:

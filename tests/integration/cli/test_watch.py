@@ -199,7 +199,7 @@ RUNNING = Progress(
     batches=120,
     submitted=12,
     seconds_left=324,
-    outcomes={"connected": 96, "failed": 4, "rejected": 5, "duplicate": 1},
+    outcomes={"connected": 96, "failed": 4, "rejected": 5, "duplicate": 2},
 )
 
 
@@ -220,6 +220,7 @@ def test_progress_fits_its_terminal(columns: int, shown_whole: int) -> None:
     assert sum(bool(re.search("limit: next call in 3[01] s$", one)) for one in lines) == shown_whole
     assert lines[-2].startswith(f"{31 - shown_whole} more; 1 of 31 imports ended")
     assert "6+ min left" in text
+    assert RUNNING.counts() == "96 connected, 4 failed, 5 rejected, 2 duplicates"
 
 
 @pytest.mark.parametrize(

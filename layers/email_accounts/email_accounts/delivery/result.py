@@ -14,19 +14,18 @@ SHORT_ID = 8
 _GOOD = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
 _TO_FIX = (Outcome.FAILED, Outcome.REJECTED)
 _FIX_ROWS = (
-    "Fix the rows, save them to a new file with the same header row, and upload that file. "
-    "The command below writes it for you."
+    "Fix {rows}, save {them} to a new file with the same header row, and upload that file to the "
+    "same folder. The command below writes the file, with the problem and the fix next to each row."
 )
 _FIX_ALL_ROWS = (
-    "Nothing was sent to Saleshandy. Fix the rows and upload the file again. The command below "
-    "writes them to a new file, with the problem and the fix next to each."
+    "Nothing was sent to Saleshandy. Fix the file and upload it again to the same folder. The "
+    "command below writes a copy, with the problem and the fix next to each row."
 )
 _LOOK_UP = (
-    "Look up the unconfirmed addresses in Saleshandy. Upload only those again that are missing "
-    "there, or resume the import to check them again."
+    "Look up each unconfirmed address in Saleshandy. Upload it again only if it is missing there, "
+    "or resume the import to check it again."
 )
-_RESUME = "Then resume the import: it sends the rows that were not sent, and a new report follows."
-
+_RESUME = "Then resume the import: it {continues}. A new report follows."
 _REPLACE_KEY = f"Replace the API key of the workspace. {_RESUME} Do not upload the file again."
 
 
@@ -59,24 +58,23 @@ _NEXT_STEPS: dict[ReasonCode, str] = {
     ReasonCode.API_KEY_REFUSED: _REPLACE_KEY,
     ReasonCode.API_KEY_MISSING: _REPLACE_KEY,
     ReasonCode.STOPPED_BY_OPERATOR: (
-        "To send the remaining rows, resume the import. Do not upload the file again."
+        "To continue, resume the import: it {continues}. Do not upload the file again."
     ),
     ReasonCode.SUBMISSION_FAILED: (
         f"Find the error in the log of submit_accounts and fix it. {_RESUME}"
     ),
     ReasonCode.DEADLINE_PASSED: (
-        "Resume the import: it checks the unconfirmed rows again and sends the rest. Do not "
-        "upload the file again."
+        "Resume the import: it {continues}. Do not upload the file again."
     ),
     ReasonCode.NO_PROGRESS: (
-        "Wait an hour, then resume the import: it checks the unconfirmed rows again. If they stay "
-        "unconfirmed, ask Saleshandy's support."
+        "Wait an hour, then resume the import: it {continues}. If it makes no progress again, ask "
+        "Saleshandy's support."
     ),
     ReasonCode.EXECUTION_FAILED: (
         f"Find the error in the log of the function and fix it. {_RESUME}"
     ),
 }
-"""What to do after an import that ended early."""
+"""What to do after an import that ended early; `{continues}` is what it does once it is resumed."""
 _COMMANDS: dict[ReasonCode, tuple[str, ...]] = {
     **dict.fromkeys(
         (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING),
@@ -212,19 +210,35 @@ class ImportResult:
         if self.rows and not self.summary.needs_attention and has_reports:
             return NextStep("No action needed.")
         if self.code:
-            text, commands = _NEXT_STEPS[self.code], _COMMANDS.get(self.code, ())
+            text = _NEXT_STEPS[self.code].format(continues=self._continues)
+            commands = _COMMANDS.get(self.code, ())
         else:
             text, commands = self._next_for_rows()
         named = {"workspace": self.workspace, "id": self.imported.id[:SHORT_ID]}
         return NextStep(text, tuple(f"email-accounts {one.format(**named)}" for one in commands))
+
+    @property
+    def _continues(self) -> str:
+        """What a resumed import does."""
+        unconfirmed, not_sent = (
+            self.summary.of(Outcome.UNCONFIRMED),
+            self.summary.of(Outcome.NOT_SENT),
+        )
+        said = list[str]()
+        if unconfirmed:
+            said.append(f"checks the unconfirmed row{'s' * (unconfirmed > 1)} again")
+        if not_sent:
+            said.append(f"sends the row{'s that were' if not_sent > 1 else ' that was'} not sent")
+        return " and ".join(said) or "continues"
 
     def _next_for_rows(self) -> tuple[str, tuple[str, ...]]:
         outcomes = self.summary.outcomes
         if outcomes[Outcome.REJECTED] == self.summary.needs_attention == self.rows:
             return _FIX_ALL_ROWS, ("failed {id}",)
         texts, commands = list[str](), list[str]()
-        if self.summary.of(*_TO_FIX):
-            texts.append(_FIX_ROWS)
+        if to_fix := self.summary.of(*_TO_FIX):
+            rows = ("the row", "it") if to_fix == 1 else (f"the {to_fix:,} rows", "them")
+            texts.append(_FIX_ROWS.format(rows=rows[0], them=rows[1]))
             commands.append("failed {id}")
         if outcomes[Outcome.UNCONFIRMED]:
             texts.append(_LOOK_UP)
@@ -232,9 +246,9 @@ class ImportResult:
         return " ".join(texts), tuple(commands)
 
 
-def label(outcome: Outcome, rows: int) -> str:
+def label(outcome: str, rows: int) -> str:
     """Return the name of an outcome of so many rows, as people read it."""
-    plural = "s" if outcome is Outcome.DUPLICATE and rows != 1 else ""
+    plural = "s" if outcome == Outcome.DUPLICATE and rows != 1 else ""
     return outcome.replace("_", " ") + plural
 
 

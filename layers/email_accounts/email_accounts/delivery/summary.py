@@ -69,7 +69,8 @@ class Summary:
         for cause in row.causes:
             self._count_cause(cause, row)
         for warning in row.warnings:
-            self._warnings.add(warning, row.row, row.place)
+            if not (warning.about_sign_in and outcome is Outcome.CONNECTED):
+                self._warnings.add(warning, row.row, row.place)
         if outcome in _NEEDS_ATTENTION and len(self.rows) < ROWS_KEPT:
             self.rows.append(row)
 

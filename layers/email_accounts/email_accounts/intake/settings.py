@@ -107,12 +107,14 @@ _DEFAULT_ENCRYPTION = "ssl"
 MICROSOFT_SIGN_IN = RowWarning(
     "microsoft_sign_in",
     "Microsoft 365 and Outlook usually refuse passwords, for IMAP since 2022 and for SMTP from "
-    "the end of 2026: connect these with the Microsoft button in Saleshandy",
+    "the end of 2026: connect the mailbox with the Microsoft button in Saleshandy",
+    about_sign_in=True,
 )
 ENCRYPTION_AND_PORT = RowWarning(
     "encryption_and_port",
     "encryption and port do not match, so the server may not answer: "
     "465 and 993 require ssl; 587, 143, 25 and 2525 require tls",
+    about_sign_in=True,
 )
 PROVIDER_UNKNOWN = RowWarning(
     "provider_unknown", "unknown provider: the servers of the row are used"

@@ -83,22 +83,27 @@ GOOGLE_SIGN_IN = RowWarning(
     "google_sign_in",
     "Google accepts only app passwords (16 letters): create one in the account's security "
     "settings, with 2-Step Verification on",
+    about_sign_in=True,
 )
 PASSWORD_TRIMMED = RowWarning(
-    "password_trimmed", "spaces before or after the password were removed"
+    "password_trimmed", "spaces before or after the password were removed", about_sign_in=True
 )
 PASSWORD_LIKE_DATE = RowWarning(
     "password_like_date",
     "the password looks like a date, a time or an amount, perhaps changed by a spreadsheet: if so, "
     "format the column as text and type it again",
+    about_sign_in=True,
 )
 PASSWORD_APOSTROPHE = RowWarning(
     "password_apostrophe",
     "the password begins with an apostrophe, which spreadsheets use to mark text: it is sent as "
     "part of the password",
+    about_sign_in=True,
 )
 PASSWORD_QUOTED = RowWarning(
-    "password_quoted", "the password is in quotes, which are sent as part of it"
+    "password_quoted",
+    "the password is in quotes, which are sent as part of it",
+    about_sign_in=True,
 )
 NAME_MISREAD = RowWarning(
     "name_misread",

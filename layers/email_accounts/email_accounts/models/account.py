@@ -49,10 +49,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class RowWarning:
-    """A warning about a row that is sent nevertheless."""
+    """A warning about a row that is sent nevertheless.
+
+    One `about_sign_in` has no meaning any more once the mailbox is connected.
+    """
 
     code: str
     message: str
+    about_sign_in: bool = False
 
 
 @dataclass(frozen=True, slots=True)

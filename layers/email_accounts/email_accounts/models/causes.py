@@ -54,7 +54,7 @@ MICROSOFT_SMTP_OFF = Cause(
     "SMTP sign-in is disabled at Microsoft",
     "An administrator of the organization, or Microsoft, switched off SMTP sign-in with passwords. "
     "IMAP does not accept passwords either.",
-    "Connect these one by one in Saleshandy with the Microsoft button. For SMTP alone, an "
+    "Connect each mailbox in Saleshandy with the Microsoft button. For SMTP alone, an "
     "administrator can allow Authenticated SMTP for the mailbox.",
     certain=True,
 )
@@ -63,8 +63,8 @@ MICROSOFT_POLICY = Cause(
     "A Microsoft policy blocks the sign-in",
     "Security defaults or Conditional Access of the organization forbid it. Such a rule may depend "
     "on the place of the program that signs in.",
-    "Ask the administrator of the organization, or connect these in Saleshandy with the Microsoft "
-    "button.",
+    "Ask the administrator of the organization, or connect each mailbox in Saleshandy with the "
+    "Microsoft button.",
 )
 PLAN_OF_PROVIDER = Cause(
     "plan_of_provider",
@@ -76,15 +76,15 @@ NO_SIGN_IN = Cause(
     "no_sign_in",
     "The server accepts no passwords at this port",
     "It offers no sign-in with a password: it requires OAuth, or the port is for other servers.",
-    "Use port 587 or 465 for SMTP and 993 for IMAP. If the provider requires OAuth, connect these "
-    "one by one in Saleshandy.",
+    "Use port 587 or 465 for SMTP and 993 for IMAP. If the provider requires OAuth, connect each "
+    "mailbox in Saleshandy.",
     certain=True,
 )
 BLOCKED_HERE = Cause(
     "blocked_here",
     "The mail server blocks our address",
     "It refuses connections from this network, for example because of a block list.",
-    "The row may be correct. Connect one of these in Saleshandy to find out.",
+    "The row may be correct. Connect one mailbox in Saleshandy to find out.",
 )
 SENDGRID_KEY = _sign_in("sendgrid")
 WRONG_PASSWORD = Cause(
@@ -152,32 +152,33 @@ PLAN_LIMIT = Cause(
     "plan_limit",
     "The limit of the Saleshandy plan is reached",
     "The plan allows no more mailboxes.",
-    "Remove unused mailboxes in Saleshandy, or upgrade your plan. Then upload these rows again.",
+    "Remove unused mailboxes in Saleshandy, or upgrade your plan. Then upload every row with this "
+    "cause again.",
 )
 REQUEST_REFUSED = Cause(
     "request_refused",
     "Saleshandy refused the whole request",
     "It connected none of the accounts in the request, often because of one value in one row.",
-    "Fix the value that the reason names, then upload all of these rows again.",
+    "Fix the value that the reason names, then upload every row with this cause again.",
 )
 NOT_SENT = Cause(
     "not_sent",
     "Not sent: the import ended early",
-    "These rows never reached Saleshandy.",
-    "Resume the import: it sends these rows. If its file was deleted, upload them again.",
+    "The row never reached Saleshandy.",
+    "Resume the import: it sends the rest. If its file was deleted, upload the rest again.",
 )
 UNCONFIRMED = Cause(
     "unconfirmed",
     "Status unknown",
-    "These rows were sent, but neither a report nor the account list shows the result.",
-    "Resume the import to check them again. Or look up the addresses in Saleshandy, and upload "
-    "only those again that are missing there.",
+    "The row was sent, but neither a report nor the account list shows its result.",
+    "Resume the import to check again. Or look up each address in Saleshandy, and upload it again "
+    "only if it is missing there.",
 )
 NOT_WORKING = Cause(
     "not_working",
     "Saved in Saleshandy, but not connected",
     "The account list shows the account as inactive, and no report gives a reason.",
-    "Reconnect one of these by hand in Saleshandy, and fix the problem that it shows.",
+    "Reconnect one mailbox by hand in Saleshandy, and fix the problem that it shows.",
 )
 SUSPENDED = Cause(
     "suspended",
@@ -207,7 +208,7 @@ UNKNOWN = Cause(
     "unknown",
     "Other reason",
     "The importer does not recognize the reason.",
-    "Read the reason. If it does not help, connect one of these by hand in Saleshandy, which shows "
+    "Read the reason. If it does not help, connect one mailbox by hand in Saleshandy, which shows "
     "more details.",
 )
 

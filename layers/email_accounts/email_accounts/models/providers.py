@@ -96,7 +96,7 @@ MICROSOFT = Family(
         "Microsoft requires OAuth sign-in",
         "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
         "organization or Microsoft switched them off.",
-        "Connect these one by one in Saleshandy with the Microsoft button, which signs in on "
+        "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
         "Microsoft's page. A file cannot do it.",
         app_password=False,
     ),

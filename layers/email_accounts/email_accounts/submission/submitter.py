@@ -189,7 +189,7 @@ class Submitter:
         return reopened
 
     def stop(self, import_id: str) -> bool:
-        """Have nothing more of an import sent, so that its next task leads to the report.
+        """Send no further batch of an import, so that its next task leads to the report.
 
         False for one that has no plan yet, or has already ended or been stopped.
         """
