@@ -62,6 +62,7 @@ def smoke(inbox: str, machine: str) -> None:
         sys.exit(
             f"import {started['name']} should have been answered as refused: see docs/runbook.md"
         )
+    _say("The deployment works: it refused the file, which has no accounts, and sent the result.")
 
 
 def _started(executions: list[str]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from boto3.s3.transfer import TransferConfig
 
 from email_accounts.errors import FileRefusedError
@@ -26,6 +25,7 @@ from email_accounts_cli.terminal import (
     CommandError,
     counted,
     echo,
+    is_confirmed,
     print_json,
     printable,
 )
@@ -88,10 +88,9 @@ def drop(  # noqa: PLR0913  one per option
         raise CommandError(
             f"There is no workspace {workspace}. Add it: email-accounts workspace add {workspace}"
         )
-    if ask and not click.confirm(
+    if ask and not is_confirmed(
         f"Upload {counted(len(files), 'file')} with passwords to the workspace {workspace} of "
-        f"{stack.name}?",
-        err=True,
+        f"{stack.name}?"
     ):
         raise CommandError("Nothing was uploaded.")
     history = History(stack)

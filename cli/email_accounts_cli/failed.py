@@ -88,8 +88,9 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
 def _print(count: _Count, workspace: str) -> None:
     if count.written:
         option = "" if workspace == DEFAULT_WORKSPACE else f"--workspace {workspace} "
+        them = "it" if count.written == 1 else "them"
         echo(
-            f"{counted(count.written, 'row')} in {count.file}, with passwords. Fix them as the "
+            f"{counted(count.written, 'row')} in {count.file}, with passwords. Fix {them} as the "
             f"column fix says. Then: email-accounts drop {option}{shlex.quote(str(count.file))}"
         )
     else:

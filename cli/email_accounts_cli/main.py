@@ -356,9 +356,10 @@ def drop(  # noqa: PLR0913  one per option
 @click.argument("imports", metavar="[IMPORT]...", nargs=-1, shell_complete=completion.imports)
 @_of_a_stack
 def watch(stack: "Stack", imports: tuple[str, ...], *, as_json: bool) -> int:
-    """Watch imports until they end: those you name, or all that are running.
+    """Watch imports until they end.
 
-    IMPORT is an id from `list`, or its first digits. Ctrl-C stops watching; imports continue.
+    IMPORT is an id from `list`, or its first digits; without one, all running imports are
+    watched. Ctrl-C stops watching; imports continue.
     Each import ends with the next command to run, if there is one. The exit code is 1 if some
     row is not connected.
 

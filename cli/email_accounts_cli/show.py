@@ -41,7 +41,7 @@ _EVENTS = {
     "tracking_started": "tracking started",
     "resumed": "resumed",
     "status_checked": "status checked",
-    "submitted": "remaining batches submitted",
+    "submitted": "submission continued",
     "report_written": "report written",
     "ended": "ended",
 }
@@ -336,7 +336,10 @@ def _print(known: _Known) -> None:
     ]
     screen = console()
     screen.print(printable(summary.get("headline", f"{name}: {known.ending.status}")), style="bold")
-    screen.print(table((), (fact for fact in facts if fact[1])))
+    width = max(len(what) for what, _ in facts) + 2
+    for what, value in facts:
+        if value:
+            echo(f"{what:{width}}{value}")
     if known.batches:
         header = ("Batch", "Rows", "Accounts", "State", "Request", "Reason")
         screen.print()

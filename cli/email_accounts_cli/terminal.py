@@ -125,6 +125,11 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(_for_people(text, sys.stderr if err else sys.stdout), err=err)
 
 
+def is_confirmed(question: str) -> bool:
+    """Ask a person; False is the default."""
+    return click.confirm(_for_people(question, sys.stderr), err=True)
+
+
 def _for_people(text: str, stream: TextIO | None = None) -> str:
     text = printable(text)
     is_terminal = (stream or sys.stdout).isatty()

@@ -213,8 +213,9 @@ class Progress:
         }
 
     def coming(self) -> str:
-        """Return what comes next, and when."""
-        return "" if self.has_ended else self.step.text()
+        """Return what comes next, and when; nothing where the stage has it."""
+        is_known = self.has_ended or self.stage in (Stage.REPORTING, Stage.REFUSED, Stage.STOPPED)
+        return "" if is_known else self.step.text()
 
     def time_left(self) -> str:
         """Return the expected end, or the least time left."""
@@ -413,7 +414,7 @@ def _stage(imported: Import, batches: Sequence[Batch]) -> Stage:
 def watch(stack: Stack, given: Sequence[str], *, as_json: bool) -> int:
     """Follow the named imports, or all running ones, to their end; return the exit code."""
     history = History(stack)
-    named = [_named(history, one) for one in given]
+    named = [*dict.fromkeys(_named(history, one) for one in given)]
     if not given:
         named = [(one.id, one.upload.name, one.upload.workspace) for one in history.running()]
     if not named:

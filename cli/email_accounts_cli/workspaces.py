@@ -35,6 +35,7 @@ from email_accounts_cli.terminal import (
     CommandError,
     console,
     echo,
+    is_confirmed,
     local_time,
     print_json,
     printable,
@@ -91,7 +92,8 @@ def add(stack: Stack, name: str, key_file: Path | None, *, replace: bool, as_jso
     if found and found.get("VersionIdsToStages") and not removed and not replace:
         since = local_time(found["LastChangedDate"].timestamp())
         raise CommandError(
-            f"The workspace {name} has had a key since {since}. Replace it with --replace."
+            f"The workspace {name} has had a key since {since}. To replace it: "
+            f"email-accounts workspace add {name} --replace"
         )
     key = _read_key(key_file)
     if found is None:
@@ -166,7 +168,7 @@ def remove(stack: Stack, name: str, *, sure: bool, as_json: bool) -> int:
             "The workspace default is part of the stack and cannot be removed. To replace its key: "
             "email-accounts workspace add default --replace"
         )
-    if not (sure or click.confirm(f"Remove the workspace {name} and its key?", err=True)):
+    if not (sure or is_confirmed(f"Remove the workspace {name} and its key?")):
         raise CommandError("Nothing was removed.")
     store = stack.session.client("secretsmanager", config=CONFIG)
     secret = _secret_name(stack, name)

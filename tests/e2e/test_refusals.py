@@ -62,7 +62,7 @@ def assert_refused(
             b"Name,Box\nRobin,a@accounts.example\n",
             (
                 "No email address column found",
-                "Name the column of the address email, email_address, e_mail, from_email,",
+                "Rename the address column to email (or email_address, e_mail, from_email,",
             ),
         ),
     ],

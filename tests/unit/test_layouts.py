@@ -298,7 +298,8 @@ def test_without_a_column_of_addresses_the_columns_are_listed(content: bytes) ->
     """The refusal says which names an address may have, and what else is taken."""
     said = refusal(content)
     assert "No email address column found" in said
-    assert ", ".join(ALIASES_OF[ADDRESS].split()) in said
+    first, *others = ALIASES_OF[ADDRESS].split()
+    assert f"Rename the address column to {first} (or {', '.join(others)}" in said
     besides = {"smtpEmailAddress", *ALIASES_OF} - {ADDRESS, "imapEmailAddress"}
     assert [target for target in besides if target not in said] == []
 

@@ -25,6 +25,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "check": ("email-accounts check accounts.csv",),
     "template": ("email-accounts template --json | sed -n 1,2p",),
     "workspace add": ("email-accounts workspace add north < key.txt",),
+    "workspace notify": ("email-accounts workspace notify north team@mailbox.example",),
     "workspace list": ("email-accounts workspace list",),
     "workspace test": ("email-accounts workspace test north",),
     "drop": ("email-accounts drop accounts.csv",),

@@ -59,7 +59,7 @@ def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> N
     identity = imported(
         stack, "a.csv", accounts_file("a@n.example", "b@n.example"), refused="b@n.example"
     )
-    assert watch(stack, [identity[:8]], as_json=False) == 1
+    assert watch(stack, [identity[:8], identity], as_json=False) == 1
     assert capsys.readouterr().out == (
         "[default] a.csv, 2 rows: 1 connected, 1 failed\n"
         f"  full results: s3://{stack.output('ReportsBucketName')}/imports/{identity}/outcome.csv\n"
@@ -238,6 +238,14 @@ def test_why_an_import_waits_is_shown(step: Step, text: str) -> None:
     """What runs now, or what runs when, and whether the rate limit decides."""
     assert step.text().startswith(text)
     assert bool(step.text()) == bool(text)
+
+
+@pytest.mark.parametrize("stage", [Stage.REFUSED, Stage.STOPPED, Stage.REPORTING])
+def test_what_the_stage_says_is_not_said_twice(stage: Stage) -> None:
+    """The report is what comes next, whatever the state machine waits for."""
+    running = replace(RUNNING, stage=stage, step=Step("deliver_report"))
+    assert running.stage_text.endswith("writing the report")
+    assert running.coming() == ""
 
 
 @pytest.mark.parametrize(

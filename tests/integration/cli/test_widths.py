@@ -72,6 +72,8 @@ def test_what_commands_print_fits_the_terminal(
     shown = {name: shown_on_terminal(run, columns) for name, run in runs.items()}
     assert {name: wide for name, text in shown.items() if (wide := too_wide(text, columns))} == {}
     assert identity in shown["show"]
+    folder = f"s3://{stack.output('ReportsBucketName')}/imports/{identity}"
+    assert f"{folder}/report.html\n" in shown["show"]
     assert f"email-accounts failed {identity[:8]}" in shown["watch"]
     assert identity[:8] in shown["list"]
     assert re.search("^Batch +Rows +Accounts +State +Request +Reason", shown["show"], re.MULTILINE)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
-from email_accounts.delivery.summary import Group
+from email_accounts.delivery.summary import Group, Summary
 from email_accounts.models.causes import UNKNOWN
 from email_accounts.models.messages import Message, file_document
 from email_accounts.models.upload import WORKSPACE_NAME
@@ -207,15 +207,18 @@ def _counts(result: ImportResult) -> list[str]:
         f"{result.rows:>{width},}  row{'' if result.rows == 1 else 's'}",
         *(
             f"{counts[outcome]:>{width},}  {label(outcome, counts[outcome])} "
-            f"({meaning_of(outcome, counts[Outcome.REJECTED], result.summary.held)})"
+            f"({meaning_of(outcome, result.summary)})"
             for outcome in Outcome
             if counts[outcome]
         ),
     ]
 
 
-def meaning_of(outcome: Outcome, rejected: int, held: int) -> str:
-    """Return what an outcome means for its rows; `held` of those `rejected` failed to sign in."""
+def meaning_of(outcome: Outcome, summary: Summary) -> str:
+    """Return what an outcome means for its rows; of duplicates, also which they are."""
+    if outcome is Outcome.DUPLICATE and (rows := summary.duplicates):
+        return f"{_MEANINGS[outcome]}; {rows_of(rows)}"
+    rejected, held = summary.outcomes[Outcome.REJECTED], summary.held
     if outcome is not Outcome.REJECTED or not held:
         return _MEANINGS[outcome]
     if held == rejected:

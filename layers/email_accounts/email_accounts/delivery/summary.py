@@ -86,6 +86,11 @@ class Summary:
         return sorted(found, key=lambda group: -group.rows)
 
     @property
+    def duplicates(self) -> Group | None:
+        """The rows that are duplicates; None if there are none."""
+        return self._groups.get((Outcome.DUPLICATE, DUPLICATE.code, DUPLICATE.title))
+
+    @property
     def warnings(self) -> list[WarningCount]:
         """The warnings about the file, then those about rows, the most frequent first."""
         return [*self.notes, *self._warnings.counts()]

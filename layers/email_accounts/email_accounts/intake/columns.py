@@ -146,9 +146,9 @@ def resolve(
             if near
             else "Separate the cells by commas, semicolons, tabs or |; put no line in quotes."
             if len(headers) == 1 and place and not columns.targets
-            else "Name the column of the address "
-            f"{', '.join((*ALIASES[ADDRESS], *ADDRESS_TARGETS[1:]))}; other recognized columns: "
-            f"{', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
+            else f"Rename the address column to {ALIASES[ADDRESS][0]} (or "
+            f"{', '.join((*ALIASES[ADDRESS][1:], *ADDRESS_TARGETS[1:]))}). Other recognized "
+            f"columns: {', '.join(target for target in ALIASES if target not in ADDRESS_TARGETS)}.",
         )
     return columns
 

@@ -86,9 +86,7 @@ _LATEST_EVENT = 15 * 86_400.0
 _MEGABYTE = 1_000_000
 _MOST_ATTEMPTS = 2
 """Invocations that may crash on an import; the next one refuses it."""
-STOPPED_BY_OPERATOR = (
-    "An operator stopped the import. Rows that were sent before have their results."
-)
+STOPPED_BY_OPERATOR = "An operator stopped the import."
 _SUBMISSION_FAILED = "sending it failed repeatedly; the log of submit_accounts says why"
 
 _log = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from email_accounts.delivery.message import failure_of, meaning_of, rows_of, title_of
 from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
-from email_accounts.delivery.summary import Counts, Group, most_frequent
+from email_accounts.delivery.summary import Counts, Group, Summary, most_frequent
 from email_accounts.models.causes import UNKNOWN
 from email_accounts.text.display import one_line
 
@@ -80,7 +80,7 @@ def page(result: ImportResult) -> str:
         received=moment(result.imported.received_at),
         row_count=counted(result.rows, "row") if result.rows else "",
         failure=failure_of(result),
-        bar_of_all=_slices(summary.outcomes, summary.held),
+        bar_of_all=_slices(summary.outcomes, summary),
         groups=[_described(group, result.failure_reason) for group in groups],
         more_causes=_more(len(summary.groups) - _CAUSES_SHOWN, "cause"),
         warnings=[warning.text for warning in summary.warnings[:_WARNINGS_SHOWN]],
@@ -144,8 +144,8 @@ def _bars(table: Mapping[str, Counts], names: Mapping[str, str]) -> Iterator[_Ba
         yield _Bar(names.get(name, name), said, _slices(counts))
 
 
-def _slices(counts: Counts, held: int = 0) -> tuple[_Slice, ...]:
-    """Return the slices of a bar, none too slim to be seen."""
+def _slices(counts: Counts, summary: Summary | None = None) -> tuple[_Slice, ...]:
+    """Return the slices of a bar, none too slim to be seen; with a summary, what they mean."""
     total = counts.total()
     kinds = [outcome for outcome in Outcome if counts[outcome]]
     wide = {outcome: max(100 * counts[outcome] / total, _SLIMMEST) for outcome in kinds}
@@ -159,7 +159,7 @@ def _slices(counts: Counts, held: int = 0) -> tuple[_Slice, ...]:
                 label(outcome, counts[outcome]),
                 counts[outcome],
                 _share(counts[outcome], total),
-                meaning_of(outcome, counts[Outcome.REJECTED], held),
+                meaning_of(outcome, summary) if summary else "",
                 round(x, 3),
                 round(width, 3),
             )
