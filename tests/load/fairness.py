@@ -96,6 +96,8 @@ def world_of(accounts: int, calls_per_minute: int = 20) -> tuple[World, Service]
         skip_connected=True,
         verify_connected=True,
         max_poll_interval=900.0,
+        deadline=86_400.0,
+        largest_file=100_000_000,
     )
     return world, service
 
