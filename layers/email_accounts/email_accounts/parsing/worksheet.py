@@ -3,6 +3,7 @@
 import re
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -26,6 +27,8 @@ _LAST_COLUMN = 16_384
 _MOST_LETTERS = 3
 _LARGEST_SHARED = 50_000_000
 _ENTRY = 8
+_TEXTS_AT_HAND = 64
+"""Many columns have the same few texts in each row."""
 _LONGEST_TAG = 1 << 17
 _MOST_NAMES = 1_000
 _MOST_STYLES = 100_000
@@ -264,7 +267,7 @@ class Worksheet(XmlPart):
         """Begin above the first row."""
         super().__init__("worksheet")
         self.ended = False
-        self._texts = texts
+        self._text = lru_cache(_TEXTS_AT_HAND)(lambda number: texts[int(number)])
         self._formats = formats
         self._general = formats.general
         self._merged = merged.last_first()
@@ -374,7 +377,7 @@ class Worksheet(XmlPart):
         """Put the value of a cell where it belongs."""
         damage = None
         if self._kind == "s" and self._value:
-            text = self._texts[int(self._value)]
+            text = self._text(self._value)
         else:
             text, damage = self._shown(self._value, self._kind)
         column = self._column
