@@ -3,11 +3,13 @@
 The real client, submitter, poller and deliverer, against a server that answers as configured.
 """
 
+import base64
 import csv
 import html
 import io
 import json
 import logging
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -121,6 +123,8 @@ REPORTS: dict[str, Callable[[str], str]] = {
     "cell": lambda echo: echo,
     "JSON": lambda echo: json.dumps({"error": f"sign-in with {echo} failed"}),
     "JSON as it came": lambda echo: f'{{"error":"sign-in with {echo} failed"}}',
+    "base64": lambda echo: base64.b64encode(f"sign-in with {echo} failed".encode()).decode(),
+    "NFD": lambda echo: unicodedata.normalize("NFD", f"sign-in with {echo} failed"),
 }
 
 
