@@ -213,8 +213,8 @@ def main() -> None:
     _tell("300 files of 50 rows at once", simulate(world, service, [(0.0, 50)] * 300), service)
 
     world, service = world_of(0, 20)
-    large, *small = simulate(world, service, [(0.0, 100_000), *[(60.0, 3)] * 300])
-    _tell("300 files of 3 rows behind one of 100,000: these", small, service)
+    large, *small = simulate(world, service, [(0.0, 10_000), *[(60.0, 3)] * 300])
+    _tell("300 files of 3 rows behind one of 10,000: these", small, service)
     _tell("that one", [large], service)
 
 
