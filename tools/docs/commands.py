@@ -56,7 +56,7 @@ _OPTIONS = re.compile(r"(<!-- options: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOT
 _RECORDING = re.compile(r"(<!-- recording: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _DROPPED = re.compile(r"^[0-9a-f]{32}(?=  )", re.MULTILINE)
 _MASKS = (
-    # Lines about stages: how many appear depends on the time of each poll.
+    # Lines about stages and status checks: how many appear depends on the time of each poll.
     (
         re.compile(
             r"^[\w.-]+: (queued|validating |writing |file refused|stopped, w|[\d,]+ of ).*\n",
@@ -64,12 +64,12 @@ _MASKS = (
         ),
         "",
     ),
+    (re.compile(r"^.* status checked.*\n", re.MULTILINE), ""),
     (re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{8}-[0-9a-f-]{27}\b"), "ID"),
     (re.compile(r"\b(?=[0-9a-f]*[0-9])[0-9a-f]{8,10}\b"), "ID"),
     (re.compile(r"\b(inboxbucket|reportsbucket)-\w+"), r"\1"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+\+00:00)?"), "TIME"),
     (re.compile(r"(boto3|Python|email-accounts) \d[\d.]*\d"), r"\1 VERSION"),
-    (re.compile(r"status checked.*"), "status checked"),
     (re.compile(r"\d+ alarms?"), "ALARMS"),
     (re.compile(r" {2,}"), "  "),
     (re.compile(r" +$", re.MULTILINE), ""),
