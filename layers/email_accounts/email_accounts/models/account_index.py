@@ -35,7 +35,8 @@ class Reading:
 
     `statuses` counts the values of the status filter that are read to their end; `in_order` says
     whether the pages are asked for newest first. `page` is a digest of the last page, `repeated`
-    how many pages before it were the same.
+    how many pages before it were the same. A reading of the newest accounts ends at those first
+    listed before it, and before `until`.
     """
 
     began_at: float
@@ -55,8 +56,9 @@ class AccountIndex:
     `version` counts the writes. `parts` names the files of accounts in the order in which they
     were written, the first one at `packed_at`. Every account of the time `complete_at` is in
     them (0: the list has never been read to its end), where it had `pages`; once it has been,
-    every account of the time `newest_at`, and every one that did not work at `stopped_at`. The
-    readings under way are `scan`, `newest` and `stopped`. `first_at` is when the one page of a list
+    every account of the time `newest_at`, and every one that did not work at `stopped_at`. What was
+    first listed at `newest_since` or later was all read at `newest_at`. The readings under way are
+    `scan`, `newest` and `stopped`. `first_at` is when the one page of a list
     without pages was read. `probed` counts the calls made so far to find out what the service
     honours.
     """

@@ -42,7 +42,7 @@ _FEW = 100
 _SHARED_BY = 10
 """Imports that are taken at most to wait for the same pages."""
 _PAGES_WANTED = 10
-_WHILE_ANOTHER_READS = 5.0
+_WHILE_ANOTHER_READS = (5.0, 60.0)
 _LATENESS_PER_WAIT = 4
 """Who has waited for longer comes back later, so that many who wait do not come all the time."""
 _LEFT_LYING = 86_400.0
@@ -327,7 +327,8 @@ class AccountListReader:
         now = self.now()
         leased = self.ledger.lease_index(self._workspace, now, now + self.time_left())
         if leased is None:
-            raise RetryAfterError(max(_WHILE_ANOTHER_READS, (now - due) / _LATENESS_PER_WAIT))
+            shortest, longest = _WHILE_ANOTHER_READS
+            raise RetryAfterError(min(max((now - due) / _LATENESS_PER_WAIT, shortest), longest))
         if leased != self.index:
             self._load(leased)
         self.loaded.clear()  # what is not saved must not be known to anybody
