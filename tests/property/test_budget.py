@@ -175,14 +175,19 @@ def test_a_share_ends_where_a_batch_waits(kind: CallKind, share: int) -> None:
     assert budget.take("one", 1, NOW, 20, kind=kind)[1] == 0
 
 
-def test_a_poll_that_is_due_goes_before_batches_that_wait() -> None:
-    """It takes the first call that is free, no matter who asked before."""
+@pytest.mark.parametrize("kind", [CallKind.POLL, CallKind.LOOKUP])
+@pytest.mark.parametrize("waiting", [40, 200])
+def test_polls_and_lookups_go_before_batches_that_wait(kind: CallKind, waiting: int) -> None:
+    """They take the first call that is free, no matter who asked before, or how many wait."""
     budget = Budget()
-    for number in range(60):
+    for number in range(20 + waiting):
         budget, _ = budget.take(f"batch {number}", 1, NOW, 20)
-    _, first = budget.take("poll", 1, NOW + 1, 20, kind=CallKind.POLL)
+    after, first = budget.take("due", 10, NOW + 1, 20, kind=kind)
     _, last = budget.take("another batch", 1, NOW + 1, 20)
-    assert (first, last) == (65, 197)
+    assert first == 65
+    assert last >= 197
+    (turn,) = (one for one in after.turns if one.holder == "due")
+    assert turn.calls == {CallKind.POLL: 10, CallKind.LOOKUP: 5}[kind]
 
 
 def test_a_small_file_goes_before_the_hundredth_batch_of_a_large_one() -> None:

@@ -6,11 +6,10 @@ when to come back. There are a few of them; all others get an estimate, so the i
 stays small.
 
 Who goes first:
-  1. Polls, the one that has been due longest first.
-  2. Batches and lookups, by rank: when the import began, plus `CALL_RANK` seconds for each of its
-     batches sent before. A rank never changes and newcomers have later ones, so everybody's turn
-     comes.
-While batches wait, polls have at most three quarters of the calls, and lookups a quarter.
+  1. Polls and lookups. While batches wait, polls have at most three quarters of the calls and
+     lookups a quarter, so that what was sent is answered while others are being sent.
+  2. Batches, by rank: when the import began, plus `CALL_RANK` seconds for each of its batches sent
+     before. A rank never changes and newcomers have later ones, so everybody's turn comes.
 """
 
 import json
@@ -42,7 +41,7 @@ _SHARES = {CallKind.POLL: 3 / 4, CallKind.BATCH: 1.0, CallKind.LOOKUP: 1 / 4}
 class Reservation:
     """So many calls promised to an import from a time on, in seconds since the epoch.
 
-    The lower of two ranks goes first, where both are polls or neither is.
+    The lower of two ranks goes first, where both are batches or neither is.
     """
 
     holder: str
@@ -54,7 +53,7 @@ class Reservation:
     @property
     def order(self) -> tuple[bool, float]:
         """The place among all who wait."""
-        return self.kind is not CallKind.POLL, self.rank
+        return self.kind is CallKind.BATCH, self.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +86,12 @@ class Budget:
         budget = self._as_of(now)
         asked = Reservation(holder, now, wanted, kind, now if rank is None else rank)
         mine = next((turn for turn in budget.turns if turn.holder == holder), None)
-        if mine and mine.at > now and mine.order[0] <= asked.order[0]:
+        if mine and mine.at > now and mine.order <= asked.order:
             return budget, mine.at - now
         budget = replace(budget, turns=tuple(t for t in budget.turns if t is not mine))
         room = calls_per_minute - sum(calls for *_, calls in budget.made)
         is_open = now >= budget.closed_until and room > 0
-        if mine and mine.at <= now and is_open and budget.share_at(kind, now, calls_per_minute):
+        if mine and mine.at <= now and is_open and budget.share_left(kind, now, calls_per_minute):
             left = [replace(mine, at=now, calls=mine.calls - 1)] if mine.calls > 1 else []
             return replace(budget.called(now, kind), turns=(*left, *budget.turns)), 0.0
         if mine and rank is None:
@@ -158,12 +157,12 @@ class Budget:
         """Return when all current reservations will have been served."""
         return max(now, self.closed_until, self.queue_until, *(turn.at for turn in self.turns))
 
-    def share_at(self, kind: CallKind, at: float, calls_per_minute: int) -> bool:
-        """Return whether a call of a kind at a time is within the share of its kind."""
+    def share_left(self, kind: CallKind, at: float, calls_per_minute: int) -> int:
+        """Return how many calls of a kind at a time are within its share."""
         if not any(turn.kind is CallKind.BATCH for turn in self.turns) and self.queue_until <= at:
-            return True
+            return calls_per_minute
         share = max(1, int(calls_per_minute * _SHARES[kind]))
-        return _booked_for(self.made, kind, at) < share
+        return max(0, share - _booked_for(self.made, kind, at))
 
     def next_turn(self, asked: Reservation, now: float, calls_per_minute: int) -> Reservation:
         """Find the first time with room; a little later one where more of the calls fit.
@@ -181,9 +180,8 @@ class Budget:
             most = min(most, max(1, calls_per_minute // 2))
 
         def fitting(at: float) -> int:
-            if not self.share_at(asked.kind, at, calls_per_minute):
-                return 0
-            return min(most, calls_per_minute - _most_in_a_minute(booked, int(at)))
+            share = self.share_left(asked.kind, at, calls_per_minute)
+            return min(most, share, calls_per_minute - _most_in_a_minute(booked, int(at)))
 
         earliest = max(now, self.closed_until)
         ends = (float(second + COUNTED_SECONDS) for second in booked)
