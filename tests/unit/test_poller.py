@@ -24,6 +24,7 @@ from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import read_reconciliation
+from email_accounts.saleshandy.report import report_name
 from tests.support.fakes import FakeLedger, FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
 from tests.support.ledger import answer, change, lose, polled_at, refuse, send
@@ -486,9 +487,21 @@ def test_what_the_list_does_not_show_is_waited_for(world: World) -> None:
     assert world.clock() < completed + world.policy.grace
 
 
+def test_a_report_that_is_gone_keeps_no_batch_from_being_verified(world: World) -> None:
+    """Somebody deleted its copy meanwhile: the list decides, and the file is still there."""
+    world.saleshandy.failing[ADDRESSES[0]] = "Sign-in refused"
+    upload = verified(world, *ADDRESSES[:2])
+    poll(world, upload)
+    del world.reports.texts[upload.import_id, report_name(1)]
+    assert followed(world, upload) == DELIVER
+    assert batch(world, upload).state is BatchState.COMPLETED
+    assert not world.ledger.get(upload.import_id).stopped
+
+
 def test_what_the_list_never_shows_is_not_waited_for_any_longer(world: World) -> None:
     """The batch is settled at the end of the grace period, and is looked for when resumed."""
     upload = verified(world, *ADDRESSES[:2])
+    poll(world, upload)
     del world.saleshandy.accounts[:]
     completed = world.clock()
     assert followed(world, upload) == DELIVER
@@ -501,6 +514,7 @@ def test_what_failed_and_is_not_listed_is_not_waited_for(world: World) -> None:
     """The report has told of it."""
     world.saleshandy.failing.update(dict.fromkeys(ADDRESSES[:2], "535 refused"))
     upload = verified(world, *ADDRESSES[:2])
+    poll(world, upload)
     del world.saleshandy.accounts[:]
     completed = world.clock()
     assert followed(world, upload) == DELIVER
