@@ -732,6 +732,25 @@ def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
     assert evidence(world, upload).keys() == set(ADDRESSES[:2])
 
 
+@pytest.mark.parametrize("hours", [-8, 8])
+def test_a_list_whose_times_are_hours_off_has_nothing_sent_again(
+    world: World, hours: float
+) -> None:
+    """Others have filled its first pages meanwhile."""
+    world.saleshandy.page_size = 2
+    upload = lost(world)
+    others = (f"o{at}@x.example" for at in range(4))
+    world.saleshandy.accounts += [
+        ListedAccount(one, AccountStatus.ACTIVE, created_at=world.clock()) for one in others
+    ]
+    world.saleshandy.accounts = [
+        replace(one, created_at=(one.created_at or 0) + hours * 3600)
+        for one in world.saleshandy.accounts
+    ]
+    assert followed(world, upload) == DELIVER
+    assert len(sent(world)) == 1
+
+
 def test_a_scan_that_the_budget_breaks_off_goes_on(world: World) -> None:
     """What was read is kept; the next poll reads on from there in its turn."""
     world.saleshandy.page_size = 1
