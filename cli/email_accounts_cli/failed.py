@@ -20,6 +20,7 @@ from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
 from email_accounts.parsing.table import cells_of, number_of
 from email_accounts.text.headers import normalize_header
+from email_accounts.text.spreadsheet import escape_formula
 from email_accounts_cli.formats import ENDINGS, Write, writing
 from email_accounts_cli.history import History
 from email_accounts_cli.stack import Stack
@@ -52,6 +53,8 @@ class _Count:
     written: int = 0
     unconfirmed: int = 0
     unreadable: list[Place] = field(default_factory=list)
+    formulas: list[Place] = field(default_factory=list)
+    """Rows of a CSV with a cell that a spreadsheet would run; a password may begin like one."""
 
 
 def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> int:
@@ -78,6 +81,7 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
                 "rows": count.written,
                 "unconfirmed": count.unconfirmed,
                 "unreadable": [place.row for place in count.unreadable],
+                "formulas": [place.row for place in count.formulas],
             }
         )
     else:
@@ -100,8 +104,17 @@ def _print(count: _Count, workspace: str) -> None:
             "Saleshandy first."
         )
     if count.unreadable:
-        rows = ", ".join(f"{place.sheet} {place.row:,}".strip() for place in count.unreadable)
+        rows = _listed(count.unreadable)
         echo(f"Rows that cannot be read are not included: {rows}. Fix them in your own file.")
+    if count.formulas:
+        echo(
+            "A spreadsheet would run cells of these rows as formulas: "
+            f"{_listed(count.formulas)}. Fix them in a text editor."
+        )
+
+
+def _listed(places: list[Place]) -> str:
+    return ", ".join(f"{place.sheet} {place.row:,}".strip() for place in places)
 
 
 def _missing(history: History, import_id: str, upload: Upload) -> str:
@@ -178,9 +191,15 @@ def _write_rows(
             if cells is None:
                 count.unreadable.append(place)
                 continue
+            if found.format.startswith("CSV") and any(map(_is_formula, cells)):
+                count.formulas.append(place)
             added = outcome["reason"], outcome.get("what to do", ""), outcome["row"]
             write(place.sheet, (*columns.names, *ADDED), (*cells, *added))
             count.written += 1
+
+
+def _is_formula(cell: str) -> bool:
+    return escape_formula(cell) != cell and bool(cell.strip("-"))  # a dash means blank
 
 
 class _Columns:

@@ -226,6 +226,13 @@ NOT_NEEDED = (
 )
 
 
+NOT_CALLED = {
+    f"cloudformation:{one}"
+    # Of `sam sync`, of an option that is not used, and a helper of the client.
+    for one in ("CreateStack", "UpdateStack", "RollbackStack", "GetWaiter")
+}
+
+
 def test_the_deployer_may_do_what_cloudformation_does() -> None:
     """The policy has each right of a resource's life, but for what no resource of ours has."""
     kinds = {
@@ -245,6 +252,19 @@ def test_the_deployer_may_do_what_cloudformation_does() -> None:
     assert not [one for one in left if not any(fnmatchcase(one, each) for each in NOT_NEEDED)]
     # IAM counts no blanks.
     assert len(re.sub(r"\s", "", text)) <= 6144
+
+
+def test_the_deployer_may_do_what_the_sam_cli_does() -> None:
+    """Its own calls to CloudFormation, and those of the guard, which no schema names."""
+    (deployer,) = (ROOT / ".venvs/sam/lib").glob("*/site-packages/samcli/lib/deploy/deployer.py")
+    calls = re.findall(
+        r'_client\.(?:get_paginator\(")?([a-z]+(?:_[a-z]+)+)', deployer.read_text("utf-8")
+    )
+    needed = {f"cloudformation:{one.title().replace('_', '')}" for one in calls} - NOT_CALLED
+    assert "cloudformation:ExecuteChangeSet" in needed
+    policy = json.loads((ROOT / "deployment/deployer-policy.json").read_text("utf-8"))
+    allowed = {action for one in policy["Statement"] for action in listed(one["Action"])}
+    assert needed | {"cloudwatch:DescribeAlarms"} <= allowed
 
 
 def test_the_policy_for_one_workspace_is_that_for_all_but_for_its_folder() -> None:

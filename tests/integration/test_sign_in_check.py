@@ -26,13 +26,13 @@ from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in import gate, wire
 from email_accounts.sign_in.checker import SignInChecker
-from email_accounts.sign_in.findings import MailboxFindings
+from email_accounts.sign_in.findings import MailboxFindings, Verdict
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
 from tests.support.fakes import World
 from tests.support.files import accounts_file, row
-from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, mail_servers
+from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, account_at, mail_servers
 from tools.docs.examples import DOCS
 
 GOOD = Manner("good")
@@ -380,6 +380,18 @@ def test_what_the_time_does_not_allow_is_sent_and_says_so(
     (batch,) = world.ledger.batches(upload.import_id)
     assert batch.sign_in is SignInState.SKIPPED
     assert "sent without a sign-in check" in outcomes(world, upload)[0]["warnings"]
+
+
+def test_when_the_time_is_over_no_name_is_looked_up(
+    servers: MailServers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name server that does not answer would take longer than the function may run."""
+    looked_up: list[str] = []
+    monkeypatch.setattr(gate, "locate", lambda _side, host, *_: looked_up.append(host))
+    account = account_at(servers, "good", "good")
+    (found,) = gate.Gate(gate.LocalBrakes(), time.time, time.time()).check_all([account])
+    assert [one.smtp.verdict for one in found.values()] == [Verdict.NOT_TRIED]
+    assert looked_up == []
 
 
 def test_a_check_that_has_no_time_left_comes_again(world: World, servers: MailServers) -> None:

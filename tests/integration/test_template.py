@@ -217,6 +217,22 @@ def test_a_function_is_a_folder_of_its_name(name: str) -> None:
     assert variables["POWERTOOLS_SERVICE_NAME"] == handler
 
 
+def test_every_runtime_is_compiled_tested_and_deployed_from() -> None:
+    """A layer without bytecode for a runtime is compiled again at each cold start."""
+    runtimes = template()["Parameters"]["Runtime"]["AllowedValues"]
+    layer = RESOURCES["EmailAccountsLayer"]["Properties"]
+    assert layer["CompatibleRuntimes"] == runtimes
+    makefile = (ROOT / "layers/email_accounts/Makefile").read_text("utf-8")
+    assert f"for python in {' '.join(runtimes)}; do" in makefile
+    versions = [name.removeprefix("python") for name in runtimes]
+    for workflow, listed_as in (
+        ("check.yml", ", ".join(f'"{version}"' for version in versions)),
+        ("deploy.yml", ("\n" + " " * 12).join(versions)),
+        ("release.yml", ("\n" + " " * 12).join(versions)),
+    ):
+        assert listed_as in (ROOT / ".github/workflows" / workflow).read_text("utf-8"), workflow
+
+
 def test_functions_share_their_settings() -> None:
     """A function has no setting that another does without, but for the inbox."""
     own = {

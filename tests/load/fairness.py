@@ -42,6 +42,7 @@ class Service(FakeRemote):
         self._call("connect")
         request_id = FakeRemote.connect(self, accounts)
         self.sent_at[request_id] = self.clock()
+        self.accounts.sort(key=lambda one: one.created_at or 0.0)  # the clock may have gone back
         return request_id
 
     def status(self, request_id: str) -> RequestStatus:
@@ -95,6 +96,8 @@ def world_of(accounts: int, calls_per_minute: int = 20) -> tuple[World, Service]
         skip_connected=True,
         verify_connected=True,
         max_poll_interval=900.0,
+        deadline=86_400.0,
+        largest_file=100_000_000,
     )
     return world, service
 
@@ -205,6 +208,14 @@ def main() -> None:
         simulate(world, service, files),
         service,
     )
+
+    world, service = world_of(0, 200)
+    _tell("300 files of 50 rows at once", simulate(world, service, [(0.0, 50)] * 300), service)
+
+    world, service = world_of(0, 20)
+    large, *small = simulate(world, service, [(0.0, 10_000), *[(60.0, 3)] * 300])
+    _tell("300 files of 3 rows behind one of 10,000: these", small, service)
+    _tell("that one", [large], service)
 
 
 def _tell(title: str, answered: list[Answered], service: Service) -> None:

@@ -20,7 +20,7 @@ PASSWORDS = (
     "a=b+c'd\"9",
     "Qwertz12345",
     "with blank/%41",
-    "€²o#7ü",
+    "€²o#7ü😀",
     "ab#1",
     "x\\n<y>~z",
 )

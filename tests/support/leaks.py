@@ -80,7 +80,10 @@ _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _IN_URLS = {ord("+"): b"+-", ord("/"): b"/_"}
 _BREAKS = b"\0\r\n"  # between the halves of UTF-16, and the lines of base64
 _AROUND_NUMBERS = _BREAKS + b"\t %=\\xXuU&#;,[]{}<>:\"'"
-_ESCAPED_BREAK = re.compile(rb"\\+[rn]|%(?:25)*0[AD]|=(?:3D)*0A|&(?:amp;)*#10;")
+_ESCAPED_BREAK = re.compile(
+    rb"(?:=|%(?:25)*3D)?(?:\r?\n|(?:\\+[rn])+|%(?:25)*0[AD]|=(?:3D)*0A|&(?:amp;)*#10;)"
+)
+"""Also the `=` before a break, with which quoted-printable parts long lines."""
 _AGAIN = {
     rb"\\": rb"\\+",
     b"%": b"%(?:25)*",

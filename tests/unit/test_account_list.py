@@ -11,6 +11,7 @@ from email_accounts.errors import OutcomeUnknownError, RequestRefusedError, Retr
 from email_accounts.models.account_index import Honoured
 from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.models.upload import Upload
+from email_accounts.saleshandy import account_list
 from email_accounts.saleshandy.account_list import AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 from tests.support.fakes import INBOX, FakeRemote, FakeReports, World
@@ -28,9 +29,10 @@ def plenty() -> float:
 
 
 @pytest.fixture
-def world() -> World:
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """Give a world in which an import is under way, with two accounts on each page."""
     world = World()
+    monkeypatch.setattr(account_list, "PAGE_SIZE", 2)
     world.saleshandy.page_size = 2
     now = world.clock()
     world.ledger.claim(UPLOAD, now, now + 9999)
@@ -56,36 +58,43 @@ def many(world: World, number: int = 30) -> None:
     world.journal.entries.clear()
 
 
-def reader(world: World, time_left: Callable[[], float] = plenty) -> AccountListReader:
+def reader(
+    world: World, time_left: Callable[[], float] = plenty, upload: Upload = UPLOAD
+) -> AccountListReader:
     """Begin an invocation."""
-    imported = world.ledger.get(UPLOAD.import_id)
+    imported = world.ledger.get(upload.import_id)
     saleshandy = RateLimitedClient(
         world.saleshandy, world.ledger, world.policy, world.clock, imported
     )
     return world.account_list.reader(saleshandy, time_left)
 
 
-def before(
+def before(  # noqa: PLR0913  as many as a case may change
     world: World,
     names: Collection[str],
     *,
     fresh: float | None = None,
     rows: int | None = None,
     time_left: Callable[[], float] = plenty,
+    upload: Upload = UPLOAD,
 ) -> dict[str, AccountStatus]:
     """Ask what accounts were before they are sent."""
     fresh = world.clock() if fresh is None else fresh
-    seen = reader(world, time_left).before(
+    seen = reader(world, time_left, upload).before(
         [f"{name}@x.example" for name in names], fresh, rows or len(names)
     )
     return _named(seen)
 
 
 def after(
-    world: World, *names: str, kept: Collection[str] = (), lost: Collection[str] = ()
+    world: World,
+    *names: str,
+    kept: Collection[str] = (),
+    lost: Collection[str] = (),
+    late: float = 0,
 ) -> dict[str, AccountStatus]:
-    """Ask for the outcome of accounts that were sent."""
-    now = world.clock()
+    """Ask for the outcome of accounts that were sent, which was due so many seconds ago."""
+    now = world.clock() - late
     seen = reader(world).after(
         {f"{name}@x.example": now for name in names},
         {f"{name}@x.example" for name in kept},
@@ -254,6 +263,49 @@ def test_accounts_that_were_there_before_are_searched_for(world: World) -> None:
     assert asked(world) == ["newest 1", "old7"]
 
 
+def test_accounts_that_were_seen_too_early_are_read_again(world: World) -> None:
+    """An import whose accounts another one came across reads the pages from those on."""
+    many(world)
+    names = [f"new{at}" for at in range(6)]
+    have(world, *names)
+    after(world, *names[4:])
+    world.clock.advance(9)
+    world.saleshandy.accounts[-6:-5] = []
+    asked(world)
+    assert after(world, *names[:4]) == dict.fromkeys(names[1:4], ACTIVE) | {names[0]: ABSENT}
+    assert asked(world) == ["newest 1", "newest 2", "newest 3", "newest 4", names[0]]
+    assert after(world, *names) == dict.fromkeys(names[1:], ACTIVE) | {names[0]: ABSENT}
+    assert asked(world) == []
+
+
+@pytest.mark.parametrize(
+    ("late", "calls"),
+    [(0, ["newest 1", "new0"]), (60, [f"newest {page}" for page in range(1, 12)])],
+)
+def test_an_import_that_is_late_reads_for_all_that_wait(
+    world: World, late: float, calls: list[str]
+) -> None:
+    """One account far down is searched for; after as long as its pages take they are read."""
+    many(world)
+    have(world, *(f"new{at}" for at in range(20)))
+    after(world, "new19")
+    world.clock.advance(late + 1)
+    asked(world)
+    assert after(world, "new0", late=late) == {"new0": ACTIVE}
+    assert asked(world) == calls
+
+
+def test_an_import_that_is_late_reads_a_list_without_order_for_all(world: World) -> None:
+    """Searches by each of those that wait would take longer than the list."""
+    many(world)
+    world.ledger.save_honoured("default", replace(ALL, sort=False))
+    assert after(world, "old1", "old2", late=0) == {"old1": ACTIVE, "old2": ACTIVE}
+    assert asked(world) == ["old1", "old2"]
+    world.clock.advance(100)
+    assert after(world, "old1", "old2", late=99) == {"old1": ACTIVE, "old2": ACTIVE}
+    assert asked(world) == [str(page) for page in range(1, 17)]
+
+
 def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
     """A list that is short for once does not have anything sent twice."""
     many(world)
@@ -391,6 +443,39 @@ def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: in
     assert world.ledger.honoured("default") == ALL
 
 
+def test_what_is_read_again_goes_on_as_well(world: World) -> None:
+    """How far down it is read is kept with it."""
+    many(world)
+    names = [f"new{at}" for at in range(6)]
+    have(world, *names)
+    after(world, *names[4:])
+    world.clock.advance(100)
+    asked(world)
+    world.policy = replace(world.policy, calls_per_minute=1)
+    wanted = {f"{name}@x.example": world.clock() for name in names[:4]}
+    with pytest.raises(RetryAfterError):
+        reader(world).after(wanted, set(), set())
+    fresh = world.clock()
+    until_read(world, lambda: before(world, ["z"], fresh=fresh))
+    reader(world).after(wanted, set(), set())
+    assert asked(world) == [f"newest {page}" for page in range(1, 5)]
+
+
+def test_those_who_read_the_list_hold_one_turn(world: World) -> None:
+    """Each would read it for all others, so their turns would be waited for in vain."""
+    have(world, *(f"old{at}" for at in range(30)))
+    world.policy = replace(world.policy, calls_per_minute=1)
+    began = world.clock()
+    waits = set()
+    for number in range(5):
+        upload = replace(UPLOAD, key=f"uploads/{number}.csv")
+        world.ledger.claim(upload, began, began + 9999)
+        with pytest.raises(RetryAfterError) as caught:
+            before(world, ["a"], rows=1000, upload=upload)
+        waits.add(caught.value.wait_seconds)
+    assert len(waits) == 1
+
+
 @pytest.mark.parametrize("kind", ["newest", "stopped"])
 def test_a_part_of_the_list_goes_on_as_well(world: World, kind: str) -> None:
     """Whatever is read, what was read of it is kept."""
@@ -452,6 +537,9 @@ def test_one_reads_at_a_time(world: World) -> None:
     with pytest.raises(RetryAfterError) as caught:
         before(world, ["a"])
     assert 0 < caught.value.wait_seconds <= 10
+    with pytest.raises(RetryAfterError) as caught:
+        before(world, ["a"], fresh=world.clock() - 200)
+    assert caught.value.wait_seconds == 50
     assert asked(world) == []
     world.clock.advance(300)
     assert before(world, ["a"]) == {"a": ABSENT}

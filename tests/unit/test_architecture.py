@@ -23,6 +23,7 @@ LEVELS: tuple[frozenset[str], ...] = (
 )
 """The folders and single modules of the package. Each may import those above it."""
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
+BOTOCORE = {"botocore.config", "botocore.exceptions"}
 HANDLERS = sorted((ROOT / "functions").glob("*/*.py"))
 LONGEST_HANDLER = 40
 """Lines of all functions in one handler's module."""
@@ -89,6 +90,19 @@ def test_a_handler_is_an_adapter(handler: Path) -> None:
     assert lines <= LONGEST_HANDLER
     used = {name.split(".")[0] for name in imported(handler)}
     assert used.isdisjoint({"boto3", "botocore"})
+
+
+def test_clients_of_aws_are_made_by_boto3_in_one_place() -> None:
+    """Everything else gets its clients; of botocore it uses only settings and errors."""
+    used = {module: set(imported(module)) for module in modules("functions", "layers")}
+    assert [named(module) for module, names in used.items() if "boto3" in names] == [
+        "layers/email_accounts/email_accounts/lambda_runtime/container.py"
+    ]
+    of_botocore = {name for names in used.values() for name in names if "botocore." in name}
+    assert {name.rpartition(".")[0] for name in of_botocore} == BOTOCORE
+    wanted = (ROOT / "layers/email_accounts/requirements.in").read_text("utf-8").split()
+    assert "boto3" in wanted
+    assert "botocore" not in wanted
 
 
 @pytest.mark.parametrize("module", modules("tests"), ids=named)

@@ -341,6 +341,7 @@ def test_too_many_columns() -> None:
         ("".join(f"<a{n}/>" for n in range(100_000)), "more than 1,000 names"),
         ('<row r="2"><c r="A2"><c r="A3">', "not in a row"),
         ("<c/>", "not in a row"),
+        ('<row r="2"><c r="A2"><v><v>', "in another one"),
     ],
 )
 def test_hostile_tags(row: str, problem: str) -> None:

@@ -46,19 +46,26 @@ def again(stack: Stack, identity: str, file: Path) -> dict[str, str]:
     return {one.address: kinds[type(one)] for one in rows}
 
 
-def test_failed_rows_keep_their_columns_and_delimiter(stack: Stack, tmp_path: Path) -> None:
-    """The file has the failed and the rejected row as they came, and what was wrong."""
+def test_failed_rows_keep_their_columns_and_delimiter(
+    stack: Stack, tmp_path: Path, capsys: Captured
+) -> None:
+    """The file has the failed and the rejected row as they came, and what was wrong.
+
+    Formulas stay, because a password may begin like one, and are warned of.
+    """
     content = (
         "Notes;Email;App Password;Notes;SMTP;IMAP\r\n"
         f"=1+1;a@n.example;{MARK};x;smtp.gmail.com;imap.gmail.com\r\n"
         f'"=a;b";b@n.example;=secret{MARK};y;smtp.gmail.com;imap.gmail.com\r\n'
-        f"c;c@n.example;;z\r\n"
+        f"-;c@n.example;;z\r\n"
         f"d;b@n.example;{MARK};d\r\n"
     ).encode("cp1252")
     content = content.replace(b"=a;b", "=ä;b".encode("cp1252"))
     identity = imported(stack, "a.csv", content, refused="b@n.example")
     file = tmp_path / "again.csv"
     failed(stack, identity, file, as_json=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "would run cells of these rows as formulas: 3. Fix them in a text editor." in printed
     rows = list(csv.reader(io.StringIO(file.read_text("utf-8-sig")), delimiter=";"))
     assert rows[0] == [*("Notes", "Email", "App Password", "Notes", "SMTP", "IMAP"), *ADDED]
     found = {cells[1]: cells for cells in rows[1:]}
@@ -143,7 +150,7 @@ def test_dropped_again_only_the_failed_rows_are_imported(
 
 
 def test_a_workbook_comes_back_as_one(
-    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
 ) -> None:
     """Sheets and columns are as they were, cells are texts; a changed password is to be typed."""
     monkeypatch.chdir(tmp_path)
@@ -159,6 +166,7 @@ def test_a_workbook_comes_back_as_one(
     book.close()
     identity = imported(stack, "north.xlsx", (tmp_path / "north.xlsx").read_bytes())
     failed(stack, identity, None, as_json=False)
+    assert "formulas" not in capsys.readouterr().out
     file = tmp_path / "failed-north.xlsx"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with file.open("rb") as stream:

@@ -1,6 +1,7 @@
 """What is remembered of the account list of a workspace; the accounts are in the reports bucket."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, replace
 
 
@@ -44,6 +45,7 @@ class Reading:
     in_order: bool = True
     page: str = ""
     repeated: int = 0
+    until: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class AccountIndex:
     complete_at: float = 0.0
     pages: int = 0
     newest_at: float = 0.0
+    newest_since: float = math.inf
     stopped_at: float = 0.0
     scan: Reading | None = None
     newest: Reading | None = None

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+PAGE_SIZE = 100
+"""Accounts on a page of the account list: the most that the service gives."""
+
 
 class AccountStatus(StrEnum):
     """What the account list shows of an address; unknown if the list was not available."""

@@ -3,6 +3,7 @@
 import re
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 from xml.parsers import expat
 
@@ -26,6 +27,8 @@ _LAST_COLUMN = 16_384
 _MOST_LETTERS = 3
 _LARGEST_SHARED = 50_000_000
 _ENTRY = 8
+_TEXTS_AT_HAND = 64
+"""Many columns have the same few texts in each row."""
 _LONGEST_TAG = 1 << 17
 _MOST_NAMES = 1_000
 _MOST_STYLES = 100_000
@@ -264,7 +267,7 @@ class Worksheet(XmlPart):
         """Begin above the first row."""
         super().__init__("worksheet")
         self.ended = False
-        self._texts = texts
+        self._text = lru_cache(_TEXTS_AT_HAND)(lambda number: texts[int(number)])
         self._formats = formats
         self._general = formats.general
         self._merged = merged.last_first()
@@ -281,7 +284,7 @@ class Worksheet(XmlPart):
         self._kind = ""
         self._style = ""
         self._value = ""
-        self._in_phonetic = self._surplus = self._computed = False
+        self._in_phonetic = self._in_value = self._surplus = self._computed = False
 
     def taken(self) -> list[Record]:
         """Return the rows that have been read since this was asked last."""
@@ -307,11 +310,21 @@ class Worksheet(XmlPart):
             else:
                 self._column += 1
             self._kind = attributes.get("t") or "n"
-            self._style = attributes.get("s", "0")
+            if self._kind == "n":
+                self._style = attributes.get("s", "0")
             self._count += 1
             return
+        if name == self._v:
+            if self._in_value:
+                raise damaged("a value is in another one")
+            self._in_value = True
+            self._pieces.clear()
+            return
+        self._start_other(name, attributes)
+
+    def _start_other(self, name: str, attributes: dict[str, str]) -> None:
         self._descend()
-        if name == self._v or name == self._t:  # noqa: PLR1714  a tuple would be built each time
+        if name == self._t:
             self._pieces.clear()
         elif name == self._row:
             self._begin_row(attributes.get("r"))
@@ -330,13 +343,22 @@ class Worksheet(XmlPart):
         self._column = -1
 
     def _end(self, name: str) -> None:
-        if name == self._c:
-            self._end_cell()
-            return
-        self._depth -= 1
         if name == self._v:
+            self._in_value = False
             self._value = "".join(self._pieces)
-        elif name == self._t:
+            return
+        if name == self._c:
+            if self._cells is not None and (self._value or self._computed):
+                self._place(self._cells)
+                self._value = ""
+                self._computed = False
+            self._kind = ""
+            return
+        self._end_other(name)
+
+    def _end_other(self, name: str) -> None:
+        self._depth -= 1
+        if name == self._t:
             if not self._in_phonetic:
                 self._value += "".join(self._pieces)
                 if len(self._value) > CELL:
@@ -351,23 +373,23 @@ class Worksheet(XmlPart):
         elif name == self._data:
             self.ended = True
 
-    def _end_cell(self) -> None:
-        if self._cells is not None and (self._value or self._computed):
-            self._place(self._cells)
-            self._value = ""
-            self._computed = False
-        self._kind = ""
-
     def _place(self, cells: list[str]) -> None:
         """Put the value of a cell where it belongs."""
-        text, damage = self._shown(self._value, self._kind)
+        damage = None
+        if self._kind == "s" and self._value:
+            text = self._text(self._value)
+        else:
+            text, damage = self._shown(self._value, self._kind)
         column = self._column
-        if not self._scope.above:  # a header that is too wide has to be seen as such
-            column = min(column, COLUMNS)
         missing = column - len(cells)
         if column >= self._width:
-            self._surplus = self._surplus or bool(damage or text.strip())
-        elif missing < 0:
+            if self._scope.above:
+                self._surplus = self._surplus or bool(damage or text.strip())
+                return
+            # A header that is too wide has to be seen as such.
+            column = COLUMNS
+            missing = column - len(cells)
+        if missing < 0:
             cells[column] = text
         else:
             if missing:
@@ -381,8 +403,6 @@ class Worksheet(XmlPart):
         """Return the text of a value, and what makes it another than was typed."""
         if not value:
             return "", None if kind in _TEXTS else Damage.FORMULA
-        if kind == "s":
-            return self._texts[int(value)], None
         if kind == "n":
             if value.isdecimal() and len(value) <= _SHORT_NUMBER and self._style in self._general:
                 return value, None

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
@@ -24,7 +25,13 @@ from email_accounts.errors import (
     SaleshandyError,
 )
 from email_accounts.models.account_index import AccountIndex, Honoured, Reading
-from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, Order
+from email_accounts.models.service import (
+    PAGE_SIZE,
+    AccountStatus,
+    ListedAccount,
+    ListQuery,
+    Order,
+)
 from email_accounts.ports import Clock, Ledger, Reports
 from email_accounts.saleshandy.probe import Answer, honoured, next_query
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
@@ -38,8 +45,12 @@ _SLICE = 10
 """Pages of the first scan of a long list that an import reads for all others."""
 _FEW = 100
 """Addresses that are searched for while the length of the list is not known."""
+_SHARED_BY = 10
+"""Imports that are taken at most to wait for the same pages."""
 _PAGES_WANTED = 10
 _WHILE_ANOTHER_READS = 5.0
+_LATENESS_PER_WAIT = 4
+"""Who has waited for longer comes back later, so that many who wait do not come all the time."""
 _LEFT_LYING = 86_400.0
 _MOST_PARTS = 50
 _PACKED_EVERY = 86_400.0
@@ -50,8 +61,8 @@ _STOPPED = (AccountStatus.INACTIVE, AccountStatus.SUSPENDED)
 class Seen(NamedTuple):
     """What the list showed of an address, and when; absent where it was searched for in vain.
 
-    `listed_at` is when a reading of the list itself first came across it; 0 where only a search or
-    a filter did.
+    `listed_at` is when the reading of the list itself began that first came across it; 0 where only
+    a search or a filter did.
     """
 
     status: AccountStatus
@@ -127,7 +138,7 @@ class AccountListReader:
             SaleshandyError: it is not available now.
         """
         fresh = min(fresh, self.now())
-        self._read(lambda: self._step_before(addresses, fresh, rows))
+        self._read(lambda: self._step_before(addresses, fresh, rows), fresh)
         if self.honoured and self.honoured.page and not (self.sliced or self._index.complete_at):
             self._read_on()
         return {address: self._before(address, fresh) for address in addresses}
@@ -146,7 +157,7 @@ class AccountListReader:
         """
         now = self.now()
         since = {address: min(moment, now) for address, moment in wanted.items()}
-        self._read(lambda: self._step_after(since, kept, lost))
+        self._read(lambda: self._step_after(since, kept, lost), max(since.values(), default=now))
         return {address: self._after(address, at, kept, lost) for address, at in since.items()}
 
     # What to read next
@@ -201,14 +212,24 @@ class AccountListReader:
         if step := self._first_step(latest):
             return step
         if can.newest_first:
-            if index.newest_at < latest:
-                return self._read_newest
+            until = self._until(left, latest)
+            if index.newest_at < latest or index.newest_since > until:
+                return partial(self._read_newest, latest, until)
             left = [one for one in left if one in kept or one in lost or self._is_known(one)]
         if not left:
             return None
-        if can.search and (len(left) <= (index.pages or _FEW) or not can.page):
+        if can.search and (self._worth(len(left), latest) <= (index.pages or _FEW) or not can.page):
             return partial(self._search, left)
         return self._scan if can.page else None
+
+    def _worth(self, searches: int, due: float) -> float:
+        """Return how many pages are better read than so many addresses searched for.
+
+        They are more where it was due long ago: who has waited for as long as pages take reads
+        them, because others wait as well, and pages show the accounts of all of them.
+        """
+        calls = (self.now() - due) * self.saleshandy.policy.calls_per_minute / 60
+        return searches + min(calls, _SHARED_BY * searches)
 
     def _first_step(self, moment: float) -> Callable[[], None] | None:
         """Return what comes first for any import: a short list is read, a long one probed."""
@@ -284,24 +305,35 @@ class AccountListReader:
 
     def _pages_of_stopped(self) -> int:
         stopped = sum(one.status in _STOPPED for one in self.accounts.values())
-        return math.ceil(stopped / _FEW) + len(_STOPPED)
+        return math.ceil(stopped / PAGE_SIZE) + len(_STOPPED)
+
+    def _until(self, addresses: Collection[str], due: float) -> float:
+        """Return since when listed accounts are read again rather than searched for, if any."""
+        listed = [self.accounts[one].listed_at for one in addresses if one in self.accounts]
+        since = sorted(one.listed_at for one in self.accounts.values()) if any(listed) else []
+        until = math.inf
+        for searches, at in enumerate(sorted(filter(None, listed), reverse=True), 1):
+            pages = (len(since) - bisect_left(since, at)) / PAGE_SIZE
+            if pages <= self._worth(searches, due) + _SMALL:
+                until = at
+        return until
 
     # Reading
 
-    def _read(self, next_step: Callable[[], Callable[[], None] | None]) -> None:
+    def _read(self, next_step: Callable[[], Callable[[], None] | None], due: float) -> None:
         """Take steps until none is left, under the lease of the index."""
         if not next_step():
             return
-        with self._leased():
+        with self._leased(due):
             while step := next_step():
                 step()
 
     @contextmanager
-    def _leased(self) -> Iterator[None]:
+    def _leased(self, due: float = math.inf) -> Iterator[None]:
         now = self.now()
         leased = self.ledger.lease_index(self._workspace, now, now + self.time_left())
         if leased is None:
-            raise RetryAfterError(_WHILE_ANOTHER_READS)
+            raise RetryAfterError(max(_WHILE_ANOTHER_READS, (now - due) / _LATENESS_PER_WAIT))
         if leased != self.index:
             self._load(leased)
         self.loaded.clear()  # what is not saved must not be known to anybody
@@ -320,7 +352,7 @@ class AccountListReader:
     def _read_first(self) -> None:
         """Read the only page there is of a list that has no others."""
         at, accounts = self._page(ListQuery(order=self._order))
-        self._see(at, accounts, listed=False)
+        self._see(at, accounts)
         self.index = replace(self._index, first_at=at)
 
     def _scan(self, most: float = math.inf) -> None:
@@ -348,16 +380,21 @@ class AccountListReader:
                     scan=None,
                 )
                 return None
-            self._see(at, accounts, listed=True)
+            self._see(at, accounts, scan.began_at)
             scan = _moved(scan, accounts, at)
             self.index = replace(self._index, scan=scan)
         return None
 
-    def _read_newest(self) -> None:
-        """Read from the newest account on until a page shows only accounts listed before."""
+    def _read_newest(self, moment: float = math.inf, deeper: float = math.inf) -> None:
+        """Read from the newest account on until a page shows only accounts listed before.
+
+        One that began at a moment or later reads on to those listed before the time `deeper`.
+        """
         index = self._index
         newest = index.newest or Reading(self.now(), self.now())
-        until = newest.began_at
+        if newest.began_at >= moment:
+            newest = replace(newest, until=min(newest.until, deeper))
+        until = min(newest.began_at, newest.until)
         if index.complete_at and index.scan:
             until = min(until, index.scan.began_at)  # what it comes across has a gap above
         while True:
@@ -365,9 +402,11 @@ class AccountListReader:
             if _repeats(newest, accounts):
                 return self._probe_again(replace(self._index, newest=_moved(newest, accounts, at)))
             is_known = all(self._was_listed(one, until) for one in accounts)
-            self._see(at, accounts, listed=True)
+            self._see(at, accounts, newest.began_at)
             if is_known:
-                self.index = replace(self._index, newest_at=newest.began_at, newest=None)
+                self.index = replace(
+                    self._index, newest_at=newest.began_at, newest_since=until, newest=None
+                )
                 return None
             newest = _moved(newest, accounts, at)
             self.index = replace(self._index, newest=newest)
@@ -389,7 +428,7 @@ class AccountListReader:
                 return self._probe_again(
                     replace(self._index, stopped=_moved(stopped, accounts, at))
                 )
-            self._see(at, accounts, listed=False)
+            self._see(at, accounts)
             stopped = _moved(stopped, accounts, at)
             if not accounts:
                 stopped = replace(stopped, pages=0, statuses=stopped.statuses + 1)
@@ -404,7 +443,7 @@ class AccountListReader:
             found = [one for one in accounts if one.address == address]
             if not found:
                 found = [ListedAccount(address, AccountStatus.ABSENT, None)]
-            self._see(at, found, listed=False)
+            self._see(at, found)
 
     def _probe(self) -> None:
         """Find out what the service honours."""
@@ -439,9 +478,9 @@ class AccountListReader:
         at = self.now()
         return at, self.saleshandy.listed(query)
 
-    def _see(self, at: float, accounts: Sequence[ListedAccount], *, listed: bool) -> None:
+    def _see(self, at: float, accounts: Sequence[ListedAccount], listed_at: float = 0.0) -> None:
         for one in accounts:
-            seen = Seen(one.status, one.created_at, one.id, at, at if listed else 0.0)
+            seen = Seen(one.status, one.created_at, one.id, at, listed_at)
             _keep(self.accounts, one.address, seen)
             self.changed[one.address] = self.accounts[one.address]
 

@@ -30,6 +30,7 @@ from email_accounts.errors import (
 )
 from email_accounts.models.account import Account, Server, secrets_of
 from email_accounts.models.service import (
+    PAGE_SIZE,
     AccountStatus,
     ListedAccount,
     ListQuery,
@@ -41,9 +42,6 @@ from email_accounts.text.secret import Redactor, Secret
 
 if TYPE_CHECKING:
     from email_accounts.saleshandy.exchange import Answer
-
-PAGE_SIZE = 100
-"""Accounts on a page of the account list: the most that the service gives."""
 
 _DEFAULT_RETRY_AFTER = 60.0
 _LONGEST_RETRY_AFTER = 3600.0

@@ -14,6 +14,8 @@ from email_accounts.ports import Clock, Ledger, Saleshandy
 SAFE_MARGIN = 90.0
 """Seconds an invocation keeps in reserve: longer than one request can take, time-outs included."""
 
+_READERS = "readers of the account list"
+"""Who holds the turn for lookups: imports read the list one at a time, and each for all others."""
 _SHORTEST_REST = 10.0
 _AGES_PER_REST = 300
 """An import's age through its rest: so many rests at most make its age grow by e, which keeps the
@@ -95,9 +97,10 @@ class RateLimitedClient:
             raise RetryAfterError(self._take(1, CallKind.BATCH, None) or wait) from None
 
     def _take(self, wanted: int, kind: CallKind, rank: float | None) -> float:
+        is_lookup = kind is CallKind.LOOKUP
         return self.ledger.take_call(
             self.imported.upload.workspace,
-            self.imported.id,
+            _READERS if is_lookup else self.imported.id,
             wanted,
             self.now(),
             self.policy.calls_per_minute,

@@ -124,6 +124,8 @@ class Gate:
         return MailboxFindings(smtp, self._try("imap", account.imap, account))
 
     def _try(self, side: str, server: Server, account: Account) -> Finding:
+        if self._now() >= self._until:  # resolving takes time, too
+            return Finding(side, Verdict.NOT_TRIED, _TIME_OVER)
         place = self._located(side, server)
         if isinstance(place, Finding):
             return place

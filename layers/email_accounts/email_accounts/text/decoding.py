@@ -77,8 +77,7 @@ def _is_readable(text: str) -> bool:
 
 def _escapes(text: str) -> Iterator[str]:
     if "\\" in text:
-        pairs = _ESCAPE.sub(_unescaped, text).encode("utf-16", "surrogatepass")
-        unescaped = pairs.decode("utf-16", "replace")
+        unescaped = _paired(_ESCAPE.sub(_unescaped, text))
         yield unescaped
         yield from _taken_for_latin(unescaped)  # \xc3\xbc means the bytes of one character
 
@@ -92,10 +91,16 @@ def _unescaped(found: re.Match[str]) -> str:
     return chr(number) if number <= 0x10FFFF else found[0]  # noqa: PLR2004  the last of Unicode
 
 
+def _paired(text: str) -> str:
+    """Return a text in which two surrogates are the one character they mean."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def _percent(text: str) -> Iterator[str]:
     if "%" in text or "+" in text:
-        yield _PERCENT_U.sub(lambda found: chr(int(found[1], 16)), text)
-        for one in (text, text.replace("+", " ")):
+        units = _PERCENT_U.sub(lambda found: chr(int(found[1], 16)), text)
+        unescaped = _paired(units) if units != text else text
+        for one in (unescaped, unescaped.replace("+", " ")):
             yield from _bytes_decoded(_PERCENT, unquote_to_bytes, one)
 
 
