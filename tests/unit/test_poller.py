@@ -331,6 +331,18 @@ def test_what_makes_no_progress_for_an_hour_is_looked_for_in_the_list(world: Wor
     assert world.journal.names().count("connect") == 3
 
 
+def test_what_is_finished_after_an_hour_is_not_looked_for_before_the_settling_time(
+    world: World,
+) -> None:
+    """Its report cannot be fetched, and the list may still show what is not so."""
+    upload = submitted(world, *ADDRESSES[:2])
+    world.clock.advance(3600)
+    world.saleshandy.links[FIRST] = "link"
+    world.saleshandy.report_errors.append(ReportUnavailableError("HTTP 503"))
+    assert poll(world, upload) == TaskResult(NextAction.CHECK, world.policy.settle)
+    assert listings(world) == []
+
+
 def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> None:
     """As long as batches complete, the others are waited for."""
     upload = submitted(world)
@@ -343,7 +355,9 @@ def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> 
     assert poll(world, upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(1)
-    assert poll(world, upload) == TaskResult(NextAction.CHECK)
+    settling = TaskResult(NextAction.CHECK, world.policy.settle)
+    assert poll(world, upload) == settling
+    world.clock.advance(world.policy.settle)
     assert batch(world, upload).state is BatchState.UNCONFIRMED
 
 
@@ -381,7 +395,9 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert poll(world, upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(300)
-    assert poll(world, upload) == TaskResult(NextAction.CHECK)
+    settling = TaskResult(NextAction.CHECK, world.policy.settle)
+    assert poll(world, upload) == settling
+    world.clock.advance(world.policy.settle)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "no longer has the request" in unconfirmed.reason

@@ -340,10 +340,12 @@ class Poller:
 
     def _unconfirmed(self, round_: PollRound, batch: Batch, code: ReasonCode, reason: str) -> None:
         now = self.now()
+        # Saleshandy may have finished it just now, while its report cannot be fetched.
+        next_poll_at = now + self.policy.settle
         self.ledger.save(
-            round_.imported.id, batch, batch.unconfirmed(code, reason, now, next_poll_at=now)
+            round_.imported.id, batch, batch.unconfirmed(code, reason, now, next_poll_at)
         )
-        round_.poll_again_at(now)
+        round_.poll_again_at(next_poll_at)
         round_.moved_at = now
 
     def _fetch_report(self, round_: PollRound, batch: Batch, link: str) -> None:
