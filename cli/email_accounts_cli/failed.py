@@ -11,7 +11,7 @@ from typing import IO, TextIO
 
 from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
-from email_accounts.errors import ImporterError, UploadMissingError
+from email_accounts.errors import ImporterError, ReportMissingError, UploadMissingError
 from email_accounts.intake.columns import find_columns, recognized
 from email_accounts.intake.options import understood
 from email_accounts.intake.values import PASSWORDS, USERS
@@ -71,7 +71,7 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
     try:
         with history.reports.open(imported.id, OUTCOME_NAME) as report:
             count = _write(history, upload, report, output)
-    except UploadMissingError:
+    except (ReportMissingError, UploadMissingError):
         raise CommandError(_missing(history, imported.id, upload)) from None
     if as_json:
         print_json(

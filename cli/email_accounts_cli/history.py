@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 from email_accounts.aws.dynamodb import LedgerReader
 from email_accounts.aws.s3 import InboxBucket, ReportsBucket
 from email_accounts.delivery.deliverer import OUTCOME_NAME, SUMMARY_NAME
-from email_accounts.errors import UploadMissingError
+from email_accounts.errors import ReportMissingError
 from email_accounts.models.imports import Batch, Import
 from email_accounts.submission.admission import expected_end
 from email_accounts_cli.stack import CONFIG, Stack
@@ -154,7 +154,7 @@ class History:
         try:
             with self.reports.open(import_id, SUMMARY_NAME) as report:
                 summary: dict[str, Any] = json.load(report)
-        except UploadMissingError:
+        except ReportMissingError:
             return {}
         return summary
 

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
 from email_accounts.aws.s3 import LINKS, ReportsBucket
-from email_accounts.errors import UploadMissingError
+from email_accounts.errors import ReportMissingError
 from email_accounts.ports import Reports
 from tests.support.aws import new_bucket
 from tests.support.fakes import FakeReports, Journal
@@ -64,7 +64,7 @@ def test_a_report_reads_as_it_was_written(shelf: Shelf) -> None:
 
 def test_of_two_that_create_a_report_one_does(shelf: Shelf) -> None:
     """The first text stays, no matter who comes later."""
-    with pytest.raises(UploadMissingError), shelf.reports.open(ID, NAME):
+    with pytest.raises(ReportMissingError), shelf.reports.open(ID, NAME):
         pass
     assert shelf.reports.create(ID, NAME, "application/json", '{"zoë": 1}')
     assert not shelf.reports.create(ID, NAME, "application/json", "{}")

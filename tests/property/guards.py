@@ -18,7 +18,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase
+from hypothesis import HealthCheck
 from hypothesis import settings as Settings  # noqa: N812  a class
 
 from tests.property.machine import RUNS as OF_A_TEST
@@ -131,7 +131,7 @@ def run_until_found() -> None:
         check(self)
 
     machine.teardown = counted  # type: ignore[method-assign]
-    chosen = Settings(OF_A_TEST, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    chosen = Settings(OF_A_TEST, suppress_health_check=list(HealthCheck))
     found = NOT_FOUND
     for number in range(RUNS // chosen.max_examples):
         try:

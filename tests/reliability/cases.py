@@ -413,19 +413,23 @@ REPEATED = tuple(
         fault=f"{operation}: {what}, repeating passwords and API key",
         rules=(rule(operation, fault, echoes="JSON", **more),),
         subject=subject,
+        connects=connects,
     )
-    for operation, what, fault, more, subject in (
+    for operation, what, fault, more, subject, connects in (
         (
             "connect",
             "HTTP 500 after it was carried out",
             "error_500",
             {"carried_out": True},
             GOOD_END,
+            1,
         ),
-        ("connect", "HTTP 404", "error_404", {}, "3 failed"),
-        ("status", "HTTP 500, twice", "error_500", {"times": 2}, GOOD_END),
-        ("status", "HTTP 404, twice", "error_404", {"times": 2}, GOOD_END),
-        ("report", "HTTP 502, once", "error_502", {}, GOOD_END),
+        ("connect", "refused", "not_found", {}, "3 failed", 1),
+        # An answer like this without JSON comes from a proxy, not from the service.
+        ("connect", "HTTP 404 without JSON", "error_404", {}, GOOD_END, 2),
+        ("status", "HTTP 500, twice", "error_500", {"times": 2}, GOOD_END, 1),
+        ("status", "HTTP 404, twice", "error_404", {"times": 2}, GOOD_END, 1),
+        ("report", "HTTP 502, once", "error_502", {}, GOOD_END, 1),
     )
 )
 CASES = (

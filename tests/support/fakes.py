@@ -17,6 +17,7 @@ from email_accounts.delivery.deliverer import Deliverer
 from email_accounts.errors import (
     ImporterError,
     LedgerConflictError,
+    ReportMissingError,
     ReportUnavailableError,
     RequestNotFoundError,
     UploadMissingError,
@@ -432,9 +433,9 @@ class FakeReports:
         return True
 
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading; UploadMissingError where there is none."""
+        """Open a report for reading; ReportMissingError where there is none."""
         if (import_id, name) not in self.texts:
-            raise UploadMissingError("the upload is gone")
+            raise ReportMissingError("the object is gone")
         return io.StringIO(self.texts[import_id, name], newline="")
 
 

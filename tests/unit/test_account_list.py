@@ -571,6 +571,15 @@ def test_the_files_of_the_index_stay_few(world: World) -> None:
     assert len(text.splitlines()) == 30 + 120 + 1
 
 
+def test_an_index_whose_files_are_gone_is_read_again(world: World) -> None:
+    """Somebody deleted them; nothing that is only remembered keeps an import from going on."""
+    many(world)
+    world.account_list.loaded.clear()
+    world.account_list.reports.texts.clear()  # type: ignore[attr-defined]
+    assert before(world, ["old1", "old3"], rows=1000) == {"old1": ACTIVE, "old3": INACTIVE}
+    assert before(world, ["old1", "old3"], rows=1000) == {"old1": ACTIVE, "old3": INACTIVE}
+
+
 def test_only_what_others_wrote_is_loaded_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -68,6 +68,14 @@ def test_a_request_that_is_done_is_noticed_soon() -> None:
         assert all(late <= max(15.0, end / 6 + 0.5) for end, late in pairs)
 
 
+@pytest.mark.parametrize("batches", [1, 3, 10])
+def test_an_answer_follows_soon(batches: int) -> None:
+    """At most a fifth of the time that Saleshandy took later, or 45 seconds, verified."""
+    for seconds in (60.0, 300.0, 1800.0, *(float(end) for end in range(180, 460, 4))):
+        late = course((seconds,) * batches, calls_per_minute=120).polls[-1] - seconds
+        assert late <= max(45.0, 0.2 * seconds)
+
+
 def test_a_day_of_waiting_leaves_few_events() -> None:
     """A tenth of what an execution may have; with a crowded budget it is not near the end yet."""
     assert course(evenly(25, DAY - 2 * HOUR), DAY).events <= MOST_EVENTS_OF_A_DAY

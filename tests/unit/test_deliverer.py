@@ -42,6 +42,8 @@ from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
+from email_accounts.saleshandy.reconciliation import reconciliation_name
+from email_accounts.saleshandy.report import report_name
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 
@@ -561,6 +563,24 @@ def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
     world.uploads.delete_version(upload)
     counts = json.loads(delivered(world, upload).document)["counts"]
     assert (counts["connected"], counts["unconfirmed"]) == (0, 5)
+
+
+@pytest.mark.parametrize("verify", [True, False])
+@pytest.mark.parametrize("name", [report_name(1), reconciliation_name(1)])
+def test_a_batch_whose_records_are_gone_is_unconfirmed(
+    world: World, name: str, *, verify: bool
+) -> None:
+    """The file is there, so every row is named; the other batches are as they were."""
+    world.policy = replace(world.policy, verify_connected=verify)
+    world.saleshandy.failing[ADDRESSES[0]] = "Sign-in refused"
+    upload = looked_at(world)
+    is_known = not world.reports.texts.pop((upload.import_id, name), None)
+    message = delivered(world, upload)
+    assert json.loads(message.document)["failureReason"] == ""
+    first = [("2", "failed"), ("3", "connected")]
+    unknown = [("2", "unconfirmed"), ("3", "unconfirmed")]
+    others = [(str(number), "connected") for number in (4, 5, 6)]
+    assert brief(world, upload) == [*(first if is_known else unknown), *others]
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, ImportState, ReasonCode
+from email_accounts.models.imports import Batch, BatchState, ImportState, ReasonCode, SignInState
+from email_accounts.models.policy import SignInCheck
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
@@ -860,6 +861,18 @@ def test_the_third_attempt_ends_what_killed_two(
         assert imported.reason_code is ReasonCode.FILE_NOT_READ
         assert "Every attempt to read it failed" in imported.refusal
     assert sent(world) == []
+
+
+def test_a_sign_in_check_that_fails_is_skipped(world: World) -> None:
+    """Its batches are sent untried as soon as the machine says so."""
+    world.policy = replace(world.policy, sign_in_check=SignInCheck.STRICT)
+    upload = five(world)
+    assert world.receive(upload, plenty) == TaskResult(NextAction.SIGN_IN)
+    assert sent(world) == []
+    assert world.submitter().submit(upload.import_id, plenty, skip_sign_in=True) == CHECK
+    assert len(sent(world)) == 3
+    batches = world.ledger.batches(upload.import_id)
+    assert {batch.sign_in for batch in batches} == {SignInState.SKIPPED}
 
 
 def test_an_attempt_that_raises_is_not_counted(

@@ -106,11 +106,16 @@ def policy() -> Policy:
 
 
 @cache
-def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.0) -> Course:
+def course(
+    finishing: tuple[float, ...],
+    deadline: float = 0.0,
+    call: float = 0.0,
+    calls_per_minute: int = 0,
+) -> Course:
     """Let an import run whose batches finish so many seconds after its upload.
 
-    `deadline` is in seconds, too; the template's default where it is 0. `call` is how many seconds
-    a call to Saleshandy takes.
+    `deadline` is in seconds, too; the template's default where it or `calls_per_minute` is 0.
+    `call` is how many seconds a call to Saleshandy takes. The last poll is followed by the answer.
     """
     world = World()
     saleshandy = _SlowRemote(world.journal, world.clock)
@@ -121,6 +126,8 @@ def course(finishing: tuple[float, ...], deadline: float = 0.0, call: float = 0.
     world.policy = policy()
     if deadline:
         world.policy = replace(world.policy, deadline=deadline)
+    if calls_per_minute:
+        world.policy = replace(world.policy, calls_per_minute=calls_per_minute)
     began = world.clock()
     rows = [f"a{number}@reach.example" for number in range(len(finishing))]
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*rows))

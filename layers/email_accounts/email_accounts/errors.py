@@ -23,6 +23,10 @@ class UploadMissingError(ImporterError):
     """The uploaded object, or its version, is no longer in the inbox."""
 
 
+class ReportMissingError(ImporterError):
+    """A file of the reports bucket is not there, or no longer."""
+
+
 class WrongBucketError(ImporterError):
     """An event is about an object outside the inbox."""
 

@@ -63,7 +63,7 @@ class Reports(Protocol):
         """Write a report unless there is one of this name; return whether this call wrote it."""
 
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
-        """Open a report for reading; UploadMissingError where there is none."""
+        """Open a report for reading; ReportMissingError where there is none."""
 
 
 class Saleshandy(Protocol):

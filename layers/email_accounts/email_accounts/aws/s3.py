@@ -11,7 +11,12 @@ from urllib.parse import quote
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from email_accounts.errors import FileRefusedError, UploadMissingError
+from email_accounts.errors import (
+    FileRefusedError,
+    ImporterError,
+    ReportMissingError,
+    UploadMissingError,
+)
 from email_accounts.models.upload import Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
@@ -110,15 +115,23 @@ class InboxBucket:
 
 
 class _Parts(io.RawIOBase):
-    """An object read part by part; an empty version means the newest.
+    """An object read part by part; an empty version means the newest, `missing` that it is gone.
 
     The reader may pause between parts as long as it likes: between two requests to Saleshandy
     no connection to S3 is held open, which S3 would cut.
     """
 
-    def __init__(self, client: "S3Client", bucket: str, key: str, version: str = "") -> None:
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        key: str,
+        version: str = "",
+        missing: type[ImporterError] = UploadMissingError,
+    ) -> None:
         self._client = client
         self._object = _named(bucket, key, version)
+        self._missing = missing
         self._at = 0
         self._size = 1
         self._part = memoryview(self._fetch())
@@ -157,7 +170,7 @@ class _Parts(io.RawIOBase):
             ):  # an empty object has no first byte
                 self._size = self._at
                 return b""
-            raise _translated(error) from None
+            raise _translated(error, self._missing) from None
         part = answer["Body"].read()
         content_range = answer.get("ContentRange", "")
         if content_range:
@@ -238,8 +251,9 @@ class ReportsBucket:
 
     @contextmanager
     def open(self, import_id: str, name: str) -> Iterator[TextIO]:
-        """Open a report for reading; UploadMissingError where there is none."""
-        parts = _Parts(self._client, self._bucket, self._key(import_id, name))
+        """Open a report for reading; ReportMissingError where there is none."""
+        key = self._key(import_id, name)
+        parts = _Parts(self._client, self._bucket, key, missing=ReportMissingError)
         with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
             yield text
 
@@ -314,6 +328,6 @@ def _named(bucket: str, key: str, version: str) -> Any:  # noqa: ANN401  argumen
     return {"Bucket": bucket, "Key": key} | ({"VersionId": version} if version else {})
 
 
-def _translated(error: ClientError) -> Exception:
-    missing = error.response["Error"]["Code"] in _MISSING
-    return UploadMissingError("the upload is gone") if missing else error
+def _translated(error: ClientError, missing: type[ImporterError] = UploadMissingError) -> Exception:
+    is_missing = error.response["Error"]["Code"] in _MISSING
+    return missing("the object is gone") if is_missing else error

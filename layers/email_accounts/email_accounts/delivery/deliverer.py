@@ -16,7 +16,7 @@ from email_accounts.delivery.message import document, message_of
 from email_accounts.delivery.outcomes import BatchRecords, Outcome, RowOutcome, outcomes
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
-from email_accounts.errors import ImportLockedError, UploadMissingError
+from email_accounts.errors import ImportLockedError, ReportMissingError, UploadMissingError
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.servers import ServerRecord
 from email_accounts.models.imports import (
@@ -46,6 +46,7 @@ _UPLOAD_GONE = (
     ReasonCode.UPLOAD_DELETED,
     "the file was deleted before its report was written, so there is no report on each row",
 )
+_RECORDS_GONE = "what was known of it has been deleted from the reports bucket"
 _NO_REPORTS = "The reports could not be written: the log of deliver_report says why."
 LONGEST_RUN = 900.0
 """Seconds that the function may run."""
@@ -226,17 +227,25 @@ class Deliverer:
                 writer.writerow(_line(placed))
         return summary
 
-    def _records(self, import_id: str, batch: Batch) -> BatchRecords:
+    def _records(self, import_id: str, batch: Batch) -> tuple[Batch, BatchRecords]:
+        """Return a batch with what is recorded of it; an unconfirmed one if that is gone."""
+
         def read(name: str, understood: Callable[[TextIO], _Read]) -> _Read:
             with self.reports.open(import_id, name) as text:
                 return understood(text)
 
         at = batch.number
-        return BatchRecords(
-            read(report_name(at), verdicts) if batch.report else {},
-            read(reconciliation_name(at), read_reconciliation) if batch.reconciliation else {},
-            findings_of(self.reports, import_id, batch),
-        )
+        findings = findings_of(self.reports, import_id, batch)
+        try:
+            reported = read(report_name(at), verdicts) if batch.report else {}
+            observed = (
+                read(reconciliation_name(at), read_reconciliation) if batch.reconciliation else {}
+            )
+        except ReportMissingError:
+            if batch.state is not BatchState.REFUSED:
+                batch = replace(batch, state=BatchState.UNCONFIRMED, reason=_RECORDS_GONE)
+            return batch, BatchRecords({}, {}, findings)
+        return batch, BatchRecords(reported, observed, findings)
 
     def _write_page(self, answer: ImportResult) -> None:
         # Imported here like its templates, because not each cold start writes a page.
@@ -295,14 +304,14 @@ def _status(imported: Import, summary: Summary, failure_reason: str) -> ImportSt
 
 
 def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[Batch], BatchRecords], batches: Iterator[Batch]
-) -> Iterator[tuple[Batch, BatchRecords]]:
-    """Yield each batch with what is recorded of it, while those after it are read."""
-    begun = deque((one, pool.submit(read, one)) for one in islice(batches, _READ_AHEAD))
+    pool: ThreadPoolExecutor, read: Callable[[Batch], _Read], batches: Iterator[Batch]
+) -> Iterator[_Read]:
+    """Yield what is read of each batch, while those after it are read."""
+    begun = deque(pool.submit(read, one) for one in islice(batches, _READ_AHEAD))
     while begun:
-        batch, records = begun.popleft()
-        begun.extend((one, pool.submit(read, one)) for one in islice(batches, 1))
-        yield batch, records.result()
+        first = begun.popleft()
+        begun.extend(pool.submit(read, one) for one in islice(batches, 1))
+        yield first.result()
 
 
 def _placed(row: RowOutcome, file: AccountsFile) -> RowOutcome:

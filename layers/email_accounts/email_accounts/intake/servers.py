@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from email_accounts.errors import UploadMissingError
+from email_accounts.errors import ReportMissingError
 from email_accounts.models.providers import ServerPreset
 from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
 from email_accounts.ports import Reports
@@ -67,7 +67,7 @@ class ServerRecord:
         try:
             with self._reports.open(self._import_id, RECORD_NAME) as record:
                 found = json.load(record)
-        except UploadMissingError:
+        except ReportMissingError:
             return None
         return {domain: _found(one) for domain, one in found.items()}
 

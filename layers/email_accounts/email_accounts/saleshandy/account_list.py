@@ -8,6 +8,7 @@ next reading continues there.
 import csv
 import hashlib
 import json
+import logging
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,7 +18,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import NamedTuple
 
-from email_accounts.errors import RequestRefusedError, RetryAfterError, SaleshandyError
+from email_accounts.errors import (
+    ReportMissingError,
+    RequestRefusedError,
+    RetryAfterError,
+    SaleshandyError,
+)
 from email_accounts.models.account_index import AccountIndex, Honoured, Reading
 from email_accounts.models.service import (
     PAGE_SIZE,
@@ -482,10 +488,17 @@ class AccountListReader:
     # What is kept
 
     def _load(self, index: AccountIndex) -> None:
-        self.index = index
         self.honoured = self.ledger.honoured(self._workspace)
-        self.accounts = _load(self.loaded, self.reports, self._workspace, index)
         self.answers.clear()
+        try:
+            self._read_files(index)
+        except ReportMissingError:
+            _log.warning("the account index is made again: files of it are gone")
+            self._read_files(AccountIndex(version=index.version))
+
+    def _read_files(self, index: AccountIndex) -> None:
+        self.index = index
+        self.accounts = _load(self.loaded, self.reports, self._workspace, index)
         if index.probed:
             with self.reports.open(self._workspace, _PROBE) as text:
                 self.answers += [_answer(one) for one in json.load(text)]
@@ -515,6 +528,7 @@ class AccountListReader:
         self.loaded[self._workspace] = self.index, self.accounts
 
 
+_log = logging.getLogger(__name__)
 _NOTHING = Honoured(page=True, sort=False, status=False, search=False)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TextIO
 
-from email_accounts.errors import UploadMissingError
+from email_accounts.errors import ReportMissingError
 from email_accounts.models.account import Account
 from email_accounts.models.causes import Cause, cause_of
 from email_accounts.models.imports import Batch, SignIns
@@ -129,7 +129,7 @@ def findings_of(reports: Reports, import_id: str, batch: Batch) -> dict[str, Mai
     try:
         with reports.open(import_id, findings_name(batch.number)) as text:
             return read_findings(text)
-    except UploadMissingError:
+    except ReportMissingError:
         return {}
 
 

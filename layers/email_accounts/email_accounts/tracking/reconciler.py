@@ -1,11 +1,16 @@
 """Reconciles batches with the account list, and settles those that it shows."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from email_accounts.errors import NotSentError, OutcomeUnknownError, RequestRefusedError
+from email_accounts.errors import (
+    NotSentError,
+    OutcomeUnknownError,
+    ReportMissingError,
+    RequestRefusedError,
+)
 from email_accounts.intake.batches import UploadReader
 from email_accounts.models.imports import Batch, BatchState, Import
 from email_accounts.models.policy import Policy
@@ -80,10 +85,11 @@ class Reconciler:
             }
 
     def _read(self, imported: Import, batch: Batch) -> dict[str, Observation]:
-        if not batch.reconciliation:
-            return {}
-        with self.reports.open(imported.id, reconciliation_name(batch.number)) as text:
-            return read_reconciliation(text)
+        if batch.reconciliation:
+            name = reconciliation_name(batch.number)
+            with suppress(ReportMissingError), self.reports.open(imported.id, name) as text:
+                return read_reconciliation(text)
+        return {}
 
     def _listed(
         self,
@@ -154,7 +160,8 @@ class Reconciler:
         """Say whether the list does not show an account that no report calls a failure."""
         reported: dict[str, Verdict] = {}
         if batch.report:
-            with self.reports.open(imported.id, report_name(batch.number)) as report:
+            name = report_name(batch.number)
+            with suppress(ReportMissingError), self.reports.open(imported.id, name) as report:
                 reported = verdicts(report)
         return any(
             one.sent
