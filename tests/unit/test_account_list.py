@@ -313,6 +313,21 @@ def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
     assert asked(world) == ["newest 1", "x"]
 
 
+@pytest.mark.parametrize("sort", [True, False])
+@pytest.mark.parametrize("late", [0, 99])
+def test_many_that_may_be_sent_again_are_searched_for_after_the_list(
+    world: World, sort: bool, late: float
+) -> None:
+    """The list is read once where that takes fewer calls, and does not replace the search."""
+    many(world, 10)
+    world.ledger.save_honoured("default", replace(ALL, sort=sort))
+    names = [f"x{at}" for at in range(9)]
+    assert after(world, *names, lost=names, late=late) == dict.fromkeys(names, ABSENT)
+    queries = asked(world)
+    assert queries[-9:] == names
+    assert len(queries) == (1 + 6 if sort else 6) + 9
+
+
 def test_a_list_read_to_its_end_alone_has_nothing_sent_again(world: World) -> None:
     """The search is made, too, where nothing of the list is left to read."""
     many(world)

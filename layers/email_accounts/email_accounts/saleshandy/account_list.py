@@ -218,7 +218,8 @@ class AccountListReader:
             left = [one for one in left if one in kept or one in lost or self._is_known(one)]
         if not left:
             return None
-        if can.search and (self._worth(len(left), latest) <= (index.pages or _FEW) or not can.page):
+        is_read = index.complete_at >= latest or not can.page
+        if can.search and (is_read or self._worth(len(left), latest) <= (index.pages or _FEW)):
             return partial(self._search, left)
         return self._scan if can.page else None
 
