@@ -316,7 +316,7 @@ def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
 @pytest.mark.parametrize("sort", [True, False])
 @pytest.mark.parametrize("late", [0, 99])
 def test_many_that_may_be_sent_again_are_searched_for_after_the_list(
-    world: World, sort: bool, late: float
+    world: World, *, sort: bool, late: float
 ) -> None:
     """The list is read once where that takes fewer calls, and does not replace the search."""
     many(world, 10)
