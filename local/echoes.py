@@ -96,6 +96,9 @@ ECHOES: dict[str, Callable[[str], str]] = {
     "HTML, hexadecimal": _numbered("&#x{:X};"),
     "quoted-printable": _bytes_numbered("={:02X}"),
     "quoted-printable, lines": lambda text: quopri.encodestring(b"y" * 73 + text.encode()).decode(),
+    "quoted-printable, lines joined": lambda text: "".join(
+        quopri.encodestring(b"y" * 73 + text.encode()).decode().splitlines()
+    ),
     "encoded word": lambda text: f"=?utf-8?q?{_quoted_word(text)}?=",
     "base64": _base64(""),
     "base64 without padding": lambda text: _base64("")(text).rstrip("="),

@@ -82,8 +82,9 @@ _BREAKS = b"\0\r\n"  # between the halves of UTF-16, and the lines of base64
 _AROUND_NUMBERS = _BREAKS + b"\t %=\\xXuU&#;,[]{}<>:\"'"
 _ESCAPED_BREAK = re.compile(
     rb"(?:=|%(?:25)*3D)?(?:\r?\n|(?:\\+[rn])+|%(?:25)*0[AD]|=(?:3D)*0A|&(?:amp;)*#10;)"
+    rb"|(?:=|%(?:25)*3D)(?![0-9a-fA-F]{2})"
 )
-"""Also the `=` before a break, with which quoted-printable parts long lines."""
+"""Also the `=` before a break, which may be lost, with which quoted-printable parts long lines."""
 _AGAIN = {
     rb"\\": rb"\\+",
     b"%": b"%(?:25)*",

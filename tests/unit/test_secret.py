@@ -149,6 +149,7 @@ def test_a_redactor_knows_a_secret_however_it_is_written_twice(way: str) -> None
     for password in PASSWORDS:
         redactor, once = Redactor([Secret(password)]), ECHOES[way](password)
         others = {"as it is"} if way == "JSON twice" else ECHOES.keys() - {"JSON twice"}
+        others -= {"quoted-printable, lines joined"}  # where a digit follows, =20 is a blank
         if way in ("Latin-1", "Windows-1252"):
             others -= {"NFKC", "NFKD"}  # which take a ² there for a 2, for good
         for again in others:

@@ -23,7 +23,8 @@ _CONTROLS = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _PERCENT_U = re.compile(r"%u([0-9a-fA-F]{4})")
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 _QUOTED = re.compile(r"(?:=[0-9a-fA-F]{2})+")
-_SOFT_BREAK = re.compile(r"=[ \t]*\r?\n")
+_SOFT_BREAK = re.compile(r"=[ \t]*(?:\r?\n|(?![0-9a-fA-F]{2}))")
+"""Its line break may be lost: who repeats lines may join them."""
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
 _WORD = re.compile(r"[A-Z]?[a-z]+(?:[-_/][A-Z]?[a-z]+)*|[A-Z_-]+|[0-9-]+")
 """What is no base64: that of eight letters has one chance in five hundred to look like this."""

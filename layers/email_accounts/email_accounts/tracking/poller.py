@@ -113,8 +113,8 @@ class PollRound:
         )
         if self.waits_for_others:
             together = max(together, min(first + _COALESCING_DELAY, self.last_scan_at))
-        for batch in self.reported[:_MOST_VERIFIED]:
-            if together <= now and batch.next_poll_at <= now:
+        for place, batch in enumerate(self.reported):
+            if place < _MOST_VERIFIED and together <= now and batch.next_poll_at <= now:
                 self.due.append(batch)
             else:
                 self.verify_at(max(together, batch.next_poll_at))
