@@ -1,5 +1,11 @@
 """What fuzzing and measuring found."""
 
+import io
+
+import pytest
+
+from email_accounts.errors import FileRefusedError
+from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.columns import find_columns
 from email_accounts.intake.rows import Accepted, Duplicate, RowReader, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
@@ -16,3 +22,10 @@ def test_blank_rows_take_no_memory() -> None:
     results = [*reader.rows(iter([*records, *records]))]
     assert [type(one) for one in results] == [Accepted] * 6 + [Duplicate] * 6
     assert len(seen._rows) <= 32  # noqa: SLF001  its memory
+
+
+def test_a_first_row_that_cannot_be_read_is_no_header() -> None:
+    """Its bytes mean nothing in Windows-1252; the row below it has an address."""
+    content = b"Email,Password,Warmup\xe9\x9d\r\nkim@reach.example,x,x\r\n"
+    with pytest.raises(FileRefusedError, match="No header row found"):
+        open_accounts_file(io.BytesIO(content))

@@ -91,7 +91,8 @@ def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, in
     """Return which row is the header, and the count of its known names.
 
     Of the rows above the first one with an address it is the one with the most known names, else
-    of all rows; where no name is known, the one above an address with the most cells, or the first.
+    of all rows; where no name is known, the one above an address with the most cells, or the first
+    that can be read.
     """
     first = next((at for at, row in enumerate(rows) if any(map(_ADDRESS.fullmatch, row))), None)
     for candidates in (rows[:first], rows):
@@ -100,7 +101,9 @@ def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, in
             return counts.index(max(counts)), max(counts)
     above = rows[: first or 1]
     filled = [sum(map(bool, map(str.strip, row))) for row in above]
-    return filled.index(max(filled)), 0
+    if any(filled):
+        return filled.index(max(filled)), 0
+    return next(at for at, row in enumerate(rows) if row), 0
 
 
 def fit(record: Record, width: int, longest: int) -> Record:
