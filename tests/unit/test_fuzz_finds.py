@@ -26,6 +26,6 @@ def test_blank_rows_take_no_memory() -> None:
 
 def test_a_first_row_that_cannot_be_read_is_no_header() -> None:
     """Its bytes mean nothing in Windows-1252; the row below it has an address."""
-    content = b"Email,Password,Warmup\xe9\x9d\r\nkim@reach.example,x,x\r\n"
+    content = b"Email,Password,Warmup\xe0\xba\x91\x9e\x9d\x93\x9a\x9e\r\nkim@reach.example,x,x\r\n"
     with pytest.raises(FileRefusedError, match="No header row found"):
         open_accounts_file(io.BytesIO(content))
