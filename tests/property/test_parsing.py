@@ -14,6 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from email_accounts.errors import FileRefusedError
+from email_accounts.intake.columns import recognized
 from email_accounts.parsing import source
 from email_accounts.parsing.records import Damage, DamagedRow, NewHeader, Record, Unreadable
 from tests.support.reading import Stream, everything, streamed, workbook
@@ -35,9 +36,11 @@ _NAMES = st.lists(
 
 @st.composite
 def tables(draw: st.DrawFn, texts: st.SearchStrategy[str] = _TEXT) -> Table:
-    """Draw names of columns and rows of cells."""
+    """Draw names of columns and rows of cells, none of which could be the header."""
     names = draw(_NAMES)
-    row = st.lists(texts, min_size=len(names), max_size=len(names))
+    row = st.lists(
+        texts.filter(lambda text: not recognized([text])), min_size=len(names), max_size=len(names)
+    )
     return [names, *draw(st.lists(row, max_size=12))]
 
 
