@@ -1,6 +1,5 @@
 """Undoes the ways in which a service may write a text that it repeats."""
 
-import html
 import re
 import unicodedata
 from binascii import a2b_base64
@@ -127,6 +126,9 @@ def _bytes_decoded(
 
 def _entities(text: str) -> Iterator[str]:
     if "&" in text:
+        # Imported here because its table would slow down each cold start.
+        import html  # noqa: PLC0415
+
         yield html.unescape(text)
 
 
