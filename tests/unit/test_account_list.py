@@ -263,12 +263,18 @@ def test_accounts_that_were_there_before_are_searched_for(world: World) -> None:
     assert asked(world) == ["newest 1", "old7"]
 
 
-def test_accounts_that_were_seen_too_early_are_read_again(world: World) -> None:
-    """An import whose accounts another one came across reads the pages from those on."""
+def seen_too_early(world: World) -> list[str]:
+    """Have six new accounts, all of which the import of the last two has come across."""
     many(world)
     names = [f"new{at}" for at in range(6)]
     have(world, *names)
     after(world, *names[4:])
+    return names
+
+
+def test_accounts_that_were_seen_too_early_are_read_again(world: World) -> None:
+    """An import whose accounts another one came across reads the pages from those on."""
+    names = seen_too_early(world)
     world.clock.advance(9)
     world.saleshandy.accounts[-6:-5] = []
     asked(world)
@@ -460,10 +466,7 @@ def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: in
 
 def test_what_is_read_again_goes_on_as_well(world: World) -> None:
     """How far down it is read is kept with it."""
-    many(world)
-    names = [f"new{at}" for at in range(6)]
-    have(world, *names)
-    after(world, *names[4:])
+    names = seen_too_early(world)
     world.clock.advance(100)
     asked(world)
     world.policy = replace(world.policy, calls_per_minute=1)

@@ -49,8 +49,9 @@ _SHARED_BY = 10
 """Imports that are taken at most to wait for the same pages."""
 _PAGES_WANTED = 10
 _WHILE_ANOTHER_READS = (5.0, 60.0)
+"""Seconds an import waits for another one's reading: at least and at most."""
 _LATENESS_PER_WAIT = 4
-"""Who has waited for longer comes back later, so that many who wait do not come all the time."""
+"""Between these, each wait is a quarter of the delay so far: many imports do not poll at once."""
 _LEFT_LYING = 86_400.0
 _MOST_PARTS = 50
 _PACKED_EVERY = 86_400.0
@@ -224,10 +225,10 @@ class AccountListReader:
         return self._scan if can.page else None
 
     def _worth(self, searches: int, due: float) -> float:
-        """Return how many pages are better read than so many addresses searched for.
+        """Return the number of pages up to which reading is better than so many searches.
 
-        They are more where it was due long ago: who has waited for as long as pages take reads
-        them, because others wait as well, and pages show the accounts of all of them.
+        It grows with the delay: an import that has waited as long as the pages take reads them,
+        because others wait by then, and the pages show the accounts of all of them.
         """
         calls = (self.now() - due) * self.saleshandy.policy.calls_per_minute / 60
         return searches + min(calls, _SHARED_BY * searches)
