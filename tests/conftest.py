@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.loaders import JSONFileLoader
 
+from tests.support.files import small_tables
 from tests.support.leaks import Finder
 
 if TYPE_CHECKING:
@@ -42,6 +43,12 @@ def _service_models_are_read_once() -> Iterator[None]:
     read = cache(JSONFileLoader().load_file)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_are_small() -> Iterator[None]:
+    with small_tables():
         yield
 
 
