@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from itertools import chain
+from string import ascii_letters, ascii_lowercase, digits
 from typing import Any
 
 import openpyxl
@@ -192,9 +193,18 @@ EDGELESS = st.text(
 ).filter(lambda text: text == text.strip() and not is_no_value(text))
 LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_"))  # "Last, First" is told by it
 WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_"))
-LABELS = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,4})?", fullmatch=True)
+LOWER = f"{ascii_lowercase}{digits}"
+LABELS = st.builds(
+    lambda label, more: f"{label}-{more}" if more else label,
+    st.text(LOWER, min_size=1, max_size=8),
+    st.text(LOWER, max_size=4),
+)
 DOMAINS = st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: f"{'.'.join(labels)}.example")
-LOCAL = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Za-z0-9]{1,6})?", fullmatch=True)
+LOCAL = st.builds(
+    lambda name, more: f"{name}.{more}" if more else name,
+    st.text(f"{ascii_letters}{digits}!#$%&'*+/=?^_`{{|}}~-", min_size=1, max_size=12),
+    st.text(f"{ascii_letters}{digits}", max_size=6),
+).filter(lambda name: name[0] != "'")  # with which spreadsheets mark texts
 PORT_NUMBERS = st.integers(1, 65535).map(str)
 ENCRYPTED = st.sampled_from(ENCRYPTIONS)
 
