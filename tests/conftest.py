@@ -51,7 +51,7 @@ def _service_models_are_read_once() -> Iterator[None]:
 
     def loader_of(paths: str | None) -> Loader:
         loader = create_loader(paths)
-        loader._cache = known  # noqa: SLF001  the results of its methods
+        loader._cache = known  # type: ignore[attr-defined]  # noqa: SLF001  what its methods returned
         return loader
 
     with pytest.MonkeyPatch.context() as patched:

@@ -177,7 +177,7 @@ class Stack:
     def report(self, import_id: str, name: str, folder: str = "imports") -> str:
         """Read a report."""
         key = f"{folder}/{import_id}/{name}"
-        return client("s3").get_object(Bucket=self.reports, Key=key)["Body"].read().decode()
+        return str(client("s3").get_object(Bucket=self.reports, Key=key)["Body"].read().decode())
 
 
 def loaded(function: str) -> ModuleType:

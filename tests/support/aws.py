@@ -86,7 +86,7 @@ def new_state_machine(name: str = "") -> str:
         definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
         roleArn=f"arn:aws:iam::{ACCOUNT}:role/track_import",
     )
-    return made["stateMachineArn"]
+    return str(made["stateMachineArn"])
 
 
 def new_topic() -> tuple[str, str]:
@@ -110,7 +110,7 @@ def new_bus(name: str, pattern: dict[str, object]) -> str:
     events.put_rule(Name=rule, EventBusName=name, EventPattern=json.dumps(pattern))
     arn = attributes["Attributes"]["QueueArn"]
     events.put_targets(Rule=rule, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
-    return queue
+    return str(queue)
 
 
 def received(queue: str) -> list[dict[str, Any]]:
