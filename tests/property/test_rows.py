@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.cells import (
+    filled,
     invisible_in,
     is_damaged,
     is_hashed,
@@ -191,8 +192,9 @@ def is_no_value(text: str) -> bool:
 EDGELESS = st.text(
     st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=20
 ).filter(lambda text: text == text.strip() and not is_no_value(text))
-LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_"))  # "Last, First" is told by it
-WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_"))
+LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_")).filter(filled)
+"""Without the comma of "Last, First"; signs alone are no name."""
+WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_")).filter(filled)
 LOWER = f"{ascii_lowercase}{digits}"
 LABELS = st.builds(
     lambda label, more: f"{label}-{more}" if more else label,
@@ -230,7 +232,9 @@ ONE_FOR_BOTH = {
 def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
     """Make the values of a valid account, as far as this header can distinguish them."""
     layout = find_columns(header)
-    provider = draw(st.sampled_from(PROVIDERS))
+    names_servers = {"smtpHost", "emailServiceProvider"} & layout.targets.keys()
+    # Else the servers are those of the address.
+    provider = draw(st.sampled_from(PROVIDERS if names_servers else sorted(PERSONAL)))
     own = DOMAINS.map("@{}".format)
     domain = st.sampled_from(PERSONAL[provider]) if provider in PERSONAL else own
     values = {
