@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TextIO
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.delivery.outcomes import Outcome
 from email_accounts.errors import ImporterError, ReportMissingError, UploadMissingError
 from email_accounts.intake.columns import find_columns, recognized
 from email_accounts.intake.options import understood
 from email_accounts.intake.values import PASSWORDS, USERS
+from email_accounts.models.imports import OUTCOME_NAME, Import
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.records import DamagedRow, NewHeader, Place, Record, Records
@@ -66,13 +66,17 @@ def failed(stack: Stack, given: str, output: Path | None, *, as_json: bool) -> i
         raise CommandError(
             f"{upload.name} was refused as a whole, so no row of it was sent: {imported.refusal}"
         )
-    if imported.resumed and not imported.is_answered:  # the stored result is the previous one
-        raise CommandError(_no_result(imported.id))
     try:
         with history.reports.open(imported.id, OUTCOME_NAME) as report:
             count = _write(history, upload, report, output)
-    except (ReportMissingError, UploadMissingError):
-        raise CommandError(_missing(history, imported.id, upload)) from None
+    except ReportMissingError:
+        raise CommandError(_no_report(imported)) from None
+    except UploadMissingError:
+        raise CommandError(
+            f"The upload {printable(upload.name)} has been deleted. Use your own copy of the file: "
+            "outcome.csv lists the problems by row (email-accounts report "
+            f"{short(imported.id)})."
+        ) from None
     if as_json:
         print_json(
             {
@@ -118,18 +122,14 @@ def _listed(places: list[Place]) -> str:
     return ", ".join(f"{place.sheet} {place.row:,}".strip() for place in places)
 
 
-def _missing(history: History, import_id: str, upload: Upload) -> str:
-    if not history.summary(import_id):
-        return _no_result(import_id)
-    return (
-        f"The upload {printable(upload.name)} or its outcome.csv has been deleted. Use your own "
-        "copy of the file: outcome.csv lists the problems by row (email-accounts report "
-        f"{short(import_id)})."
-    )
-
-
-def _no_result(import_id: str) -> str:
-    return f"There is no result yet. Watch the import: email-accounts watch {short(import_id)}"
+def _no_report(imported: Import) -> str:
+    if imported.is_answered:
+        return (
+            f"There is no outcome.csv of {printable(imported.upload.name)}: it could not be "
+            "written, or has been deleted. See what is known: email-accounts show "
+            f"{short(imported.id)}"
+        )
+    return f"There is no result yet. Watch the import: email-accounts watch {short(imported.id)}"
 
 
 def _write(history: History, upload: Upload, report: TextIO, output: Path | None) -> _Count:

@@ -15,9 +15,8 @@ from botocore.exceptions import ClientError
 
 from email_accounts.aws.dynamodb import LedgerReader
 from email_accounts.aws.s3 import InboxBucket, ReportsBucket
-from email_accounts.delivery.deliverer import OUTCOME_NAME, SUMMARY_NAME
 from email_accounts.errors import ReportMissingError
-from email_accounts.models.imports import Batch, Import
+from email_accounts.models.imports import OUTCOME_NAME, SUMMARY_NAME, Batch, Import
 from email_accounts.submission.admission import expected_end
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import CommandError, local_time

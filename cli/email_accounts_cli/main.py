@@ -493,8 +493,8 @@ def resume(stack: "Stack", import_: str, *, as_json: bool) -> int:
 
     For an import that was stopped (for example by a wrong API key), that broke, or that did not
     finish by its deadline: fix the cause first. Sends the remaining rows and checks unconfirmed
-    ones; nothing that arrived is sent again. A second notification covers all rows. Failed rows
-    stay failed: use `failed` for them.
+    ones; nothing that arrived is sent again. The old report is deleted; a second notification
+    covers all rows. Failed rows stay failed: use `failed` for them.
 
     The exit code is 1 if there is nothing to resume: the import is still running, the file was
     refused, or every row already has a result.

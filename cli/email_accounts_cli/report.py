@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from boto3.s3.transfer import TransferConfig
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
+from email_accounts.models.imports import OUTCOME_NAME
 from email_accounts_cli.history import RUNNING, History
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import ALL_WELL, CommandError, counted, echo, print_json, short

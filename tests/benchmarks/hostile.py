@@ -1,17 +1,22 @@
 """Measures what hostile files cost: seconds of the processor at three sizes, memory, the answer.
 
 Each file is read in a process of its own. `python -m tests.benchmarks.hostile 8` makes files of
-about 8, 16 and 32 MB; `python -m tests.benchmarks.hostile file.xlsx …` reads files.
+about 8, 16 and 32 MB, and fails where twice the size takes three times as long: a test that counts
+calls does not see what is copied. `python -m tests.benchmarks.hostile file.xlsx …` reads files.
 """
 
 import subprocess
 import sys
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 
 from tests.support.hostile import SHAPES, pieces
 
 ROOT = Path(__file__).parents[2]
+_TWICE = 3.0
+_MEASURABLE = 0.5
+"""Seconds from which on a time is compared with the one before."""
 _RUN = """
 import pathlib, sys, time
 from email_accounts.errors import FileRefusedError
@@ -35,6 +40,7 @@ def main() -> None:
             _show("file", name, [_read(Path(name))])
         return
     sizes = [int(given[0]) << 20 << step for step in range(3)]
+    slow: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hostile"
         for kind, shapes in SHAPES.items():
@@ -45,6 +51,11 @@ def main() -> None:
                         file.writelines(pieces(shape, size))
                     results.append(_read(path))
                 _show(kind, name, results)
+                seconds = [max(float(one[0]), _MEASURABLE) for one in results]
+                if any(after > _TWICE * before for before, after in pairwise(seconds)):
+                    slow.append(f"{kind}: {name}")
+    if slow:
+        sys.exit(f"More than {_TWICE:.0f} times as long at twice the size: {', '.join(slow)}")
 
 
 def _read(path: Path) -> list[str]:

@@ -126,6 +126,18 @@ def test_a_report_is_written_again_in_its_place(shelf: Shelf) -> None:
         assert report.read() == "second"
 
 
+def test_a_deleted_report_is_gone(shelf: Shelf) -> None:
+    """Deleting one that is not there is no error, and the others stay."""
+    for name in (NAME, "summary.json"):
+        with shelf.reports.writer(ID, name, "text/csv") as report:
+            report.write("x")
+    for _ in range(2):
+        shelf.reports.delete(ID, NAME)
+        with pytest.raises(ReportMissingError), shelf.reports.open(ID, NAME):
+            pass
+    assert list(shelf.content_types()) == ["summary.json"]
+
+
 # What only S3 has
 
 

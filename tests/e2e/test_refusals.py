@@ -103,6 +103,40 @@ def test_place_is_refused(cloud: LocalCloud, subscriber: Subscriber, key: str, s
     assert "Upload it again as uploads/accounts.csv." in answer.mail
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ({"StorageClass": "GLACIER"}, "in an archive"),
+        ({"StorageClass": "DEEP_ARCHIVE"}, "in an archive"),
+        ({"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "k" * 32}, "its uploader's own key"),
+    ],
+)
+def test_an_object_that_cannot_be_read_is_refused(
+    cloud: LocalCloud, subscriber: Subscriber, how: dict[str, str], said: str
+) -> None:
+    """AWS refuses such an upload itself, unless it was stored before the policy was."""
+    cloud.behave()
+    s3, key = cloud.client("s3"), "uploads/unreadable.csv"
+    inbox = cloud.environment["INBOX_BUCKET"]
+    version = s3.put_object(Bucket=inbox, Key=key, Body=SMALL, **how)["VersionId"]
+    # The emulator's own event names no version, and S3 finds it for those who have the key alone.
+    identity = cloud.announce(key, version, len(SMALL))
+    words = (said, "Upload it again without choosing")
+    assert_refused(cloud, subscriber, identity, "unreadable.csv", words)
+    s3.delete_object(Bucket=inbox, Key=key, VersionId=version)
+
+
+@pytest.mark.parametrize("time", ["yesterday", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", ""])
+def test_an_event_of_any_time_is_answered(
+    cloud: LocalCloud, subscriber: Subscriber, time: str
+) -> None:
+    """The clock of another system may be wrong, and what it writes may be no time."""
+    cloud.behave()
+    identity = cloud.announce("uploads/timed.csv", f"version-of-{time}", len(SMALL), time=time)
+    words = ("It was deleted or replaced before it could be read.", "Upload the file again")
+    assert_refused(cloud, subscriber, identity, "timed.csv", words)
+
+
 def test_a_workspace_without_a_name_is_refused(cloud: LocalCloud, subscriber: Subscriber) -> None:
     """Its message has no attribute for it: SNS takes no empty one."""
     cloud.behave()

@@ -26,7 +26,6 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyRefusedError,
     ImportLockedError,
@@ -39,7 +38,7 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, ImportState
+from email_accounts.models.imports import OUTCOME_NAME, Batch, BatchState, ImportState
 from email_accounts.models.messages import IMPORT_COMPLETED
 from email_accounts.models.policy import SignInCheck
 from email_accounts.models.service import AccountStatus, ListedAccount, ListQuery, RequestStatus
@@ -86,7 +85,8 @@ LIST_FAULTS = ("ok", "ok", "throttled", "lost", "not sent", "refused", "closing"
 REPORT_FAULTS = ("ok", "unavailable")
 SIGN_IN_FAULTS = ("ok", "ok", "ok", "raises", "hangs")
 OUTSIDE_THE_LEDGER = {
-    *("connect", "status", "list", "fetch", "report", "start", "put", "publish", "sign in"),
+    *("connect", "status", "list", "fetch", "report", "delete"),
+    *("start", "put", "publish", "sign in"),
 }
 _BEFORE_THE_END = {NextAction.SUBMIT, NextAction.SIGN_IN}
 

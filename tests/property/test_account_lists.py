@@ -9,9 +9,9 @@ from itertools import product
 
 import pytest
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import OutcomeUnknownError
 from email_accounts.models.account import Account
+from email_accounts.models.imports import OUTCOME_NAME
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload

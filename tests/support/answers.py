@@ -5,14 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME
 from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, ImportStatus
 from email_accounts.delivery.summary import Summary
 from email_accounts.errors import ApiKeyRefusedError, OutcomeUnknownError
 from email_accounts.models.account import problem
 from email_accounts.models.causes import cause_of, rejection
-from email_accounts.models.imports import Import, ImportState
+from email_accounts.models.imports import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME, Import, ImportState
 from email_accounts.models.messages import IMPORT_ESTIMATED, Message
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload

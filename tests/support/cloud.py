@@ -169,12 +169,12 @@ class LocalCloud:
         stored = self.client("s3").put_object(Bucket=inbox, Key=key, Body=content)
         return import_id(inbox, key, stored["VersionId"])
 
-    def announce(self, key: str, version: str, size: int) -> str:
+    def announce(self, key: str, version: str, size: int, **named: str) -> str:
         """Put the event of an object version into the queue; return the id of its import."""
         inbox = self.environment["INBOX_BUCKET"]
         item = {"key": key, "size": size, "version-id": version}
         detail = {"bucket": {"name": inbox}, "object": item}
-        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail}
+        event = {"source": "aws.s3", "detail-type": "Object Created", "detail": detail} | named
         self.client("sqs").send_message(
             QueueUrl=self.environment["UPLOAD_QUEUE_URL"], MessageBody=json.dumps(event)
         )

@@ -438,6 +438,12 @@ class FakeReports:
             raise ReportMissingError("the object is gone")
         return io.StringIO(self.texts[import_id, name], newline="")
 
+    def delete(self, import_id: str, name: str) -> None:
+        """Delete a report; a no-op where there is none."""
+        self.journal.effect("delete", name)
+        self.texts.pop((import_id, name), None)
+        self.content_types.pop((import_id, name), None)
+
 
 @dataclass(slots=True)
 class FakeRemote:

@@ -12,13 +12,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from email_accounts.delivery.deliverer import (
-    LONGEST_RUN,
-    OUTCOME_NAME,
-    PAGE_NAME,
-    READERS,
-    SUMMARY_NAME,
-)
+from email_accounts.delivery.deliverer import LONGEST_RUN, READERS
 from email_accounts.delivery.result import ImportStatus
 from email_accounts.errors import (
     ApiKeyRefusedError,
@@ -32,6 +26,9 @@ from email_accounts.models.account import FIELDS
 from email_accounts.models.imports import (
     LEASE_MARGIN,
     NO_PROGRESS,
+    OUTCOME_NAME,
+    PAGE_NAME,
+    SUMMARY_NAME,
     BatchRange,
     ImportState,
     Plan,

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import pytest
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted, Rejected
 from email_accounts.intake.servers import MOST_DOMAINS, RECORD_NAME, ServerRecord, WantedDomains
 from email_accounts.models.account import SETTINGS
+from email_accounts.models.imports import OUTCOME_NAME
 from email_accounts.models.providers import ServerPreset, providers
 from email_accounts.models.servers import Found, FoundServers, NotFound
 from email_accounts.models.upload import Upload

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.delivery.deliverer import OUTCOME_NAME
 from email_accounts.errors import (
     ApiKeyMissingError,
     ApiKeyRefusedError,
@@ -19,7 +18,16 @@ from email_accounts.errors import (
     ThrottledError,
 )
 from email_accounts.models.account import Account
-from email_accounts.models.imports import Batch, BatchState, ImportState, ReasonCode, SignInState
+from email_accounts.models.imports import (
+    OUTCOME_NAME,
+    PAGE_NAME,
+    SUMMARY_NAME,
+    Batch,
+    BatchState,
+    ImportState,
+    ReasonCode,
+    SignInState,
+)
 from email_accounts.models.policy import SignInCheck
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
@@ -983,6 +991,29 @@ def test_an_answered_import_is_taken_up_again(world: World) -> None:
     )
     assert world.submitter().submit(upload.import_id, plenty) == CHECK
     assert list(world.saleshandy.requests.values()) == BATCHES
+
+
+def test_the_reports_of_an_answer_are_gone_before_more_is_sent(world: World) -> None:
+    """Rows that they call not sent would be sent twice if anybody fixed and dropped them."""
+    upload = answered(world)
+    names = {OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME}
+    assert {name for _, name in world.reports.texts} >= names
+    assert world.submitter().restart(upload.import_id)
+    assert not {name for _, name in world.reports.texts} & names
+    assert not world.submitter().restart(upload.import_id)
+    world.deliverer().deliver(upload.import_id)
+    assert {name for _, name in world.reports.texts} >= names
+
+
+def test_the_reports_of_an_answer_stay_unless_it_is_reopened(world: World) -> None:
+    """What cannot be resumed keeps them."""
+    upload = world.uploads.put("uploads/a.csv", b"%PDF-1.7")
+    world.receive(upload, plenty)
+    world.deliverer().deliver(upload.import_id)
+    reports = dict(world.reports.texts)
+    assert reports
+    assert not world.submitter().restart(upload.import_id)
+    assert world.reports.texts == reports
 
 
 def test_each_resumption_has_an_execution_of_its_own(world: World) -> None:

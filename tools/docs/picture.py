@@ -29,6 +29,7 @@ _VERBS = {
     "s3:GetObjectVersion": "reads",
     "s3:ListBucket": "reads",
     "s3:PutObject": "writes",
+    "s3:DeleteObject": "writes",
     "s3:AbortMultipartUpload": "writes",
     "dynamodb:GetItem": "reads",
     "dynamodb:Query": "reads",

@@ -65,6 +65,9 @@ class Reports(Protocol):
     def open(self, import_id: str, name: str) -> AbstractContextManager[TextIO]:
         """Open a report for reading; ReportMissingError where there is none."""
 
+    def delete(self, import_id: str, name: str) -> None:
+        """Delete a report; a no-op where there is none."""
+
 
 class Saleshandy(Protocol):
     """Saleshandy's API. Its errors are subclasses of `errors.SaleshandyError`."""

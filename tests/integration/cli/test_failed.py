@@ -16,13 +16,13 @@ from email_accounts.errors import ImporterError
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.columns import recognized
 from email_accounts.intake.rows import Accepted, Rejected
+from email_accounts.models.imports import OUTCOME_NAME
 from email_accounts.parsing.detect import open_records
 from email_accounts.parsing.table import cells_of
 from email_accounts_cli.failed import ADDED, failed
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
 from tests.support.deployment import (
-    NOW,
     Captured,
     deliverer,
     documents,
@@ -251,13 +251,12 @@ def test_an_upload_that_is_gone_is_told(stack: Stack, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_rows_of_a_resumed_import_are_not_written_before_its_answer(
-    stack: Stack, tmp_path: Path
-) -> None:
-    """What failed in the answer before may be on its way again, and nothing is sent twice."""
+def test_an_answer_without_outcomes_is_said(stack: Stack, tmp_path: Path) -> None:
+    """The message of an import whose reports could not be written has counts, and no rows."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused="a@n.example")
-    assert ledger(stack).restart(identity, NOW, NOW + 3600)
-    with pytest.raises(CommandError, match="no result yet"):
+    reports = ReportsBucket(boto3.client("s3"), stack.output("ReportsBucketName"))
+    reports.delete(identity, OUTCOME_NAME)
+    with pytest.raises(CommandError, match=r"There is no outcome\.csv of a\.csv"):
         failed(stack, identity, tmp_path / "x.csv", as_json=False)
     assert list(tmp_path.iterdir()) == []
 

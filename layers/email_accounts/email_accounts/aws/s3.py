@@ -257,6 +257,10 @@ class ReportsBucket:
         with io.TextIOWrapper(io.BufferedReader(parts), encoding="utf-8", newline="") as text:
             yield text
 
+    def delete(self, import_id: str, name: str) -> None:
+        """Delete a report; a no-op where there is none."""
+        self._client.delete_object(Bucket=self._bucket, Key=self._key(import_id, name))
+
     def _key(self, import_id: str, name: str) -> str:
         return f"{self._folder}/{import_id}/{name}"
 

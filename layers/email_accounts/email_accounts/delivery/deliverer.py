@@ -24,6 +24,9 @@ from email_accounts.models.imports import (
     FINAL,
     LEASE_MARGIN,
     NO_PROGRESS,
+    OUTCOME_NAME,
+    PAGE_NAME,
+    SUMMARY_NAME,
     Batch,
     BatchState,
     Import,
@@ -39,9 +42,6 @@ from email_accounts.text.spreadsheet import safe_cell
 _log = logging.getLogger(__name__)
 _Read = TypeVar("_Read")
 
-OUTCOME_NAME = "outcome.csv"
-PAGE_NAME = "report.html"
-SUMMARY_NAME = "summary.json"
 _UPLOAD_GONE = (
     ReasonCode.UPLOAD_DELETED,
     "the file was deleted before its report was written, so there is no report on each row",

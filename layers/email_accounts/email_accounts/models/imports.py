@@ -14,6 +14,10 @@ FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts say
 NO_PROGRESS = "Saleshandy accepted the request, but made no progress for an hour"
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
+OUTCOME_NAME = "outcome.csv"
+PAGE_NAME = "report.html"
+SUMMARY_NAME = "summary.json"
+"""The reports of an answer."""
 
 
 @dataclass(frozen=True, slots=True)

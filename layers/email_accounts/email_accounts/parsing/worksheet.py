@@ -284,6 +284,8 @@ class Worksheet(XmlPart):
         self._kind = ""
         self._style = ""
         self._value = ""
+        self._runs: list[str] = []
+        self._length = 0
         self._in_phonetic = self._in_value = self._surplus = self._computed = False
 
     def taken(self) -> list[Record]:
@@ -348,6 +350,10 @@ class Worksheet(XmlPart):
             self._value = "".join(self._pieces)
             return
         if name == self._c:
+            if self._runs:
+                self._value = "".join(self._runs)
+                self._runs.clear()
+                self._length = 0
             if self._cells is not None and (self._value or self._computed):
                 self._place(self._cells)
                 self._value = ""
@@ -359,9 +365,11 @@ class Worksheet(XmlPart):
     def _end_other(self, name: str) -> None:
         self._depth -= 1
         if name == self._t:
-            if not self._in_phonetic:
-                self._value += "".join(self._pieces)
-                if len(self._value) > CELL:
+            if not self._in_phonetic and self._pieces:
+                run = "".join(self._pieces)
+                self._runs.append(run)
+                self._length += len(run)
+                if self._length > CELL:
                     raise self._too_long()
         elif name == self._row:
             self._pieces.clear()

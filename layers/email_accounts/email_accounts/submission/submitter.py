@@ -32,6 +32,9 @@ from email_accounts.models.imports import (
     FILE_NOT_READ,
     LEASE_MARGIN,
     MOST_UNCONFIRMED,
+    OUTCOME_NAME,
+    PAGE_NAME,
+    SUMMARY_NAME,
     UPLOAD_DELETED,
     Batch,
     BatchState,
@@ -168,7 +171,8 @@ class Submitter:
         """Restart an import after its answer; False for one that still runs, or was refused.
 
         A new execution continues where it stopped and sends a supplementary answer. It is started
-        again where an earlier restart died before it began.
+        again where an earlier restart died before it began. The reports of the answer are deleted
+        before anything more is sent: a row that they call not sent must not be sent twice.
         """
         now = self.now()
         imported = self.ledger.get(import_id)
@@ -179,6 +183,9 @@ class Submitter:
         ):
             # The invocation that wrote its answer is gone, perhaps after sending it.
             self.ledger.notified(import_id, lease)
+        if self.ledger.get(import_id).state is ImportState.NOTIFIED:
+            for name in (OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME):
+                self.reports.delete(import_id, name)
         deadline = estimate(imported.batches, now, now, self.policy).deadline
         reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
