@@ -1030,7 +1030,7 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     )
     stack.processes.clear()
     assert stack.call("submit_accounts", resume) == {"resumed": True}
-    with pytest.raises(boto3.client("s3").exceptions.NoSuchKey):
+    with pytest.raises(client("s3").exceptions.NoSuchKey):
         stack.report(upload.import_id, "outcome.csv")
     assert stack.executions()[f"{upload.import_id}-2"]["importId"] == upload.import_id
     stack.call("submit_accounts", task_input("submit_accounts_resume", upload))
