@@ -20,6 +20,7 @@ from email_accounts.intake.cells import (
     invisible_in,
     is_damaged,
     is_hashed,
+    is_misread,
     is_placeholder,
     unwrapped,
 )
@@ -183,6 +184,7 @@ def is_no_value(text: str) -> bool:
         is_placeholder(text)
         or is_damaged(text)
         or is_hashed(text)
+        or is_misread(text)
         or invisible_in(text)
         or unwrapped(text) != text
         or text[0] == text[-1] == '"'
