@@ -1126,6 +1126,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     stack.poll(upload)  # of what is complete by now the list and the report are read
     stack.call("submit_accounts", event("file_ready", upload))
     stack.call("deliver_report", task_input("deliver_report", upload))
+    stack.call("submit_accounts", {"importId": upload.import_id, "action": "resume"})
     partly = stack.upload("uploads/accounts.csv")
     stack.call("submit_accounts", event("put_object", partly))
     lose_the_answer(partly)
