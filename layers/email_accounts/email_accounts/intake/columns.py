@@ -382,7 +382,6 @@ def _held(at: int, samples: Sequence[Cells]) -> float | None:
     return sum(map(is_address, filled)) / len(filled) if filled else None
 
 
-@lru_cache(1024)
 def _shown(header: str, position: int) -> str:
     """Return a header as people may see it: as it is, or without what its brackets hold."""
     outside = _BRACKETS.sub(" ", header).strip()
