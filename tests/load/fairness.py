@@ -1,6 +1,7 @@
 """Simulates many imports of one workspace with a long account list.
 
     python -m tests.load.fairness
+    python -m tests.load.fairness 100000  # 300 small files behind one of so many rows, alone
 
 The use cases run on fakes, and on a clock of their own: nothing is waited for.
 """
@@ -179,8 +180,18 @@ def _answered(  # noqa: PLR0913, PLR0917  what is known of an import
     return Answered(first - at, done - at, listed, steps)
 
 
+def behind(rows: int, files: int) -> tuple[Answered, list[Answered], Service]:
+    """Drop so many files of 3 rows a minute after one of many; return how it and they went."""
+    world, service = world_of(0, 20)
+    large, *small = simulate(world, service, [(0.0, rows), *[(60.0, 3)] * files])
+    return large, small, service
+
+
 def main() -> None:
-    """Run every case, and print what it showed."""
+    """Run every case, or one, and print what it showed."""
+    if sys.argv[1:]:
+        _tell_behind(int(sys.argv[1]))
+        return
     world, service = world_of(130_000, 20)
     world.policy = replace(world.policy, calls_per_minute=100_000)
     warm(world)
@@ -212,9 +223,12 @@ def main() -> None:
     world, service = world_of(0, 200)
     _tell("300 files of 50 rows at once", simulate(world, service, [(0.0, 50)] * 300), service)
 
-    world, service = world_of(0, 20)
-    large, *small = simulate(world, service, [(0.0, 10_000), *[(60.0, 3)] * 300])
-    _tell("300 files of 3 rows behind one of 10,000: these", small, service)
+    _tell_behind(10_000)
+
+
+def _tell_behind(rows: int) -> None:
+    large, small, service = behind(rows, 300)
+    _tell(f"300 files of 3 rows behind one of {rows:,}: these", small, service)
     _tell("that one", [large], service)
 
 

@@ -150,7 +150,7 @@ class SharedLedger(FakeLedger):
     def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
         """See that a batch being sent is nobody else's, so that its request id is remembered.
 
-        Two may find that its sender died: whoever comes later changes nothing.
+        Two may find that its sender died: the later one changes nothing.
         """
         try:
             return super().save(import_id, seen, changed)

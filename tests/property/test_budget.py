@@ -170,9 +170,38 @@ def test_a_share_ends_where_a_batch_waits(kind: CallKind, share: int) -> None:
     budget = Budget()
     for _ in range(share):
         budget, _ = budget.take("one", 1, NOW, 20, kind=kind)
-    waiting = Budget(budget.made, (Reservation("batch", NOW + 9, 1, CallKind.BATCH, NOW + 9),))
+    waiting = Budget(budget.made, (Reservation("batch", NOW + 9, 1, CallKind.BATCH, NOW),))
     assert waiting.take("one", 1, NOW, 20, kind=kind)[1] == pytest.approx(66)
     assert budget.take("one", 1, NOW, 20, kind=kind)[1] == 0
+
+
+def test_lookups_are_not_held_back_by_batches_of_a_later_rank() -> None:
+    """A small import reads the list at once, though a large one has many batches left."""
+    budget = Budget(turns=(Reservation("large", NOW + 9, 10, CallKind.BATCH, NOW + 400),))
+    for _ in range(10):
+        budget, wait = budget.take("small", 1, NOW, 20, kind=CallKind.LOOKUP, rank=NOW)
+        assert wait == 0
+
+
+@pytest.mark.parametrize("kind", [CallKind.POLL, CallKind.LOOKUP])
+def test_a_batch_leaves_its_call_to_polls_and_lookups_that_come_any_moment(kind: CallKind) -> None:
+    """For a few seconds: then their turn is no longer waited for."""
+    turns = (
+        Reservation("batch", NOW, 1, CallKind.BATCH, NOW),
+        Reservation("due", NOW, 2, kind, NOW),
+    )
+    assert Budget(turns=turns).take("batch", 1, NOW + 1, 2, rank=NOW)[1] > 0
+    assert Budget(turns=turns).take("batch", 1, NOW + 3, 2, rank=NOW)[1] == 0
+
+
+def test_an_import_far_behind_the_others_reserves_one_call() -> None:
+    """A turn of ten would put back those who come meanwhile."""
+    budget = Budget()
+    for number in range(20):
+        budget, _ = budget.take(f"before {number}", 1, NOW, 20)
+    budget, _ = budget.take("small", 1, NOW, 20, rank=NOW)
+    budget, _ = budget.take("large", 90, NOW, 20, rank=NOW + 400)
+    assert [turn.calls for turn in budget.turns if turn.holder == "large"] == [1]
 
 
 @pytest.mark.parametrize("kind", [CallKind.POLL, CallKind.LOOKUP])

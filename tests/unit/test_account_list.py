@@ -312,6 +312,41 @@ def test_an_import_that_is_late_reads_a_list_without_order_for_all(world: World)
     assert asked(world) == [str(page) for page in range(1, 17)]
 
 
+def test_the_newest_pages_are_read_again_after_ten_calls_of_the_budget(world: World) -> None:
+    """They show the accounts of several imports by then."""
+    many(world)
+    have(world, "x")
+    after(world, "x")
+    asked(world)
+    world.policy = replace(world.policy, calls_per_minute=20)
+    have(world, "y")
+    with pytest.raises(RetryAfterError) as caught:
+        after(world, "y")
+    assert caught.value.wait_seconds == pytest.approx(29)
+    assert asked(world) == []
+    world.clock.advance(29)
+    assert after(world, "y") == {"y": ACTIVE}
+    assert asked(world) == ["newest 1", "newest 2"]
+
+
+@pytest.mark.parametrize("at", [0, 9])
+def test_few_accounts_do_not_wait_for_a_long_reading(
+    world: World, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """The first pages are read apart from it; what these do not show is searched for."""
+    many(world)
+    names = [f"new{number}" for number in range(20)]
+    have(world, *names)
+    monkeypatch.setattr(account_list, "PAGE_SIZE", 10)
+    world.policy = replace(world.policy, calls_per_minute=6)
+    with pytest.raises(RetryAfterError):
+        before(world, ["z"])
+    world.clock.advance(100)
+    assert len(asked(world)) == 6
+    assert after(world, names[-1 - at]) == {names[-1 - at]: ACTIVE}
+    assert asked(world) == (["newest 1"] if at == 0 else ["newest 1", names[-1 - at]])
+
+
 def test_what_may_be_sent_again_is_also_searched_for(world: World) -> None:
     """A list that is short for once does not have anything sent twice."""
     many(world)
@@ -467,7 +502,7 @@ def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: in
 def test_what_is_read_again_goes_on_as_well(world: World) -> None:
     """How far down it is read is kept with it."""
     names = seen_too_early(world)
-    world.clock.advance(100)
+    world.clock.advance(600)
     asked(world)
     world.policy = replace(world.policy, calls_per_minute=1)
     wanted = {f"{name}@x.example": world.clock() for name in names[:4]}

@@ -58,7 +58,8 @@ class AccountIndex:
     them (0: the list has never been read to its end), where it had `pages`; once it has been,
     every account of the time `newest_at`, and every one that did not work at `stopped_at`. What was
     first listed at `newest_since` or later was all read at `newest_at`. The readings under way are
-    `scan`, `newest` and `stopped`. `first_at` is when the one page of a list
+    `scan`, `newest` and `stopped`; `glance` is one of the newest pages that
+    shows what was just sent, and ends anywhere. `first_at` is when the one page of a list
     without pages was read. `probed` counts the calls made so far to find out what the service
     honours.
     """
@@ -75,6 +76,7 @@ class AccountIndex:
     newest: Reading | None = None
     stopped: Reading | None = None
     first_at: float = 0.0
+    glance: Reading = Reading(0.0, 0.0)
     probed: int = 0
 
     @property
@@ -107,4 +109,6 @@ class AccountIndex:
         fields = json.loads(text)
         for name in ("scan", "newest", "stopped"):
             fields[name] = fields[name] and Reading(**fields[name])
+        if "glance" in fields:
+            fields["glance"] = Reading(**fields["glance"])
         return cls(**fields | {"parts": tuple(fields["parts"])})

@@ -33,6 +33,7 @@ from email_accounts.models.service import (
     Order,
 )
 from email_accounts.ports import Clock, Ledger, Reports
+from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.probe import Answer, honoured, next_query
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 
@@ -48,6 +49,8 @@ _FEW = 100
 _SHARED_BY = 10
 """Imports that are taken at most to wait for the same pages."""
 _PAGES_WANTED = 10
+_CALLS_BETWEEN = 10
+"""Calls that the budget allows between two readings of the newest pages for what was sent."""
 _WHILE_ANOTHER_READS = (5.0, 60.0)
 """Seconds an import waits for another one's reading: at least and at most."""
 _LATENESS_PER_WAIT = 4
@@ -178,7 +181,7 @@ class AccountListReader:
                 return partial(self._search, stale)
             return self._scan if can.page else None
         if can.newest_first and index.newest_at < fresh:
-            return self._read_newest
+            return partial(self._read_newest, rank=self.saleshandy.imported.began_at)
         batches = rows / len(addresses)
         known = [one for one in stale if self._is_known(one)]
         wanted = [] if can.newest_first else [one for one in stale if not self._is_known(one)]
@@ -213,9 +216,8 @@ class AccountListReader:
         if step := self._first_step(latest):
             return step
         if can.newest_first:
-            until = self._until(left, latest)
-            if index.newest_at < latest or index.newest_since > until:
-                return partial(self._read_newest, latest, until)
+            if step := self._step_newest(left, latest):
+                return step
             left = [one for one in left if one in kept or one in lost or self._is_known(one)]
         if not left:
             return None
@@ -223,6 +225,44 @@ class AccountListReader:
         if can.search and (is_read or self._worth(len(left), latest) <= (index.pages or _FEW)):
             return partial(self._search, left)
         return self._scan if can.page else None
+
+    def _step_newest(self, left: Sequence[str], latest: float) -> Callable[[], None] | None:
+        """Return how the newest pages are read for accounts, where they are to be.
+
+        Few accounts do not wait for a long reading: the first pages are read apart from it, and
+        what these do not show is searched for.
+        """
+        index = self._index
+        until = self._until(left, latest)
+        if index.newest_at >= latest and index.newest_since <= until:
+            return None
+        worth = self._worth(len(left), latest)
+        newest = index.newest
+        pages_behind = newest.pages if newest and newest.began_at < latest else 0
+        is_long = pages_behind > _SMALL
+        if (is_long or until < math.inf) and len(left) * _SHARED_BY <= PAGE_SIZE:
+            glance = index.glance
+            if glance.began_at < latest:
+                self._wait_for_more(glance.began_at)
+                glance = Reading(self.now(), self.now())
+            if glance.pages < worth:
+                return partial(self._glance, glance)
+        if is_long and self._can.search and worth < pages_behind:
+            return partial(self._search, left)
+        if not newest:
+            self._wait_for_more(index.newest_at)
+        return partial(self._read_newest, latest, until)
+
+    def _wait_for_more(self, read_at: float) -> None:
+        """Wait until the newest pages show more of what was sent.
+
+        Raises:
+            RetryAfterError: these have just been read.
+        """
+        apart = _CALLS_BETWEEN * 60 / self.saleshandy.policy.calls_per_minute
+        wait = read_at + apart - self.now()
+        if wait > 0:
+            raise RetryAfterError(wait)
 
     def _worth(self, searches: int, due: float) -> float:
         """Return the number of pages up to which reading is better than so many searches.
@@ -388,10 +428,13 @@ class AccountListReader:
             self.index = replace(self._index, scan=scan)
         return None
 
-    def _read_newest(self, moment: float = math.inf, deeper: float = math.inf) -> None:
+    def _read_newest(
+        self, moment: float = math.inf, deeper: float = math.inf, rank: float | None = None
+    ) -> None:
         """Read from the newest account on until a page shows only accounts listed before.
 
-        One that began at a moment or later reads on to those listed before the time `deeper`.
+        One that began at a moment or later reads on to those listed before the time `deeper`. With
+        the rank of a batch that waits for it, each slice of pages counts as one more batch.
         """
         index = self._index
         newest = index.newest or Reading(self.now(), self.now())
@@ -401,7 +444,11 @@ class AccountListReader:
         if index.complete_at and index.scan:
             until = min(until, index.scan.began_at)  # what it comes across has a gap above
         while True:
-            at, accounts = self._page(ListQuery(newest.pages + 1, Order.NEWEST_FIRST))
+            slices = newest.pages // _SLICE
+            at, accounts = self._page(
+                ListQuery(newest.pages + 1, Order.NEWEST_FIRST),
+                None if rank is None else rank + CALL_RANK * slices,
+            )
             if _repeats(newest, accounts):
                 return self._probe_again(replace(self._index, newest=_moved(newest, accounts, at)))
             is_known = all(self._was_listed(one, until) for one in accounts)
@@ -413,6 +460,12 @@ class AccountListReader:
                 return None
             newest = _moved(newest, accounts, at)
             self.index = replace(self._index, newest=newest)
+
+    def _glance(self, glance: Reading) -> None:
+        """Read one of the newest pages, apart from the reading under way."""
+        at, accounts = self._page(ListQuery(glance.pages + 1, Order.NEWEST_FIRST))
+        self._see(at, accounts)
+        self.index = replace(self._index, glance=_moved(glance, accounts, at))
 
     def _was_listed(self, account: ListedAccount, until: float) -> bool:
         one = self.accounts.get(account.address)
@@ -473,11 +526,13 @@ class AccountListReader:
         self.index = index
         self._probe()
 
-    def _page(self, query: ListQuery) -> tuple[float, Sequence[ListedAccount]]:
+    def _page(
+        self, query: ListQuery, rank: float | None = None
+    ) -> tuple[float, Sequence[ListedAccount]]:
         """Return a page of the list, and when it was asked for."""
         if self.time_left() < SAFE_MARGIN:
             raise RetryAfterError(0)
-        self.saleshandy.turn(_PAGES_WANTED)
+        self.saleshandy.turn(_PAGES_WANTED, rank=self.now() if rank is None else rank)
         at = self.now()
         return at, self.saleshandy.listed(query)
 

@@ -6,10 +6,13 @@ when to come back. There are a few of them; all others get an estimate, so the i
 stays small.
 
 Who goes first:
-  1. Polls and lookups. While batches wait, polls have at most three quarters of the calls and
-     lookups a quarter, so that what was sent is answered while others are being sent.
+  1. Lookups, then polls by when they are due, but not before the rank of their batch. While batches
+     wait, polls have at most three quarters of the calls and lookups a quarter, so that what was
+     sent is answered while others are being sent. Batches of a later rank than that of a lookup do
+     not count: who reads the list to be sent is not held back by those who come after.
   2. Batches, by rank: when the import began, plus `CALL_RANK` seconds for each of its batches sent
-     before. A rank never changes and newcomers have later ones, so everybody's turn comes.
+     before. A rank never changes and newcomers have later ones, so everybody's turn comes. Who is
+     more than a batch behind others reserves one call at a time.
 """
 
 import json
@@ -29,10 +32,13 @@ _COALESCING_DELAY = 45
 """Seconds a turn is put off at most so that several calls fit into it."""
 _RESERVATION_TTL = 60.0
 """Seconds after which a turn that nobody uses is given away."""
+_LATENESS = 3.0
+"""Seconds by which a state machine comes late to its turn."""
 _MOST_TURNS = 64
 """Reservations at once. A reservation is at most 100 bytes, a second's calls at most 40."""
 
 
+_ORDER = (CallKind.LOOKUP, CallKind.POLL, CallKind.BATCH)
 _SHARES = {CallKind.POLL: 3 / 4, CallKind.BATCH: 1.0, CallKind.LOOKUP: 1 / 4}
 """What part of the calls of a minute each kind may have while batches wait."""
 
@@ -51,9 +57,9 @@ class Reservation:
     rank: float = 0.0
 
     @property
-    def order(self) -> tuple[bool, float]:
+    def order(self) -> tuple[int, float]:
         """The place among all who wait."""
-        return self.kind is CallKind.BATCH, self.rank
+        return _ORDER.index(self.kind), self.rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,8 @@ class Budget:
             return budget, mine.at - now
         budget = replace(budget, turns=tuple(t for t in budget.turns if t is not mine))
         room = calls_per_minute - sum(calls for *_, calls in budget.made)
-        is_open = now >= budget.closed_until and room > 0
-        if mine and mine.at <= now and is_open and budget.share_left(kind, now, calls_per_minute):
+        is_open = now >= budget.closed_until and room > budget.owed(asked, now)
+        if mine and mine.at <= now and is_open and budget.share_left(asked, now, calls_per_minute):
             left = [replace(mine, at=now, calls=mine.calls - 1)] if mine.calls > 1 else []
             return replace(budget.called(now, kind), turns=(*left, *budget.turns)), 0.0
         if mine and rank is None:
@@ -157,12 +163,25 @@ class Budget:
         """Return when all current reservations will have been served."""
         return max(now, self.closed_until, self.queue_until, *(turn.at for turn in self.turns))
 
-    def share_left(self, kind: CallKind, at: float, calls_per_minute: int) -> int:
+    def owed(self, asked: Reservation, now: float) -> int:
+        """Return how many calls are left to polls and lookups that will come any moment."""
+        return sum(
+            turn.calls
+            for turn in self.turns
+            if turn.kind is not CallKind.BATCH
+            and turn.order < asked.order
+            and now - _LATENESS < turn.at <= now
+        )
+
+    def share_left(self, asked: Reservation, at: float, calls_per_minute: int) -> int:
         """Return how many calls of a kind at a time are within its share."""
-        if not any(turn.kind is CallKind.BATCH for turn in self.turns) and self.queue_until <= at:
+        is_lookup = asked.kind is CallKind.LOOKUP
+        waiting = (turn.rank for turn in self.turns if turn.kind is CallKind.BATCH)
+        ahead = any(not is_lookup or rank <= asked.rank for rank in waiting)
+        if not ahead and self.queue_until <= at:
             return calls_per_minute
-        share = max(1, int(calls_per_minute * _SHARES[kind]))
-        return max(0, share - _booked_for(self.made, kind, at))
+        share = max(1, int(calls_per_minute * _SHARES[asked.kind]))
+        return max(0, share - _booked_for(self.made, asked.kind, at))
 
     def next_turn(self, asked: Reservation, now: float, calls_per_minute: int) -> Reservation:
         """Find the first time with room; a little later one where more of the calls fit.
@@ -178,9 +197,11 @@ class Budget:
         most = asked.calls
         if self.turns:
             most = min(most, max(1, calls_per_minute // 2))
+        if any(asked.kind is one.kind and one.rank + CALL_RANK < asked.rank for one in ahead):
+            most = 1
 
         def fitting(at: float) -> int:
-            share = self.share_left(asked.kind, at, calls_per_minute)
+            share = self.share_left(asked, at, calls_per_minute)
             return min(most, share, calls_per_minute - _most_in_a_minute(booked, int(at)))
 
         earliest = max(now, self.closed_until)

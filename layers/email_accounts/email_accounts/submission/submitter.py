@@ -84,6 +84,8 @@ from email_accounts.text.display import one_line
 _LIST_GOOD_FOR = 30.0
 """Seconds that the account list may be older than an upload: less than it takes to read a result,
 fix the file and upload it again, and enough for files uploaded together to share one reading."""
+_CALLS_BEFORE_POLL = 20
+"""Calls that others have before a request is polled, where they wait; a minute at most."""
 _LATEST_EVENT = 15 * 86_400.0
 """Seconds that an event is under way at most: EventBridge tries for a day, SQS keeps it for 14."""
 _MEGABYTE = 1_000_000
@@ -476,6 +478,7 @@ class Submitter:
             return
         rank = imported.began_at + CALL_RANK * (batch.number - 1)
         saleshandy.turn(imported.batches - batch.number + 1, CallKind.BATCH, rank)
+        first_poll = self._first_poll(imported.upload.workspace)
         batch = self.ledger.save(
             imported.id, batch, batch.sending(self.now(), reconciliation=bool(observed))
         )
@@ -493,9 +496,17 @@ class Submitter:
             self.ledger.save(imported.id, batch, batch.refused(str(error), self.now()))
             return
         now = self.now()
-        next_poll_at = now + self.policy.initial_poll_delay
+        next_poll_at = now + first_poll
         self.ledger.save(imported.id, batch, batch.submitted(request_id, now, next_poll_at))
         saleshandy.respect_limit()
+
+    def _first_poll(self, workspace: str) -> float:
+        """Return the seconds from a request to its first poll: more while others wait for calls."""
+        delay = self.policy.initial_poll_delay
+        now = self.now()
+        if self.ledger.waiting_until(workspace, now) > now:
+            delay = max(delay, min(60 * _CALLS_BEFORE_POLL / self.policy.calls_per_minute, 60))
+        return delay
 
     def _held(self, imported: Import, batch: Batch, accounts: Sequence[Account]) -> list[str]:
         """Return the addresses, in lower case, that are proven not to work, if those are held."""

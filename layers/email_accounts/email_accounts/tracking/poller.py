@@ -36,6 +36,7 @@ from email_accounts.models.service import CallKind
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import ClientFactory, Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList
+from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import (
     SAFE_MARGIN,
     RateLimitedClient,
@@ -286,7 +287,10 @@ class Poller:
         for at, batch in enumerate(submitted):
             if round_.time_left() < SAFE_MARGIN:
                 raise RetryAfterError(0)
-            round_.client.turn(len(submitted) - at, CallKind.POLL, batch.next_poll_at)
+            rank = max(
+                batch.next_poll_at, round_.imported.began_at + CALL_RANK * (batch.number - 1)
+            )
+            round_.client.turn(len(submitted) - at, CallKind.POLL, rank)
             self._poll_batch(round_, batch)
         others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
         if others:
