@@ -70,7 +70,6 @@ lint: $(RUN) $(LINT) ## code, types, template, workflows, secrets
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venvs/sam/bin/cfn-lint template.yaml
 	.venvs/sam/bin/sam validate --lint --region us-east-1
 	.venvs/lint/bin/checkov --file template.yaml
 	.venvs/lint/bin/actionlint -shellcheck= -pyflakes=

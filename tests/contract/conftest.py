@@ -7,7 +7,7 @@ import pytest
 from tests.support.aws import aws
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _aws() -> Iterator[None]:
     with aws():
         yield

@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from itertools import chain
+from string import ascii_letters, ascii_lowercase, digits
 from typing import Any
 
 import openpyxl
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.cells import (
+    filled,
     invisible_in,
     is_damaged,
     is_hashed,
+    is_misread,
     is_placeholder,
     unwrapped,
 )
@@ -181,6 +184,7 @@ def is_no_value(text: str) -> bool:
         is_placeholder(text)
         or is_damaged(text)
         or is_hashed(text)
+        or is_misread(text)
         or invisible_in(text)
         or unwrapped(text) != text
         or text[0] == text[-1] == '"'
@@ -190,11 +194,21 @@ def is_no_value(text: str) -> bool:
 EDGELESS = st.text(
     st.characters(exclude_categories=("C", "Z"), include_characters=" "), min_size=1, max_size=20
 ).filter(lambda text: text == text.strip() and not is_no_value(text))
-LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_"))  # "Last, First" is told by it
-WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_"))
-LABELS = st.from_regex(r"[a-z0-9]{1,8}(-[a-z0-9]{1,4})?", fullmatch=True)
+LAST_NAMES = EDGELESS.map(lambda text: text.replace(",", "_")).filter(filled)
+"""Without the comma of "Last, First"; signs alone are no name."""
+WORDS = LAST_NAMES.map(lambda text: text.replace(" ", "_")).filter(filled)
+LOWER = f"{ascii_lowercase}{digits}"
+LABELS = st.builds(
+    lambda label, more: f"{label}-{more}" if more else label,
+    st.text(LOWER, min_size=1, max_size=8),
+    st.text(LOWER, max_size=4),
+)
 DOMAINS = st.lists(LABELS, min_size=1, max_size=3).map(lambda labels: f"{'.'.join(labels)}.example")
-LOCAL = st.from_regex(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,12}(\.[A-Za-z0-9]{1,6})?", fullmatch=True)
+LOCAL = st.builds(
+    lambda name, more: f"{name}.{more}" if more else name,
+    st.text(f"{ascii_letters}{digits}!#$%&'*+/=?^_`{{|}}~-", min_size=1, max_size=12),
+    st.text(f"{ascii_letters}{digits}", max_size=6),
+).filter(lambda name: name[0] != "'")  # with which spreadsheets mark texts
 PORT_NUMBERS = st.integers(1, 65535).map(str)
 ENCRYPTED = st.sampled_from(ENCRYPTIONS)
 
@@ -220,7 +234,9 @@ ONE_FOR_BOTH = {
 def accounts(draw: st.DrawFn, header: tuple[str, ...]) -> dict[str, str]:
     """Make the values of a valid account, as far as this header can distinguish them."""
     layout = find_columns(header)
-    provider = draw(st.sampled_from(PROVIDERS))
+    names_servers = {"smtpHost", "emailServiceProvider"} & layout.targets.keys()
+    # Else the servers are those of the address.
+    provider = draw(st.sampled_from(PROVIDERS if names_servers else sorted(PERSONAL)))
     own = DOMAINS.map("@{}".format)
     domain = st.sampled_from(PERSONAL[provider]) if provider in PERSONAL else own
     values = {

@@ -5,11 +5,14 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from unittest.mock import patch
 
 import boto3
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from moto import mock_aws
+from moto.sns.models import Subscription
 
 from tests.support.template import template
 
@@ -30,8 +33,21 @@ _ENVIRONMENT = {
 @contextmanager
 def aws() -> Iterator[None]:
     """Answer every boto3 client made inside by moto."""
-    with patch.dict(os.environ, _ENVIRONMENT), mock_aws():
+    one_key = patch.object(Subscription, "private_key", lambda _: _signing_key())
+    with patch.dict(os.environ, _ENVIRONMENT), one_key, mock_aws():
         yield
+
+
+@cache
+def _signing_key() -> RSAPrivateKey:
+    """Make the key that signs messages: to make one for each subscription takes long."""
+    return generate_private_key(public_exponent=65537, key_size=2048)
+
+
+@cache
+def client(service: Any) -> Any:  # noqa: ANN401  one of boto3's many clients
+    """Make a client once."""
+    return boto3.client(service)
 
 
 def new_name(what: str) -> str:
@@ -43,7 +59,7 @@ def new_table() -> str:
     """Make a table with the keys that template.yaml gives the ledger; return its name."""
     properties = template()["Resources"]["LedgerTable"]["Properties"]
     name = new_name("ledger")
-    boto3.client("dynamodb").create_table(
+    client("dynamodb").create_table(
         TableName=name,
         BillingMode=properties["BillingMode"],
         AttributeDefinitions=properties["AttributeDefinitions"],
@@ -56,7 +72,7 @@ def new_table() -> str:
 def new_bucket() -> str:
     """Make a versioned bucket; return its name."""
     name = new_name("bucket")
-    s3 = boto3.client("s3")
+    s3 = client("s3")
     s3.create_bucket(Bucket=name)
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     return name
@@ -65,17 +81,17 @@ def new_bucket() -> str:
 def new_state_machine(name: str = "") -> str:
     """Make a state machine whose executions never end, of any name or this; return its ARN."""
     wait = {"Type": "Wait", "Seconds": 1, "End": True}
-    made = boto3.client("stepfunctions").create_state_machine(
+    made = client("stepfunctions").create_state_machine(
         name=name or new_name("track_import"),
         definition=json.dumps({"StartAt": "Wait", "States": {"Wait": wait}}),
         roleArn=f"arn:aws:iam::{ACCOUNT}:role/track_import",
     )
-    return made["stateMachineArn"]
+    return str(made["stateMachineArn"])
 
 
 def new_topic() -> tuple[str, str]:
     """Make a topic and a queue that is subscribed to it; return the ARN and the queue's URL."""
-    sns, sqs = boto3.client("sns"), boto3.client("sqs")
+    sns, sqs = client("sns"), client("sqs")
     topic = sns.create_topic(Name=new_name("topic"))["TopicArn"]
     queue = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
     attributes = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -85,7 +101,7 @@ def new_topic() -> tuple[str, str]:
 
 def new_bus(name: str, pattern: dict[str, object]) -> str:
     """Have a queue get the events of a bus that fit a pattern; return the queue's URL."""
-    events, sqs = boto3.client("events"), boto3.client("sqs")
+    events, sqs = client("events"), client("sqs")
     if name != "default":
         events.create_event_bus(Name=name)
     queue = sqs.create_queue(QueueName=new_name("queue"))["QueueUrl"]
@@ -94,17 +110,17 @@ def new_bus(name: str, pattern: dict[str, object]) -> str:
     events.put_rule(Name=rule, EventBusName=name, EventPattern=json.dumps(pattern))
     arn = attributes["Attributes"]["QueueArn"]
     events.put_targets(Rule=rule, EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
-    return queue
+    return str(queue)
 
 
 def received(queue: str) -> list[dict[str, Any]]:
     """Take what a topic or a bus has sent to a queue."""
-    answer = boto3.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+    answer = client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
 
 def new_secret(value: str) -> str:
     """Make a secret; return its name."""
     name = new_name("secret")
-    boto3.client("secretsmanager").create_secret(Name=name, SecretString=value)
+    client("secretsmanager").create_secret(Name=name, SecretString=value)
     return name

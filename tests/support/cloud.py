@@ -52,7 +52,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + LONGEST_WAIT
     while not holds():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
+        time.sleep(0.1)
 
 
 @cache

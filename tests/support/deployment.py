@@ -25,6 +25,7 @@ from email_accounts.saleshandy.reconciliation import reconciliation_name, write_
 from email_accounts.saleshandy.report import report_name
 from email_accounts_cli.stack import Stack
 from tests.support.aws import (
+    client,
     new_bucket,
     new_name,
     new_state_machine,
@@ -42,11 +43,9 @@ REPORT = "Email,Status,Reason\r\n{},failed,=wrong password\r\n"
 
 def new_stack(api_url: str) -> Stack:
     """Make a deployment without functions, with a key that works at the fake API."""
-    queues = boto3.client("sqs")
+    queues = client("sqs")
     name = new_name("stack")
-    boto3.client("secretsmanager").create_secret(
-        Name=f"{name}/workspaces/default", SecretString=API_KEY
-    )
+    client("secretsmanager").create_secret(Name=f"{name}/workspaces/default", SecretString=API_KEY)
     return Stack(
         name=name,
         status="UPDATE_COMPLETE",
@@ -76,7 +75,7 @@ def new_stack(api_url: str) -> Stack:
 
 def ledger(stack: Stack) -> DynamoLedger:
     """Open the ledger of a stack."""
-    return DynamoLedger(boto3.client("dynamodb"), stack.output("LedgerTableName"), RETENTION)
+    return DynamoLedger(client("dynamodb"), stack.output("LedgerTableName"), RETENTION)
 
 
 def received(stack: Stack, key: str, at: float = NOW) -> str:
@@ -100,7 +99,7 @@ def imported(  # noqa: PLR0913  one per way to end
     `stopped` says why it was stopped before its first request.
     """
     bucket = stack.output("InboxBucketName")
-    s3 = boto3.client("s3")
+    s3 = client("s3")
     key = f"uploads/{name}"
     version = s3.put_object(Bucket=bucket, Key=key, Body=content)["VersionId"]
     upload = Upload(bucket, key, version, len(content))
@@ -134,13 +133,13 @@ def imported(  # noqa: PLR0913  one per way to end
 
 def stored(stack: Stack) -> list[tuple[str, str, int]]:
     """List the versions in the inbox: key, version, size."""
-    found = boto3.client("s3").list_object_versions(Bucket=stack.output("InboxBucketName"))
+    found = client("s3").list_object_versions(Bucket=stack.output("InboxBucketName"))
     return [(one["Key"], one["VersionId"], one["Size"]) for one in found.get("Versions", [])]
 
 
 def deliverer(stack: Stack) -> Deliverer:
     """Make what answers imports."""
-    s3 = boto3.client("s3")
+    s3 = client("s3")
     return Deliverer(
         ledger(stack),
         InboxBucket(s3),
@@ -226,13 +225,13 @@ def description(stack: Stack) -> bytes:
 
 def complete(stack: Stack) -> str:
     """Give the stack its alarms and its key; return the name of one alarm."""
-    keys = boto3.client("kms")
+    keys = client("kms")
     key = keys.create_key()["KeyMetadata"]["KeyId"]
     keys.create_alias(AliasName=f"alias/{stack.name}", TargetKeyId=key)
     names = [f"{stack.name}-{alarm}" for alarm in of_type("AWS::CloudWatch::Alarm")]
     names.append(f"{stack.name}-dev-ApiKeyAlarm")  # another stack's
     for name in names:
-        boto3.client("cloudwatch").put_metric_alarm(
+        client("cloudwatch").put_metric_alarm(
             AlarmName=name,
             AlarmDescription="See the runbook.",
             Namespace="AWS/SQS",

@@ -3,10 +3,15 @@
 import csv
 import hashlib
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
+import pytest
+
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
+from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.models.account import FIELDS, Account, account_of
 
 MARK = "app-3f9c2a7e51d0b864"
@@ -56,6 +61,14 @@ def opened(content: bytes) -> AccountsFile:
 def account(address: str, /, **changed: str) -> Account:
     """Return the account of a row."""
     return account_of(list(row(address, **changed).values()))
+
+
+@contextmanager
+def small_tables() -> Iterator[None]:
+    """Begin with tables for thousands of addresses: one for a million costs more than a file."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SeenAddresses.__init__, "__defaults__", (1 << 14,))
+        yield
 
 
 def open_to_others(folder: Path) -> list[str]:

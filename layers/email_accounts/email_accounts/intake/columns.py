@@ -36,6 +36,12 @@ Cells = Sequence[str]
 _TARGET_OF = {
     normalize_header(name): target for target, names in ALIASES.items() for name in (target, *names)
 }
+_HEADERS_OF = {
+    name: dict.fromkeys(map(normalize_header, headers)) for name, headers in LAYOUTS.items()
+}
+_OPTIONAL_HEADERS_OF = {
+    name: {*map(normalize_header, OPTIONAL_HEADERS.get(name, ()))} for name in LAYOUTS
+}
 _IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
 _IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
 ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
@@ -258,7 +264,8 @@ class _Found:
         self._part_names()
         # An app password is what a program signs in with, whatever its neighbour.
         for positions in self.targets.values():
-            positions.sort(key=lambda at: "app" not in _words(self.names[at]))
+            if len(positions) > 1:
+                positions.sort(key=lambda at: "app" not in _words(self.names[at]))
 
     def _assign(self, noun: str, positions: list[int]) -> None:
         free = [side for side in _SIDES if f"{side}{_OF_SIDE[noun]}" not in self.targets]
@@ -508,11 +515,10 @@ def _layout_of(headers: Cells) -> str:
 
     Smartlead and SalesBlink write the same columns, in another order.
     """
-    present = [normalize_header(header) for header in headers]
+    present = dict.fromkeys(map(normalize_header, headers))
     fitting: dict[str, tuple[int, bool]] = {}
-    for name, wanted in LAYOUTS.items():
-        own = [*map(normalize_header, wanted)]
-        if {*own} <= {*present}:
-            others = {*map(normalize_header, OPTIONAL_HEADERS.get(name, ()))} & {*present}
-            fitting[name] = (len({*own} | others), own[0] == present[0])
+    for name, own in _HEADERS_OF.items():
+        if own.keys() <= present.keys():
+            others = _OPTIONAL_HEADERS_OF[name] & present.keys()
+            fitting[name] = (len(own.keys() | others), next(iter(own)) == next(iter(present)))
     return max(fitting, key=fitting.__getitem__, default="")
