@@ -5,18 +5,14 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from fastapi.responses import JSONResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from local.fake_api.behaviour import Behaviour
-
-Throttle = Literal[
-    "throttle_retry_after", "throttle_reset_epoch", "throttle_reset_date", "throttle_code"
-]
+    from local.fake_api.behaviour import Behaviour, Throttle
 
 
 def success(

@@ -4,7 +4,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.fake_api.answers import Throttle
+Throttle = Literal[
+    "throttle_retry_after", "throttle_reset_epoch", "throttle_reset_date", "throttle_code"
+]
 
 
 class Behaviour(BaseModel):

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from local.echoes import ECHOES
 from local.fake_api import answers
-from local.fake_api.answers import Throttle
+from local.fake_api.behaviour import Throttle
 from local.fake_api.connections import Dropped, Shortened
 
 if TYPE_CHECKING:

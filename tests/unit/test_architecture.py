@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,26 @@ def test_imports_point_one_way(module: Path) -> None:
     here = folder_of(module)
     used = {name.split(".")[1] for name in imported(module) if name.startswith("email_accounts.")}
     assert {name for name in used - {here} if LEVEL[name] >= LEVEL[here]} == set()
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not by way of others either, nor for their types alone."""
+    roots = (ROOT / "layers/email_accounts", ROOT / "cli", ROOT)
+    dotted: dict[str, Path] = {}
+    for module in modules("layers/email_accounts/email_accounts", "cli", "local", "tools"):
+        root = next(one for one in roots if module.is_relative_to(one))
+        name = ".".join(module.relative_to(root).with_suffix("").parts)
+        dotted[name.removesuffix(".__init__")] = module
+    uses = {
+        name: {
+            used if used in dotted else used.rpartition(".")[0]
+            for used in imported(module)
+            if used != name
+        }
+        - {name}
+        for name, module in dotted.items()
+    }
+    TopologicalSorter(uses).prepare()
 
 
 @pytest.mark.parametrize("module", modules("layers", "cli", "functions"), ids=named)
