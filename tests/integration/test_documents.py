@@ -180,6 +180,12 @@ def test_documents_name_commands_and_options_that_exist(page: Path) -> None:
         assert [one for one in re.findall(r" (--[a-z-]+)", rest) if one not in known[name]] == []
 
 
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_no_document_keeps_a_conflict(page: Path) -> None:
+    """A merge leaves its marks in documents as well, where no tool stumbles over them."""
+    assert not re.search(r"^(?:<{7}|={7}|>{7})(?: |$)", page.read_text("utf-8"), re.MULTILINE)
+
+
 def test_documents_are_short() -> None:
     """All pages together can be read in an afternoon."""
     texts = (without_code(page.read_text("utf-8")) for page in WRITTEN)
