@@ -297,15 +297,18 @@ def told_of(record: dict[str, Any], upload: Upload) -> dict[str, Any]:
     return record | {"body": json.dumps(body)}
 
 
-def failed(upload: Upload, status: str = "FAILED", cause: str | None = None) -> dict[str, Any]:
-    """Return what the queue of failures delivers of the execution of this upload's import.
+def failed(
+    upload: Upload, status: str = "FAILED", cause: str | None = None, *, run: str = ""
+) -> dict[str, Any]:
+    """Return what the queue of failures delivers of an execution: the first, or that of a `run`.
 
     Source: https://docs.aws.amazon.com/step-functions/latest/dg/eventbridge-integration.html
     """
+    name = f"{upload.import_id}{run}"
     detail = {
-        "executionArn": f"arn:aws:states:us-east-1:123456789012:execution:x:{upload.import_id}",
+        "executionArn": f"arn:aws:states:us-east-1:123456789012:execution:x:{name}",
         "stateMachineArn": "arn:aws:states:us-east-1:123456789012:stateMachine:x",
-        "name": upload.import_id,
+        "name": name,
         "status": status,
         "startDate": 1_795_339_800_000,
         "stopDate": 1_795_339_860_000,
@@ -991,6 +994,18 @@ def test_a_failure_after_the_answer_is_nothing(stack: Stack) -> None:
     stack.call("deliver_report", task_input("deliver_report", upload))
     stack.call("deliver_report", failed(upload))
     assert len(received(stack.queue)) == 1
+
+
+def test_a_late_failure_of_the_execution_before_ends_no_resumed_import(stack: Stack) -> None:
+    """Its event came twice, or late; that of the current execution counts."""
+    upload = stack.upload("uploads/accounts.csv")
+    stack.call("submit_accounts", event("put_object", upload))
+    stack.call("deliver_report", failed(upload, "ABORTED"))
+    resume = {"importId": upload.import_id, "action": "resume"}
+    assert stack.call("submit_accounts", resume) == {"resumed": True}
+    for run, answers in (("", 1), ("", 0), ("-2", 1)):
+        stack.call("deliver_report", failed(upload, "ABORTED", run=run))
+        assert len(received(stack.queue)) == answers
 
 
 def test_the_message_comes_though_no_report_can_be_written(

@@ -499,6 +499,19 @@ def test_a_reading_goes_on_where_the_budget_broke_it_off(world: World, calls: in
     assert world.ledger.honoured("default") == ALL
 
 
+@pytest.mark.parametrize("ignores", [set(), {"search", "sort"}], ids=str)
+def test_a_reading_of_more_than_an_hour_goes_on(world: World, ignores: set[str]) -> None:
+    """However long it takes, no page is requested twice, and it comes to its end."""
+    world.saleshandy.ignores = frozenset(ignores)
+    world.policy = replace(world.policy, calls_per_minute=1)
+    have(world, *(f"old{at}" for at in range(140)))
+    began = world.clock()
+    until_read(world, lambda: before(world, ["a", "old0"], rows=1000, fresh=began))
+    assert world.clock() - began > 3600
+    queries = [one for one in asked(world) if one.removeprefix("newest ").isdigit()]
+    assert len(queries) <= 71 + PROBE
+
+
 def test_what_is_read_again_goes_on_as_well(world: World) -> None:
     """How far down it is read is kept with it."""
     names = seen_too_early(world)
