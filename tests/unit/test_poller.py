@@ -25,7 +25,7 @@ from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import read_reconciliation
 from email_accounts.saleshandy.report import report_name
-from email_accounts.tracking import poller
+from email_accounts.tracking import reconciler
 from tests.support.fakes import FakeLedger, FakeRemote, World
 from tests.support.files import MARK, PASSWORD, accounts_file
 from tests.support.ledger import answer, change, lose, polled_at, refuse, send
@@ -493,11 +493,16 @@ def test_a_completed_batch_is_verified_after_the_settling_time(world: World) -> 
 def test_every_batch_is_verified_however_many_there_are(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A round verifies so many of them, and the next ones are verified at once."""
-    monkeypatch.setattr(poller, "_MOST_VERIFIED", 2)
+    """An invocation verifies some after others, until no time is left; the next one goes on."""
+    monkeypatch.setattr(reconciler, "_AT_ONCE", 1)
     upload = verified(world)
     world.clock.advance(poll(world, upload).wait_seconds)
-    assert poll(world, upload) == TaskResult(NextAction.CHECK, 0)
+
+    def left() -> float:
+        verified = states(world, upload).count(BatchState.COMPLETED)
+        return SAFE_MARGIN - (verified == 2)
+
+    assert world.poller().poll(upload.import_id, left) == TaskResult(NextAction.CHECK, 0)
     assert states(world, upload) == [*[BatchState.COMPLETED] * 2, BatchState.REPORTED]
     assert poll(world, upload) == DELIVER
     assert states(world, upload) == [BatchState.COMPLETED] * 3

@@ -58,8 +58,6 @@ _COALESCING_DELAY = 3600.0
 """Seconds for which reported batches wait for others that run, to be verified together."""
 _LAST_SCAN = 300.0
 """Seconds before the deadline when they wait no longer."""
-_MOST_VERIFIED = 200
-"""Batches that are verified by one scan."""
 
 _REQUEST_FORGOTTEN = "Saleshandy no longer has the request"
 _log = logging.getLogger(__name__)
@@ -114,8 +112,8 @@ class PollRound:
         )
         if self.waits_for_others:
             together = max(together, min(first + _COALESCING_DELAY, self.last_scan_at))
-        for place, batch in enumerate(self.reported):
-            if place < _MOST_VERIFIED and together <= now and batch.next_poll_at <= now:
+        for batch in self.reported:
+            if together <= now and batch.next_poll_at <= now:
                 self.due.append(batch)
             else:
                 self.verify_at(max(together, batch.next_poll_at))

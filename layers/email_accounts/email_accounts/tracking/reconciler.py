@@ -17,7 +17,7 @@ from email_accounts.models.policy import Policy
 from email_accounts.models.service import AccountStatus
 from email_accounts.ports import Clock, Ledger, Reports, Uploads
 from email_accounts.saleshandy.account_list import AccountList, Seen
-from email_accounts.saleshandy.rate_limit import RateLimitedClient
+from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
 from email_accounts.saleshandy.reconciliation import (
     Observation,
     read_reconciliation,
@@ -26,6 +26,8 @@ from email_accounts.saleshandy.reconciliation import (
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
 
+_AT_ONCE = 200
+"""Batches whose addresses are in memory."""
 _MOST_SENT = 3
 _CLOCKS_DIFFER = 1.0
 """Seconds by which a new account may seem to be older than it is."""
@@ -57,32 +59,33 @@ class Reconciler:
         saleshandy: RateLimitedClient,
         time_left: Callable[[], float],
     ) -> Iterator[tuple[Batch, Resolution]]:
-        """Yield what is made of each batch.
+        """Yield what is made of each batch; those for which no time is left are not among them.
 
         Raises:
             SaleshandyError: the list cannot be had now.
             RetryAfterError: it has not been read to its end yet.
         """
-        observed = self._observed(imported, batches)
-        listed = self._listed(observed, saleshandy, time_left)
-        for batch, observations in observed.items():
-            after = _after(batch, observations, listed)
-            yield batch, self._resolve(imported, batch, after)
-
-    def _observed(
-        self, imported: Import, batches: Sequence[Batch]
-    ) -> dict[Batch, dict[str, Observation]]:
-        """Return what is observed by now of each address, in lower case, of each batch."""
         in_order = sorted(batches, key=lambda batch: batch.number)
         with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
-            return {
-                batch: {
-                    one.smtp.address.lower(): Observation()
-                    for one in reader.accounts_of(batch.range)
+            for first in range(0, len(in_order), _AT_ONCE):
+                if first and time_left() < SAFE_MARGIN:
+                    return
+                observed = {
+                    batch: self._observed(imported, batch, reader)
+                    for batch in in_order[first : first + _AT_ONCE]
                 }
-                | self._read(imported, batch)
-                for batch in in_order
-            }
+                listed = self._listed(observed, saleshandy, time_left)
+                for batch, observations in observed.items():
+                    after = _after(batch, observations, listed)
+                    yield batch, self._resolve(imported, batch, after)
+
+    def _observed(
+        self, imported: Import, batch: Batch, reader: UploadReader
+    ) -> dict[str, Observation]:
+        """Return what is observed by now of each address, in lower case, of a batch."""
+        accounts = reader.accounts_of(batch.range)
+        unseen = {one.smtp.address.lower(): Observation() for one in accounts}
+        return unseen | self._read(imported, batch)
 
     def _read(self, imported: Import, batch: Batch) -> dict[str, Observation]:
         if batch.reconciliation:
