@@ -36,12 +36,6 @@ Cells = Sequence[str]
 _TARGET_OF = {
     normalize_header(name): target for target, names in ALIASES.items() for name in (target, *names)
 }
-_HEADERS_OF = {
-    name: dict.fromkeys(map(normalize_header, headers)) for name, headers in LAYOUTS.items()
-}
-_OPTIONAL_HEADERS_OF = {
-    name: {*map(normalize_header, OPTIONAL_HEADERS.get(name, ()))} for name in LAYOUTS
-}
 _IGNORED_WHOLE = frozenset(normalize_header(name) for name in IGNORED if not name.endswith("*"))
 _IGNORED_STARTS = tuple(normalize_header(name) for name in IGNORED if name.endswith("*"))
 ADDRESS_TARGETS = (ADDRESS, ADDRESS_FIELD, "imapEmailAddress")
@@ -517,8 +511,15 @@ def _layout_of(headers: Cells) -> str:
     """
     present = dict.fromkeys(map(normalize_header, headers))
     fitting: dict[str, tuple[int, bool]] = {}
-    for name, own in _HEADERS_OF.items():
+    for name, wanted in LAYOUTS.items():
+        own = _normalized(wanted)
         if own.keys() <= present.keys():
-            others = _OPTIONAL_HEADERS_OF[name] & present.keys()
+            others = _normalized(OPTIONAL_HEADERS.get(name, ())).keys() & present.keys()
             fitting[name] = (len(own.keys() | others), next(iter(own)) == next(iter(present)))
     return max(fitting, key=fitting.__getitem__, default="")
+
+
+@cache
+def _normalized(headers: tuple[str, ...]) -> dict[str, None]:
+    """Return the headers of a layout in their order; many files are compared with them."""
+    return dict.fromkeys(map(normalize_header, headers))
