@@ -39,6 +39,7 @@ from tests.support.terminal import shown_on_terminal
         ("2026-11-22T13:38:55Z", 1795354735),
         ("2026-11-22T14:38:55+01:00", 1795354735),
     ],
+    ids=["minutes", "days", "epoch", "UTC", "another zone"],
 )
 def test_times_are_read_as_people_write_them(text: str, seconds: float) -> None:
     """How long ago, a date with its zone, or the exact number of a next page."""
