@@ -415,12 +415,12 @@ def test_a_bar_shows_on_a_terminal_that_waits(fifo: Path) -> None:
 
 def test_no_bar_shows_for_a_moment(fifo: Path) -> None:
     """A file that is read at once is read without a bar."""
-    assert on_terminal(fifo, pause=0) == b""
+    assert on_terminal(fifo, pause=0, rows=10) == b""
 
 
-def on_terminal(fifo: Path, pause: float) -> bytes:
+def on_terminal(fifo: Path, pause: float, rows: int = 3_000) -> bytes:
     """Check a file that comes with a pause, and return what a terminal on stderr shows."""
-    head, *rest = accounts_file(*bad(3_000)).splitlines(keepends=True)
+    head, *rest = accounts_file(*bad(rows)).splitlines(keepends=True)
     screen, terminal = pty.openpty()
     command: list[str | Path] = [COMMAND, "check", "--json", fifo]
     environment = os.environ | {"TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
