@@ -42,9 +42,8 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
-# Tests that wait most of their time: end-to-end tests, each process with its own cloud, and others.
-IN_TWO = --numprocesses 2 --dist loadfile
-TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e $(IN_TWO)
+# Most of their time end-to-end tests wait: two clouds take little longer than one.
+TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e --numprocesses 2 --dist loadfile
 
 test: $(RUN) $(LINT) ## lint, types, templates and every test, in three streams side by side
 	@mkdir -p -m 700 .local
@@ -52,8 +51,7 @@ test: $(RUN) $(LINT) ## lint, types, templates and every test, in three streams 
 	@$(TWO_CLOUDS) >.local/e2e.txt 2>&1 & e2e=$$!; \
 	.venv/bin/python -m pytest tests/unit tests/property >.local/unit.txt 2>&1 & unit=$$!; \
 	$(MAKE) --no-print-directory lint && \
-	.venv/bin/python -m pytest $(IN_TWO) \
-		--ignore=tests/e2e --ignore=tests/unit --ignore=tests/property; failed=$$?; \
+	.venv/bin/python -m pytest --ignore=tests/e2e --ignore=tests/unit --ignore=tests/property; failed=$$?; \
 	wait $$unit || failed=1; wait $$e2e || failed=1; \
 	cat .local/unit.txt .local/e2e.txt .local/browser.txt; exit $$failed
 

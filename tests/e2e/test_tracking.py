@@ -65,7 +65,7 @@ def test_spent_budget(cloud: LocalCloud, subscriber: Subscriber) -> None:
     ledger.put_item(TableName=table, Item=budget | {"budget": {"S": spent}, "version": {"N": "1"}})
     identity = cloud.upload("uploads/later.csv", SMALL)
     # It has been polled, and could not be submitted a second time either.
-    wait_until(lambda: cloud.history(identity).count("WaitStateEntered") == 3)
+    wait_until(lambda: cloud.history(identity).count("WaitStateEntered") >= 3)
     assert cloud.control("GET", "calls").json() == []
 
     ledger.delete_item(TableName=table, Key=budget)
