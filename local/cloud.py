@@ -97,46 +97,22 @@ class Cloud:
         return self.aws["AWS_ENDPOINT_URL"]
 
 
-@dataclass(frozen=True, slots=True)
 class State:
     """The directory of one cloud. It contains passwords while the cloud runs."""
 
-    path: Path
-
-    @property
-    def record(self) -> Path:
-        """The background processes."""
-        return self.path / "processes.json"
-
-    @property
-    def cloud(self) -> Path:
+    def __init__(self, path: Path) -> None:
+        """Name what is in the directory; nothing is made yet."""
+        self.path = path
+        self.record = path / "processes.json"
+        self.cloud = path / "cloud.json"
         """The running cloud, written when all of it runs."""
-        return self.path / "cloud.json"
-
-    @property
-    def environment(self) -> Path:
+        self.environment = path / "env"
         """Shell exports for `aws`, `sam` and boto3."""
-        return self.path / "env"
-
-    @property
-    def api_key(self) -> Path:
-        """The key that the fake API accepts."""
-        return self.path / "api-key"
-
-    @property
-    def control_key(self) -> Path:
-        """The key to the fake API's switches."""
-        return self.path / "control-key"
-
-    @property
-    def database(self) -> Path:
-        """What the fake API remembers."""
-        return self.path / "fake_api.sqlite"
-
-    @property
-    def emulator(self) -> Path:
+        self.api_key = path / "api-key"
+        self.control_key = path / "control-key"
+        self.database = path / "fake_api.sqlite"
+        self.emulator = path / "emulator"
         """What the emulator and the functions in it write, mail included."""
-        return self.path / "emulator"
 
     def log(self, name: str) -> Path:
         """Where `name` writes what it does."""
@@ -224,7 +200,7 @@ def serve(state: State, settings: Settings) -> Cloud:
     with _step("Starting the fake API"):
         address, key = _start_fake_api(state)
     with _step("Starting the name server"):
-        name_server = _start_name_server(state)
+        name_server = _start_server(state, "name_server")
     control = {"CONTROL_URL": f"{address}/control", "CONTROL_KEY": key}
     return Cloud(settings, aws, f"{address}/v1", control, name_server)
 
@@ -290,17 +266,15 @@ def _start_fake_api(state: State) -> tuple[str, str]:
     state.api_key.write_text(f"key-{secrets.token_hex(8)}\"'&<%+/=>\\,;#9")
     control_key = secrets.token_hex(20)
     state.control_key.write_text(control_key)
-    log = state.log("fake-api")
-    command = [sys.executable, "-m", "local.fake_api", "--port", "0"]
-    command += ["--database", str(state.database), "--api-key-file", str(state.api_key)]
-    command += ["--control-key-file", str(state.control_key)]
-    child = processes.start(state.record, command, log, os.environ, ROOT)
-    return _wait_for(lambda: _listening(log), child, log), control_key
+    arguments = ["--database", str(state.database), "--api-key-file", str(state.api_key)]
+    arguments += ["--control-key-file", str(state.control_key)]
+    return _start_server(state, "fake_api", *arguments), control_key
 
 
-def _start_name_server(state: State) -> str:
-    log = state.log("name-server")
-    command = [sys.executable, "-m", "local.name_server"]
+def _start_server(state: State, name: str, *arguments: str) -> str:
+    """Start a server of this project on a free port; return its address."""
+    log = state.log(name.replace("_", "-"))
+    command = [sys.executable, "-m", f"local.{name}", "--port", "0", *arguments]
     child = processes.start(state.record, command, log, os.environ, ROOT)
     return _wait_for(lambda: _listening(log), child, log)
 

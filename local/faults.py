@@ -62,11 +62,6 @@ class Rule:
     nth: int = 1
     times: int = 1
 
-    @property
-    def last(self) -> int:
-        """The last time that counts."""
-        return self.nth + self.times - 1
-
 
 @dataclass(frozen=True, slots=True)
 class ActiveRule:
@@ -84,7 +79,8 @@ class ActiveRule:
         (self.folder / _RULE).unlink()
 
     def _times(self, first: int) -> Iterator[Path]:
-        return (self.folder / str(number) for number in range(first, self.rule.last + 1))
+        end = self.rule.nth + self.rule.times
+        return (self.folder / str(number) for number in range(first, end))
 
     def reached(self) -> bool:
         """Count one coming to the point; say whether it is one to end the function at."""

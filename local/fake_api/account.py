@@ -1,8 +1,7 @@
-"""An account as it is sent to Saleshandy, and the result of signing in to it."""
+"""An account as it is sent to Saleshandy, and why it cannot be signed in to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -30,7 +29,7 @@ UNREACHABLE = "unreachable.example"
 
 
 class Account(BaseModel):
-    """The fifteen fields of one account; `encryption` is spelled differently by endpoint."""
+    """The fifteen fields of one account; which encryptions are accepted is a switch."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid", frozen=True)
 
@@ -61,22 +60,9 @@ class Account(BaseModel):
         return f"{self.from_first_name} {self.from_last_name}".strip()
 
 
-@dataclass(frozen=True, slots=True)
-class SignIn:
-    """The error of each server of a mailbox, None where signing in went well."""
-
-    smtp_error: str | None
-    imap_error: str | None
-
-    @property
-    def reason(self) -> str | None:
-        """The one error a report gives, None when the account is connected."""
-        return self.smtp_error or self.imap_error
-
-
-def sign_in(account: Account) -> SignIn:
-    """Decide the fate of an account by its data; no connection is made."""
-    return SignIn(_smtp_error(account), _imap_error(account))
+def failure(account: Account) -> str | None:
+    """Return the one error a report gives, decided by the data of the account; None: connected."""
+    return _smtp_error(account) or _imap_error(account)
 
 
 def _smtp_error(account: Account) -> str | None:

@@ -43,11 +43,6 @@ def request_not_found() -> JSONResponse:
     return coded(400, 40000, "BadRequest", "Email Account connect request not found")
 
 
-def already_exists() -> JSONResponse:
-    """Refuse an address that is connected already."""
-    return coded(409, 1001, "Conflict", "Email account already exists")
-
-
 def throttled(how: Throttle, seconds: float) -> JSONResponse:
     """Ask for fewer calls, in one of the ways the service has been seen to; seconds from now."""
     if how == "throttle_code":

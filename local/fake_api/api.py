@@ -13,13 +13,13 @@ from pydantic.alias_generators import to_camel
 
 from local.echoes import in_turn
 from local.fake_api import answers
-from local.fake_api.account import Account, Provider, sign_in
+from local.fake_api.account import Account, Provider
 from local.fake_api.behaviour import Behaviour
 from local.fake_api.store import SORT_COLUMNS, Attempt, ListedAccount, SortKey, Store
 from local.fake_api.store import Request as Submission
 
 REPORTS = "/v3-email-connect-fault-csv"
-INITIATED = "The email accounts {verb} process has been initiated successfully."
+INITIATED = "The email accounts connection process has been initiated successfully."
 REPORT_COLUMNS = {
     "service": ("Email", "Status", "Reason"),
     "fields": ("smtpEmailAddress", "status", "errorMessage"),
@@ -50,18 +50,10 @@ CurrentTenant = Annotated[int, Depends(current_tenant)]
 CurrentBehaviour = Annotated[Behaviour, Depends(current_behaviour)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid")
-
-
-class Reconnect(_Body):
-    """Listed accounts to try again."""
-
-    email_account_ids: Annotated[list[str], Field(min_length=1)]
-
-
-class ListQuery(_Body):
+class ListQuery(BaseModel):
     """One page of the list and what it is narrowed to; no account has a client or a sequence."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True, extra="forbid")
 
     search: str = ""
     page: Annotated[int, Field(ge=1)] = 1
@@ -93,13 +85,9 @@ async def connect(
     if behaviour.already_listed == "refused" and store.saved(
         tenant, [one.address for one in accounts]
     ):
-        return answers.already_exists()
+        return answers.coded(409, 1001, "Conflict", "Email account already exists")
     request.state.request_id = store.submit(tenant, accounts, behaviour)
-    return answers.success(
-        behaviour,
-        {"requestId": request.state.request_id},
-        INITIATED.format(verb="connection"),
-    )
+    return answers.success(behaviour, {"requestId": request.state.request_id}, INITIATED)
 
 
 @router.get("/v1/email-accounts/connect/status/{request_id}")
@@ -111,7 +99,7 @@ async def status(
     behaviour: CurrentBehaviour,
 ) -> Response:
     """Return whether every account of a request has been tried, and where its report is."""
-    submission = store.next_poll_at(tenant, request_id)
+    submission = store.poll(tenant, request_id)
     if submission is None or submission.polls <= behaviour.status_not_found_polls:
         return answers.request_not_found()
     if not submission.is_completed:
@@ -121,53 +109,6 @@ async def status(
     )
     link = request.app.state.base_url + _report_path(submission) if has_report else None
     return answers.success(behaviour, {"isCompleted": True, "reportURL": link})
-
-
-@router.post("/v1/email-accounts/reconnect")
-async def reconnect(
-    body: Reconnect,
-    request: Request,
-    store: CurrentStore,
-    tenant: CurrentTenant,
-    behaviour: CurrentBehaviour,
-) -> Response:
-    """Try listed accounts again with the data they were last sent with."""
-    request.state.accounts = len(body.email_account_ids)
-    request_id = store.retry(tenant, body.email_account_ids, behaviour)
-    if request_id is None:
-        return answers.coded(400, 40000, "BadRequest", "Email account not found")
-    request.state.request_id = request_id
-    return answers.success(
-        behaviour, {"requestId": request_id}, INITIATED.format(verb="reconnection")
-    )
-
-
-@router.post("/v1/email-accounts/smtp-imap/connect")
-async def connect_one(
-    account: Account,
-    request: Request,
-    store: CurrentStore,
-    tenant: CurrentTenant,
-    behaviour: CurrentBehaviour,
-) -> Response:
-    """Try one account at once; it is listed even when it cannot be signed in to."""
-    request.state.accounts = 1
-    if wrong := _wrong_encryptions([account], {"SSL", "TLS"}):
-        return answers.invalid(wrong)
-    if store.saved(tenant, [account.address]):
-        return answers.already_exists()
-    at_once = behaviour.model_copy(update={"completion_seconds": 0})
-    request.state.request_id = store.submit(tenant, [account], at_once)
-    tried = sign_in(account)
-    return answers.success(
-        behaviour,
-        {
-            "id": store.saved(tenant, [account.address])[account.address],
-            "status": int(tried.reason is None),
-            "smtpConnection": {"error": tried.smtp_error},
-            "imapConnection": {"error": tried.imap_error},
-        },
-    )
 
 
 @router.post("/v1/email-accounts", name="list")

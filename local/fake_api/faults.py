@@ -20,7 +20,7 @@ from local.fake_api.connections import Dropped, Shortened
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-Operation = Literal["connect", "status", "report", "list", "reconnect", "connect_one"]
+Operation = Literal["connect", "status", "report", "list"]
 Expired = Literal["error_403", "error_404", "error_410"]
 Altered = Literal["cut_body", "short_body", "huge_body"]
 Held = Literal["slow", "hang"]

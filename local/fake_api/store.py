@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from local.fake_api.account import Account, sign_in
+from local.fake_api.account import Account, failure
 from local.fake_api.behaviour import Behaviour
 from local.fake_api.faults import Operation, Rule
 
@@ -336,16 +336,12 @@ class Store:
     ) -> int:
         """Record a call on its arrival and return its number."""
         with self._db:
-            cursor = self._db.execute(
+            (number,) = self._db.execute(
                 "INSERT INTO calls (at, method, path, operation, tenant, key_ok, request_id)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING number",
                 (_now(), method, path, operation, tenant, key_ok, request_id),
-            )
-        number = cursor.lastrowid
-        if number is None:
-            msg = "a call was recorded without a number"
-            raise RuntimeError(msg)
-        return number
+            ).fetchone()
+        return int(number)
 
     def mark_call(self, number: int, fault: str) -> None:
         """Record the fault that a call runs into."""
@@ -409,20 +405,20 @@ class Store:
 
     def submit(self, tenant: int, accounts: Sequence[Account], behaviour: Behaviour) -> str:
         """Take accounts to be tried as the behaviour says; return the request id."""
-        now = _now()
-        seconds = behaviour.completion_seconds
-        saved_after = 0 if behaviour.listed_when == "accepted" else seconds
-        saved_at = now + round(saved_after * 1000)
+        now, every = _now(), behaviour.silent_failure_every
+        completes_at = now + round(behaviour.completion_seconds * 1000)
+        saved_at = now if behaviour.listed_when == "accepted" else completes_at
         listed_at = saved_at + round(behaviour.listing_delay_seconds * 1000)
         refused = (
             self.saved(tenant, [one.address for one in accounts])
             if behaviour.already_listed == "reported"
             else set()
         )
-        reasons = [
-            ALREADY_EXISTS if one.address in refused else sign_in(one).reason for one in accounts
+        attempts = [
+            (one, ALREADY_EXISTS if one.address in refused else failure(one)) for one in accounts
         ]
-        request_id, every = secrets.token_hex(5), behaviour.silent_failure_every
+        failures = sum(reason is not None for _, reason in attempts)
+        request_id = secrets.token_hex(5)
         with self._db:
             self._db.executemany(
                 "INSERT INTO accounts (tenant, address, name, id, created_at, saved_at, listed_at,"
@@ -438,53 +434,31 @@ class Store:
                     for one in accounts
                 ],
             )
-            self._try(
-                tenant,
-                request_id,
-                now + round(seconds * 1000),
+            number = self._db.execute(
+                "INSERT INTO requests (tenant, id, report_token, completes_at, failures)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (tenant, request_id, secrets.token_urlsafe(24), completes_at, failures),
+            ).lastrowid
+            self._db.executemany(
+                "INSERT INTO attempts (request, account, completes_at, fields, reason, silent)"
+                " VALUES (?, (SELECT number FROM accounts WHERE tenant = ? AND address = ?),"
+                " ?, ?, ?, ?)",
                 [
                     (
-                        *(None if one.address in refused else one.address, _dump(one), reason),
+                        *(number, tenant, None if one.address in refused else one.address),
+                        *(completes_at, one.model_dump_json(by_alias=True), reason),
                         every is not None and position % every == 0,
                     )
-                    for position, (one, reason) in enumerate(
-                        zip(accounts, reasons, strict=True), start=1
-                    )
+                    for position, (one, reason) in enumerate(attempts, start=1)
                 ],
             )
-        return request_id
-
-    def retry(self, tenant: int, account_ids: Sequence[str], behaviour: Behaviour) -> str | None:
-        """Try listed accounts again; return the request id, None when an id is not listed."""
-        now = _now()
-        rows = self._db.execute(
-            f"SELECT id, address, {OF_LAST_ATTEMPT.format('fields')} FROM accounts"  # noqa: S608  names from this module only
-            " WHERE tenant = :tenant AND saved_at <= :now"
-            " AND id IN (SELECT value FROM json_each(:ids))",
-            {"tenant": tenant, "now": now, "ids": json.dumps(account_ids)},
-        )
-        listed = {one: (address, fields) for one, address, fields in rows}
-        if not listed.keys() >= set(account_ids):
-            return None
-        request_id = secrets.token_hex(5)
-        with self._db:
-            self._db.executemany(
-                "UPDATE accounts SET request_id = ? WHERE id = ?",
-                [(request_id, one) for one in account_ids],
-            )
-            attempts = [
-                (*listed[one], sign_in(Account.model_validate_json(listed[one][1])).reason, False)
-                for one in account_ids
-            ]
-            completes_at = now + round(behaviour.completion_seconds * 1000)
-            self._try(tenant, request_id, completes_at, attempts)
         return request_id
 
     def request(self, tenant: int, request_id: str) -> Request | None:
         """Return a request of a tenant, None when it has no such request."""
         return self._request("tenant = ? AND id = ?", tenant, request_id)
 
-    def next_poll_at(self, tenant: int, request_id: str) -> Request | None:
+    def poll(self, tenant: int, request_id: str) -> Request | None:
         """Count one status check of a tenant's request and return the request."""
         with self._db:
             self._db.execute(
@@ -515,14 +489,14 @@ class Store:
         )
         return [json.loads(fields) for (fields,) in rows]
 
-    def saved(self, tenant: int, addresses: Sequence[str]) -> dict[str, str]:
-        """Return the addresses the service has saved by now, each with its account's id."""
+    def saved(self, tenant: int, addresses: Sequence[str]) -> set[str]:
+        """Return which of these addresses the service has saved by now."""
         rows = self._db.execute(
-            "SELECT address, id FROM accounts WHERE tenant = ? AND saved_at <= ?"
+            "SELECT address FROM accounts WHERE tenant = ? AND saved_at <= ?"
             " AND address IN (SELECT value FROM json_each(?))",
             (tenant, _now(), json.dumps(addresses)),
         )
-        return dict(rows.fetchall())
+        return {address for (address,) in rows}
 
     def listed(
         self,
@@ -561,35 +535,12 @@ class Store:
         return [KnownAccount(*row) for row in rows]
 
     def totals(self) -> list[Total]:
-        """Return what each tenant sent, reconnects not counted."""
+        """Return what each tenant sent."""
         rows = self._db.execute(
             "SELECT tenant, count(*), sum(times_sent), max(times_sent) FROM accounts"
             " GROUP BY tenant ORDER BY tenant"
         )
         return [Total(*row) for row in rows]
-
-    def _try(
-        self,
-        tenant: int,
-        request_id: str,
-        completes_at: int,
-        attempts: Sequence[tuple[str | None, str, str | None, bool]],
-    ) -> None:
-        """Open a request; an attempt is the address it changes, fields, reason and silence."""
-        failures = sum(reason is not None for _, _, reason, _ in attempts)
-        number = self._db.execute(
-            "INSERT INTO requests (tenant, id, report_token, completes_at, failures)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (tenant, request_id, secrets.token_urlsafe(24), completes_at, failures),
-        ).lastrowid
-        self._db.executemany(
-            "INSERT INTO attempts (request, account, completes_at, fields, reason, silent) VALUES"
-            " (?, (SELECT number FROM accounts WHERE tenant = ? AND address = ?), ?, ?, ?, ?)",
-            [
-                (number, tenant, address, completes_at, fields, reason, silent)
-                for address, fields, reason, silent in attempts
-            ],
-        )
 
     def _request(self, condition: str, *values: Any) -> Request | None:  # noqa: ANN401  what SQLite takes
         row = self._one(
@@ -623,10 +574,6 @@ def _left(rule: Rule, calls: int) -> Rule | None:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _dump(account: Account) -> str:
-    return account.model_dump_json(by_alias=True)
 
 
 def _now() -> int:

@@ -115,14 +115,7 @@ def test_a_body_over_five_megabytes_is_refused(server: Server) -> None:
 @pytest.mark.parametrize("refused_as", [401, 400, 403])
 @pytest.mark.parametrize("headers", [{"x-api-key": None}, {"x-api-key": "wrong"}])
 @pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/connect"),
-        ("GET", "/connect/status/1"),
-        ("POST", ""),
-        ("POST", "/reconnect"),
-        ("POST", "/smtp-imap/connect"),
-    ],
+    ("method", "path"), [("POST", "/connect"), ("GET", "/connect/status/1"), ("POST", "")]
 )
 def test_a_missing_or_wrong_key_is_refused(
     server: Server, method: str, path: str, headers: dict[str, str | None], refused_as: int
@@ -193,10 +186,7 @@ def test_all_fields_can_stand_at_top_level(server: Server) -> None:
     status = server.call("GET", f"/connect/status/{connected['requestId']}").json()
     assert status == {"isCompleted": True, "reportURL": None}
     (listed,) = server.call("POST", "").json()["emails"]
-    ids = {"emailAccountIds": [listed["id"]]}
-    assert "requestId" in server.call("POST", "/reconnect", json=ids).json()
-    body = account("new@reach.example", smtpEncryption="SSL", imapEncryption="SSL")
-    assert server.call("POST", "/smtp-imap/connect", json=body).json()["status"] == 1
+    assert listed["status"] == 1
 
 
 # The outcome of an account, and the report
@@ -324,67 +314,6 @@ def test_a_running_request_leaves_the_listed_account_as_it_was(server: Server) -
     server.behave(completion_seconds=60)
     server.connect(account("failing@reach.example"))
     assert [one["status"] for one in server.emails()] == [0]
-
-
-def test_reconnect_tries_listed_accounts_again(server: Server) -> None:
-    """Reconnect answers a request id with a status and a report of its own."""
-    server.connect(account(), failing())
-    ids = [one["id"] for one in server.emails()]
-    answer = server.call("POST", "/reconnect", json={"emailAccountIds": ids})
-    assert answer.status_code == 200
-    assert "initiated successfully" in answer.json()["message"]
-    request_id = answer.json()["payload"]["requestId"]
-    assert [row["Email"] for row in server.report(request_id)] == ["failing@reach.example"]
-    known = server.control("GET", "/accounts")
-    assert [(one["times_sent"], one["request_id"]) for one in known] == [(1, request_id)] * 2
-
-
-@pytest.mark.parametrize("body", [{}, {"emailAccountIds": []}, {"emailAccountIds": [1]}])
-def test_reconnect_refuses_a_wrong_body(server: Server, body: object) -> None:
-    """Reconnect takes one id or more, and ids are strings."""
-    answer = server.call("POST", "/reconnect", json=body)
-    assert answer.status_code == 400
-    assert answer.json()["messages"]
-
-
-def test_reconnect_refuses_an_unknown_account(server: Server) -> None:
-    """One id that is not listed refuses the whole request."""
-    server.connect(account())
-    ids = [server.emails()[0]["id"], "1Gz3xlNwr9"]
-    answer = server.call("POST", "/reconnect", json={"emailAccountIds": ids})
-    assert answer.status_code == 400
-    assert answer.json()["code"] == 40000
-
-
-def test_one_account_is_tried_at_once_and_saved_even_when_it_fails(server: Server) -> None:
-    """The single-account endpoint answers each server's error and lists the account."""
-    body = account(smtpEncryption="SSL", imapEncryption="TLS", imapPassword="wrong-password")
-    answer = server.call("POST", "/smtp-imap/connect", json=body)
-    assert answer.status_code == 200
-    payload = answer.json()["payload"]
-    (listed,) = server.emails()
-    assert (payload["id"], payload["status"]) == (listed["id"], 0)
-    assert payload["smtpConnection"] == {"error": None}
-    assert payload["imapConnection"]["error"].startswith("Sign-in refused")
-    assert listed["status"] == 0
-
-
-def test_one_account_that_exists_is_a_conflict(server: Server) -> None:
-    """The single-account endpoint answers 409 with code 1001 for a listed address."""
-    server.connect(account())
-    body = account("ROBIN@reach.example", smtpEncryption="SSL", imapEncryption="SSL")
-    answer = server.call("POST", "/smtp-imap/connect", json=body)
-    assert answer.status_code == 409
-    assert answer.json().keys() == {"code", "type", "message"}
-    assert answer.json()["code"] == 1001
-    assert "already exists" in answer.json()["message"]
-
-
-def test_one_account_spells_encryption_in_capitals(server: Server) -> None:
-    """The single-account endpoint takes SSL and TLS where connect takes ssl and tls."""
-    answer = server.call("POST", "/smtp-imap/connect", json=account())
-    assert answer.status_code == 400
-    assert len(answer.json()["messages"]) == 2
 
 
 # The list
@@ -532,8 +461,6 @@ def test_accounts_may_fail_in_silence(server: Server) -> None:
     ("method", "path", "body"),
     [
         ("POST", "/connect", [account()]),
-        ("POST", "/smtp-imap/connect", account(smtpEncryption="SSL", imapEncryption="SSL")),
-        ("POST", "/reconnect", {"emailAccountIds": ["1"]}),
         ("POST", "", {}),
         ("GET", "/connect/status/1", None),
     ],
