@@ -6,7 +6,7 @@ wait in a temporary file until the counts are known.
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile
@@ -55,36 +55,24 @@ def check_files(  # noqa: PLR0913  options of the command
     """
     check = _check_for_program if as_json else _check_for_person
 
-    def tried(name: str, validation: Validation, servers: LocalLookup | None) -> bool:
-        if not signs_in or not validation.plan.accepted:
-            return True
-        from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only where asked for
+    def exit_code(name: str) -> int:
+        # A pipe cannot be read a second time.
+        servers = LocalLookup() if Path(name).is_file() and not offline else None
+        try:
+            validation = check(name, preview, options, servers)
+        except FileRefusedError as error:
+            echo(f"{printable(name)}: {error}", err=True)
+            return IMPOSSIBLE
+        all_well, accepted = validation.is_clean, validation.plan.accepted
+        if signs_in and accepted:
+            from email_accounts_cli.sign_in import try_sign_ins  # noqa: PLC0415  only on request
 
-        accepted = validation.plan.accepted
-        return try_sign_ins(name, accepted, sample, servers, as_json=as_json, options=options)
+            all_well &= try_sign_ins(
+                name, accepted, sample, servers, as_json=as_json, options=options
+            )
+        return ALL_WELL if all_well else NOT_ALL_WELL
 
-    def checked(name: str, servers: LocalLookup | None) -> Validation:
-        return check(name, preview, options, servers)
-
-    return max([_exit_code(checked, name, tried, offline=offline) for name in names])
-
-
-def _exit_code(
-    checked: Callable[[str, LocalLookup | None], Validation],
-    name: str,
-    tried: Callable[[str, Validation, LocalLookup | None], bool],
-    *,
-    offline: bool,
-) -> int:
-    # A pipe cannot be read a second time.
-    servers = LocalLookup() if Path(name).is_file() and not offline else None
-    try:
-        validation = checked(name, servers)
-    except FileRefusedError as error:
-        echo(f"{printable(name)}: {error}", err=True)
-        return IMPOSSIBLE
-    all_well = tried(name, validation, servers) and validation.is_clean
-    return ALL_WELL if all_well else NOT_ALL_WELL
+    return max([exit_code(name) for name in names])
 
 
 # For programs: one complete document per file, or none.

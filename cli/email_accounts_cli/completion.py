@@ -54,11 +54,11 @@ def _found(
     found: list[CompletionItem] = []
 
     def run() -> None:
-        from email_accounts_cli.stack import Where, find_stack  # noqa: PLC0415  loads boto3
+        from email_accounts_cli.stack import find_stack  # noqa: PLC0415  loads boto3
 
         where = (context.params.get(name) or "" for name in ("stack", "profile", "region"))
         with suppress(Exception):
-            for one in search(find_stack(Where(*where))):
+            for one in search(find_stack(*where)):
                 found.append(one)
                 if len(found) == _MOST_IMPORTS:
                     return

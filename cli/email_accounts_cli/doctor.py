@@ -200,24 +200,17 @@ def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
 
 
 def _queues(stack: Stack) -> Iterator[tuple[str, ...]]:
+    log = f"Read the log: aws logs tail /aws/lambda/{stack.name}"
     waiting = _messages(stack, "UploadQueueUrl")
+    queued = f"{counted(waiting, 'upload')} queued"
     if waiting > _LONGEST_QUEUE:
-        yield (
-            WARNING,
-            "uploads_waiting",
-            f"{counted(waiting, 'upload')} queued",
-            f"Read the log: aws logs tail /aws/lambda/{stack.name}-submit_accounts",
-        )
+        yield WARNING, "uploads_waiting", queued, f"{log}-submit_accounts"
     else:
-        yield OK, "", f"{counted(waiting, 'upload')} queued"
+        yield OK, "", queued
     broken = _messages(stack, "FailureQueueUrl")
     if broken:
-        yield (
-            WARNING,
-            "broken_imports_waiting",
-            f"{counted(broken, 'broken import')} waiting for a report",
-            f"Read the log: aws logs tail /aws/lambda/{stack.name}-deliver_report",
-        )
+        said = f"{counted(broken, 'broken import')} waiting for a report"
+        yield WARNING, "broken_imports_waiting", said, f"{log}-deliver_report"
     else:
         yield OK, "", "no broken imports"
     dead = _messages(stack, "DeadLetterQueueUrl")

@@ -1,8 +1,6 @@
 """Check files, upload them to the inbox, and follow their imports."""
 
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +26,7 @@ from email_accounts_cli.terminal import (
     is_confirmed,
     print_json,
     printable,
+    progress,
 )
 from email_accounts_cli.validation import found_at_import, validate
 from email_accounts_cli.watch import follow as follow_to_the_end
@@ -35,8 +34,6 @@ from email_accounts_cli.watch import how_to_watch
 from email_accounts_cli.workspaces import is_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_s3.client import S3Client
 
 _MEGABYTE = 1_000_000
@@ -170,35 +167,20 @@ def _uploaded(
     # The transfer does not return S3's response, and the import id depends on the version.
     for answer in ("PutObject", "CompleteMultipartUpload"):
         s3.meta.events.register(f"after-call.s3.{answer}", remember)
-    with _progress(files) as advance:
+    total = sum(file.stat().st_size for file in files)
+    with progress("", total, in_bytes=True) as move:
         for file in files:
             share = "" if workspace == DEFAULT_WORKSPACE else f"{workspace}/"
             key = f"{PREFIX}{share}{file.name}"
-            extra = {"Metadata": options.metadata}
-            s3.upload_file(str(file), bucket, key, ExtraArgs=extra, Config=_PARTS, Callback=advance)
+            s3.upload_file(
+                str(file),
+                bucket,
+                key,
+                ExtraArgs={"Metadata": options.metadata},
+                Callback=lambda count: move(advance=count),
+                Config=_PARTS,
+            )
             yield _Dropped(file, Upload(bucket, key, version, file.stat().st_size), workspace)
-
-
-@contextmanager
-def _progress(files: Sequence[Path]) -> "Iterator[Callable[[int], None]]":
-    """Draw a bar over all files on a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415  only on a terminal
-    from rich.progress import (  # noqa: PLC0415  only on a terminal
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    total = sum(file.stat().st_size for file in files)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 def _print(dropped: Sequence[_Dropped], files: Sequence[Path], *, as_json: bool) -> None:

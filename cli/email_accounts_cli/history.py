@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from botocore.exceptions import ClientError
 from email_accounts.aws.dynamodb import LedgerReader
 from email_accounts.aws.s3 import InboxBucket, ReportsBucket
 from email_accounts.errors import ReportMissingError
-from email_accounts.models.imports import OUTCOME_NAME, SUMMARY_NAME, Batch, Import
+from email_accounts.models.imports import SUMMARY_NAME, Batch, Import
 from email_accounts.submission.admission import expected_end
 from email_accounts_cli.stack import CONFIG, Stack
 from email_accounts_cli.terminal import CommandError, local_time
@@ -94,11 +93,8 @@ class History:
         recent = self.ledger.by_day(since.timestamp(), (now + _DAY).timestamp())
         waiting = [imported for imported in recent if not imported.is_answered]
         endings = together(self.ending, waiting)
-        return [
-            imported
-            for imported, ending in zip(waiting, endings, strict=True)
-            if ending.status == RUNNING
-        ][::-1]
+        found = zip(waiting, endings, strict=True)
+        return [imported for imported, ending in found if ending.status == RUNNING][::-1]
 
     def find(self, given: str) -> Import:
         """Find an import by its id, or by the beginning of its id.
@@ -157,10 +153,6 @@ class History:
             return {}
         return summary
 
-    def report_address(self, import_id: str) -> str:
-        """Return the address of an import's outcome.csv."""
-        return self.reports.address(import_id, OUTCOME_NAME)
-
     def execution(self, imported: Import) -> str:
         """Return the status of an import's last execution, in AWS's words; "" if not started."""
         arn = self.execution_arn(imported.execution)
@@ -189,15 +181,3 @@ class History:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
                 raise
-
-
-def add_up(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Add up counts of outcomes, in the order of display."""
-    from email_accounts.delivery.outcomes import (  # noqa: PLC0415  only few commands need it
-        Outcome,
-    )
-
-    total: Counter[str] = Counter()
-    for one in counts:
-        total.update(one)
-    return {outcome.value: total[outcome.value] for outcome in Outcome if total[outcome.value]}

@@ -45,21 +45,18 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
         """Run a command."""
         with output_written():
-            return self._invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except (KeyboardInterrupt, click.Abort):  # the second by a question
+                ctx.exit(INTERRUPTED)
+            except OSError:
+                raise
+            except Exception as error:
+                from email_accounts_cli.errors import explained  # noqa: PLC0415  only on failure
 
-    def _invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  as click has it
-        try:
-            return super().invoke(ctx)
-        except (KeyboardInterrupt, click.Abort):  # the second by a question
-            ctx.exit(INTERRUPTED)
-        except OSError:
-            raise
-        except Exception as error:
-            from email_accounts_cli.errors import explained  # noqa: PLC0415  only on failure
-
-            if text := explained(error):
-                raise CommandError(text) from None
-            raise
+                if text := explained(error):
+                    raise CommandError(text) from None
+                raise
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -68,14 +65,9 @@ class Pair(click.ParamType[tuple[str, str]]):
     name = "pair"
 
     def convert(
-        self,
-        value: str | tuple[str, str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, str]:
         """Split `provider=google`."""
-        if isinstance(value, tuple):
-            return value
         first, equals, second = value.rpartition("=")
         if not (equals and first.strip()):
             self.fail(f"write it as {param.metavar if param else 'NAME=VALUE'}.", param, ctx)
@@ -88,16 +80,13 @@ class Moment(click.ParamType[float]):
     name = "time"
 
     def convert(
-        self,
-        value: str | float,
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read `7d`, `12h`, `2026-11-01` or `2026-11-01T08:00`; local time without a zone.
 
         A number is seconds since the epoch, as in the cursor that `list` prints.
         """
-        if isinstance(value, float) or _EPOCH.fullmatch(value):
+        if _EPOCH.fullmatch(value):
             return float(value)
         if ago := _DURATION.fullmatch(value):
             return time.time() - int(ago[1]) * _SECONDS[ago[2]]
@@ -161,9 +150,9 @@ def _of_a_stack(command: Callable[..., int]) -> Callable[..., None]:
     @_as_json
     @wraps(command)
     def run(*, stack: str, profile: str, region: str, **rest: Any) -> None:  # noqa: ANN401  by name
-        from email_accounts_cli.stack import Where, find_stack  # noqa: PLC0415  not for --help
+        from email_accounts_cli.stack import find_stack  # noqa: PLC0415  not for --help
 
-        sys.exit(command(stack=find_stack(Where(stack, profile, region)), **rest))
+        sys.exit(command(stack=find_stack(stack, profile, region), **rest))
 
     return run
 

@@ -27,15 +27,6 @@ class Recipient:
         """Return whether it gets the results of a workspace."""
         return self.confirmed and (self.workspaces is None or workspace in self.workspaces)
 
-    def document(self) -> dict[str, object]:
-        """Return it for JSON; `workspaces` is null if it gets all results."""
-        return {
-            "protocol": self.protocol,
-            "endpoint": self.endpoint,
-            "confirmed": self.confirmed,
-            "workspaces": self.workspaces,
-        }
-
 
 def recipients(stack: Stack) -> list[Recipient]:
     """Return the subscriptions of the topic."""

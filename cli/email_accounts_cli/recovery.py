@@ -1,6 +1,7 @@
 """Stopping an import, resuming one that stopped early, and moving dead letters back."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from email_accounts.delivery.outcomes import Outcome
@@ -137,16 +138,14 @@ def redrive(stack: Stack, *, as_json: bool) -> int:
 
 
 def _event(body: str) -> dict[str, Any]:
-    try:
+    event = None
+    with suppress(ValueError):
         event = json.loads(body)
-    except ValueError:
-        return {}
     return event if isinstance(event, dict) else {}
 
 
 def _file_of(event: dict[str, Any]) -> str:
-    try:
+    upload = None
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
         upload = upload_of(event)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "an event that names no file"
     return printable(upload.key) if upload else "an event that names no file"

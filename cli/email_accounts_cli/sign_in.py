@@ -3,11 +3,9 @@
 It uses the code and the rate limits of the service. Memory does not grow with the file.
 """
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
@@ -16,16 +14,24 @@ from pathlib import Path
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
 from email_accounts.intake.rows import Accepted
 from email_accounts.models.account import Account
+from email_accounts.models.causes import Cause
 from email_accounts.models.servers import ServersOf
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.sign_in.findings import MailboxFindings, settings_of
 from email_accounts.sign_in.gate import Gate, LocalBrakes
-from email_accounts_cli.terminal import console, counted, print_json, printable, table
+from email_accounts_cli.terminal import (
+    console,
+    counted,
+    print_json,
+    printable,
+    progress,
+    table,
+)
 
 _AT_ONCE = 500
+"""Mailboxes that are held in memory."""
 _TABLE_WIDTH = 120
 """Columns that the table of failed sign-ins needs; narrower terminals get lines."""
-"""Mailboxes that are held in memory."""
 _SHOWN = 20
 
 
@@ -35,11 +41,8 @@ class Found:
 
     row: int
     address: str
-    cause: str
-    title: str
-    certain: bool
+    cause: Cause
     said: str
-    fix: str
 
 
 @dataclass(slots=True)
@@ -72,12 +75,12 @@ def try_sign_ins(  # noqa: PLR0913  options of the command
     with Path(name).open("rb") as stream:
         file = open_accounts_file(stream, servers_of, options)
         chosen = _chosen(file, accepted, wanted)
-        with _progress(wanted) as advance:
+        with progress("Signing in", wanted, in_bytes=False) as move:
             while chunk := list(islice(chosen, _AT_ONCE)):
                 found: dict[str, MailboxFindings] = {}
                 for some in gate.check_all([account for _, account in chunk]):
                     found |= some
-                    advance(len(some))
+                    move(advance=len(some))
                 for row, account in chunk:
                     _add(result, row, account, found[account.smtp.address.lower()])
         _print(name, result, file, as_json=as_json)
@@ -97,12 +100,10 @@ def _add(result: SignIns, row: int, account: Account, found: MailboxFindings) ->
         result.not_tried[found.not_tried] += 1
     else:
         result.tried += 1
-    known = found.cause(settings_of(account))
-    if known:
+    if known := found.cause(settings_of(account)):
         cause, finding = known
         said = f"{finding.side.upper()}: {finding.said}"
-        what = (cause.code, cause.title, cause.certain, said, cause.fix)
-        result.failed.append(Found(row, account.smtp.address, *what))
+        result.failed.append(Found(row, account.smtp.address, cause, said))
 
 
 def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> None:
@@ -111,10 +112,10 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
             {
                 "row": one.row,
                 "address": one.address,
-                "cause": one.cause,
-                "certain": one.certain,
+                "cause": one.cause.code,
+                "certain": one.cause.certain,
                 "said": one.said,
-                "fix": one.fix,
+                "fix": one.cause.fix,
             }
             for one in result.failed
         ]
@@ -124,7 +125,7 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
     screen = console()
     if result.failed:
         rows = (
-            (file.shown(one.row), one.address, one.title, one.said, one.fix)
+            (file.shown(one.row), one.address, one.cause.title, one.said, one.cause.fix)
             for one in result.failed[:_SHOWN]
         )
         if screen.width >= _TABLE_WIDTH:
@@ -139,17 +140,3 @@ def _print(name: str, result: SignIns, file: AccountsFile, *, as_json: bool) -> 
     tried = counted(result.tried, "sign-in")
     screen.print(f"{printable(name)}: {tried}, {len(result.failed):,} failed", style="bold")
     screen.print()
-
-
-@contextmanager
-def _progress(total: int) -> Generator[Callable[[int], object]]:
-    """Show a progress bar on a terminal; yield the function that advances it."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console  # noqa: PLC0415  only on a terminal
-    from rich.progress import Progress  # noqa: PLC0415  only on a terminal
-
-    with Progress(console=Console(stderr=True), transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("Signing in", total=total)
-        yield lambda count: progress.advance(task, count)

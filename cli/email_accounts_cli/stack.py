@@ -13,16 +13,6 @@ from email_accounts_cli.terminal import CommandError
 CONFIG = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard"})
 _OURS = {"InboxBucketName", "TrackImportStateMachineArn"}
 """Outputs that only stacks of this project have."""
-_DEPLOY_AGAIN = "Deploy it again: make deploy."
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """The options that name a stack; each may be empty."""
-
-    stack: str
-    profile: str
-    region: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +39,28 @@ class Stack:
         except KeyError:
             raise CommandError(
                 f"The stack {self.name} has no {kind} {name}: its version differs from this "
-                f"command's, or it is a stack of another application. {_DEPLOY_AGAIN}"
+                f"command's, or it is a stack of another application. Deploy it again: make deploy."
             ) from None
 
 
-def find_stack(where: Where) -> Stack:
+def find_stack(name: str, profile: str, region: str) -> Stack:
     """Find a stack by name; there is no default, because it could be production.
+
+    Each may be empty: the profile and the region are then those of the environment.
 
     Raises:
         CommandError: it is not named, or does not exist.
         BotoCoreError, ClientError: AWS cannot be reached, or refuses.
     """
     try:
-        session = boto3.Session(
-            profile_name=where.profile or None, region_name=where.region or None
-        )
+        session = boto3.Session(profile_name=profile or None, region_name=region or None)
     except ProfileNotFound as error:
         raise CommandError(f"{error}. To list yours: aws configure list-profiles") from None
     if not session.region_name:
         raise CommandError("Which region? Use --region or AWS_REGION.")
-    if not where.stack:
+    if not name:
         raise CommandError(f"Which stack? Use --stack or STACK_NAME.{_existing(session)}")
-    return _described(where.stack, session)
+    return _described(name, session)
 
 
 def _existing(session: boto3.Session) -> str:

@@ -4,9 +4,10 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import IO, TYPE_CHECKING, Any, TextIO
@@ -114,6 +115,27 @@ def cut(text: str) -> "Text":
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
 
 
+@contextmanager
+def progress(what: str, total: int | None, *, in_bytes: bool) -> Iterator[Callable[..., object]]:
+    """Draw a bar on stderr if it is a terminal.
+
+    Yields the function that moves it: `advance` adds to what is done, `completed` sets it.
+    """
+    if not sys.stderr.isatty():
+        yield lambda **_: None
+        return
+    from rich import progress as bars  # noqa: PLC0415  only on a terminal
+    from rich.console import Console  # noqa: PLC0415  as above
+
+    columns: list[bars.ProgressColumn] = []
+    if in_bytes:
+        columns = [bars.BarColumn(), bars.DownloadColumn(), bars.TransferSpeedColumn()]
+        columns.append(bars.TimeRemainingColumn())
+    screen = Console(stderr=True)
+    with bars.Progress(*columns, console=screen, transient=True, redirect_stdout=False) as bar:
+        yield partial(bar.update, bar.add_task(what, total=total))
+
+
 def print_json(document: Mapping[str, object]) -> None:
     """Print a document as one line, at once."""
     click.echo(json.dumps(document))
@@ -167,9 +189,9 @@ def fitting(text: str, width: int) -> str:
     return line.plain
 
 
-def counted(count: int, what: str) -> str:
-    """Return `1 row`, `2 rows`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return `1 row`, `2 rows`; the plural is `many`, or ends in s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def local_time(seconds: float) -> str:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +25,7 @@ from email_accounts.models.providers import OTHER, ServerPreset
 from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
 from email_accounts.models.upload import NO_OPTIONS, Pairs, UploadOptions, upload_options
 from email_accounts.text.secret import Redactor
-from email_accounts_cli.terminal import CommandError
+from email_accounts_cli.terminal import CommandError, progress
 
 _BATCH_SIZE = 100
 _COLUMNS_NAMED = 20
@@ -162,28 +162,14 @@ def found_at_import(_: str) -> Found:
 def _as_sent(account: Account) -> Sent:
     """Return an account to show; a password in another field is hidden there, too."""
     redactor = Redactor(secrets_of([account]))
-    values = (
-        account.provider,
-        account.first_name,
-        account.last_name,
-        *_shown(account.smtp),
-        *_shown(account.imap),
+    servers = (
+        getattr(side, one.name) for side in (account.smtp, account.imap) for one in fields(Server)
     )
+    values = (account.provider, account.first_name, account.last_name, *servers)
     return {
-        field: redactor.clean(value) if isinstance(value, str) else value
+        field: value if isinstance(value, int) else redactor.clean(str(value))
         for field, value in zip(FIELDS, values, strict=True)
     }
-
-
-def _shown(server: Server) -> tuple[str | int, ...]:
-    return (
-        server.address,
-        server.user_name,
-        str(server.password),
-        server.host,
-        server.port,
-        server.encryption,
-    )
 
 
 def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResult]:
@@ -201,21 +187,10 @@ def _with_progress(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[Row
 
 
 def _with_bar(rows: Iterator[RowResult], stream: BinaryIO) -> Generator[RowResult]:
-    from rich.console import Console  # noqa: PLC0415  only on a terminal
-    from rich.progress import (  # noqa: PLC0415  only on a terminal
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TimeRemainingColumn,
-    )
-
     seekable = stream.seekable()
     size = os.fstat(stream.fileno()).st_size if seekable else None
-    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        task = progress.add_task("", total=size)
+    with progress("", size, in_bytes=True) as move:
         for count, row in enumerate(rows):
             if seekable and not count % _ROWS_BETWEEN_UPDATES:
-                progress.update(task, completed=stream.tell())
+                move(completed=stream.tell())
             yield row

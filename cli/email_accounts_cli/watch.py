@@ -17,6 +17,7 @@ from email_accounts.delivery.outcomes import Outcome, outcome_of
 from email_accounts.delivery.result import label
 from email_accounts.models.imports import (
     FINAL,
+    OUTCOME_NAME,
     Batch,
     BatchState,
     Import,
@@ -31,15 +32,7 @@ from email_accounts.saleshandy.reconciliation import (
     reconciliation_name,
 )
 from email_accounts.saleshandy.report import Verdict, report_name, verdicts
-from email_accounts_cli.history import (
-    BROKEN,
-    RUNNING,
-    Ending,
-    History,
-    add_up,
-    is_id,
-    together,
-)
+from email_accounts_cli.history import BROKEN, RUNNING, Ending, History, is_id, together
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -74,18 +67,13 @@ _TASKS = {
     "DeliverReport": "deliver_report",
 }
 """The function that each state of the state machine calls."""
-_NOW = {
-    "check_sign_in": "trying sign-ins",
-    "check_status": "checking the status",
-    "submit_accounts": "submitting",
-    "deliver_report": "writing the report",
+_ACTIONS = {
+    "check_sign_in": ("trying sign-ins", "next sign-ins"),
+    "check_status": ("checking the status", "next status check"),
+    "submit_accounts": ("submitting", "next submission"),
+    "deliver_report": ("writing the report", "report"),
 }
-_LATER = {
-    "check_sign_in": "next sign-ins",
-    "check_status": "next status check",
-    "submit_accounts": "next submission",
-    "deliver_report": "report",
-}
+"""What is shown of each function: while it runs, and before."""
 
 
 class Stage(StrEnum):
@@ -138,11 +126,12 @@ class Step:
     def text(self) -> str:
         """Return what comes next, and when."""
         seconds = math.ceil(self.at - time.time()) if self.at else 0
+        running, coming = _ACTIONS.get(self.action, ("", "next step"))
         if seconds <= 0:
-            return _NOW.get(self.action, "")
+            return running
         if self.rate_limited:
             return f"rate limit: next call in {seconds} s"
-        return f"{_LATER.get(self.action, 'next step')} in {seconds} s"
+        return f"{coming} in {seconds} s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +170,9 @@ class Progress:
     def stage_text(self) -> str:
         """The stage in words."""
         if self.stage is Stage.SUBMITTING:
-            return f"{self.submitted:,} of {_batches(self.batches)} submitted"
+            return f"{self.submitted:,} of {counted(self.batches, 'batch', 'batches')} submitted"
         if self.stage is Stage.PROCESSING:
-            return f"{self.processed:,} of {_batches(self.batches)} processed"
+            return f"{self.processed:,} of {counted(self.batches, 'batch', 'batches')} processed"
         return _STAGES.get(self.stage, self.status)
 
     def document(self) -> dict[str, object]:
@@ -257,11 +246,6 @@ class Progress:
         return [f"email-accounts {command}" for command in commands]
 
 
-def _batches(count: int) -> str:
-    """Return `1 batch`, `2 batches`."""
-    return "1 batch" if count == 1 else f"{count:,} batches"
-
-
 class _Watched:
     """One import that is polled until it has ended."""
 
@@ -295,10 +279,8 @@ class _Watched:
         planned = sum(one.state in (BatchState.PLANNED, BatchState.SENDING) for one in batches)
         stage = _stage(imported, batches)
         calls_per_second = self._history.calls_per_minute / 60
-        self.progress = Progress(
-            import_id=old.import_id,
-            file=old.file,
-            workspace=old.workspace,
+        self.progress = replace(
+            old,
             stage=stage,
             batches=imported.batches,
             submitted=len(batches) - planned,
@@ -307,12 +289,7 @@ class _Watched:
                 math.ceil(planned / calls_per_second) if stage is Stage.SUBMITTING else 0
             ),
             expected_end=self._history.expected_end(imported, batches),
-            outcomes=add_up(
-                [
-                    {"rejected": imported.rejected, "duplicate": imported.duplicates},
-                    *self._known.values(),
-                ]
-            ),
+            outcomes=self._outcomes(imported),
             sign_ins=sum((one.sign_ins for one in batches), SignIns()),
             step=self._step,
             failure_reason=imported.refusal or imported.stopped,
@@ -321,6 +298,7 @@ class _Watched:
 
     def _ended(self, old: Progress, ending: Ending, imported: Import) -> Progress:
         has_outcomes = "outcome" in ending.summary.get("reports", {})
+        report = self._history.reports.address(old.import_id, OUTCOME_NAME)
         return replace(
             old,
             status=ending.status,
@@ -332,9 +310,16 @@ class _Watched:
             headline=ending.summary.get("headline", f"{old.file}: {ending.status}"),
             failure_reason=ending.summary.get("failureReason", ""),
             reason_code=imported.reason_code,
-            report=self._history.report_address(old.import_id) if has_outcomes else "",
+            report=report if has_outcomes else "",
             commands=tuple(ending.summary.get("nextStep", {}).get("commands", ())),
         )
+
+    def _outcomes(self, imported: Import) -> dict[str, int]:
+        """Add up the outcomes that are known, in the order of display."""
+        total = Counter({"rejected": imported.rejected, "duplicate": imported.duplicates})
+        for counts in self._known.values():
+            total += counts
+        return {outcome.value: total[outcome.value] for outcome in Outcome if total[outcome.value]}
 
     def _learn(self, batches: Iterable[Batch]) -> None:
         """Count the outcomes of the batches that are settled; each report is read once."""

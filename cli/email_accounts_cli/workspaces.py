@@ -124,7 +124,7 @@ def listed(stack: Stack, *, as_json: bool) -> int:
     subscribed = recipients(stack)
     if as_json:
         for one in found:
-            known = [each.document() for each in subscribed if each.gets(one.name)]
+            known = [asdict(each) for each in subscribed if each.gets(one.name)]
             print_json({"workspace": one.name, "hasKey": one.has_key, "recipients": known})
         return ALL_WELL
     rows = (
@@ -198,14 +198,11 @@ def try_workspace(stack: Stack, name: str, *, as_json: bool) -> int:
 def _print_result(name: str, result: Trial) -> None:
     echo(f"The key of the workspace {name} {result.said.rstrip('.')}.")
     if result.works:
-        echo(what_is_honoured(result.honoured))
-
-
-def what_is_honoured(honoured: Honoured | None) -> str:
-    """Return which parameters of the account list work."""
-    if honoured is None:
-        return "Its account list can be tested once it has more than one page."
-    return f"Its account list supports: {honoured}."
+        echo(
+            "Its account list can be tested once it has more than one page."
+            if result.honoured is None
+            else f"Its account list supports: {result.honoured}."
+        )
 
 
 def known_honoured(stack: Stack, name: str) -> Honoured | None:

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from email_accounts_cli.main import commands
-from email_accounts_cli.stack import Stack, Where, find_stack
+from email_accounts_cli.stack import Stack, find_stack
 from email_accounts_cli.terminal import CommandError
 from tests.support.aws import (
     REGION,
@@ -48,7 +48,7 @@ def test_no_stack_is_taken_without_its_name() -> None:
             served("CLOUDFORMATION", status, body.encode()),
             pytest.raises(CommandError) as caught,
         ):
-            find_stack(Where("", "", ""))
+            find_stack("", "", "")
         question = "Which stack? Use --stack or STACK_NAME."
         assert caught.value.message == question + said
 
@@ -59,18 +59,18 @@ def test_a_stack_or_a_region_that_is_not_there_is_named(monkeypatch: pytest.Monk
         served("CLOUDFORMATION", 400, NO_STACK),
         pytest.raises(CommandError, match="no stack other in us-west-1"),
     ):
-        find_stack(Where("other", "", "us-west-1"))
+        find_stack("other", "", "us-west-1")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.delenv("AWS_REGION", raising=False)
     with pytest.raises(CommandError, match=r"--region or AWS_REGION"):
-        find_stack(Where("mine", "", ""))
+        find_stack("mine", "", "")
 
 
 def test_a_stack_is_its_outputs_and_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     """What CloudFormation says of a stack is what there is, in the region of the environment."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
     with served("CLOUDFORMATION", 200, STACK):
-        found = find_stack(Where("mine", "", ""))
+        found = find_stack("mine", "", "")
     assert (found.name, found.status) == ("mine", "CREATE_COMPLETE")
     assert (found.output("A"), found.parameter("B")) == ("a", "b")
     assert found.session.region_name == "us-west-2"
@@ -79,7 +79,7 @@ def test_a_stack_is_its_outputs_and_parameters(monkeypatch: pytest.MonkeyPatch) 
 def test_a_profile_that_is_not_there_is_named() -> None:
     """A profile that nothing configures is an error, with the way to the others."""
     with pytest.raises(CommandError, match=r"\(nobody\).*list-profiles"):
-        find_stack(Where("mine", "nobody", ""))
+        find_stack("mine", "nobody", "")
 
 
 def test_an_older_deployment_is_named(stack: Stack) -> None:
