@@ -376,7 +376,7 @@ def test_an_operator_needs_all_they_may(person: Person, tmp_path: Path, server: 
         )
     with person.under("UploaderPolicy", "OperatorPolicy", "SecretsPolicy") as rights:
         with served("CLOUDFORMATION", 200, description(stack)):
-            assert find_stack(Where(stack.name, "", "")).name == stack.name
+            assert find_stack(stack.name, "", "").name == stack.name
         add(stack, "north", key, replace=False, as_json=False)
         assert drop(stack, [large], "north", anyway=True, follow=False, as_json=True) == 0
         assert watch(stack, [answered], as_json=True) == 1
