@@ -19,7 +19,7 @@ from email_accounts_cli.history import History
 from email_accounts_cli.recovery import redrive, resume, stop
 from email_accounts_cli.report import report
 from email_accounts_cli.show import Wanted, list_imports, show
-from email_accounts_cli.stack import Stack, Where, find_stack
+from email_accounts_cli.stack import Stack, find_stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import add, listed, notify, remove, try_workspace
