@@ -11,11 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-import tomllib
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, packages_distributions, requires
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +29,7 @@ from tests.support.terminal import shown_on_terminal
 from tools.docs.commands import PAGE as COMMANDS_PAGE
 from tools.docs.commands import STEPS, every_command, options_of, recordings_of
 from tools.docs.commands import renewed as options_renewed
+from tools.docs.licences import normal, of_the_command_line
 from tools.docs.tables import PAGE, renewed
 
 ROOT = Path(__file__).parents[2]
@@ -696,8 +695,7 @@ def test_the_wheel_has_both_packages(tmp_path: Path) -> None:
 
 def test_the_wheel_needs_what_it_declares() -> None:
     """Every module of the command runs with what the wheel asks for, and nothing else."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    declared = closure(project["dependencies"]) | {normal(project["name"])}
+    declared = {*of_the_command_line(), "email-accounts-importer"}
     modules = [f"email_accounts_cli.{file.stem}" for file in (ROOT / "cli").glob("*/*.py")]
     script = f"import importlib, sys; [importlib.import_module(one) for one in {modules}]; "
     script += "print(*{name.partition('.')[0] for name in sys.modules})"
@@ -708,22 +706,3 @@ def test_the_wheel_needs_what_it_declares() -> None:
     foreign = {name for name in loaded if not {*map(normal, owners.get(name, []))} <= declared}
     assert len(modules) > 10
     assert not {name for name in foreign if name in owners}
-
-
-def closure(requirements: list[str]) -> set[str]:
-    """Return the distributions that are required, and all that these require, by normal names."""
-    found: set[str] = set()
-    ahead = [*requirements]
-    while ahead:
-        asked = ahead.pop()
-        name = normal(re.split("[^A-Za-z0-9._-]", asked)[0])
-        if name not in found and "extra ==" not in asked:
-            found.add(name)
-            with suppress(PackageNotFoundError):
-                ahead += requires(name) or []
-    return found
-
-
-def normal(name: str) -> str:
-    """Return a distribution's name as all its spellings are compared."""
-    return re.sub("[-_.]+", "-", name).lower()

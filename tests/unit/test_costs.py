@@ -78,8 +78,8 @@ def test_an_answer_follows_soon(batches: int) -> None:
 
 def test_a_day_of_waiting_leaves_few_events() -> None:
     """A tenth of what an execution may have; with a crowded budget it is not near the end yet."""
-    assert course(evenly(25, DAY - 2 * HOUR), DAY).events <= MOST_EVENTS_OF_A_DAY
-    assert course(evenly(100, DAY - 2 * HOUR), DAY).events <= MOST_EVENTS / 2
+    assert course(evenly(25, DAY - 2 * HOUR), deadline=DAY).events <= MOST_EVENTS_OF_A_DAY
+    assert course(evenly(100, DAY - 2 * HOUR), deadline=DAY).events <= MOST_EVENTS / 2
 
 
 def test_more_batches_cost_more() -> None:

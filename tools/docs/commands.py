@@ -116,7 +116,7 @@ def _described(known: Mapping[str, click.Command], name: str) -> str:
         for option, text in options_of(known[name]).items()
         if _long(option) not in COMMON
     }
-    return _usage(known[name], name) + (_table(rows) if rows else "")
+    return _usage(known[name], name) + _table(rows)
 
 
 def _usage(command: click.Command, name: str) -> str:
@@ -190,10 +190,7 @@ def record(exports: Mapping[str, str], api_key: str) -> dict[str, str]:
                 _make_a_dead_letter(exports)
             shown[step] = ""
             for line in lines:
-                command = line
-                for what, value in (("import", first), ("last", last)):
-                    command = command.replace(f"{{{what}}}", value)
-                    command = command.replace(f"{{{what}:.8}}", value[:8])
+                command = line.format(**{"import": first, "last": last})
                 said = _run(command, folder, environment)
                 shown[step] += f"$ {command}\n{said}"
                 if dropped := _DROPPED.search(said):

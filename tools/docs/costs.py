@@ -4,13 +4,13 @@ The tracker, the submitter and the budget are the real ones, on the fakes of the
 machine is followed by its definition.
 """
 
-import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from email_accounts.models.account import Account
 from email_accounts.models.imports import Batch, BatchState, Import
@@ -21,9 +21,9 @@ from email_accounts.saleshandy.account_list import AccountList
 from tests.support.fakes import FakeClock, FakeLedger, FakeRemote, FakeReports, World
 from tests.support.files import accounts_file
 from tests.support.template import of_type, state_machine, template
+from tools.docs.parts import table, with_parts
 
 PAGE = Path(__file__).parents[2] / "docs/costs.md"
-_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 MINUTE, HOUR = 60.0, 3600.0
 DAY = 24 * HOUR
@@ -106,16 +106,11 @@ def policy() -> Policy:
 
 
 @cache
-def course(
-    finishing: tuple[float, ...],
-    deadline: float = 0.0,
-    call: float = 0.0,
-    calls_per_minute: int = 0,
-) -> Course:
+def course(finishing: tuple[float, ...], *, call: float = 0.0, **rules: Any) -> Course:  # noqa: ANN401  as the policy has them
     """Let an import run whose batches finish so many seconds after its upload.
 
-    `deadline` is in seconds, too; the template's default where it or `calls_per_minute` is 0.
-    `call` is how many seconds a call to Saleshandy takes. The last poll is followed by the answer.
+    `call` is how many seconds a call to Saleshandy takes; `rules` are those of the policy that
+    differ from the template's defaults. The last poll is followed by the answer.
     """
     world = World()
     saleshandy = _SlowRemote(world.journal, world.clock)
@@ -123,11 +118,7 @@ def course(
     world.saleshandy = saleshandy
     world.ledger = _CountingLedger(world.journal)
     world.account_list = AccountList(world.ledger, FakeReports(world.journal), world.clock)
-    world.policy = policy()
-    if deadline:
-        world.policy = replace(world.policy, deadline=deadline)
-    if calls_per_minute:
-        world.policy = replace(world.policy, calls_per_minute=calls_per_minute)
+    world.policy = replace(policy(), **rules)
     began = world.clock()
     rows = [f"a{number}@reach.example" for number in range(len(finishing))]
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*rows))
@@ -267,7 +258,7 @@ def _waiting() -> str:
                     met,
                 )
             )
-    return _table(
+    return table(
         (
             "Saleshandy takes",
             "batches",
@@ -299,7 +290,7 @@ def _noticing() -> str:
                 _yes(within == 1),
             )
         )
-    return _table(
+    return table(
         (
             "batches",
             "late, median",
@@ -319,16 +310,11 @@ def _day() -> str:
         done = course(evenly(batches, DAY - 2 * HOUR), deadline=DAY)
         met = _yes(done.events <= MOST_EVENTS_OF_A_DAY)
         rows.append((batches, len(done.polls), f"{done.events:,}", met))
-    return _table(("batches", "polls", "events", "at most 2,500"), rows)
+    return table(("batches", "polls", "events", "at most 2,500"), rows)
 
 
 def _yes(met: bool) -> str:  # noqa: FBT001  it is what is asked
     return "yes" if met else "no"
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
 
 
 # Prices: us-east-1, on demand, in dollars, as of November 2026
@@ -404,7 +390,7 @@ def _prices() -> str:
         rows.append(
             (f"import of {batches * 100:,} accounts: {parts}", f"${sum(paid.values()):.4f}")
         )
-    return _table(("what", "cost"), rows)
+    return table(("what", "cost"), rows)
 
 
 _TABLES = {
@@ -417,7 +403,7 @@ _TABLES = {
 
 def renewed(page: str) -> str:
     """Return the page with its tables as they are worked out."""
-    return _TABLE.sub(lambda found: found[1] + _TABLES[found[2]]() + found[3], page)
+    return with_parts(page, _TABLES)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.docs.parts import with_parts
+
 FOLDER = Path(__file__).parents[2] / "docs/decisions"
 PAGE = FOLDER / "README.md"
 _FORM = re.compile(
@@ -12,7 +14,6 @@ _FORM = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)\n\n(?P<text>.+)",
     re.DOTALL,
 )
-_INDEX = re.compile(r"(<!-- table: decisions -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +53,16 @@ def decisions() -> list[Decision]:
 
 def renewed(page: str) -> str:
     """Return the page with its index as the files have it."""
+    return with_parts(page, {"decisions": _index})
+
+
+def _index() -> str:
     files = {one.number: one.file for one in decisions()}
     index = ""
     for one in decisions():
         status = f" ({_linked(one.status, files)})" if one.superseded_by else ""
         index += f"{one.number}. [{one.title}]({one.file}){status}\n"
-    return _INDEX.sub(lambda found: found[1] + index + found[2], page)
+    return index
 
 
 def _linked(status: str, files: dict[int, str]) -> str:

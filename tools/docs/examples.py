@@ -1,7 +1,6 @@
 """Renews what results.md and events.md show: texts by `make docs`, pictures by `ALL=1`."""
 
 import json
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,17 +12,17 @@ from email_accounts.models.policy import SignInCheck
 from email_accounts.sign_in import checker
 from email_accounts.sign_in.findings import FINDINGS
 from tests.support import answers
+from tools.docs.parts import code, with_parts
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = tuple(DOCS / name for name in ("results.md", "events.md"))
 _PICTURES = DOCS / "images"
-_PLACE = re.compile(r"(<!-- (?:text|table): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SIZES = {"desktop": (960, 600), "phone": (360, 640)}
 
 
 def renewed(text: str) -> str:
     """Return a document with its texts and tables as the code has them."""
-    return _PLACE.sub(lambda found: found[1] + _TEXTS[found[2]]() + found[3], text)
+    return with_parts(text, _TEXTS)
 
 
 def _mail(kind: answers.Kind) -> str:
@@ -68,7 +67,7 @@ def _file_ready() -> str:
 
 def _causes() -> str:
     known = (one for one in vars(causes).values() if isinstance(one, causes.Cause))
-    return ", ".join(f"`{one.code}`" for one in known) + "\n"
+    return f"{code(one.code for one in known)}\n"
 
 
 _TEXTS: dict[str, Callable[[], str]] = {
@@ -99,10 +98,9 @@ def take_pictures() -> None:
             for size, (width, height) in _SIZES.items():
                 opened = browser.new_page(viewport={"width": width, "height": height})
                 opened.set_content(html)
-                opened.emulate_media(color_scheme="light")
-                opened.screenshot(path=_PICTURES / f"{name}-{size}-light.png")
-                opened.emulate_media(color_scheme="dark")
-                opened.screenshot(path=_PICTURES / f"{name}-{size}-dark.png")
+                for scheme in ("light", "dark"):
+                    opened.emulate_media(color_scheme=scheme)
+                    opened.screenshot(path=_PICTURES / f"{name}-{size}-{scheme}.png")
                 opened.close()
 
 

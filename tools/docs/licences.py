@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, metadata, requires
 from pathlib import Path
 
+from tools.docs.parts import table, with_parts
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/licences.md"
 LAYER = ROOT / "layers/email_accounts"
-_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NAME = re.compile(r"[\w.-]+")
 _OF_A_CLASSIFIER = "License :: OSI Approved :: "
 _LONGEST_NAME = 40
@@ -18,7 +19,7 @@ _LONGEST_NAME = 40
 
 def renewed(page: str) -> str:
     """Return the page with its tables as the locks and the installed packages have them."""
-    return _TABLE.sub(lambda found: found[1] + _table(_PARTS[found[2]]()) + found[3], page)
+    return with_parts(page, _PARTS)
 
 
 def of_the_functions() -> list[str]:
@@ -37,7 +38,7 @@ def of_the_command_line() -> list[str]:
         ahead = list(tomllib.load(file)["project"]["dependencies"])
     found: set[str] = set()
     while ahead:
-        name = _normal(ahead.pop())
+        name = normal(ahead.pop())
         if name in found:
             continue
         try:
@@ -62,17 +63,20 @@ def licence_of(name: str) -> str:
     )
 
 
-def _normal(requirement: str) -> str:
+def normal(requirement: str) -> str:
+    """Return the name of a package as all its spellings are compared."""
     found = _NAME.match(requirement)
     return re.sub(r"[-_.]+", "-", found[0]).lower() if found else ""
 
 
 def _table(names: Iterable[str]) -> str:
-    rows = (f"| {name} | {licence_of(name)} |\n" for name in names)
-    return f"| package | licence |\n|---|---|\n{''.join(rows)}"
+    return table(("package", "licence"), ((name, licence_of(name)) for name in names))
 
 
-_PARTS = {"functions": of_the_functions, "commands": of_the_command_line}
+_PARTS = {
+    "functions": lambda: _table(of_the_functions()),
+    "commands": lambda: _table(of_the_command_line()),
+}
 
 if __name__ == "__main__":
     PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.template import listed, of_type, state_machine, statements_of, template
+from tools.docs.parts import code, table, with_parts
 
 PAGE = Path(__file__).parents[2] / "docs/architecture.md"
-_PLACE = re.compile(r"(<!-- picture: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 SHAPES = {
     "AWS::S3::Bucket": '{0}[("{0}")]',
@@ -51,7 +51,7 @@ Edge = tuple[str, str, str]
 
 def renewed(page: str) -> str:
     """Return the page with its pictures as template and state machine have them."""
-    return _PLACE.sub(lambda found: found[1] + _DRAWN[found[2]]() + found[3], page)
+    return with_parts(page, _DRAWN)
 
 
 # Resources
@@ -69,12 +69,10 @@ def drawn() -> dict[str, str]:
 def _resources() -> str:
     lines = ["flowchart TB", '  people["people and programs"]', '  remote["Saleshandy API"]']
     lines += [f"  {SHAPES[kind].format(name)}" for name, kind in drawn().items()]
-    lines += [f"  {one} {_arrow(what)} {other}" for one, what, other in edges()]
+    for one, what, other in edges():
+        arrow = f"-. {what} .->" if what == _LETTERS else f"-- {what} -->"
+        lines.append(f"  {one} {arrow} {other}")
     return _mermaid(lines)
-
-
-def _arrow(what: str) -> str:
-    return f"-. {what} .->" if what == _LETTERS else f"-- {what} -->"
 
 
 def edges() -> Iterator[Edge]:
@@ -159,12 +157,8 @@ def _rest() -> str:
     for name, resource in template()["Resources"].items():
         if resource["Type"] not in SHAPES:
             types.setdefault(resource["Type"].removeprefix("AWS::"), []).append(name)
-    rows = (f"| {kind} | {_code(names)} |\n" for kind, names in sorted(types.items()))
-    return f"| type | resources |\n|---|---|\n{''.join(rows)}"
-
-
-def _code(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
+    rows = ((kind, code(names)) for kind, names in sorted(types.items()))
+    return table(("type", "resources"), rows)
 
 
 # States

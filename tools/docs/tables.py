@@ -1,7 +1,6 @@
 """Renews the tables of account-files.md from the code: `make docs`."""
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from email_accounts.intake.layouts import (
@@ -33,9 +32,9 @@ from email_accounts.models.providers import (
     providers,
 )
 from email_accounts_cli.template import IF_BLANK
+from tools.docs.parts import code, table, with_parts
 
 PAGE = Path(__file__).parents[2] / "docs/account-files.md"
-_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MEANING = {
     ADDRESS: "both addresses",
     FULL_NAME: "first and last name, parted at the first blank",
@@ -45,64 +44,45 @@ _MEANING = {
 
 def renewed(page: str) -> str:
     """Return the page with its tables as the code has them."""
-    return _TABLE.sub(lambda found: found[1] + _TABLES[found[2]]() + found[3], page)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def _code(names: Iterable[str]) -> str:
-    return ", ".join(f"`{name}`" for name in names)
-
-
-def _fields() -> str:
-    return _table(("field", "if blank"), ((f"`{field}`", IF_BLANK[field]) for field in RULES))
+    return with_parts(page, _TABLES)
 
 
 def _layouts() -> str:
-    rows = ((name, _code(columns)) for name, columns in LAYOUTS.items())
-    return _table(("written by", "columns"), rows)
+    rows = ((name, code(columns)) for name, columns in LAYOUTS.items())
+    return table(("written by", "columns"), rows)
 
 
 def _aliases() -> str:
-    rows = (
-        (_MEANING.get(target, f"`{target}`"), _code(names)) for target, names in ALIASES.items()
-    )
-    return _table(("what it is", "names"), rows)
-
-
-def _ignored() -> str:
-    return f"{_code(IGNORED)}\n"
+    rows = ((_MEANING.get(target, f"`{target}`"), code(names)) for target, names in ALIASES.items())
+    return table(("what it is", "names"), rows)
 
 
 def _providers() -> str:
-    rows = ((f"`{one.code}`", _code(one.aliases)) for one in _known() if one.aliases)
-    return _table(("becomes", "written as"), rows)
+    rows = ((f"`{one.code}`", code(one.aliases)) for one in providers().values() if one.aliases)
+    return table(("becomes", "written as"), rows)
 
 
 def _domains() -> str:
     rows = (
-        (_named(one), _code(f"@{name}" for name in one.domains))
+        (_named(one), code(f"@{name}" for name in one.domains))
         for one in PROVIDER_TABLE
         if one.domains
     )
-    return _table(("provider", "addresses that end in"), rows)
-
-
-def _known() -> Iterable[Provider]:
-    return providers().values()
+    return table(("provider", "addresses that end in"), rows)
 
 
 def _encryptions() -> str:
-    rows = ((f"`{name}`", _code(names)) for name, names in ENCRYPTION_NAMES.items())
-    return _table(("becomes", "written as"), rows)
+    rows = ((f"`{name}`", code(names)) for name, names in ENCRYPTION_NAMES.items())
+    return table(("becomes", "written as"), rows)
 
 
 def _presets() -> str:
-    rows = ((_named(one), _side(one.smtp), _side(one.imap)) for one in _known() if one.smtp.host)
-    return _table(("provider", "SMTP", "IMAP"), rows)
+    rows = (
+        (_named(one), _side(one.smtp), _side(one.imap))
+        for one in providers().values()
+        if one.smtp.host
+    )
+    return table(("provider", "SMTP", "IMAP"), rows)
 
 
 def _found() -> str:
@@ -121,30 +101,28 @@ def _side(side: ServerPreset) -> str:
     return f"`{side.host}` {', '.join(f'{port} {name}' for name, port in side.ports)}"
 
 
-def _rules() -> str:
-    return f"{_code(PROBLEMS)}\n"
-
-
 def _warnings() -> str:
     warnings = (
         *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
         *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
         *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
     )
-    return f"{_code(one.code for one in warnings)}\n"
+    return f"{code(one.code for one in warnings)}\n"
 
 
 _TABLES: dict[str, Callable[[], str]] = {
-    "fields": _fields,
+    "fields": lambda: table(
+        ("field", "if blank"), ((f"`{field}`", IF_BLANK[field]) for field in RULES)
+    ),
     "layouts": _layouts,
     "aliases": _aliases,
-    "ignored": _ignored,
+    "ignored": lambda: f"{code(IGNORED)}\n",
     "providers": _providers,
     "domains": _domains,
     "encryptions": _encryptions,
     "presets": _presets,
     "found": _found,
-    "rules": _rules,
+    "rules": lambda: f"{code(PROBLEMS)}\n",
     "warnings": _warnings,
 }
 

@@ -1,0 +1,22 @@
+"""The generated parts of a page: from a comment such as `table: day` to the next `end`."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+_PART = re.compile(r"(<!-- \w+: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def with_parts(page: str, parts: Mapping[str, Callable[[], str]]) -> str:
+    """Return the page with each part as the function of its name makes it."""
+    return _PART.sub(lambda found: found[1] + parts[found[2]]() + found[3], page)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Return a table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "".join(f"| {' | '.join(map(str, line))} |\n" for line in lines)
+
+
+def code(names: Iterable[str]) -> str:
+    """Return names as code, with commas between."""
+    return ", ".join(f"`{name}`" for name in names)
