@@ -1,6 +1,6 @@
 """Renews the tables of account-files.md from the code: `make docs`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from email_accounts.intake.layouts import (
@@ -77,11 +77,8 @@ def _encryptions() -> str:
 
 
 def _presets() -> str:
-    rows = (
-        (_named(one), _side(one.smtp), _side(one.imap))
-        for one in providers().values()
-        if one.smtp.host
-    )
+    known = (one for one in providers().values() if one.smtp.host)
+    rows = ((_named(one), _side(one.smtp), _side(one.imap)) for one in known)
     return table(("provider", "SMTP", "IMAP"), rows)
 
 
