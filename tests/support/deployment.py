@@ -2,11 +2,10 @@
 
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -34,10 +33,12 @@ from tests.support.aws import (
 )
 from tests.support.fake_api import API_KEY
 from tests.support.ledger import planned, send, settle, submit
+from tests.support.service import Call, said, serving
 from tests.support.template import of_type
 
 NOW = time.time()
 RETENTION = 30 * 86_400.0
+_MOST_CALLS = 99
 REPORT = "Email,Status,Reason\r\n{},failed,=wrong password\r\n"
 
 
@@ -159,33 +160,21 @@ Captured = pytest.CaptureFixture[str]
 
 
 @contextmanager
-def served(
-    service: str, status: int, body: bytes, headers: dict[str, str] | None = None
-) -> Iterator[list[tuple[str, bytes]]]:
+def served(service: str, status: int, body: bytes, **headers: str) -> Iterator[list[Call]]:
     """Serve one answer in the place of an AWS service; give what it was called with."""
-    calls: list[tuple[str, bytes]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            calls.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
+    with serving() as server:
+        server.answers.extend([said(status, body, **headers)] * _MOST_CALLS)
         variables = {
-            f"AWS_ENDPOINT_URL_{service}": f"http://127.0.0.1:{http.server_port}",
+            f"AWS_ENDPOINT_URL_{service}": server.url,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
         }
         with patch.dict(os.environ, variables):
-            yield calls
-        http.shutdown()
+            yield server.calls
+
+
+def reopened(stack: Stack) -> Stack:
+    """Give a stack a session that reads the environment as it is now."""
+    return replace(stack, session=boto3.Session())
 
 
 UNCONFIRMED = b"""<ListSubscriptionsByTopicResponse><ListSubscriptionsByTopicResult>

@@ -1,22 +1,15 @@
 """`doctor`: a deployment is checked."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import boto3
 
 from email_accounts_cli.doctor import doctor
 from email_accounts_cli.stack import Stack
-from tests.support.aws import (
-    new_name,
-)
-from tests.support.deployment import (
-    UNCONFIRMED,
-    Captured,
-    complete,
-    documents,
-    served,
-)
+from tests.support.aws import new_name
+from tests.support.deployment import UNCONFIRMED, Captured, complete, documents, reopened, served
 
 
 def findings(stack: Stack, capsys: Captured) -> dict[str, list[dict[str, Any]]]:
@@ -63,7 +56,7 @@ def test_every_problem_is_found_with_its_fix(stack: Stack, capsys: Captured) -> 
     del outputs["ReportsBucketName"]
     parameters = dict(stack.parameters)
     del parameters["MaxFileMegabytes"]
-    sick = Stack(stack.name, "UPDATE_ROLLBACK_FAILED", outputs, parameters, stack.session)
+    sick = replace(stack, status="UPDATE_ROLLBACK_FAILED", outputs=outputs, parameters=parameters)
     found = findings(sick, capsys)
     problems = {
         check: [one["code"] for one in some if one["state"] != "ok"]
@@ -108,8 +101,7 @@ def test_recipients_of_workspaces_are_checked(stack: Stack, capsys: Captured) ->
 def test_an_unconfirmed_recipient_is_a_problem(stack: Stack, capsys: Captured) -> None:
     """AWS sends nothing to an address that has not confirmed."""
     with served("SNS", 200, UNCONFIRMED):
-        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
-        [found] = findings(fresh, capsys)["subscriptions"]
+        [found] = findings(reopened(stack), capsys)["subscriptions"]
     assert (found["state"], found["code"]) == ("problem", "subscription_unconfirmed")
     assert found["fix"]
 
@@ -117,8 +109,7 @@ def test_an_unconfirmed_recipient_is_a_problem(stack: Stack, capsys: Captured) -
 def test_what_may_not_be_read_is_unknown(stack: Stack, capsys: Captured) -> None:
     """A check that AWS refuses is a finding of its own and stops no other."""
     outputs = {**stack.outputs, "DeadLetterQueueUrl": "https://sqs.us-east-1.amazonaws.com/1/no"}
-    half = Stack(stack.name, stack.status, outputs, stack.parameters, stack.session)
-    found = findings(half, capsys)
+    found = findings(replace(stack, outputs=outputs), capsys)
     assert [one["state"] for one in found["queues"]] == ["ok", "ok", "unknown"]
     assert found["queues"][2]["fix"]
     assert found["versions"][0]["state"] == "ok"

@@ -17,14 +17,7 @@ from email_accounts_cli.show import Wanted, list_imports, show
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
 from email_accounts_cli.watch import _Watched
-from tests.support.deployment import (
-    NOW,
-    Captured,
-    documents,
-    imported,
-    ledger,
-    received,
-)
+from tests.support.deployment import NOW, Captured, documents, imported, ledger, received
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import planned, send, submit
 from tests.support.terminal import shown_on_terminal

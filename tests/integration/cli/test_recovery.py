@@ -17,15 +17,11 @@ from tests.support.deployment import (
     imported,
     ledger,
     received,
+    reopened,
     served,
 )
 from tests.support.files import accounts_file
 from tests.support.ledger import answer, refuse
-
-
-def with_a_new_session(stack: Stack) -> Stack:
-    """Give the stack a session that has not read the environment yet."""
-    return Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
 
 
 @pytest.mark.parametrize(
@@ -41,14 +37,11 @@ def test_resume_asks_the_function(
     """The function gets the whole id; its answer is printed with the next command."""
     identity = received(stack, "uploads/a.csv")
     with served("LAMBDA", 200, json.dumps(answer).encode()) as calls:
-        assert resume(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
-        assert resume(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
-    assert calls == 2 * [
-        (
-            f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations",
-            json.dumps({"importId": identity, "action": "resume"}).encode(),
-        )
-    ]
+        assert resume(reopened(stack), identity[:8], as_json=False) == exit_code
+        assert resume(reopened(stack), identity[:8], as_json=True) == exit_code
+    path = f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations"
+    asked = {"importId": identity, "action": "resume"}
+    assert [(one.path, json.loads(one.body)) for one in calls] == 2 * [(path, asked)]
     text, document = capsys.readouterr().out.splitlines()
     assert text.endswith(f"email-accounts watch {identity[:8]}")
     assert json.loads(document)["code"] == code
@@ -63,9 +56,9 @@ def test_stop_asks_the_function(
     """The function stops the import; why it cannot is a code and a sentence."""
     identity = received(stack, "uploads/a.csv")
     with served("LAMBDA", 200, json.dumps({"stopped": stopped}).encode()) as calls:
-        assert stop(with_a_new_session(stack), identity[:8], as_json=True) == exit_code
-        assert stop(with_a_new_session(stack), identity[:8], as_json=False) == exit_code
-    assert [json.loads(body) for _, body in calls] == 2 * [{"importId": identity, "action": "stop"}]
+        assert stop(reopened(stack), identity[:8], as_json=True) == exit_code
+        assert stop(reopened(stack), identity[:8], as_json=False) == exit_code
+    assert [json.loads(one.body) for one in calls] == 2 * [{"importId": identity, "action": "stop"}]
     document, text = capsys.readouterr().out.splitlines()
     assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
     assert text.startswith("a.csv is stopped." if stopped else "a.csv was not stopped: ")
@@ -75,7 +68,7 @@ def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured)
     """Its results are there already."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"))
     with served("LAMBDA", 200, b'{"stopped": false}'):
-        assert stop(with_a_new_session(stack), identity, as_json=True) == 1
+        assert stop(reopened(stack), identity, as_json=True) == 1
     [document] = documents(capsys.readouterr().out)
     assert document["code"] == "ended"
 
@@ -85,7 +78,7 @@ def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
     identity = received(stack, "uploads/a.csv")
     refuse(ledger(stack), identity, "It is a PDF.")
     with served("LAMBDA", 200, b'{"resumed": false}'):
-        assert resume(with_a_new_session(stack), identity, as_json=True) == 1
+        assert resume(reopened(stack), identity, as_json=True) == 1
     [document] = documents(capsys.readouterr().out)
     assert not document["resumed"]
     assert document["code"] == "file_refused"
@@ -96,7 +89,7 @@ def test_what_has_every_result_is_not_resumed(stack: Stack, capsys: Captured, re
     """Nobody gets a second message with the same content; failed rows have their own command."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), refused=refused)
     with served("LAMBDA", 200, b'{"resumed": true}') as calls:
-        assert resume(with_a_new_session(stack), identity, as_json=True) == 1
+        assert resume(reopened(stack), identity, as_json=True) == 1
     assert calls == []
     [document] = documents(capsys.readouterr().out)
     assert document["code"] == "nothing_left"
@@ -107,7 +100,7 @@ def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
     """It may be found out yet."""
     identity = imported(stack, "a.csv", accounts_file("a@n.example"), unconfirmed=True)
     with served("LAMBDA", 200, b'{"resumed": true}') as calls:
-        assert resume(with_a_new_session(stack), identity, as_json=False) == 0
+        assert resume(reopened(stack), identity, as_json=False) == 0
     assert len(calls) == 1
     assert "a.csv is resumed" in capsys.readouterr().out
 
@@ -142,12 +135,12 @@ def test_a_function_that_fails_is_told(stack: Stack, *, error: bool) -> None:
     """A fault of the function, or an answer that is none, ends with where to look."""
     identity = received(stack, "uploads/a.csv")
     body = json.dumps({"resumed": True} if error else None).encode()
-    headers = {"X-Amz-Function-Error": "Unhandled"} if error else {}
+    headers = {"X_Amz_Function_Error": "Unhandled"} if error else {}
     with (
-        served("LAMBDA", 200, body, headers),
+        served("LAMBDA", 200, body, **headers),
         pytest.raises(CommandError, match="aws logs tail"),
     ):
-        resume(with_a_new_session(stack), identity, as_json=False)
+        resume(reopened(stack), identity, as_json=False)
 
 
 def test_redrive_puts_a_failure_back_where_failures_go(stack: Stack, capsys: Captured) -> None:

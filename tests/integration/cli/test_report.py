@@ -8,12 +8,7 @@ import pytest
 from email_accounts_cli.report import report
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
-from tests.support.deployment import (
-    Captured,
-    documents,
-    imported,
-    received,
-)
+from tests.support.deployment import Captured, documents, imported, received
 from tests.support.files import accounts_file
 
 

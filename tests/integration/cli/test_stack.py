@@ -3,10 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,14 +11,8 @@ from click.testing import CliRunner
 from email_accounts_cli.main import commands
 from email_accounts_cli.stack import Stack, find_stack
 from email_accounts_cli.terminal import CommandError
-from tests.support.aws import (
-    REGION,
-)
-from tests.support.deployment import (
-    NO_STACK,
-    STACK,
-    served,
-)
+from tests.support.aws import REGION
+from tests.support.deployment import NO_STACK, STACK, served
 
 
 def member(name: str, *outputs: str) -> str:
@@ -91,23 +81,7 @@ def test_an_older_deployment_is_named(stack: Stack) -> None:
 KEYS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
-@contextmanager
-def a_web_server() -> Iterator[str]:
-    """Serve pages of HTML to anyone who asks."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"<!DOCTYPE html><html><body><p>Hello<br></body></html>")
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}"
-        http.shutdown()
+PAGE = b"<!DOCTYPE html><html><body><p>Hello<br></body></html>"
 
 
 @pytest.mark.parametrize(
@@ -128,8 +102,9 @@ def test_trouble_with_aws_is_one_line(environment: dict[str, str], said: str, fi
     plain |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     plain |= {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"} | environment
     command = Path(sys.executable).with_name("email-accounts")
-    with a_web_server() as address:
-        plain["AWS_ENDPOINT_URL"] = plain["AWS_ENDPOINT_URL"].replace("web", address)
+    with served("WEB", 200, PAGE):
+        if plain["AWS_ENDPOINT_URL"] == "web":
+            plain["AWS_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL_WEB"]
         done = subprocess.run(
             [command, "list", "--stack", "mine"],
             env=plain | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")},

@@ -9,11 +9,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -21,6 +20,7 @@ import pytest
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.aws.s3 import ReportsBucket
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
@@ -47,11 +47,32 @@ from tests.support.deployment import (
     imported,
     ledger,
     received,
+    reopened,
     served,
 )
 from tests.support.files import accounts_file, row
 from tests.support.ledger import answer, change, planned, refuse, send, settle, submit
+from tests.support.service import Handler, said, serving, silent
 from tests.support.terminal import shown_on_terminal
+
+COMMAND = Path(sys.executable).with_name("email-accounts")
+
+
+def running(stack: Stack, batch_size: int, *accounts: str) -> tuple[DynamoLedger, str]:
+    """Have an import planned; return the ledger and its id."""
+    book, identity = ledger(stack), received(stack, "uploads/a.csv")
+    content = io.BytesIO(accounts_file(*accounts))
+    planned(book, identity, plan(open_accounts_file(content), batch_size), NOW)
+    return book, identity
+
+
+@contextmanager
+def soon(change: Callable[..., object], *given: object) -> Iterator[None]:
+    """Have something change while imports are followed."""
+    later = threading.Timer(3, change, given)
+    later.start()
+    yield
+    later.join()
 
 
 def test_an_answered_import_is_told_at_once(stack: Stack, capsys: Captured) -> None:
@@ -107,10 +128,8 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
         settle(book, identity, 2, BatchState.COMPLETED, NOW, report=True)
         deliverer(stack).deliver(identity)
 
-    later = threading.Timer(3, end)
-    later.start()
-    assert watch(stack, [], as_json=True) == 1
-    later.join()
+    with soon(end):
+        assert watch(stack, [], as_json=True) == 1
     first, *_, last = documents(capsys.readouterr().out)
     assert first["stage"] == "processing"
     assert first["batches"] == {"total": 2, "submitted": 2, "processed": 1}
@@ -124,10 +143,7 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
     stack: Stack, capsys: Captured
 ) -> None:
     """What was skipped is already connected, whatever the outcome of the rest of its batch."""
-    accounts = [f"{name}@n.example" for name in "abcdefghijklm"]
-    identity = received(stack, "uploads/a.csv")
-    book = ledger(stack)
-    planned(book, identity, plan(open_accounts_file(io.BytesIO(accounts_file(*accounts))), 4), NOW)
+    book, identity = running(stack, 4, *(f"{name}@n.example" for name in "abcdefghijklm"))
     before = Observation(AccountStatus.ACTIVE, sent=False)
     works = Observation(AccountStatus.ABSENT, AccountStatus.ACTIVE)
     broken = Observation(AccountStatus.ABSENT, AccountStatus.INACTIVE)
@@ -148,10 +164,8 @@ def test_accounts_that_were_found_in_the_list_are_counted_as_they_stand(
         settle(book, identity, number, state, NOW, report=number == 1)
     with reports.writer(identity, report_name(1), "text/csv") as copy:
         copy.write(REPORT.format("b@n.example"))
-    later = threading.Timer(3, answer, [book, identity])
-    later.start()
-    assert watch(stack, [identity], as_json=True) == 1
-    later.join()
+    with soon(answer, book, identity):
+        assert watch(stack, [identity], as_json=True) == 1
     first, *_ = documents(capsys.readouterr().out)
     assert first["status"] == "running"
     assert first["outcomes"] == {
@@ -168,18 +182,13 @@ def test_what_the_sign_in_check_found_is_told_before_anything_is_sent(
     stack: Stack, capsys: Captured, *, as_json: bool
 ) -> None:
     """In a line of its own for people, with each document for programs."""
-    identity = received(stack, "uploads/a.csv")
-    book = ledger(stack)
-    content = accounts_file(*(f"{name}@n.example" for name in "abc"))
-    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 2), NOW)
+    book, identity = running(stack, 2, *(f"{name}@n.example" for name in "abc"))
     for number, found in ((1, SignIns(0, 1, 1)), (2, SignIns(1))):
         change(book, identity, number, Batch.trying)
         change(book, identity, number, partial(Batch.found, sign_ins=found))
         change(book, identity, number, Batch.checked)
-    later = threading.Timer(3, answer, [book, identity])
-    later.start()
-    watch(stack, [identity], as_json=as_json)
-    later.join()
+    with soon(answer, book, identity):
+        watch(stack, [identity], as_json=as_json)
     told = capsys.readouterr().out
     if as_json:
         found_so_far = documents(told)[0]["signIns"]
@@ -281,9 +290,7 @@ def test_the_rate_limit_is_told_from_other_waits(
     stack: Stack, capsys: Captured, *, is_limited: bool
 ) -> None:
     """Only an import that has a reservation in the budget waits for the rate limit."""
-    book, identity = ledger(stack), received(stack, "uploads/a.csv")
-    content = accounts_file(*(f"{name}@n.example" for name in "abc"))
-    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 1), NOW)
+    book, identity = running(stack, 1, *(f"{name}@n.example" for name in "abc"))
     while is_limited and book.take_call("default", identity, 1, time.time(), 2) == 0:
         pass
     task = {"next": "submit_accounts", "waitSeconds": 60}
@@ -293,12 +300,8 @@ def test_the_rate_limit_is_told_from_other_waits(
         "id": 1,
         "stateEnteredEventDetails": {"name": "WaitForItsTurn", "input": json.dumps(task)},
     }
-    later = threading.Timer(3, answer, [book, identity])
-    later.start()
-    with served("SFN", 200, json.dumps({"events": [event]}).encode()):
-        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
-        watch(fresh, [identity], as_json=True)
-    later.join()
+    with soon(answer, book, identity), served("SFN", 200, json.dumps({"events": [event]}).encode()):
+        watch(reopened(stack), [identity], as_json=True)
     first, *_ = documents(capsys.readouterr().out)
     assert first["next"]["action"] == "submit_accounts"
     assert first["next"]["at"] > iso_time(time.time())
@@ -326,62 +329,38 @@ def test_what_ends_watching_says_how_to_watch_again(stack: Stack, capsys: Captur
     )
 
 
-@contextmanager
-def falling_silent(stack: Stack, answered: int) -> Iterator[tuple[str, threading.Event]]:
-    """Serve AWS that describes a stack, knows nothing, and after some calls answers no more."""
-    silent, over = threading.Event(), threading.Event()
-    left = iter(range(answered))
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            body = b'{"Items": [], "Count": 0, "ScannedCount": 0}'
-            if "X-Amz-Target" not in self.headers:
-                body = description(stack)
-            elif next(left, None) is None:
-                silent.set()
-                over.wait()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{http.server_port}", silent
-        finally:
-            over.set()
-            http.shutdown()
-
-
 def test_ctrl_c_waits_for_no_answer(stack: Stack) -> None:
     """Where AWS no longer answers, watching ends at once anyway."""
     identity = "0" * 32
-    command = str(Path(sys.executable).with_name("email-accounts"))
-    with falling_silent(stack, answered=1) as (endpoint, silent):
+    asked_in_vain = threading.Event()
+
+    def no_answer(handler: Handler) -> None:
+        asked_in_vain.set()
+        silent(handler)
+
+    with serving() as server:
+        nothing = {"Items": [], "Count": 0, "ScannedCount": 0}
+        server.answers.extend([said(200, description(stack)), said(200, nothing), no_answer])
         environment = os.environ | {
-            "AWS_ENDPOINT_URL": endpoint,
+            "AWS_ENDPOINT_URL": server.url,
             "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
             "STACK_NAME": stack.name,
         }
         with subprocess.Popen(
-            [command, "watch", identity],
+            [COMMAND, "watch", identity],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         ) as child:
             try:
-                assert silent.wait(30)
+                assert asked_in_vain.wait(30)
                 child.send_signal(signal.SIGINT)
-                said, told = child.communicate(timeout=10)
+                shown, told = child.communicate(timeout=10)
             finally:
                 child.kill()
     assert child.returncode == 130
-    assert said == ""
+    assert shown == ""
     assert told.endswith(f"To watch again: email-accounts watch {identity}\n")
     assert "Traceback" not in told
 

@@ -21,6 +21,7 @@ from tests.support.deployment import (
     deployed,
     documents,
     ledger,
+    reopened,
     served,
 )
 from tests.support.fake_api import API_KEY, Server, account
@@ -238,8 +239,7 @@ def test_an_address_is_subscribed_once(stack: Stack, tmp_path: Path, capsys: Cap
 def test_an_unconfirmed_recipient_is_listed(stack: Stack, capsys: Captured) -> None:
     """AWS does not tell its workspace before it has confirmed."""
     with served("SNS", 200, UNCONFIRMED):
-        fresh = Stack(stack.name, stack.status, stack.outputs, stack.parameters, boto3.Session())
-        listed(fresh, as_json=False)
+        listed(reopened(stack), as_json=False)
     first, *_, last = capsys.readouterr().out.splitlines()
     assert first.split()[0] == "Workspace"
     assert last == "Not confirmed yet: email new@n.example"
