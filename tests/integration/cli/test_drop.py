@@ -1,6 +1,7 @@
 """`drop`: checked files go into the inbox, all of them or none."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -69,13 +70,7 @@ def test_a_file_over_the_limit_of_the_stack_is_refused(
     """What the deployment would refuse for its size is not uploaded."""
     file = tmp_path / "large.csv"
     file.write_bytes(accounts_file("a@n.example"))
-    small = Stack(
-        stack.name,
-        stack.status,
-        stack.outputs,
-        {**stack.parameters, "MaxFileMegabytes": "0.0001"},
-        stack.session,
-    )
+    small = replace(stack, parameters={**stack.parameters, "MaxFileMegabytes": "0.0001"})
     with pytest.raises(CommandError):
         drop(small, [file], "default", anyway=False, follow=False, as_json=False)
     assert "the limit of the stack is" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """`stop`, `resume` and `redrive`."""
 
 import json
+from collections.abc import Callable
 
 import boto3
 import pytest
@@ -24,64 +25,55 @@ from tests.support.files import accounts_file
 from tests.support.ledger import answer, refuse
 
 
-@pytest.mark.parametrize(
-    ("answer", "exit_code", "code"),
-    [
-        ({"resumed": True}, 0, ""),
-        ({"resumed": False}, 1, "running"),
-    ],
-)
-def test_resume_asks_the_function(
-    stack: Stack, capsys: Captured, answer: object, exit_code: int, code: str
-) -> None:
-    """The function gets the whole id; its answer is printed with the next command."""
-    identity = received(stack, "uploads/a.csv")
-    with served("LAMBDA", 200, json.dumps(answer).encode()) as calls:
-        assert resume(reopened(stack), identity[:8], as_json=False) == exit_code
-        assert resume(reopened(stack), identity[:8], as_json=True) == exit_code
-    path = f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations"
-    asked = {"importId": identity, "action": "resume"}
-    assert [(one.path, json.loads(one.body)) for one in calls] == 2 * [(path, asked)]
-    text, document = capsys.readouterr().out.splitlines()
-    assert text.endswith(f"email-accounts watch {identity[:8]}")
-    assert json.loads(document)["code"] == code
-
-
-@pytest.mark.parametrize(
-    ("stopped", "exit_code", "code"), [(True, 0, ""), (False, 1, "validating")]
-)
-def test_stop_asks_the_function(
-    stack: Stack, capsys: Captured, *, stopped: bool, exit_code: int, code: str
-) -> None:
-    """The function stops the import; why it cannot is a code and a sentence."""
-    identity = received(stack, "uploads/a.csv")
-    with served("LAMBDA", 200, json.dumps({"stopped": stopped}).encode()) as calls:
-        assert stop(reopened(stack), identity[:8], as_json=True) == exit_code
-        assert stop(reopened(stack), identity[:8], as_json=False) == exit_code
-    assert [json.loads(one.body) for one in calls] == 2 * [{"importId": identity, "action": "stop"}]
-    document, text = capsys.readouterr().out.splitlines()
-    assert (json.loads(document)["stopped"], json.loads(document)["code"]) == (stopped, code)
-    assert text.startswith("a.csv is stopped." if stopped else "a.csv was not stopped: ")
-
-
-def test_an_import_that_has_ended_is_not_stopped(stack: Stack, capsys: Captured) -> None:
-    """Its results are there already."""
-    identity = imported(stack, "a.csv", accounts_file("a@n.example"))
-    with served("LAMBDA", 200, b'{"stopped": false}'):
-        assert stop(reopened(stack), identity, as_json=True) == 1
-    [document] = documents(capsys.readouterr().out)
-    assert document["code"] == "ended"
-
-
-def test_a_refused_file_is_not_resumed(stack: Stack, capsys: Captured) -> None:
-    """Where nothing was taken in there is nothing to go on with, and the reason reports it."""
+def refused(stack: Stack) -> str:
+    """Have a file refused as a whole."""
     identity = received(stack, "uploads/a.csv")
     refuse(ledger(stack), identity, "It is a PDF.")
-    with served("LAMBDA", 200, b'{"resumed": false}'):
-        assert resume(reopened(stack), identity, as_json=True) == 1
-    [document] = documents(capsys.readouterr().out)
-    assert not document["resumed"]
-    assert document["code"] == "file_refused"
+    return identity
+
+
+ONE = accounts_file("a@n.example")
+IMPORTS: dict[str, Callable[[Stack], str]] = {
+    "new": lambda stack: received(stack, "uploads/a.csv"),
+    "refused": refused,
+    "unconfirmed": lambda stack: imported(stack, "a.csv", ONE, unconfirmed=True),
+    "ended": lambda stack: imported(stack, "a.csv", ONE),
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "answered", "code"),
+    [
+        (resume, "new", True, ""),
+        (resume, "new", False, "running"),
+        (resume, "refused", False, "file_refused"),
+        (resume, "unconfirmed", True, ""),
+        (stop, "new", True, ""),
+        (stop, "new", False, "validating"),
+        (stop, "ended", False, "ended"),
+    ],
+)
+def test_the_function_is_asked(  # noqa: PLR0913, PLR0917  one column each
+    stack: Stack,
+    capsys: Captured,
+    command: Callable[..., int],
+    kind: str,
+    answered: bool,  # noqa: FBT001
+    code: str,
+) -> None:
+    """It gets the whole id; if it changes nothing, a code and a sentence say why."""
+    identity, action = IMPORTS[kind](stack), command.__name__
+    done = {"resume": "resumed", "stop": "stopped"}[action]
+    with served("LAMBDA", 200, json.dumps({done: answered}).encode()) as calls:
+        for as_json in (False, True):
+            assert command(reopened(stack), identity[:8], as_json=as_json) == int(not answered)
+    path = f"/2015-03-31/functions/{stack.name}-submit_accounts/invocations"
+    asked = {"importId": identity, "action": action}
+    assert [(one.path, json.loads(one.body)) for one in calls] == 2 * [(path, asked)]
+    text, document = capsys.readouterr().out.splitlines()
+    assert text.startswith(f"a.csv is {done}. " if answered else f"a.csv was not {done}: ")
+    assert text.endswith(f"email-accounts watch {identity[:8]}") == (code in {"", "running"})
+    assert (json.loads(document)[done], json.loads(document)["code"]) == (answered, code)
 
 
 @pytest.mark.parametrize("refused", ["", "a@n.example"])
@@ -94,15 +86,6 @@ def test_what_has_every_result_is_not_resumed(stack: Stack, capsys: Captured, re
     [document] = documents(capsys.readouterr().out)
     assert document["code"] == "nothing_left"
     assert (f"email-accounts failed {identity[:8]}" in document["reason"]) == bool(refused)
-
-
-def test_what_is_unconfirmed_is_resumed(stack: Stack, capsys: Captured) -> None:
-    """It may be found out yet."""
-    identity = imported(stack, "a.csv", accounts_file("a@n.example"), unconfirmed=True)
-    with served("LAMBDA", 200, b'{"resumed": true}') as calls:
-        assert resume(reopened(stack), identity, as_json=False) == 0
-    assert len(calls) == 1
-    assert "a.csv is resumed" in capsys.readouterr().out
 
 
 def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys: Captured) -> None:

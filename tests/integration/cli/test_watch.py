@@ -22,7 +22,6 @@ from rich.console import Console
 
 from email_accounts.aws.dynamodb import DynamoLedger
 from email_accounts.aws.s3 import ReportsBucket
-from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
 from email_accounts.models.imports import Batch, BatchState, ReasonCode, SignIns
 from email_accounts.models.service import AccountStatus
@@ -50,7 +49,7 @@ from tests.support.deployment import (
     reopened,
     served,
 )
-from tests.support.files import accounts_file, row
+from tests.support.files import accounts_file, opened, row
 from tests.support.ledger import answer, change, planned, refuse, send, settle, submit
 from tests.support.service import Handler, said, serving, silent
 from tests.support.terminal import shown_on_terminal
@@ -61,8 +60,7 @@ COMMAND = Path(sys.executable).with_name("email-accounts")
 def running(stack: Stack, batch_size: int, *accounts: str) -> tuple[DynamoLedger, str]:
     """Have an import planned; return the ledger and its id."""
     book, identity = ledger(stack), received(stack, "uploads/a.csv")
-    content = io.BytesIO(accounts_file(*accounts))
-    planned(book, identity, plan(open_accounts_file(content), batch_size), NOW)
+    planned(book, identity, plan(opened(accounts_file(*accounts)), batch_size), NOW)
     return book, identity
 
 
@@ -114,7 +112,7 @@ def test_a_running_import_is_followed_to_its_end(stack: Stack, capsys: Captured)
     reports = ReportsBucket(s3, stack.output("ReportsBucketName"))
     book, identity = ledger(stack), upload.import_id
     assert book.claim(upload, NOW, NOW + 3600)
-    planned(book, identity, plan(open_accounts_file(io.BytesIO(content)), 1), NOW)
+    planned(book, identity, plan(opened(content), 1), NOW)
     for number in (1, 2):
         send(book, identity, number, NOW)
         submit(book, identity, number, NOW)
