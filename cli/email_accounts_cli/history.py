@@ -168,15 +168,13 @@ class History:
 
     def events(self, name: str, *, newest: int | None = None) -> "Iterator[HistoryEventTypeDef]":
         """Yield the events of an execution, or only its newest ones, newest first."""
-        arn = self.execution_arn(name)
+        found = self._machines.get_paginator("get_execution_history").paginate(
+            executionArn=self.execution_arn(name),
+            reverseOrder=bool(newest),
+            PaginationConfig={"MaxItems": newest, "PageSize": newest} if newest else {},
+        )
         try:
-            if newest:
-                yield from self._machines.get_execution_history(
-                    executionArn=arn, reverseOrder=True, maxResults=newest
-                )["events"]
-                return
-            pages = self._machines.get_paginator("get_execution_history")
-            for page in pages.paginate(executionArn=arn):
+            for page in found:
                 yield from page["events"]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ExecutionDoesNotExist":

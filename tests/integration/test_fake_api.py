@@ -162,17 +162,6 @@ def test_a_running_request_has_no_link(
     assert server.status(server.connect(failing())) == payload
 
 
-def test_a_request_completes_after_the_set_time(server: Server) -> None:
-    """A request runs for the set time, then it is complete and its accounts are listed."""
-    server.behave(completion_seconds=0.6)
-    request_id = server.connect(account())
-    assert server.status(request_id)["isCompleted"] is False
-    assert server.emails() == []
-    time.sleep(0.7)
-    assert server.status(request_id)["isCompleted"] is True
-    assert len(server.emails()) == 1
-
-
 def test_all_fields_can_stand_at_top_level(server: Server) -> None:
     """The switch moves the fields of every answer out of `payload`."""
     server.behave(top_level_fields=True)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -64,33 +65,36 @@ def test_one_file_that_is_refused_stops_all(stack: Stack, tmp_path: Path, capsys
     assert len(stored(stack)) == 2
 
 
-def test_a_file_over_the_limit_of_the_stack_is_refused(
-    stack: Stack, tmp_path: Path, capsys: Captured
+SOME = accounts_file("a@n.example", row("b@n.example", smtpPort="x"))
+
+
+@pytest.mark.parametrize(
+    ("content", "workspace", "wish", "said"),
+    [
+        (b"", "default", {"anyway": True, "follow": True}, "a.csv is empty"),
+        (bytes(2_000_000), "default", {}, "the limit of the stack is 1 MB"),
+        (SOME, "south", {}, "email-accounts workspace add south"),
+        (SOME, "default", {"strict": True}, "1 file with rows that would not be sent"),
+    ],
+    ids=["empty", "large", "no such workspace", "strict"],
+)
+def test_what_cannot_be_taken_is_not_uploaded(  # noqa: PLR0913, PLR0917  one column each
+    stack: Stack,
+    tmp_path: Path,
+    capsys: Captured,
+    content: bytes,
+    workspace: str,
+    wish: dict[str, Any],
+    said: str,
 ) -> None:
-    """What the deployment would refuse for its size is not uploaded."""
-    file = tmp_path / "large.csv"
-    file.write_bytes(accounts_file("a@n.example"))
-    small = replace(stack, parameters={**stack.parameters, "MaxFileMegabytes": "0.0001"})
-    with pytest.raises(CommandError):
-        drop(small, [file], "default", anyway=False, follow=False, as_json=False)
-    assert "the limit of the stack is" in capsys.readouterr().err
-
-
-def test_a_file_without_content_is_never_uploaded(stack: Stack, tmp_path: Path) -> None:
-    """It would start no import, so that its dropper would wait forever."""
-    file = tmp_path / "empty.csv"
-    file.touch()
-    with pytest.raises(CommandError, match=r"Nothing was uploaded: .*empty\.csv is empty"):
-        drop(stack, [file], "default", anyway=True, follow=True, as_json=False)
-    assert stored(stack) == []
-
-
-def test_an_unknown_workspace_is_refused(stack: Stack, tmp_path: Path) -> None:
-    """A file for a workspace that has no secret is not uploaded."""
+    """An empty file would start no import, and its dropper wait forever."""
     file = tmp_path / "a.csv"
-    file.write_bytes(accounts_file("a@n.example"))
-    with pytest.raises(CommandError, match="email-accounts workspace add south"):
-        drop(stack, [file], "south", anyway=False, follow=False, as_json=False)
+    file.write_bytes(content)
+    small = replace(stack, parameters={**stack.parameters, "MaxFileMegabytes": "1"})
+    asked = {"anyway": False, "follow": False, "as_json": False} | wish
+    with pytest.raises(CommandError) as error:
+        drop(small, [file], workspace, **asked)
+    assert said in error.value.message + capsys.readouterr().err
     assert stored(stack) == []
 
 
@@ -130,24 +134,13 @@ def test_what_a_file_cannot_say_goes_with_it(stack: Stack, tmp_path: Path) -> No
     )
 
 
-def test_strict_uploads_nothing_unless_every_row_is_accepted(stack: Stack, tmp_path: Path) -> None:
-    """Without it, the rows that are accepted are enough."""
-    file = tmp_path / "a.csv"
-    file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
-    with pytest.raises(CommandError, match="1 file with rows that would not be sent"):
-        drop(stack, [file], "default", anyway=False, follow=False, as_json=False, strict=True)
-    assert stored(stack) == []
-    drop(stack, [file], "default", anyway=False, follow=False, as_json=False)
-    assert len(stored(stack)) == 1
-
-
 @pytest.mark.parametrize(("answer", "uploads"), [("y\n", 1), ("n\n", 0), ("\n", 0)])
 def test_a_person_is_asked_before_passwords_leave(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, uploads: int
 ) -> None:
     """The counts and warnings come first; only yes uploads."""
     file = tmp_path / "a.csv"
-    file.write_bytes(accounts_file("a@n.example", row("b@n.example", smtpPort="x")))
+    file.write_bytes(SOME)
     monkeypatch.setattr("email_accounts_cli.main.is_interactive", lambda: True)
     with deployed(stack):
         arguments = ["drop", str(file), "--stack", stack.name]
