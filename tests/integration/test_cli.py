@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
 from email_accounts_cli.check import check_files
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
-from tests.support.terminal import shown_on_terminal
+from tests.support.terminal import shown_on_terminal, written
 from tools.docs.commands import PAGE as COMMANDS_PAGE
 from tools.docs.commands import STEPS, every_command, options_of, recordings_of
 from tools.docs.commands import renewed as options_renewed
@@ -424,22 +424,10 @@ def on_terminal(fifo: Path, pause: float, rows: int = 3_000) -> bytes:
             pipe.flush()
             time.sleep(pause)
             pipe.writelines(rest[1_500:])
-        shown = b"".join(written(screen))
+        shown = written(screen)
     os.close(screen)
     assert child.returncode == 1
     return shown
-
-
-def written(screen: int) -> Iterator[bytes]:
-    """Yield what comes to a terminal until nobody has it open any more."""
-    while True:
-        try:
-            data = os.read(screen, 1 << 16)
-        except OSError:
-            return
-        if not data:
-            return
-        yield data
 
 
 @pytest.mark.parametrize("option", ["--preview=0", "--json"])

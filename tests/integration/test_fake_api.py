@@ -480,13 +480,37 @@ def test_behaviour_is_changed_in_part_and_set_back(server: Server) -> None:
     assert server.control("DELETE", "/behaviour") == defaults
 
 
-@pytest.mark.parametrize("switches", [{"unknown": 1}, {"report": "some"}, {"max_accounts": 0}])
-def test_a_wrong_switch_changes_nothing(server: Server, switches: dict[str, object]) -> None:
-    """A switch that does not exist or a value out of range is refused."""
-    before = server.control("GET", "/behaviour")
-    answer = server.try_control("PUT", "/behaviour", switches)
+RULE = {"operation": "any", "fault": "close"}
+WRONG_RULES: list[dict[str, object]] = [
+    {"operation": "connect"},
+    {"operation": "connect", "fault": "unknown"},
+    {"operation": "unknown", "fault": "close"},
+    RULE | {"times": 0},
+    RULE | {"skip": -1},
+    {"operation": "any", "fault": "slow", "seconds": -1},
+    {"operation": "any", "fault": "redirect", "location": "http://x/\r\nset-cookie: x"},
+    RULE | {"unknown": 1},
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        *(("PUT", "/behaviour", one) for one in ({"unknown": 1}, {"report": "some"})),
+        ("PUT", "/behaviour", {"max_accounts": 0}),
+        *(("POST", "/faults", [RULE, one]) for one in WRONG_RULES),
+        *(("POST", "/keys", one) for one in ({}, {"key": ""}, {"key": "two words"}, {"key": 1})),
+    ],
+)
+def test_control_refuses_what_cannot_be(
+    server: Server, method: str, path: str, body: object
+) -> None:
+    """A wrong switch, rule or key changes nothing, one wrong rule none of those sent with it."""
+    before = server.control("GET", path)
+    answer = server.try_control(method, path, body)
     assert answer.status_code == 400
-    assert server.control("GET", "/behaviour") == before
+    assert "two words" not in answer.text
+    assert server.control("GET", path) == before
 
 
 def test_calls_are_shown_in_order_without_secrets(server: Server) -> None:

@@ -3,8 +3,8 @@
 import os
 import pty
 import re
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
@@ -15,17 +15,8 @@ _CONTROLS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 def shown_on_terminal(run: Callable[[], object], columns: int, kind: str = "xterm") -> str:
     """Return the text a command prints on a terminal so wide; `kind` as in TERM."""
     screen, terminal = pty.openpty()
-    shown = b""
-
-    def read() -> None:
-        nonlocal shown
-        with suppress(OSError):  # how a terminal ends that nobody writes to any more
-            while more := os.read(screen, 1 << 16):
-                shown += more
-
-    reader = threading.Thread(target=read)
-    reader.start()
     with (
+        ThreadPoolExecutor(1) as reader,
         open(terminal, "w", encoding="utf-8") as stdout,  # noqa: PTH123  a descriptor
         pytest.MonkeyPatch.context() as patched,
     ):
@@ -33,7 +24,16 @@ def shown_on_terminal(run: Callable[[], object], columns: int, kind: str = "xter
         patched.setenv("COLUMNS", str(columns))
         patched.setenv("LINES", "24")
         patched.setattr("sys.stdout", stdout)
+        shown = reader.submit(written, screen)
         run()
-    reader.join()
     os.close(screen)
-    return _CONTROLS.sub("", shown.decode()).replace("\r\n", "\n")
+    return _CONTROLS.sub("", shown.result().decode()).replace("\r\n", "\n")
+
+
+def written(screen: int) -> bytes:
+    """Return what comes to a terminal until nobody has it open any more."""
+    shown = b""
+    with suppress(OSError):  # how a terminal ends that nobody writes to any more
+        while more := os.read(screen, 1 << 16):
+            shown += more
+    return shown

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 import boto3
@@ -112,21 +113,24 @@ def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
     assert "2 rows: 1 connected, 1 failed" in " ".join(shown.split())
 
 
+def listed(stack: Stack, capsys: Captured, status: str | None, workspace: str | None) -> set[str]:
+    """Return the ids that `list` prints."""
+    list_imports(stack, Wanted(NOW - 60, None, status, workspace), 20, as_json=True)
+    return {one["importId"] for one in documents(capsys.readouterr().out)}
+
+
 def test_the_list_is_filtered(stack: Stack, capsys: Captured) -> None:
     """Status and workspace choose; the default workspace has what is directly in uploads."""
     north = received(stack, "uploads/north/a.csv")
     done = imported(stack, "b.csv", accounts_file("a@n.example"))
-    partial = imported(
+    some = imported(
         stack, "c.csv", accounts_file("a@n.example", "b@n.example"), refused="a@n.example"
     )
 
-    def found(status: str | None, workspace: str | None) -> set[str]:
-        list_imports(stack, Wanted(NOW - 60, None, status, workspace), 20, as_json=True)
-        return {one["importId"] for one in documents(capsys.readouterr().out)}
-
-    assert found(None, None) == {north, done, partial}
+    found = partial(listed, stack, capsys)
+    assert found(None, None) == {north, done, some}
     assert found("running", None) == {north}
-    assert found("partial", None) == {partial}
+    assert found("partial", None) == {some}
     assert found(None, "north") == {north}
     assert found("complete", "default") == {done}
 
@@ -196,8 +200,6 @@ def test_a_failed_execution_is_a_broken_import(stack: Stack, capsys: Captured) -
     machines = boto3.client("stepfunctions")
     machine = stack.output("TrackImportStateMachineArn")
     arn = machines.start_execution(stateMachineArn=machine, name=identity)["executionArn"]
-    list_imports(stack, Wanted(NOW - 60, None, "running", None), 20, as_json=True)
-    assert len(documents(capsys.readouterr().out)) == 1
+    assert listed(stack, capsys, "running", None) == {identity}
     machines.stop_execution(executionArn=arn)
-    list_imports(stack, Wanted(NOW - 60, None, "broken", None), 20, as_json=True)
-    assert len(documents(capsys.readouterr().out)) == 1
+    assert listed(stack, capsys, "broken", None) == {identity}
