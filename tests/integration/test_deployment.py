@@ -16,6 +16,7 @@ from botocore.handlers import BUILTIN_HANDLERS
 from deployment import guarded, smoke
 from email_accounts.models.upload import import_id
 from tests.support.aws import aws, new_bucket, new_name, new_state_machine
+from tests.support.deployment import new_alarm
 from tests.support.policies import resolved
 from tests.support.template import ROOT, listed, template
 
@@ -62,20 +63,6 @@ def asked(stack: str = STACK) -> dict[str, Any]:
     return dict(body)
 
 
-def alarm(name: str) -> None:
-    """Make an alarm."""
-    boto3.client("cloudwatch").put_metric_alarm(
-        AlarmName=name,
-        Namespace="AWS/SQS",
-        MetricName="x",
-        Statistic="Sum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=0,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-
-
 @pytest.mark.usefixtures("_aws")
 def test_an_update_is_watched_by_the_alarms_that_do_not_ring(
     capsys: pytest.CaptureFixture[str],
@@ -85,8 +72,8 @@ def test_an_update_is_watched_by_the_alarms_that_do_not_ring(
     Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_RollbackConfiguration.html
     """
     for name in guarded.WATCHED:
-        alarm(f"{STACK}-{name}")
-        alarm(f"{STACK}-other-{name}")
+        new_alarm(f"{STACK}-{name}")
+        new_alarm(f"{STACK}-other-{name}")
     ringing = f"{STACK}-{guarded.WATCHED[1]}"
     boto3.client("cloudwatch").set_alarm_state(
         AlarmName=ringing, StateValue="ALARM", StateReason="x"

@@ -220,15 +220,20 @@ def complete(stack: Stack) -> str:
     names = [f"{stack.name}-{alarm}" for alarm in of_type("AWS::CloudWatch::Alarm")]
     names.append(f"{stack.name}-dev-ApiKeyAlarm")  # another stack's
     for name in names:
-        client("cloudwatch").put_metric_alarm(
-            AlarmName=name,
-            AlarmDescription="See the runbook.",
-            Namespace="AWS/SQS",
-            MetricName="ApproximateNumberOfMessagesVisible",
-            Statistic="Maximum",
-            Period=60,
-            EvaluationPeriods=1,
-            Threshold=0,
-            ComparisonOperator="GreaterThanThreshold",
-        )
+        new_alarm(name)
     return names[0]
+
+
+def new_alarm(name: str) -> None:
+    """Make an alarm."""
+    client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        AlarmDescription="See the runbook.",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
+    )
