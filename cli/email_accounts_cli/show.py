@@ -34,17 +34,8 @@ _TABLE_WIDTH = 100
 """Columns that the table needs; narrower terminals show a block per import."""
 _FILE = 3
 """The column that is cut if the table is too wide."""
-_EVENTS = {
-    "received": "received",
-    "first_batch_sent": "first batch sent",
-    "last_batch_sent": "last batch sent",
-    "tracking_started": "tracking started",
-    "resumed": "resumed",
-    "status_checked": "status checked",
-    "submitted": "submission continued",
-    "report_written": "report written",
-    "ended": "ended",
-}
+_TEXTS = {"submitted": "submission continued"}
+"""What is shown of an event if it is not its code."""
 _TASKS = {
     "CheckStatus": "status_checked",
     "SubmitAccounts": "submitted",
@@ -181,7 +172,9 @@ class _Event:
 
     def text(self) -> str:
         """Return what happened."""
-        what = _EVENTS.get(self.code) or f"failed: {self.cause or 'no cause given'}"
+        what = _TEXTS.get(self.code, self.code.replace("_", " "))
+        if self.code == "broken":
+            what = f"failed: {self.cause or 'no cause given'}"
         if self.times == 1:
             return what
         return f"{what} {self.times:,} times, last {local_time(self.last_at)}"
