@@ -46,7 +46,7 @@ class Stack:
 def find_stack(name: str, profile: str, region: str) -> Stack:
     """Find a stack by name; there is no default, because it could be production.
 
-    Each may be empty: the profile and the region are then those of the environment.
+    An empty profile or region is that of the environment.
 
     Raises:
         CommandError: it is not named, or does not exist.
