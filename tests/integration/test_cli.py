@@ -22,10 +22,9 @@ import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
 from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
-from email_accounts_cli.check import check_files
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
-from tests.support.terminal import shown_on_terminal, written
+from tests.support.terminal import written
 from tools.docs.commands import PAGE as COMMANDS_PAGE
 from tools.docs.commands import STEPS, every_command, options_of, recordings_of
 from tools.docs.commands import renewed as options_renewed
@@ -153,20 +152,6 @@ def test_a_long_list_is_cut_for_people_and_whole_for_programs(made: Maker) -> No
     assert shown.count("not a port") == 20
     problems = checked(file)["problems"]
     assert [one["row"] for one in problems] == list(range(2, 2_002))
-
-
-@pytest.mark.parametrize("columns", [60, 80, 130])
-def test_problems_fit_their_terminal(made: Maker, columns: int) -> None:
-    """No line is wider; the row, its column and the fix are whole."""
-    file = made([row(ADDRESS, smtpPort="x"), row("b@n.example", smtpPassword="")])
-    shown = shown_on_terminal(
-        lambda: check_files([str(file)], 0, offline=True, as_json=False), columns
-    )
-    lines = [line for line in shown.splitlines() if str(file) not in line]
-    assert max(map(len, lines)) <= columns
-    together = " ".join(shown.split())
-    for whole in ("smtpPort", "not a port", "Enter a number from 1 to 65535", "2 rows: 0 accepted"):
-        assert whole in together
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])

@@ -21,7 +21,6 @@ from email_accounts_cli.watch import _Watched
 from tests.support.deployment import NOW, Captured, documents, imported, ledger, received
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import planned, send, submit
-from tests.support.terminal import shown_on_terminal
 
 
 @pytest.mark.parametrize(
@@ -93,24 +92,6 @@ def test_the_expected_end_moves_on(stack: Stack, capsys: Captured) -> None:
         send(book, identity, number, now)
         submit(book, identity, number, now)
     assert expected() == pytest.approx(5 * 3 * 66 / 60 + 25, abs=5)
-
-
-@pytest.mark.parametrize("columns", [60, 80, 130])
-def test_the_list_fits_its_terminal(stack: Stack, columns: int) -> None:
-    """No line is wider; ids, statuses and counts are whole, whatever the names are."""
-    name = f"north/{'accounts of a client ' * 4}.csv"
-    ids = [
-        received(stack, f"uploads/{name}", NOW - 1),
-        imported(stack, name, accounts_file("a@n.example", "b@n.example"), refused="a@n.example"),
-    ]
-    wanted = Wanted(NOW - 60, None, None, None)
-    shown = shown_on_terminal(lambda: list_imports(stack, wanted, 1, as_json=False), columns)
-    shown += shown_on_terminal(lambda: list_imports(stack, wanted, 9, as_json=False), columns)
-    lines = shown.splitlines()
-    assert max(map(len, lines)) <= columns
-    for whole in (*(identity[:8] for identity in ids), "running", "partial", "north", "--before"):
-        assert whole in shown
-    assert "2 rows: 1 connected, 1 failed" in " ".join(shown.split())
 
 
 def listed(stack: Stack, capsys: Captured, status: str | None, workspace: str | None) -> set[str]:

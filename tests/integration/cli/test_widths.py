@@ -20,7 +20,7 @@ from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import wrapped
 from email_accounts_cli.watch import watch
 from email_accounts_cli.workspaces import listed, try_workspace
-from tests.support.deployment import NOW, complete, imported
+from tests.support.deployment import NOW, complete, imported, received
 from tests.support.files import accounts_file, row
 from tests.support.terminal import shown_on_terminal
 from tools.docs.commands import every_command
@@ -54,12 +54,15 @@ def test_what_commands_print_fits_the_terminal(
     complete(stack)
     boto3.client("secretsmanager").create_secret(Name=f"{stack.name}/workspaces/{'n' * 30}")
     identity = imported(stack, NAME, CONTENT, refused=ADDRESS)
+    running = received(stack, f"uploads/north/{NAME}", NOW - 1)
+    recent = Wanted(NOW - 60, None, None, None)
     file = tmp_path / "accounts.csv"
     file.write_bytes(CONTENT)
     runs: dict[str, Callable[[], object]] = {
         "check": lambda: check_files([file.name], 1, offline=True, as_json=False),
         "drop": lambda: drop(stack, [file], "default", anyway=True, follow=False, as_json=False),
-        "list": lambda: list_imports(stack, Wanted(NOW - 60, None, None, None), 9, as_json=False),
+        "list": lambda: list_imports(stack, recent, 9, as_json=False),
+        "page": lambda: list_imports(stack, recent, 1, as_json=False),
         "show": lambda: show(stack, identity, as_json=False),
         "watch": lambda: watch(stack, [identity], as_json=False),
         "report": lambda: report(stack, identity, Path("reports"), opened=False, as_json=False),
@@ -71,11 +74,17 @@ def test_what_commands_print_fits_the_terminal(
     }
     shown = {name: shown_on_terminal(run, columns) for name, run in runs.items()}
     assert {name: wide for name, text in shown.items() if (wide := too_wide(text, columns))} == {}
+    checked = " ".join(shown["check"].split())
+    for whole in ("smtpPort", "not a port", "Enter a number from 1 to 65535", "4 rows: 1 accepted"):
+        assert whole in checked
     assert identity in shown["show"]
     folder = f"s3://{stack.output('ReportsBucketName')}/imports/{identity}"
     assert f"{folder}/report.html\n" in shown["show"]
     assert f"email-accounts failed {identity[:8]}" in shown["watch"]
-    assert identity[:8] in shown["list"]
+    for whole in (identity[:8], running[:8], "running", "failed", "north"):
+        assert whole in shown["list"]
+    assert "4 rows: 1 failed, 2 rejected, 1 duplicate" in " ".join(shown["list"].split())
+    assert "--before" in shown["page"]
     assert re.search("^Batch +Rows +Accounts +State +Request +Reason", shown["show"], re.MULTILINE)
     assert re.match("Workspace +Key +Results go to", shown["workspaces"])
 
