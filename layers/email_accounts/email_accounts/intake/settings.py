@@ -30,6 +30,7 @@ from email_accounts.models.providers import (
     Provider,
     ServerPreset,
     family_of,
+    is_mismatched,
     preset_of_host,
     provider_named,
     provider_of_domain,
@@ -291,11 +292,6 @@ def is_setting(field: str, value: str) -> bool:
 def invisible_removed(characters: str, column: str) -> RowWarning:
     """Return the warning about invisible characters that were removed from a cell."""
     return RowWarning("invisible_removed", f"{characters} was removed from {column}")
-
-
-def is_mismatched(port: str, encryption: str) -> bool:
-    """Say whether a port requires the other encryption."""
-    return port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
 
 
 def once(problems: Iterable[Problem]) -> list[Problem]:

@@ -19,6 +19,7 @@ from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, counted, label, moment
 from email_accounts.delivery.summary import Counts, Group, Summary, most_frequent
 from email_accounts.models.causes import UNKNOWN
+from email_accounts.models.providers import providers
 from email_accounts.text.display import one_line
 
 if TYPE_CHECKING:
@@ -33,18 +34,6 @@ _SLIMMEST = 0.6
 _LONGEST_REASON = 300
 _GOOD = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
 _LINK = re.compile(r"https://[^\s,;()]*[^\s,;().]")
-_PROVIDERS = {
-    "gmail": "Gmail",
-    "gsuite": "Google Workspace",
-    "microsoft": "Outlook.com",
-    "o365": "Microsoft 365",
-    "yahoo": "Yahoo",
-    "zoho": "Zoho",
-    "godaddy": "GoDaddy",
-    "yandex": "Yandex",
-    "sendgrid": "SendGrid",
-    "other": "Other servers",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +63,7 @@ def page(result: ImportResult) -> str:
     summary = result.summary
     groups = summary.groups[:_CAUSES_SHOWN]
     places = {(one.cause.code, one.cause.title): at for at, one in enumerate(groups, 1)}
+    names = {code: provider.name for code, provider in providers().items()}
     return _template().render(
         result=result,
         upload=result.imported.upload,
@@ -87,7 +77,7 @@ def page(result: ImportResult) -> str:
         more_warnings=_more(len(summary.warnings) - _WARNINGS_SHOWN, "warning"),
         rows=[_row(row, places, result.failure_reason) for row in summary.rows],
         more_rows=_more(summary.needs_attention - len(summary.rows), "row"),
-        providers=list(_bars(summary.providers, _PROVIDERS)),
+        providers=list(_bars(summary.providers, names)),
         more_providers=_more(len(summary.providers) - _NAMES_SHOWN, "provider"),
         domains=list(_bars(summary.domains, {})),
         more_domains=_more(len(summary.domains) - _NAMES_SHOWN, "domain", summary.other_domains),
