@@ -25,17 +25,9 @@ _NO_SECRET = frozenset(
         *("nicht vorhanden", "vide", "aucun", "aucune", "inconnu", "s/o", "n/d", "non défini"),
         *("ninguno", "ninguna", "vacío", "vacio", "nessuno", "nessuna", "vuoto", "nenhum"),
         *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok", "todo", "pending", "xxx"),
-        *(
-            "to follow",
-            "not shown",
-            "set by user",
-            "pendiente",
-            "pendente",
-            "en blanco",
-            "em branco",
-        ),
-        *("sin contraseña", "sem senha", "sans mot de passe", "senza password", "ausstehend"),
-        *("in attesa", "en attente", "не указан", "無し", "なし", "无"),
+        *("to follow", "not shown", "set by user", "pendiente", "pendente", "en blanco"),
+        *("em branco", "sin contraseña", "sem senha", "sans mot de passe", "senza password"),
+        *("ausstehend", "in attesa", "en attente", "не указан", "無し", "なし", "无"),
     )
 )
 """What people write in a column of passwords or user names for none."""
