@@ -21,6 +21,7 @@ from email_accounts.models.upload import Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _WRITTEN_PART = 8 << 20
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
 _IMPOSSIBLE = frozenset({"400", "InvalidArgument", "KeyTooLongError"})
+"""What S3 answers to a version, or a key, that no object can have."""
 _AGAIN = "Upload it again without choosing an encryption or a storage class."
 
 _CONSOLES = {"aws-us-gov": "console.amazonaws-us-gov.com"}
@@ -59,13 +61,7 @@ class InboxBucket:
 
         UploadMissingError where there is no such object or version.
         """
-        try:
-            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
-        except ClientError as error:
-            # What S3 answers to a version, or a key, that no object can have.
-            if error.response["Error"]["Code"] in _IMPOSSIBLE:
-                raise UploadMissingError("there is no such object") from None
-            raise _translated(error) from None
+        head = self._head(upload)
         version = head.get("VersionId", upload.version)
         return replace(upload, version=version, size=head["ContentLength"])
 
@@ -86,11 +82,15 @@ class InboxBucket:
 
         UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
         """
+        return upload_options(self._head(upload).get("Metadata", {}))
+
+    def _head(self, upload: Upload) -> "HeadObjectOutputTypeDef":
         try:
-            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+            return self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
         except ClientError as error:
+            if error.response["Error"]["Code"] in _IMPOSSIBLE:
+                raise UploadMissingError("there is no such object") from None
             raise _translated(error) from None
-        return upload_options(head.get("Metadata", {}))
 
     def _explained(self, upload: Upload, error: ClientError) -> Exception:
         """Say why an object cannot be read, where the way it was stored is the reason.

@@ -25,13 +25,7 @@ from email_accounts.errors import (
     SaleshandyError,
 )
 from email_accounts.models.account_index import AccountIndex, Honoured, Reading
-from email_accounts.models.service import (
-    PAGE_SIZE,
-    AccountStatus,
-    ListedAccount,
-    ListQuery,
-    Order,
-)
+from email_accounts.models.service import PAGE_SIZE, AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.ports import Clock, Ledger, Reports
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.probe import Answer, honoured, next_query
@@ -641,10 +635,6 @@ def _seen_nowhere(status: AccountStatus) -> Seen:
 
 def _shown(created_at: float | None) -> object:
     return "" if created_at is None else created_at
-
-
-def _document(answer: Answer) -> object:
-    return None if answer is None else [asdict(one) for one in answer]
 
 
 def _answer(accounts: list[dict[str, object]] | None) -> Answer:

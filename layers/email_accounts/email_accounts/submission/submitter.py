@@ -24,7 +24,7 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
-from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.batches import UploadReader, plan
 from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
@@ -58,12 +58,7 @@ from email_accounts.ports import (
     Reports,
     Uploads,
 )
-from email_accounts.saleshandy.account_list import (
-    SEEN_WITHIN,
-    AccountList,
-    AccountListReader,
-    Seen,
-)
+from email_accounts.saleshandy.account_list import SEEN_WITHIN, AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -72,13 +67,7 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.submission.admission import (
-    Estimate,
-    estimate,
-    estimated_event,
-    iso,
-    refusal,
-)
+from email_accounts.submission.admission import Estimate, estimate, estimated_event, iso, refusal
 from email_accounts.text.display import one_line
 
 _LIST_GOOD_FOR = 30.0
@@ -404,8 +393,7 @@ class Submitter:
         if self.policy.skip_connected or self.policy.verify_connected:
             reader = self.account_list.reader(saleshandy, time_left)
         resends = self._resends(imported)
-        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
-            rows = BatchReader(examined)
+        with closing(UploadReader(self.uploads, self.reports, imported)) as upload:
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
@@ -413,7 +401,7 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                accounts = rows.accounts_of(batch.range)
+                accounts = upload.accounts_of(batch.range)
                 observed: dict[str, Observation] = {}
                 if reader:
                     observed = self._observed(imported, accounts, reader, resends=resends)
