@@ -57,20 +57,13 @@ class InboxBucket:
         self._data_key = data_key
 
     def found(self, upload: Upload) -> Upload:
-        """Return the upload with its size and wishes, and its newest version where it names none.
-
-        UploadMissingError where there is no such object or version.
-        """
+        """Return the upload with its size, and its newest version; see `Uploads`."""
         head = self._head(upload)
         version = head.get("VersionId", upload.version)
         return replace(upload, version=version, size=head["ContentLength"])
 
     def open(self, upload: Upload) -> BinaryIO:
-        """Open exactly this version.
-
-        UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
-        be read.
-        """
+        """Open exactly this version; see `Uploads`."""
         try:
             parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
         except ClientError as error:
@@ -78,10 +71,7 @@ class InboxBucket:
         return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
 
     def options(self, upload: Upload) -> UploadOptions:
-        """Return what its uploader says about this version, in the user metadata of the object.
-
-        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
-        """
+        """Return what the user metadata of this version says; see `Uploads`."""
         return upload_options(self._head(upload).get("Metadata", {}))
 
     def _head(self, upload: Upload) -> "HeadObjectOutputTypeDef":

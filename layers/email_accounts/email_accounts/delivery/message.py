@@ -3,15 +3,14 @@
 import json
 import unicodedata
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from email_accounts.delivery.outcomes import Outcome
-from email_accounts.delivery.result import ImportResult, counted, label, moment
+from email_accounts.delivery.result import ImportResult, counted, label
 from email_accounts.delivery.summary import Group, Summary
 from email_accounts.models.causes import UNKNOWN
 from email_accounts.models.messages import Message, file_document
 from email_accounts.models.upload import WORKSPACE_NAME
-from email_accounts.text.display import one_line, within
+from email_accounts.text.display import iso, moment, one_line, within
 
 SCHEMA = 2
 _LONGEST_SUBJECT = 99
@@ -96,9 +95,8 @@ def _link(result: ImportResult) -> dict[str, object]:
     link = result.link
     if not link:
         return {}
-    until = datetime.fromtimestamp(link.until, UTC).isoformat(timespec="seconds")
     outcome = {"outcome": link.outcome} if link.outcome else {}
-    return {"link": {"url": link.page, **outcome, "until": until}}
+    return {"link": {"url": link.page, **outcome, "until": iso(link.until)}}
 
 
 def message_of(result: ImportResult) -> Message:

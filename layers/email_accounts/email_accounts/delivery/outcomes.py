@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
@@ -26,6 +25,7 @@ from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
 from email_accounts.sign_in.findings import Finding as SignInFinding
 from email_accounts.sign_in.findings import MailboxFindings
+from email_accounts.text.display import moment
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
 _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
@@ -322,8 +322,7 @@ def _resolved(
 ) -> RowOutcome:
     """Return the outcome of a row on which the account list or the report has decided."""
     outcome, evidence, finding = resolved
-    seen = datetime.fromtimestamp(seen_at, UTC)
-    reason = finding.format(reason=said, seen=f"{seen:%Y-%m-%d %H:%M} UTC")
+    reason = finding.format(reason=said, seen=moment(seen_at))
     causes: tuple[Cause, ...] = ()
     if outcome is Outcome.FAILED:
         causes = (_CAUSES.get(finding) or cause_of(said, row.settings),)

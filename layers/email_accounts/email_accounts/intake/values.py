@@ -68,7 +68,6 @@ _IN_ORDER = itemgetter(
         for name in FIELDS
     )
 )
-_PLACES = {name: at for at, name in enumerate(FIELDS)}
 _DAMAGE = {
     Damage.DATE: "it contains a date",
     Damage.ERROR: "it contains an error",
@@ -173,6 +172,8 @@ class ValueReader:
             texts[8], texts[9], texts[10], settings.at_google
         )
         problems = (*row.problems, *row.settings_problems(settings))
+        if len(problems) > 1:
+            problems = tuple(sorted(once(problems), key=lambda one: FIELDS.index(one.field)))
         if settings.google and not (problems or APP_PASSWORD.fullmatch(smtp_password)):
             row.warnings.append(GOOGLE_SIGN_IN)
         personal = (
@@ -182,7 +183,7 @@ class ValueReader:
         return RowValues(
             _IN_ORDER((*personal, *settings.values)),
             smtp_address if row.is_address(smtp_address) else "",
-            problems if len(problems) < 2 else tuple(sorted(once(problems), key=_place)),  # noqa: PLR2004
+            problems,
             (*settings.warnings, *dict.fromkeys(row.warnings)),
         )
 
@@ -491,7 +492,3 @@ def _parted(full_name: str) -> tuple[str, str]:
         return first, last
     first, _, last = full_name.partition(" ")
     return first, last.strip()
-
-
-def _place(one: Problem) -> int:
-    return _PLACES[one.field]

@@ -562,7 +562,7 @@ class AccountListReader:
             part = f"{index.version:08d}.csv"
             with self.reports.writer(self._workspace, part, "text/csv") as text:
                 csv.writer(text).writerows(
-                    (address, one.status.value, _shown(one.created_at), *one[2:])
+                    (address, *one)
                     for address, one in (self.accounts if is_packed else self.changed).items()
                 )
             parts = () if is_packed else index.parts
@@ -631,10 +631,6 @@ def _digest(accounts: Sequence[ListedAccount]) -> str:
 
 def _seen_nowhere(status: AccountStatus) -> Seen:
     return Seen(status, None, "", 0.0, 0.0)
-
-
-def _shown(created_at: float | None) -> object:
-    return "" if created_at is None else created_at
 
 
 def _answer(accounts: list[dict[str, object]] | None) -> Answer:

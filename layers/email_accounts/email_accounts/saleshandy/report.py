@@ -345,7 +345,9 @@ def verdicts(report: TextIO) -> dict[str, Verdict]:
                 of_one.append(record)
     reasons_at = _columns(header, _REASON_HEADER)
     errors_at = _columns(header, _ERROR_HEADER)
-    servers_at = [at for at, name in enumerate(header) if _names_server(name)]
+    servers_at = [
+        at for at, name in enumerate(header) if _SERVER_HEADER.fullmatch(normalize_header(name))
+    ]
     other_statuses_at = _columns(header, _OTHER_STATUS_HEADER)
     statuses_at = [
         at for at in _columns(header, _STATUS_HEADER) if at not in (*other_statuses_at, *errors_at)
@@ -384,10 +386,6 @@ def _verdict(
         or not all(_SUCCESS_WORDS.search(error) for error in errors)
     )
     return Verdict(not failed, said)
-
-
-def _names_server(name: str) -> bool:
-    return bool(_SERVER_HEADER.fullmatch(normalize_header(name)))
 
 
 def _worst(found: Sequence[Verdict]) -> Verdict:

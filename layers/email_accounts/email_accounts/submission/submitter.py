@@ -67,8 +67,8 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.submission.admission import Estimate, estimate, estimated_event, iso, refusal
-from email_accounts.text.display import one_line
+from email_accounts.submission.admission import Estimate, estimate, estimated_event, refusal
+from email_accounts.text.display import iso, one_line
 
 _LIST_GOOD_FOR = 30.0
 """Seconds that the account list may be older than an upload: less than it takes to read a result,
@@ -336,7 +336,8 @@ class Submitter:
     def _submit_batches(self, imported: Import, run: _Run) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
-                saleshandy = self._client(imported)
+                client = self.client_for(imported.upload.workspace)
+                saleshandy = RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
                 to_be_sent = self._to_be_sent(imported, saleshandy, run.time_left)
                 if not run.skip_sign_in and self._is_sign_in_due(imported):
                     # The list comes first: what is connected already is not tried.
@@ -381,10 +382,6 @@ class Submitter:
             for batch in self.ledger.batches(imported.id)
         )
 
-    def _client(self, imported: Import) -> RateLimitedClient:
-        client = self.client_for(imported.upload.workspace)
-        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
-
     def _to_be_sent(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
     ) -> Iterator[tuple[Batch, tuple[Account, ...], dict[str, Observation]]]:
@@ -392,7 +389,8 @@ class Submitter:
         reader: AccountListReader | None = None
         if self.policy.skip_connected or self.policy.verify_connected:
             reader = self.account_list.reader(saleshandy, time_left)
-        resends = self._resends(imported)
+        # Whether what is connected already is sent, too.
+        resends = not self.policy.skip_connected or self.uploads.options(imported.upload).resend
         with closing(UploadReader(self.uploads, self.reports, imported)) as upload:
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
@@ -407,10 +405,6 @@ class Submitter:
                     observed = self._observed(imported, accounts, reader, resends=resends)
                 reader = reader if observed else None
                 yield batch, accounts, observed
-
-    def _resends(self, imported: Import) -> bool:
-        """Say whether what is connected already is sent, too."""
-        return not self.policy.skip_connected or self.uploads.options(imported.upload).resend
 
     def _observed(
         self,
