@@ -175,25 +175,19 @@ def failure_of(result: ImportResult) -> str:
 
 
 def _mail(result: ImportResult) -> str:
+    name, step = result.imported.upload.name, result.next_step
     paragraphs = [
         [result.sentence],
-        _file(result),
+        [f"File: {one_line(name)}", f"Workspace: {one_line(result.workspace)}"],
         [failure_of(result)],
         _counts(result),
-        _next_step(result),
+        ["Next step", step.text, *(f"   {command}" for command in step.commands)],
         _causes(result),
         _warnings(result),
         _unknown_columns(result),
         [*_places(result)],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if any(lines)) + "\n"
-
-
-def _file(result: ImportResult) -> list[str]:
-    return [
-        f"File: {one_line(result.imported.upload.name)}",
-        f"Workspace: {one_line(result.workspace)}",
-    ]
 
 
 def _counts(result: ImportResult) -> list[str]:
@@ -222,11 +216,6 @@ def meaning_of(outcome: Outcome, summary: Summary) -> str:
     if held == rejected:
         return "sign-in failed, not sent"
     return f"not sent: {counted(rejected - held, 'invalid row')}, {held:,} with failed sign-in"
-
-
-def _next_step(result: ImportResult) -> list[str]:
-    step = result.next_step
-    return ["Next step", step.text, *(f"   {command}" for command in step.commands)]
 
 
 def _causes(result: ImportResult) -> list[str]:

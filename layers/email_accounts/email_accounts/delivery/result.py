@@ -208,10 +208,8 @@ class ImportResult:
     @property
     def _continues(self) -> str:
         """What a resumed import does."""
-        unconfirmed, not_sent = (
-            self.summary.of(Outcome.UNCONFIRMED),
-            self.summary.of(Outcome.NOT_SENT),
-        )
+        unconfirmed = self.summary.outcomes[Outcome.UNCONFIRMED]
+        not_sent = self.summary.outcomes[Outcome.NOT_SENT]
         said = list[str]()
         if unconfirmed:
             said.append(f"checks the unconfirmed row{'s' * (unconfirmed > 1)} again")

@@ -90,15 +90,13 @@ WORDS: dict[str, str] = {
     "udgående odchozí 发件 发送 送信",
     "imap": "imap incoming inbound receiving receive eingang eingangs posteingang posteingangs "
     "eingehend eingehender entrant entrante reception entrada entrata recepcion arrivo ricezione "
-    "inkomend "
-    "inkomende empfang входящий входящей przychodzący przychodząca przychodzącej gelen "
+    "inkomend inkomende empfang входящий входящей przychodzący przychodząca przychodzącej gelen "
     "inkommande indgående příchozí 收件 接收 受信",
     "host": "host hostname server servername srv serveur servidor mailserver mailhost hote "
     "serwer serwera sunucu sunucusu сервер värd 服务器 服务器地址 主机 サーバー サーバー名 ホスト "
     "ホスト名 サーバ 伺服器 서버",
     "port": "port portnumber portnummer puerto porta poort порт portu anschluss 端口 端口号 "
-    "連接埠 ポート "
-    "ポート番号 포트",
+    "連接埠 ポート ポート番号 포트",
     "encryption": "ssl tls starttls encryption encrypted security secure secured "
     "verschlusselung verschluesselung sicherheit chiffrement securite cifrado seguridad "
     "criptografia seguranca crittografia cifratura sicurezza versleuteling beveiliging "
@@ -158,14 +156,13 @@ PHRASES: dict[str, str] = {
 
 FILLERS = frozenset(
     """
-    the your my our of for a an de del der des die das den dem di da do du d la le les el l
-    il lo to with on in and e o y und et en s if own relay required optional pflichtfeld
-    obligatoire obligatorio requerido app application specific google gmail workspace
-    microsoft outlook yahoo zoho account accounts konto compte cuenta conta sender from
-    absender number no nr full complete vollstandiger complet completo complete volledige
-    use value field eg ex method hostinger credential credentials node attributes fields main
-    primary new initial temporary temp generated current display digit digits character
-    characters letter letters anwendung anwendungs applicatie
+    the your my our of for a an de del der des die das den dem di da do du d la le les el l il lo to
+    with on in and e o y und et en s if own relay required optional pflichtfeld obligatoire
+    obligatorio requerido app application specific google gmail workspace microsoft outlook yahoo
+    zoho account accounts konto compte cuenta conta sender from absender number no nr full complete
+    vollstandiger complet completo complete volledige use value field eg ex method hostinger
+    credential credentials node attributes fields main primary new initial temporary temp generated
+    current display digit digits character characters letter letters anwendung anwendungs applicatie
     aplicacion applicazione per le приложения aplikacji uygulama アプリ 应用 专用 账号 アカウント
     электронной elektronicznej pocztowa ящик
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
@@ -174,15 +171,14 @@ FILLERS = frozenset(
 
 OTHER_THINGS = frozenset(
     """
-    recovery alternate alternative alternativ secondary backup hash function forward
-    forwarding forwards reply bcc cc change changed reset expires expiry status state phone
-    personal home private proxy dns ns nameserver nameservers web website url limit limits
-    daily warmup signature
-    tracking old previous hint created updated modified date time count sent verified error
-    errors failure success enabled connected active tested check note notes comment comments
-    ssh ftp http https pop pop3 passport city country zip street postal billing company job
-    title organization organisation domain rate quota day age strength policy auth
-    authentication oauth 2fa mfa totp alias different
+    recovery alternate alternative alternativ secondary backup hash function forward forwarding
+    forwards reply bcc cc change changed reset expires expiry status state phone personal home
+    private proxy dns ns nameserver nameservers web website url limit limits daily warmup signature
+    tracking old previous hint created updated modified date time count sent verified error errors
+    failure success enabled connected active tested check note notes comment comments ssh ftp http
+    https pop pop3 passport city country zip street postal billing company job title organization
+    organisation domain rate quota day age strength policy auth authentication oauth 2fa mfa totp
+    alias different
     """.split()  # noqa: SIM905  a hundred quotes would hide the words
 )
 """Words that make a column something else."""

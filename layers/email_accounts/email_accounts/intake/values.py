@@ -346,10 +346,8 @@ class _Row:
         self, texts: Sequence[str], settings: Settings, smtp_address: str, imap_address: str
     ) -> tuple[str, str]:
         """Return both user names: blank for IMAP means as for SMTP, blank for SMTP the address."""
-        smtp, imap = (
-            self._user(texts[6], USERS[0], texts[:3]),
-            self._user(texts[7], USERS[1], texts[:3]),
-        )
+        smtp = self._user(texts[6], USERS[0], texts[:3])
+        imap = self._user(texts[7], USERS[1], texts[:3])
         if settings.sends_only:
             return smtp or settings.smtp_user, imap or imap_address
         return smtp or smtp_address, imap or smtp or imap_address

@@ -317,14 +317,13 @@ class Submitter:
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
-            can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
+            advice = f"The name of a workspace may have {ALLOWED_NAME}."
+            if WORKSPACE_NAME.fullmatch(upload.workspace):
+                command = f"email-accounts workspace add {upload.workspace}"
+                advice = f"For a new workspace, run {command} first."
             raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. For a new "
-                f"workspace, run email-accounts workspace add {upload.workspace} first."
-                if can_be_one
-                else f"Upload the file to the folder of a workspace, or directly to {PREFIX}. The "
-                f"name of a workspace may have {ALLOWED_NAME}.",
+                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. {advice}",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
