@@ -85,7 +85,6 @@ _LIKE_DATE = r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2
     "|jun|juin|giu|jul|juil|lug|aug|ao\u00fbt|ago|sep|sept|set|oct|okt|out|ott|nov|dec|d\u00e9c|dez"
     "|dic",
 )
-_SPACE = re.compile(r"\s+")
 _FILLERS = "\u034f\u115f\u1160\u3164\uffa0"
 _LOST_SELECTOR = re.compile("(?<=[!-~])[\ufe00-\ufe0f](?!\u20e3)")
 """It chooses the form of the sign before it, which ASCII has only one of."""
@@ -193,11 +192,6 @@ def is_misread(text: str) -> bool:
 def is_like_date(text: str) -> bool:
     """Say whether a text is written as a spreadsheet writes dates, times and amounts."""
     return re.fullmatch(_LIKE_DATE, text, re.VERBOSE | re.IGNORECASE) is not None
-
-
-def without_blanks(text: str) -> str:
-    """Return a text without any blank."""
-    return _SPACE.sub("", text)
 
 
 def in_ascii(domain: str) -> str:

@@ -17,7 +17,6 @@ from email_accounts.intake.cells import (
     is_placeholder,
     unwrapped,
     visible,
-    without_blanks,
 )
 from email_accounts.intake.columns import NOTHING, Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
@@ -272,11 +271,7 @@ class _Row:
         imap_name = ADDRESSES[2] if imap else ADDRESS
         smtp = smtp or both or imap
         imap = imap or both or smtp
-        damage = (
-            [self._damaged[name] for name in ADDRESSES if name in self._damaged]
-            if self._damaged
-            else ()
-        )
+        damage = [self._damaged[name] for name in ADDRESSES if name in self._damaged]
         if _HAS_CHANGED.intersection(damage):
             self._add("formula_without_value", ADDRESSES[0], smtp_name)
         elif damage:
@@ -401,7 +396,7 @@ class _Row:
         if PLAIN_PASSWORD.fullmatch(text):
             return text
         password = text.strip()
-        joined = without_blanks(password) if at_google else password
+        joined = "".join(password.split()) if at_google else password
         if joined != password and APP_PASSWORD.fullmatch(joined):
             return joined
         if password != text and password:

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from email_accounts.models.providers import provider_codes
+from email_accounts.models.providers import PROVIDER_TABLE
 from email_accounts.text.secret import Secret
 
-PROVIDERS = provider_codes()
+PROVIDERS = tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
+"""The codes of the service, in its order."""
 ENCRYPTIONS = ("ssl", "tls")
 ADDRESS_FIELD = "smtpEmailAddress"
 LONGEST_TEXT = 255

@@ -281,12 +281,6 @@ def providers() -> dict[str, Provider]:
     return {one.code: one for one in reversed(PROVIDER_TABLE)}
 
 
-@cache
-def provider_codes() -> tuple[str, ...]:
-    """Return the codes of the service, in its order."""
-    return tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
-
-
 def provider_named(text: str) -> Provider | None:
     """Understand what people call a provider; None where it is not sure whom they mean.
 

@@ -203,7 +203,7 @@ class AccountListReader:
         left = [address for address, moment in wanted.items() if is_open(address, moment)]
         latest = max(wanted.values(), default=0.0)
         if not left:
-            absent = can.page and any(self._is_absent(one) for one in lost)
+            absent = can.page and not all(map(self._is_known, lost))
             if can.newest_first:
                 return self._read_newest if absent and index.newest_at < latest else None
             return self._scan if absent and index.complete_at < latest else None
@@ -308,9 +308,6 @@ class AccountListReader:
         one = self.accounts.get(address)
         return one is not None and one.status is not AccountStatus.ABSENT
 
-    def _is_absent(self, address: str) -> bool:
-        return not self._is_known(address)
-
     def _is_old(self, address: str) -> bool:
         one = self.accounts[address]
         is_active = one.status is AccountStatus.ACTIVE
@@ -322,7 +319,7 @@ class AccountListReader:
             return one
         index = self._index
         known_at = max(index.complete_at, index.newest_at) if index.complete_at else 0.0
-        is_absent = self._is_absent(address) and known_at >= fresh
+        is_absent = not self._is_known(address) and known_at >= fresh
         return _seen_nowhere(AccountStatus.ABSENT if is_absent else AccountStatus.UNKNOWN)
 
     def _after(
