@@ -271,7 +271,7 @@ class _Row:
         imap_name = ADDRESSES[2] if imap else ADDRESS
         smtp = smtp or both or imap
         imap = imap or both or smtp
-        damage = [self._damaged[name] for name in ADDRESSES if name in self._damaged]
+        damage = [what for name, what in self._damaged.items() if name in ADDRESSES]
         if _HAS_CHANGED.intersection(damage):
             self._add("formula_without_value", ADDRESSES[0], smtp_name)
         elif damage:
