@@ -5,13 +5,12 @@ clients are known to send.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
-from email_accounts.models.providers import PROVIDER_TABLE, SSL_PORTS, TLS_PORTS
+from email_accounts.models.providers import family_of, is_mismatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +28,40 @@ class Cause:
     certain: bool = False
 
 
-def _sign_in(family: str) -> Cause:
-    """Return the cause that a refused sign-in has at the providers of a family."""
-    sign_in = next(one.family.sign_in for one in PROVIDER_TABLE if one.family.name == family)
-    assert sign_in, family  # noqa: S101  the table has it, or nothing here can be imported
-    return Cause(sign_in.code, sign_in.title, sign_in.explanation, sign_in.fix, certain=True)
-
-
-GOOGLE_APP_PASSWORD = _sign_in("google")
-YAHOO_APP_PASSWORD = _sign_in("yahoo")
-ZOHO_APP_PASSWORD = _sign_in("zoho")
-YANDEX_APP_PASSWORD = _sign_in("yandex")
+GOOGLE_APP_PASSWORD = Cause(
+    "google_app_password",
+    "Google requires an app password",
+    "Google refuses the mailbox's own password when a program signs in. It accepts an app "
+    "password, which exists only with 2-Step Verification on.",
+    "Turn on 2-Step Verification, create an app password (16 letters) at "
+    "https://myaccount.google.com/apppasswords and put it into the password column.",
+    certain=True,
+)
+YAHOO_APP_PASSWORD = Cause(
+    "yahoo_app_password",
+    "Yahoo requires an app password",
+    "Yahoo refuses the mailbox's own password when a program signs in.",
+    "Create an app password at https://login.yahoo.com/account/security and put it into the "
+    "password column.",
+    certain=True,
+)
+ZOHO_APP_PASSWORD = Cause(
+    "zoho_app_password",
+    "Zoho refused the password",
+    "With two-factor sign-in Zoho requires an app password. Each region has servers of its "
+    "own: an account of zoho.eu is unknown at zoho.com.",
+    "Create an app password at https://accounts.zoho.com (Security, App Passwords), and check "
+    "that the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
+    certain=True,
+)
+YANDEX_APP_PASSWORD = Cause(
+    "yandex_app_password",
+    "Yandex requires an app password",
+    "Yandex refuses the mailbox's own password when a program signs in.",
+    "Allow mail programs in the settings of Yandex Mail, and create an app password for mail "
+    "at https://id.yandex.com/security/app-passwords.",
+    certain=True,
+)
 APP_PASSWORD = Cause(
     "app_password",
     "An app password is required",
@@ -48,7 +70,15 @@ APP_PASSWORD = Cause(
     "column.",
     certain=True,
 )
-MICROSOFT_SIGN_IN = _sign_in("microsoft")
+MICROSOFT_SIGN_IN = Cause(
+    "microsoft_sign_in",
+    "Microsoft requires OAuth sign-in",
+    "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
+    "organization or Microsoft switched them off.",
+    "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
+    "Microsoft's page. A file cannot do it.",
+    certain=True,
+)
 MICROSOFT_SMTP_OFF = Cause(
     "microsoft_smtp_off",
     "SMTP sign-in is disabled at Microsoft",
@@ -86,7 +116,14 @@ BLOCKED_HERE = Cause(
     "It refuses connections from this network, for example because of a block list.",
     "The row may be correct. Connect one mailbox in Saleshandy to find out.",
 )
-SENDGRID_KEY = _sign_in("sendgrid")
+SENDGRID_KEY = Cause(
+    "sendgrid_key",
+    "SendGrid refused the API key",
+    "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
+    "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
+    "and put it into the SMTP password column.",
+    certain=True,
+)
 WRONG_PASSWORD = Cause(
     "wrong_password",
     "Wrong user name or password",
@@ -270,6 +307,12 @@ _PLAN_LIMIT = _Sign(
     | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
     | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
 )
+_APP_PASSWORDS = (
+    (GOOGLE_APP_PASSWORD, "google"),
+    (YAHOO_APP_PASSWORD, "yahoo"),
+    (ZOHO_APP_PASSWORD, "zoho"),
+    (YANDEX_APP_PASSWORD, "yandex"),
+)
 _SIGNS = (
     _PLAN_LIMIT,
     _Sign(PLAN_OF_PROVIDER, r"maximum\ credits\ exceeded"),
@@ -317,13 +360,7 @@ _SIGNS = (
             r"| less\ secure | two-?\ ?(?:factor|step) | 2-?step | \b2fa\b",
             family,
         )
-        for cause, family in (
-            (GOOGLE_APP_PASSWORD, "google"),
-            (YAHOO_APP_PASSWORD, "yahoo"),
-            (ZOHO_APP_PASSWORD, "zoho"),
-            (YANDEX_APP_PASSWORD, "yandex"),
-            (APP_PASSWORD, ""),
-        )
+        for cause, family in (*_APP_PASSWORDS, (APP_PASSWORD, ""))
     ),
     _Sign(
         replace(
@@ -370,11 +407,8 @@ _SIGNS = (
     *(
         _Sign(cause, _REFUSED_SIGN_IN, family)
         for cause, family in (
-            (GOOGLE_APP_PASSWORD, "google"),
+            *_APP_PASSWORDS,
             (MICROSOFT_SIGN_IN, "microsoft"),
-            (YAHOO_APP_PASSWORD, "yahoo"),
-            (ZOHO_APP_PASSWORD, "zoho"),
-            (YANDEX_APP_PASSWORD, "yandex"),
             (SENDGRID_KEY, "sendgrid"),
             (WRONG_PASSWORD, ""),
         )
@@ -387,17 +421,6 @@ _OF_ONE_ROW = re.compile(
 )
 """Addresses, ids and long numbers: they say nothing about the cause, and make each reason unique.
 """
-
-_FAMILY_OF_PROVIDER = {
-    **dict.fromkeys(("gmail", "gsuite"), "google"),
-    **dict.fromkeys(("microsoft", "o365"), "microsoft"),
-}
-_FAMILY_OF_HOST = re.compile(
-    r"(?P<google>(?:gmail|googlemail|google)\.com)|(?P<microsoft>(?:office365|outlook)\.com)"
-    r"|(?P<yahoo>(?:yahoo|yahoodns)\.\w+)|(?P<zoho>zoho\w*\.(?:com?\.)?\w+)|(?P<yandex>yandex\.\w+)"
-    r"|(?P<sendgrid>sendgrid\.net)",
-    re.IGNORECASE,
-)
 
 
 def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = None) -> Cause:
@@ -417,8 +440,13 @@ def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = N
 
 @lru_cache(maxsize=1024)
 def _known_cause(reason: str, settings: tuple[str, ...]) -> Cause:
-    family = _family(settings)
-    signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
+    family, signs = "", _SIGNS
+    if settings:
+        provider, smtp_host, smtp_port, smtp_encryption, *imap = settings
+        imap_host, imap_port, imap_encryption = imap
+        family = family_of(provider, smtp_host, imap_host).name
+        if is_mismatched(smtp_port, smtp_encryption) or is_mismatched(imap_port, imap_encryption):
+            signs = (*_MISMATCHED, *_SIGNS)
     for sign in signs:
         if sign.family in ("", family) and sign.is_in(reason):
             return sign.cause
@@ -431,23 +459,3 @@ def rejection(problem: Problem) -> Cause:
         return ROW_UNREADABLE
     name = problem.column or problem.field
     return Cause(problem.code, f"{name}: {problem.message}", "", problem.fix)
-
-
-def _family(settings: Sequence[str]) -> str:
-    if not settings:
-        return ""
-    provider, smtp_host, _, _, imap_host, _, _ = settings
-    if provider != "other":
-        return _FAMILY_OF_PROVIDER.get(provider, provider)
-    hosts = (_FAMILY_OF_HOST.search(host) for host in (smtp_host, imap_host))
-    return next((found.lastgroup or "" for found in hosts if found), "")
-
-
-def _is_mismatched(settings: Sequence[str]) -> bool:
-    if not settings:
-        return False
-    _, _, smtp_port, smtp_encryption, _, imap_port, imap_encryption = settings
-    sides = ((smtp_port, smtp_encryption), (imap_port, imap_encryption))
-    return any(
-        port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS) for port, encryption in sides
-    )

@@ -1,7 +1,8 @@
-"""The providers of mailboxes: their names, servers and sign-in rules.
+"""The providers of mailboxes: their names and servers.
 
-Everything that depends on a provider reads it here. To add one, add an entry to PROVIDER_TABLE:
-with a code that the service knows, or with the code `other` for its servers alone.
+Everything that depends on a provider reads it here; what a refusal means is in `causes`. To add
+one, add an entry to PROVIDER_TABLE: with a code that the service knows, or with the code `other`
+for its servers alone.
 Sources: docs/account-files.md.
 """
 
@@ -27,26 +28,11 @@ class ServerPreset:
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
-    """What it means when a provider refuses a sign-in: a stable code, the reason and the fix.
-
-    `app_password` is true where the provider's app password is the fix.
-    """
-
-    code: str
-    title: str
-    explanation: str
-    fix: str
-    app_password: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Family:
     """Providers that sign in alike. `hosts` is a pattern for the names of their servers."""
 
     name: str
     hosts: str
-    sign_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,77 +62,12 @@ class Provider:
         return bool(self.smtp.host and not self.imap.host)
 
 
-GOOGLE = Family(
-    "google",
-    r"(?:gmail|googlemail|google)\.com",
-    SignIn(
-        "google_app_password",
-        "Google requires an app password",
-        "Google refuses the mailbox's own password when a program signs in. It accepts an app "
-        "password, which exists only with 2-Step Verification on.",
-        "Turn on 2-Step Verification, create an app password (16 letters) at "
-        "https://myaccount.google.com/apppasswords and put it into the password column.",
-    ),
-)
-MICROSOFT = Family(
-    "microsoft",
-    r"(?:office365|outlook)\.com",
-    SignIn(
-        "microsoft_sign_in",
-        "Microsoft requires OAuth sign-in",
-        "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
-        "organization or Microsoft switched them off.",
-        "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
-        "Microsoft's page. A file cannot do it.",
-        app_password=False,
-    ),
-)
-_YAHOO = Family(
-    "yahoo",
-    r"(?:yahoo|yahoodns)\.(?:com?\.)?\w+",
-    SignIn(
-        "yahoo_app_password",
-        "Yahoo requires an app password",
-        "Yahoo refuses the mailbox's own password when a program signs in.",
-        "Create an app password at https://login.yahoo.com/account/security and put it into the "
-        "password column.",
-    ),
-)
-_ZOHO = Family(
-    "zoho",
-    r"zoho\w*\.(?:com?\.)?\w+",
-    SignIn(
-        "zoho_app_password",
-        "Zoho refused the password",
-        "With two-factor sign-in Zoho requires an app password. Each region has servers of its "
-        "own: an account of zoho.eu is unknown at zoho.com.",
-        "Create an app password at https://accounts.zoho.com (Security, App Passwords), and check "
-        "that the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
-    ),
-)
-_YANDEX = Family(
-    "yandex",
-    r"yandex\.\w+",
-    SignIn(
-        "yandex_app_password",
-        "Yandex requires an app password",
-        "Yandex refuses the mailbox's own password when a program signs in.",
-        "Allow mail programs in the settings of Yandex Mail, and create an app password for mail "
-        "at https://id.yandex.com/security/app-passwords.",
-    ),
-)
-_SENDGRID = Family(
-    "sendgrid",
-    r"sendgrid\.net",
-    SignIn(
-        "sendgrid_key",
-        "SendGrid refused the API key",
-        "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
-        "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
-        "and put it into the SMTP password column.",
-        app_password=False,
-    ),
-)
+GOOGLE = Family("google", r"(?:gmail|googlemail|google)\.com")
+MICROSOFT = Family("microsoft", r"(?:office365|outlook)\.com")
+_YAHOO = Family("yahoo", r"(?:yahoo|yahoodns)\.(?:com?\.)?\w+")
+_ZOHO = Family("zoho", r"zoho\w*\.(?:com?\.)?\w+")
+_YANDEX = Family("yandex", r"yandex\.(?:com?\.)?\w+")
+_SENDGRID = Family("sendgrid", r"sendgrid\.net")
 _GODADDY = Family("godaddy", r"secureserver\.net")
 _NO_FAMILY = Family("", r"(?!)")
 
@@ -360,12 +281,6 @@ def providers() -> dict[str, Provider]:
     return {one.code: one for one in reversed(PROVIDER_TABLE)}
 
 
-@cache
-def provider_codes() -> tuple[str, ...]:
-    """Return the codes of the service, in its order."""
-    return tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
-
-
 def provider_named(text: str) -> Provider | None:
     """Understand what people call a provider; None where it is not sure whom they mean.
 
@@ -414,18 +329,23 @@ def preset_of_host(host: str, side: str = "smtp") -> ServerPreset:
     return first if first.host == host.lower() else second
 
 
+def is_mismatched(port: str, encryption: str) -> bool:
+    """Say whether a port requires the other encryption."""
+    return port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
+
+
 def family_of(provider: str, *hosts: str) -> Family:
     """Return the family of a provider's code; that of the hosts where the code is `other`."""
     known = providers().get(provider)
     if known and known.code != OTHER:
         return known.family
-    found = (family for host in hosts for family in families() if is_host_of(family, host))
+    found = (
+        family
+        for host in hosts
+        for family in families()
+        if re.search(rf"(?:^|\.)(?:{family.hosts})\.?$", host, re.IGNORECASE)
+    )
     return next(found, _NO_FAMILY)
-
-
-def is_host_of(family: Family, host: str) -> bool:
-    """Say whether a server is one of a family's."""
-    return bool(re.search(rf"(?:^|\.)(?:{family.hosts})\.?$", host, re.IGNORECASE))
 
 
 @cache
