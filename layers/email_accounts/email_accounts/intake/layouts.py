@@ -35,10 +35,26 @@ ALIASES: dict[str, tuple[str, ...]] = {
 """What a column may be called, per target. Only letters and digits count, in any case."""
 
 IGNORED: tuple[str, ...] = (
-    *("daily_limit", "max_email_per_day", "warmup_*", "total_warmup_per_day", "daily_rampup"),
-    *("reply_rate_percentage", "custom_tracking_url", "tracking_domain", "bcc", "signature"),
-    *("footer", "different_reply_to_address", "status", "created_date", "domain"),
-    *("sending_wait_time_*", "allowed_values", "problem", "fix", "original_row"),
+    "daily_limit",
+    "max_email_per_day",
+    "warmup_*",
+    "total_warmup_per_day",
+    "daily_rampup",
+    "reply_rate_percentage",
+    "custom_tracking_url",
+    "tracking_domain",
+    "bcc",
+    "signature",
+    "footer",
+    "different_reply_to_address",
+    "status",
+    "created_date",
+    "domain",
+    "sending_wait_time_*",
+    "allowed_values",
+    "problem",
+    "fix",
+    "original_row",
     "original_sheet",
 )
 """Known columns that are not used; `*` matches any ending."""
