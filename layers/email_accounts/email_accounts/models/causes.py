@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
-from email_accounts.models.providers import family_of, is_mismatched
+from email_accounts.models.providers import families, family_of, is_mismatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,40 +28,17 @@ class Cause:
     certain: bool = False
 
 
-GOOGLE_APP_PASSWORD = Cause(
-    "google_app_password",
-    "Google requires an app password",
-    "Google refuses the mailbox's own password when a program signs in. It accepts an app "
-    "password, which exists only with 2-Step Verification on.",
-    "Turn on 2-Step Verification, create an app password (16 letters) at "
-    "https://myaccount.google.com/apppasswords and put it into the password column.",
-    certain=True,
-)
-YAHOO_APP_PASSWORD = Cause(
-    "yahoo_app_password",
-    "Yahoo requires an app password",
-    "Yahoo refuses the mailbox's own password when a program signs in.",
-    "Create an app password at https://login.yahoo.com/account/security and put it into the "
-    "password column.",
-    certain=True,
-)
-ZOHO_APP_PASSWORD = Cause(
-    "zoho_app_password",
-    "Zoho refused the password",
-    "With two-factor sign-in Zoho requires an app password. Each region has servers of its "
-    "own: an account of zoho.eu is unknown at zoho.com.",
-    "Create an app password at https://accounts.zoho.com (Security, App Passwords), and check "
-    "that the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
-    certain=True,
-)
-YANDEX_APP_PASSWORD = Cause(
-    "yandex_app_password",
-    "Yandex requires an app password",
-    "Yandex refuses the mailbox's own password when a program signs in.",
-    "Allow mail programs in the settings of Yandex Mail, and create an app password for mail "
-    "at https://id.yandex.com/security/app-passwords.",
-    certain=True,
-)
+def _sign_in(family: str) -> Cause:
+    """Return the cause that a refused sign-in has at the providers of a family."""
+    sign_in = next(one.sign_in for one in families() if one.name == family)
+    assert sign_in, family  # noqa: S101  the table has it, or nothing here can be imported
+    return Cause(sign_in.code, sign_in.title, sign_in.explanation, sign_in.fix, certain=True)
+
+
+GOOGLE_APP_PASSWORD = _sign_in("google")
+YAHOO_APP_PASSWORD = _sign_in("yahoo")
+ZOHO_APP_PASSWORD = _sign_in("zoho")
+YANDEX_APP_PASSWORD = _sign_in("yandex")
 APP_PASSWORD = Cause(
     "app_password",
     "An app password is required",
@@ -70,15 +47,7 @@ APP_PASSWORD = Cause(
     "column.",
     certain=True,
 )
-MICROSOFT_SIGN_IN = Cause(
-    "microsoft_sign_in",
-    "Microsoft requires OAuth sign-in",
-    "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
-    "organization or Microsoft switched them off.",
-    "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
-    "Microsoft's page. A file cannot do it.",
-    certain=True,
-)
+MICROSOFT_SIGN_IN = _sign_in("microsoft")
 MICROSOFT_SMTP_OFF = Cause(
     "microsoft_smtp_off",
     "SMTP sign-in is disabled at Microsoft",
@@ -116,14 +85,7 @@ BLOCKED_HERE = Cause(
     "It refuses connections from this network, for example because of a block list.",
     "The row may be correct. Connect one mailbox in Saleshandy to find out.",
 )
-SENDGRID_KEY = Cause(
-    "sendgrid_key",
-    "SendGrid refused the API key",
-    "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
-    "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
-    "and put it into the SMTP password column.",
-    certain=True,
-)
+SENDGRID_KEY = _sign_in("sendgrid")
 WRONG_PASSWORD = Cause(
     "wrong_password",
     "Wrong user name or password",

@@ -1,8 +1,7 @@
-"""The providers of mailboxes: their names and servers.
+"""The providers of mailboxes: their names, servers and sign-in rules.
 
-Everything that depends on a provider reads it here; what a refusal means is in `causes`. To add
-one, add an entry to PROVIDER_TABLE: with a code that the service knows, or with the code `other`
-for its servers alone.
+Everything that depends on a provider reads it here. To add one, add an entry to PROVIDER_TABLE:
+with a code that the service knows, or with the code `other` for its servers alone.
 Sources: docs/account-files.md.
 """
 
@@ -28,11 +27,22 @@ class ServerPreset:
 
 
 @dataclass(frozen=True, slots=True)
+class SignIn:
+    """What it means when a provider refuses a sign-in: a stable code, the reason and the fix."""
+
+    code: str
+    title: str
+    explanation: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """Providers that sign in alike. `hosts` is a pattern for the names of their servers."""
 
     name: str
     hosts: str
+    sign_in: SignIn | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +72,75 @@ class Provider:
         return bool(self.smtp.host and not self.imap.host)
 
 
-GOOGLE = Family("google", r"(?:gmail|googlemail|google)\.com")
-MICROSOFT = Family("microsoft", r"(?:office365|outlook)\.com")
-_YAHOO = Family("yahoo", r"(?:yahoo|yahoodns)\.(?:com?\.)?\w+")
-_ZOHO = Family("zoho", r"zoho\w*\.(?:com?\.)?\w+")
-_YANDEX = Family("yandex", r"yandex\.(?:com?\.)?\w+")
-_SENDGRID = Family("sendgrid", r"sendgrid\.net")
+GOOGLE = Family(
+    "google",
+    r"(?:gmail|googlemail|google)\.com",
+    SignIn(
+        "google_app_password",
+        "Google requires an app password",
+        "Google refuses the mailbox's own password when a program signs in. It accepts an app "
+        "password, which exists only with 2-Step Verification on.",
+        "Turn on 2-Step Verification, create an app password (16 letters) at "
+        "https://myaccount.google.com/apppasswords and put it into the password column.",
+    ),
+)
+MICROSOFT = Family(
+    "microsoft",
+    r"(?:office365|outlook)\.com",
+    SignIn(
+        "microsoft_sign_in",
+        "Microsoft requires OAuth sign-in",
+        "Microsoft 365 and Outlook refuse passwords: for IMAP since 2022, and for SMTP where the "
+        "organization or Microsoft switched them off.",
+        "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
+        "Microsoft's page. A file cannot do it.",
+    ),
+)
+_YAHOO = Family(
+    "yahoo",
+    r"(?:yahoo|yahoodns)\.(?:com?\.)?\w+",
+    SignIn(
+        "yahoo_app_password",
+        "Yahoo requires an app password",
+        "Yahoo refuses the mailbox's own password when a program signs in.",
+        "Create an app password at https://login.yahoo.com/account/security and put it into the "
+        "password column.",
+    ),
+)
+_ZOHO = Family(
+    "zoho",
+    r"zoho\w*\.(?:com?\.)?\w+",
+    SignIn(
+        "zoho_app_password",
+        "Zoho refused the password",
+        "With two-factor sign-in Zoho requires an app password. Each region has servers of its "
+        "own: an account of zoho.eu is unknown at zoho.com.",
+        "Create an app password at https://accounts.zoho.com (Security, App Passwords), and check "
+        "that the hosts end as the account's region does (.com, .eu, .in, .com.au, .jp).",
+    ),
+)
+_YANDEX = Family(
+    "yandex",
+    r"yandex\.(?:com?\.)?\w+",
+    SignIn(
+        "yandex_app_password",
+        "Yandex requires an app password",
+        "Yandex refuses the mailbox's own password when a program signs in.",
+        "Allow mail programs in the settings of Yandex Mail, and create an app password for mail "
+        "at https://id.yandex.com/security/app-passwords.",
+    ),
+)
+_SENDGRID = Family(
+    "sendgrid",
+    r"sendgrid\.net",
+    SignIn(
+        "sendgrid_key",
+        "SendGrid refused the API key",
+        "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
+        "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
+        "and put it into the SMTP password column.",
+    ),
+)
 _GODADDY = Family("godaddy", r"secureserver\.net")
 _NO_FAMILY = Family("", r"(?!)")
 
