@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from email_accounts.errors import FileRefusedError, ImporterError, UploadMissingError
-from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.batches import accounts_of, plan, validate_upload
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.imports import BatchRange, Plan
 from tests.support.fakes import World
@@ -23,14 +23,9 @@ def examined(content: bytes) -> list[RowResult]:
     return list(opened(content).rows)
 
 
-def reader(content: bytes) -> BatchReader:
-    """Read a file again for its batches."""
-    return BatchReader(opened(content).rows)
-
-
 def named(content: bytes, batch: BatchRange) -> list[str]:
     """Return the addresses of the accounts of one batch."""
-    return [account.smtp.address for account in reader(content).accounts_of(batch)]
+    return [account.smtp.address for account in accounts_of(opened(content).rows, batch)]
 
 
 def addresses(count: int) -> list[str]:
@@ -141,10 +136,10 @@ def test_each_batch_gets_its_accounts_in_order() -> None:
     names = addresses(5)
     content = accounts_file(row(""), *names[:3], names[0], *names[3:], row(""))
     first, second, third = plan(opened(content), 2).batches
-    again = reader(content)
-    assert [one.smtp.address for one in again.accounts_of(first)] == names[:2]
-    assert [one.smtp.address for one in again.accounts_of(second)] == names[2:4]
-    assert [one.smtp.address for one in again.accounts_of(third)] == names[4:]
+    again = opened(content).rows
+    assert [one.smtp.address for one in accounts_of(again, first)] == names[:2]
+    assert [one.smtp.address for one in accounts_of(again, second)] == names[2:4]
+    assert [one.smtp.address for one in accounts_of(again, third)] == names[4:]
 
 
 def test_batches_may_be_left_out() -> None:
@@ -152,9 +147,9 @@ def test_batches_may_be_left_out() -> None:
     content = accounts_file(*addresses(6))
     batches = plan(opened(content), 2).batches
     assert named(content, batches[2]) == addresses(6)[4:]
-    again = reader(content)
-    again.accounts_of(batches[0])
-    assert [one.smtp.address for one in again.accounts_of(batches[2])] == addresses(6)[4:]
+    again = opened(content).rows
+    accounts_of(again, batches[0])
+    assert [one.smtp.address for one in accounts_of(again, batches[2])] == addresses(6)[4:]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
