@@ -102,7 +102,7 @@ def test_interrupted_up_leaves_nothing(second: LocalCloud) -> None:
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
     )
-    while not any(" build " in command for command in processes_of(second)):
+    while not (second.state / "sam-build.log").exists():
         time.sleep(0.05)
     up.send_signal(signal.SIGTERM)
     assert up.wait(30) == 1
