@@ -199,29 +199,11 @@ SHEET = sheet(
 )
 
 
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
-
-
-def outcome(world: World, upload: Upload) -> list[dict[str, str]]:
-    """Deliver an import and return the lines of its outcome file."""
-    assert world.deliverer().deliver(upload.import_id)
-    text = world.reports.texts[upload.import_id, OUTCOME_NAME].removeprefix("\ufeff")
-    return [*csv.DictReader(io.StringIO(text, newline=""))]
-
-
-def sent(world: World) -> list[object]:
-    """Return the addresses that were sent."""
-    about = [one for name, one in world.journal.entries if name == "connect"]
-    return [address for one in about if isinstance(one, Iterable) for address in one]
-
-
 def test_what_is_found_is_recorded_before_the_plan(world: World) -> None:
     """One lookup, one record, then the plan; later readings look nothing up."""
     world.find_servers = NameServers(KNOWN)
     upload = world.uploads.put("uploads/a.csv", SHEET)
-    world.receive(upload, plenty)
+    world.receive(upload)
     assert world.find_servers.asked == [["acme.example", "unknown.example", "own.example"]]
     names = world.journal.names()
     assert names.index("report") < names.index("plan batches")
@@ -241,7 +223,7 @@ def test_dns_that_changes_changes_no_import(world: World, change: Found) -> None
     world.receive(upload, lambda: 0)  # planned, nothing is sent
     assert sent(world) == []
     servers.found = dict.fromkeys(KNOWN, change)
-    world.submitter().submit(upload.import_id, plenty)
+    world.submit(upload)
     assert sent(world) == ["a@acme.example", "c@own.example"]
 
 
@@ -263,11 +245,11 @@ def test_killed_before_or_after_the_record(world: World, dies_at: str) -> None:
 
     world.journal.effect = dying  # type: ignore[method-assign]  # killed there
     with pytest.raises(KilledError):
-        world.receive(upload, plenty)
+        world.receive(upload)
     world.journal.effect = effect  # type: ignore[method-assign]  # and alive again
     world.clock.advance(1_000)
     servers.found = {"acme.example": NotFound.NO_ANSWER, "own.example": OWN}
-    world.submitter().submit(upload.import_id, plenty)
+    world.submit(upload)
     if dies_at == "report":
         assert len(servers.asked) == 2
         assert sent(world) == ["c@own.example"]
@@ -293,7 +275,7 @@ def test_a_file_with_servers_has_no_record(world: World) -> None:
     """Nothing is asked, written or read for it."""
     world.find_servers = servers = NameServers(KNOWN)
     upload = world.uploads.put("uploads/a.csv", sheet("a@gmail.com,abcdefghijklmnop"))
-    world.receive(upload, plenty)
+    world.receive(upload)
     assert servers.asked == []
     assert (upload.import_id, RECORD_NAME) not in world.reports.texts
 
@@ -301,7 +283,7 @@ def test_a_file_with_servers_has_no_record(world: World) -> None:
 def test_switched_off_rows_are_rejected_as_before(world: World) -> None:
     """Without lookups a row without servers has none, and no record is written."""
     upload = world.uploads.put("uploads/a.csv", SHEET)
-    world.receive(upload, plenty)
+    world.receive(upload)
     assert {line["outcome"] for line in outcome(world, upload)} == {"rejected"}
     assert (upload.import_id, RECORD_NAME) not in world.reports.texts
 
@@ -310,7 +292,7 @@ def test_no_secret_is_in_the_record(world: World) -> None:
     """It names domains and servers."""
     world.find_servers = NameServers(KNOWN)
     upload = world.uploads.put("uploads/a.csv", SHEET)
-    world.receive(upload, plenty)
+    world.receive(upload)
     text = world.reports.texts[upload.import_id, RECORD_NAME]
     assert "secret" not in text
     assert "@" not in text
