@@ -1105,7 +1105,7 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     refuse(monkeypatch, "CompleteMultipartUpload", "InternalError", "no report can be completed")
     for call in (
         stack.poll,
-        lambda one: stack.deliver(one),
+        stack.deliver,
     ):
         with pytest.raises(ClientError, match="no report can be completed"):
             call(broken)

@@ -637,8 +637,8 @@ def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
     assert len(world.journal.about("connect")) == 1
 
 
-def test_a_lost_batch_that_never_arrived_is_sent_again(world: World) -> None:
-    """Only once the grace is over: what the list does not show may still be on its way."""
+def test_a_lost_batch_is_not_sent_again_before_the_grace_is_over(world: World) -> None:
+    """What the list does not show may still be on its way; after the grace it is sent again."""
     upload = lost(world, arrived=False)
     sent_at = batch(world, upload).sent_at
     while (step := world.poll(upload)).next == NextAction.CHECK:
