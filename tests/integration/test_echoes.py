@@ -49,11 +49,6 @@ def echoed(request: pytest.FixtureRequest) -> Echoed:
     return {secret: ECHOES[request.param](secret) for secret in SECRETS}
 
 
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
-
-
 def world_of(service: Service, batch_size: int) -> World:
     """Give fakes of all but the service."""
     world = World()
@@ -69,11 +64,11 @@ def submitted(world: World, service: Service, *answers: Answer) -> Upload:
     service.answers.extend(answers)
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ROWS))
     world.submitter().start_import(upload)
-    result = world.submitter().submit(upload.import_id, plenty)
+    result = world.submit(upload)
     for _ in answers[1:]:
         if result.next is not NextAction.DELIVER and service.answers:
             world.clock.advance(600)
-            result = world.submitter().submit(upload.import_id, plenty)
+            result = world.submit(upload)
     return upload
 
 
@@ -147,7 +142,7 @@ def test_what_a_report_repeats_is_written_nowhere(
         said(200, text.getvalue().encode()),
     )
     world.clock.advance(world.policy.initial_poll_delay)
-    assert world.poller().poll(upload.import_id, plenty).next is NextAction.DELIVER
+    assert world.poll(upload).next is NextAction.DELIVER
     written = places(world, upload, caplog.text)
     assert not found(written, echoed)
     assert written["outcome.csv"].count(HIDDEN) == len(ROWS)

@@ -1,7 +1,5 @@
 """The sign-in check of whole imports: real servers, the pace of hosts, and the outcome of rows."""
 
-import csv
-import io
 import json
 import socket
 import threading
@@ -97,6 +95,26 @@ def submitted(world: World, *rows: dict[str, str]) -> Upload:
     return upload
 
 
+def checked_at_once(
+    world: World, *files: list[dict[str, str]], trusted: frozenset[str] = TRUSTED
+) -> list[Upload]:
+    """Drop files, and check all of them at one time."""
+    uploads = [submitted(world, *rows) for rows in files]
+    threads = [
+        threading.Thread(target=checker(world, trusted).check, args=[one.import_id, lambda: TIME])
+        for one in uploads
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return uploads
+
+
+class KilledError(BaseException):
+    """The invocation is gone."""
+
+
 def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
     """Submit what is left, deliver, and return the rows of the result."""
     import_id = upload.import_id
@@ -105,8 +123,7 @@ def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
         world.clock.advance(60)
         result = world.poller().poll(import_id, lambda: TIME)
     assert world.deliverer().deliver(import_id)
-    text = world.reports.texts[import_id, "outcome.csv"].removeprefix("\ufeff")
-    return list(csv.DictReader(io.StringIO(text)))
+    return world.outcome(upload)
 
 
 @pytest.mark.parametrize("check", [SignInCheck.STRICT, SignInCheck.WARN])
@@ -141,15 +158,7 @@ def test_each_fault_in_one_file(world: World, servers: MailServers, check: SignI
 def test_a_host_with_many_wrong_rows_is_spared(world: World, servers: MailServers) -> None:
     """Forty wrong passwords, in two imports at once: the host sees four attempts at most."""
     rows = [at(servers, "wrong", f"m{number}", WRONG) for number in range(40)]
-    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
-    threads = [
-        threading.Thread(target=checker(world).check, args=[one.import_id, lambda: TIME])
-        for one in uploads
-    ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    uploads = checked_at_once(world, rows[:20], rows[20:])
     assert 3 <= servers["wrong"].tried("smtp") <= 4
     assert servers["wrong"].tried("imap") == 0
     told = [one for upload in uploads for one in outcomes(world, upload)]
@@ -191,17 +200,7 @@ def test_a_machine_is_spared_whatever_names_it_has(
         )
         for number in range(40)
     ]
-    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
-    threads = [
-        threading.Thread(
-            target=checker(world, frozenset()).check, args=[one.import_id, lambda: TIME]
-        )
-        for one in uploads
-    ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    checked_at_once(world, rows[:20], rows[20:], trusted=frozenset())
     tried = {side: servers["wrong"].tried(side) for side in ("smtp", "imap")}
     assert 3 <= sum(tried.values()) <= 4
     assert max(servers["wrong"].attempts.values()) == 1
@@ -218,9 +217,6 @@ def test_what_was_found_before_a_kill_is_known(
         at(servers, "good", "b"),
         at(servers, "silent", "c"),
     )
-
-    class KilledError(BaseException):
-        pass
 
     writer, written = type(world.reports).writer, list[object]()
 
@@ -320,9 +316,6 @@ def test_a_batch_is_not_tried_twice(
 ) -> None:
     """Whether the function dies before, during or after the attempts; the import continues."""
     upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
-
-    class KilledError(BaseException):
-        pass
 
     def killed(*_: object, **__: object) -> None:
         raise KilledError

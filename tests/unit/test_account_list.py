@@ -14,18 +14,13 @@ from email_accounts.models.upload import Upload
 from email_accounts.saleshandy import account_list
 from email_accounts.saleshandy.account_list import AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient
-from tests.support.fakes import INBOX, FakeRemote, FakeReports, World
+from tests.support.fakes import INBOX, FakeRemote, FakeReports, World, plenty
 
 UPLOAD = Upload(INBOX, "uploads/a.csv", "v1", 1)
 ALL = Honoured(page=True, sort=True, status=True, search=True)
 ACTIVE, INACTIVE = AccountStatus.ACTIVE, AccountStatus.INACTIVE
 ABSENT, UNKNOWN = AccountStatus.ABSENT, AccountStatus.UNKNOWN
 PROBE = 8
-
-
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
 
 
 @pytest.fixture
