@@ -222,40 +222,29 @@ def test_functions_share_their_settings() -> None:
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_a_role_of_its_own(name: str) -> None:
-    """No two functions share a role, and no function has one made up for it."""
-    role = FUNCTIONS[name]["Role"]["Fn::GetAtt"].removesuffix(".Arn")
-    assert ROLES[role]
-    assert [one["Role"] for one in FUNCTIONS.values()].count({"Fn::GetAtt": f"{role}.Arn"}) == 1
+def test_a_function_has_a_role_and_a_log_of_its_own(name: str) -> None:
+    """No two functions share a role, and no function has one made up for it.
+
+    What Lambda does in its name is no more than to write to its own log group and to send traces.
+    """
     assert "Policies" not in FUNCTIONS[name]
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_has_a_log(name: str) -> None:
-    """Each function writes to a log group of the template."""
+    role = FUNCTIONS[name]["Role"]["Fn::GetAtt"].removesuffix(".Arn")
+    assert [one["Role"] for one in FUNCTIONS.values()].count({"Fn::GetAtt": f"{role}.Arn"}) == 1
     group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
     handler = FUNCTIONS[name]["Handler"].partition(".")[0]
-    log = RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"]
-    assert log.endswith(f"-{handler}")
+    assert RESOURCES[group]["Properties"]["LogGroupName"]["Fn::Sub"].endswith(f"-{handler}")
     assert template()["Globals"]["Function"]["LoggingConfig"] == {"LogFormat": "JSON"}
+    statements = {one["Sid"]: one for one in statements_of(ROLES[role])}
+    log, traces = statements["WriteItsLog"], statements["SendTraces"]
+    assert log["Resource"] == {"Fn::GetAtt": f"{group}.Arn"}
+    assert set(log["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
+    assert set(traces["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 @pytest.mark.parametrize("name", of_type("AWS::Logs::LogGroup"))
 def test_every_log_ends(name: str) -> None:
     """No log group keeps forever."""
     assert RESOURCES[name]["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-
-
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_may_write_its_own_log_and_its_traces(name: str) -> None:
-    """What Lambda does in its name: nothing more than that, and in its own log group."""
-    role = ROLES[FUNCTIONS[name]["Role"]["Fn::GetAtt"].removesuffix(".Arn")]
-    group = FUNCTIONS[name]["LoggingConfig"]["LogGroup"]["Ref"]
-    statements = {one["Sid"]: one for one in statements_of(role)}
-    log, traces = statements["WriteItsLog"], statements["SendTraces"]
-    assert log["Resource"] == {"Fn::GetAtt": f"{group}.Arn"}
-    assert set(log["Action"]) == {"logs:CreateLogStream", "logs:PutLogEvents"}
-    assert set(traces["Action"]) == {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 
 
 # Permissions
@@ -393,19 +382,13 @@ def test_a_queue_waits_longer_than_its_function_runs(queue: str) -> None:
 
 
 @pytest.mark.parametrize("queue", of_type("AWS::SQS::Queue"))
-def test_a_queue_keeps_for_long(queue: str) -> None:
-    """What waits in it is not lost over a weekend."""
-    properties = RESOURCES[queue]["Properties"]
-    assert properties["MessageRetentionPeriod"] == 14 * 86_400
-
-
-@pytest.mark.parametrize("queue", of_type("AWS::SQS::Queue"))
 def test_a_queue_has_a_policy_of_its_own(queue: str) -> None:
-    """SQS takes a policy of one queue alone, and of that queue.
+    """SQS takes a policy of one queue alone; and what waits in a queue outlasts a weekend.
 
     Source: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
     and its older form, "each policy must cover only a single queue".
     """
+    assert RESOURCES[queue]["Properties"]["MessageRetentionPeriod"] == 14 * 86_400
     (policy,) = (
         one for one in of_type("AWS::SQS::QueuePolicy").values() if {"Ref": queue} in one["Queues"]
     )
@@ -466,9 +449,13 @@ def test_events_are_put_on_one_bus_as_one_source() -> None:
     assert variables["EVENT_BUS"] == {"Ref": "EventBusName"}
 
 
-def test_imports_can_be_listed_by_day() -> None:
-    """The index has the keys that the ledger writes, and all of an import."""
+def test_imports_can_be_listed_by_day_and_restored() -> None:
+    """The index has the keys that the ledger writes, and all of an import.
+
+    The table can be restored: what has been sent already can be learned again after an accident.
+    """
     table = RESOURCES["LedgerTable"]["Properties"]
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     (index,) = table["GlobalSecondaryIndexes"]
     assert [key["AttributeName"] for key in index["KeySchema"]] == ["day", "received_at"]
     assert index["Projection"] == {"ProjectionType": "ALL"}
@@ -555,12 +542,6 @@ def test_what_holds_data_outlives_the_stack(name: str) -> None:
     assert resource["UpdateReplacePolicy"] == "Retain"
 
 
-def test_the_ledger_can_be_restored() -> None:
-    """What has been sent already can be learned again after an accident."""
-    point_in_time = RESOURCES["LedgerTable"]["Properties"]["PointInTimeRecoverySpecification"]
-    assert point_in_time == {"PointInTimeRecoveryEnabled": True}
-
-
 # The key
 
 KEY_ARN = {"Fn::GetAtt": "DataKey.Arn"}
@@ -603,13 +584,12 @@ def test_what_keeps_data_is_encrypted_with_the_one_key(name: str) -> None:
         assert ENCRYPTED_BY[kind](RESOURCES[name]["Properties"]) == KEY_ARN
 
 
-def test_the_key_is_changed_every_year() -> None:
-    """AWS makes new material for the key, and keeps the old to read what is old."""
-    assert RESOURCES["DataKey"]["Properties"]["EnableKeyRotation"] is True
-
-
 def test_the_key_is_for_the_account_its_rules_alarms_and_logs() -> None:
-    """Nobody else is named by the key, and nobody but the account may manage it."""
+    """Nobody else is named by the key, and nobody but the account may manage it.
+
+    AWS makes new material for it every year, and keeps the old to read what is old.
+    """
+    assert RESOURCES["DataKey"]["Properties"]["EnableKeyRotation"] is True
     policy = RESOURCES["DataKey"]["Properties"]["KeyPolicy"]["Statement"]
     account, senders, logs = policy
     assert account["Principal"]["AWS"]["Fn::Sub"].endswith("${AWS::AccountId}:root")
@@ -789,11 +769,15 @@ def following(state: Mapping[str, Any]) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", STATES)
 def test_every_state_leads_to_an_answer(name: str) -> None:
-    """From every state before it there is a way to the delivery; a failure goes to a queue."""
+    """From every state before it there is a way to the delivery; a failure goes to a queue.
+
+    The last resort reads from its cause what interrupted the import.
+    """
     if name != "ImportFailed":
         assert "DeliverReport" in reachable(name)
     else:
         assert STATES[name]["Type"] == "Fail"
+        assert "failure" in STATES[name]["Cause"]
 
 
 @pytest.mark.parametrize("name", LAMBDA_TASKS)
@@ -820,11 +804,6 @@ def test_a_task_that_fails_ends_in_an_answer(name: str) -> None:
 def test_a_task_outlasts_its_function(name: str) -> None:
     """The machine does not give a function up that may still be running."""
     assert LAMBDA_TASKS[name]["TimeoutSeconds"] > timeout_of(name)
-
-
-def test_a_failure_says_what_failed() -> None:
-    """The last resort reads from the cause what broke the import off."""
-    assert "failure" in STATES["ImportFailed"]["Cause"]
 
 
 def test_the_machine_outlasts_the_longest_deadline() -> None:

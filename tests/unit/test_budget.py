@@ -183,15 +183,6 @@ def test_a_turn_that_a_closing_took_is_replaced() -> None:
 # As JSON
 
 
-def test_a_budget_is_kept_as_json() -> None:
-    """What is read is what was written."""
-    budget, _ = taken(EMPTY, 3).take("a", 2, NOW, 3)
-    budget = budget.closed(NOW, NOW + 12.5)
-    assert json.loads(budget.dumped())["closed_until"] == NOW + 12.5
-    assert Budget.loaded(budget.dumped()) == budget
-    assert Budget.loaded(EMPTY.dumped()) == EMPTY
-
-
 def test_a_budget_of_an_earlier_version_keeps_its_calls() -> None:
     """A deployment forgets no call: the minute after it has no more than others."""
     earlier = {"made": [[int(NOW), 3]], "turns": [["x", NOW + 60, 2]], "closed_until": 7.5}
