@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -22,7 +22,7 @@ from email_accounts.text.secret import HIDDEN
 from local.echoes import ECHOES
 from tests.support.fakes import FakeApiKey, World
 from tests.support.files import PASSWORDS, accounts_file, row
-from tests.support.service import Answer, Service, said, serving
+from tests.support.service import Answer, Service, said
 
 KEY = "key-5d1c<0e>9b7a&!"
 SECRETS = (*PASSWORDS, KEY)
@@ -34,13 +34,6 @@ ROWS = [
 
 Echoed = dict[str, str]
 """What the service repeats, by the secret that it is."""
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    """Run a server that has no answers yet."""
-    with serving() as service:
-        yield service
 
 
 @pytest.fixture(params=ECHOES)

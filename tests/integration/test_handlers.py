@@ -30,6 +30,7 @@ from tests.support.aws import (
     REGION,
     aws,
     client,
+    executions_of,
     new_bucket,
     new_bus,
     new_name,
@@ -161,16 +162,9 @@ class Stack:
         time.sleep(FIRST_LOOK)
         return self.call("check_status", task_input("check_status", upload))
 
-    def executions(self) -> dict[str, dict[str, Any]]:
-        """Return what each execution was started with, by its name."""
-        machine = client("stepfunctions")
-        listed = machine.list_executions(stateMachineArn=self.machine)["executions"]
-        shown = [machine.describe_execution(executionArn=one["executionArn"]) for one in listed]
-        return {one["name"]: json.loads(one["input"]) for one in shown}
-
     def started(self) -> list[dict[str, Any]]:
         """Return what each execution was started with."""
-        return list(self.executions().values())
+        return list(executions_of(self.machine).values())
 
     def add_workspace(self, name: str, key: str) -> None:
         """Put the API key of a workspace where the functions look for it."""
@@ -958,7 +952,7 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
     assert stack.call("submit_accounts", resume) == {"resumed": True}
     with pytest.raises(client("s3").exceptions.NoSuchKey):
         stack.report(upload.import_id, "outcome.csv")
-    assert stack.executions()[f"{upload.import_id}-2"]["importId"] == upload.import_id
+    assert executions_of(stack.machine)[f"{upload.import_id}-2"]["importId"] == upload.import_id
     stack.call("submit_accounts", task_input("submit_accounts_resume", upload))
     assert stack.poll(upload)["next"] == "deliver_report"
     answer = stack.deliver(upload)

@@ -129,6 +129,14 @@ def new_secret(value: str) -> str:
     return name
 
 
+def executions_of(machine: str) -> dict[str, dict[str, Any]]:
+    """Return what each execution of a state machine was started with, by its name."""
+    states = boto3.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=machine)["executions"]
+    shown = [states.describe_execution(executionArn=one["executionArn"]) for one in listed]
+    return {one["name"]: json.loads(one["input"]) for one in shown}
+
+
 def refuse(
     monkeypatch: pytest.MonkeyPatch, refused: str, code: str = "AccessDenied", message: str = ""
 ) -> None:
