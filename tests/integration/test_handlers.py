@@ -41,6 +41,7 @@ from tests.support.aws import (
     refuse,
 )
 from tests.support.fake_api import API_KEY, Server
+from tests.support.fakes import Killed, crash, kill
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
 from tests.support.name_servers import answering
@@ -851,14 +852,14 @@ def test_a_file_that_kills_its_function_is_answered(
     """The third attempt refuses it unread, under the payload that executions of 0.1 send."""
     upload = stack.upload("uploads/accounts.csv")
     monkeypatch.setattr("email_accounts.submission.submitter.plan", kill)
-    with pytest.raises(SystemExit):
+    with pytest.raises(Killed):
         stack.submit(upload)
     for last in (False, True):
         assert stack.poll(upload)["next"] == "check_status"
         let_the_lease_end(upload)
         assert stack.poll(upload) == {"next": "submit_accounts", "waitSeconds": 0}
         if not last:
-            with pytest.raises(SystemExit):
+            with pytest.raises(Killed):
                 stack.call("submit_accounts", {"importId": upload.import_id})
     step = stack.call("submit_accounts", {"importId": upload.import_id})
     assert step == {"next": "deliver_report", "waitSeconds": 0}
@@ -867,16 +868,6 @@ def test_a_file_that_kills_its_function_is_answered(
     (message,) = received(stack.queue)
     assert "Every attempt to read it failed" in str(message["Message"])
     assert server.control("GET", "/calls") == []
-
-
-def kill(*_: object) -> None:
-    """End the process, as far as a test can."""
-    raise SystemExit
-
-
-def crash(*_: object) -> None:
-    """Fail as no use-case expects."""
-    raise ZeroDivisionError
 
 
 def let_the_lease_end(upload: Upload) -> None:

@@ -28,7 +28,7 @@ from email_accounts.sign_in.findings import MailboxFindings, Verdict
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
-from tests.support.fakes import World
+from tests.support.fakes import Killed, World
 from tests.support.files import accounts_file, row
 from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, account_at, mail_servers
 from tools.docs.examples import DOCS
@@ -109,10 +109,6 @@ def checked_at_once(
     for one in threads:
         one.join()
     return uploads
-
-
-class KilledError(BaseException):
-    """The invocation is gone."""
 
 
 def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
@@ -222,13 +218,13 @@ def test_what_was_found_before_a_kill_is_known(
 
     def killed_at_last(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  passed on
         if written:
-            raise KilledError
+            raise Killed
         written.append(arguments)
         return writer(*arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(type(world.reports), "writer", killed_at_last)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             checker(world).check(upload.import_id, lambda: TIME)
     assert world.events.of(SIGN_INS_CHECKED) == []
     tried = {name: server.connections for name, server in servers.by_name.items()}
@@ -318,7 +314,7 @@ def test_a_batch_is_not_tried_twice(
     upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
 
     def killed(*_: object, **__: object) -> None:
-        raise KilledError
+        raise Killed
 
     with monkeypatch.context() as patched:
         if point == "trying":
@@ -327,7 +323,7 @@ def test_a_batch_is_not_tried_twice(
             patched.setattr(type(world.ledger), "leave_host", killed)
         else:
             patched.setattr(type(world.reports), "writer", killed)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             checker(world).check(upload.import_id, lambda: TIME)
     tried = dict(servers["wrong"].attempts), dict(servers["good"].attempts)
     assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT

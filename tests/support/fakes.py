@@ -66,6 +66,20 @@ def plenty() -> float:
     return 300.0
 
 
+class Killed(BaseException):
+    """Ends an invocation so that not even its own clearing up runs."""
+
+
+def kill(*_: object) -> None:
+    """End an invocation."""
+    raise Killed
+
+
+def crash(*_: object) -> None:
+    """Fail as no use-case expects."""
+    raise ZeroDivisionError
+
+
 class Journal:
     """The effects in their order, each a name and what it was about."""
 
@@ -504,6 +518,15 @@ class FakeRemote:
             for one in self.accounts
         ]
         self.accounts += [ListedAccount(*one, self.clock()) for one in status.items()]
+
+    def have(
+        self,
+        *addresses: str,
+        status: AccountStatus = AccountStatus.ACTIVE,
+        created_at: float | None = 0.0,
+    ) -> None:
+        """Have accounts from before."""
+        self.accounts += [ListedAccount(one, status, created_at) for one in addresses]
 
     def status(self, request_id: str) -> RequestStatus:
         """Show a request."""

@@ -34,7 +34,6 @@ from email_accounts.models.imports import (
     ReasonCode,
 )
 from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
-from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import reconciliation_name
@@ -89,9 +88,7 @@ def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
 def everything(world: World) -> Upload:
     """Let a file end with an outcome of every kind that there is."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[3], AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have(ADDRESSES[3])
     world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
     world.saleshandy.connect_errors.extend(
         [None, None, *[OutcomeUnknownError("no answer came")] * 3]
@@ -512,9 +509,7 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
     """Without the file nobody can tell the outcome of a batch of which the list was asked."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have(ADDRESSES[0])
     upload = looked_at(world)
     world.uploads.delete_version(upload)
     counts = json.loads(delivered(world, upload).document)["counts"]
@@ -542,10 +537,6 @@ def test_a_batch_whose_records_are_gone_is_unconfirmed(
 @pytest.fixture
 def broken(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Give a world in which no report can be written."""
-
-    def fail(*_: object) -> None:
-        raise ConnectionError("no reports today")
-
     monkeypatch.setattr(type(world.reports), "writer", fail)
     return world
 

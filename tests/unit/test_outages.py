@@ -10,7 +10,7 @@ import pytest
 from email_accounts.models.imports import ImportState
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
-from tests.support.fakes import World, plenty
+from tests.support.fakes import Killed, World, plenty
 from tests.support.files import accounts_file
 from tests.support.template import state_machine
 from tools.docs.costs import policy
@@ -24,10 +24,6 @@ Task = Callable[[], TaskResult]
 
 class TooManyRequestsError(Exception):
     """Lambda does not run the function."""
-
-
-class Killed(BaseException):
-    """The function's process has ended."""
 
 
 NAMES = {TooManyRequestsError: "Lambda.TooManyRequestsException", Killed: "Lambda.Unknown"}

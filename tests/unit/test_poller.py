@@ -534,21 +534,6 @@ def test_a_link_that_is_not_understood_is_a_missing_report(
     assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
 
 
-def test_rows_that_were_saved_before_are_not_sent_twice(world: World) -> None:
-    """Fixed rows keep their old place in the list, far behind: their outcome is found."""
-    world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.page_size = 2
-    old = world.clock() - 86_400
-    world.saleshandy.accounts = [
-        *(ListedAccount(one, AccountStatus.INACTIVE, old) for one in ADDRESSES[:2]),
-        *(ListedAccount(f"n{n}@y.example", AccountStatus.ACTIVE, old + n) for n in range(9)),
-    ]
-    upload = lost(world, *ADDRESSES[:2])
-    assert world.follow(upload) == DELIVER
-    assert len(world.journal.about("connect")) == 1
-    assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
-
-
 @pytest.mark.parametrize("age", [86_400, None])
 def test_an_address_that_was_saved_before_does_not_say_that_its_batch_arrived(
     world: World, age: float | None
@@ -594,9 +579,7 @@ def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None
 
     The list has addresses in lower case, and other accounts of the workspace.
     """
-    world.saleshandy.accounts.append(
-        ListedAccount("other@reach.example", AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have("other@reach.example")
     upload = lost(world, "Robin@Reach.example", ADDRESSES[0])
     assert world.poll(upload) == DELIVER
     found = batch(world, upload)
@@ -657,9 +640,7 @@ def test_a_lost_batch_that_arrives_late_is_not_sent_again(world: World) -> None:
     """An account of it that appears within the grace period is enough to know that it arrived."""
     upload = lost(world, arrived=False)
     world.follow(upload, polls=4)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[1], AccountStatus.INACTIVE, created_at=world.clock())
-    )
+    world.saleshandy.have(ADDRESSES[1], status=AccountStatus.INACTIVE, created_at=world.clock())
     assert world.follow(upload) == DELIVER
     assert len(world.journal.about("connect")) == 1
     assert batch(world, upload).state is BatchState.RECONCILED
@@ -689,21 +670,6 @@ def test_a_batch_is_sent_three_times_at_most(world: World) -> None:
     assert evidence(world, upload) == {}
 
 
-def test_a_list_in_no_order_is_read_to_its_end(world: World) -> None:
-    """Where the service does not sort as asked, a batch is not called missing for it."""
-    world.saleshandy.page_size = 2
-    upload = lost(world)
-    made_at = world.clock()
-    world.saleshandy.accounts += [
-        ListedAccount(
-            f"o{at}@x.example", AccountStatus.ACTIVE, created_at=made_at - 10_000 - 100 * at
-        )
-        for at in range(5)
-    ]
-    assert world.poll(upload) == DELIVER
-    assert evidence(world, upload).keys() == set(ADDRESSES[:2])
-
-
 @pytest.mark.parametrize("hours", [-8, 8])
 def test_a_list_whose_times_are_hours_off_has_nothing_sent_again(
     world: World, hours: float
@@ -712,29 +678,13 @@ def test_a_list_whose_times_are_hours_off_has_nothing_sent_again(
     world.saleshandy.page_size = 2
     upload = lost(world)
     others = (f"o{at}@x.example" for at in range(4))
-    world.saleshandy.accounts += [
-        ListedAccount(one, AccountStatus.ACTIVE, created_at=world.clock()) for one in others
-    ]
+    world.saleshandy.have(*others, created_at=world.clock())
     world.saleshandy.accounts = [
         replace(one, created_at=(one.created_at or 0) + hours * 3600)
         for one in world.saleshandy.accounts
     ]
     assert world.follow(upload) == DELIVER
     assert len(world.journal.about("connect")) == 1
-
-
-def test_a_scan_that_the_budget_breaks_off_goes_on(world: World) -> None:
-    """What was read is kept; the next poll reads on from there in its turn."""
-    world.saleshandy.page_size = 1
-    upload = lost(world)
-    world.policy = replace(world.policy, calls_per_minute=2)
-    step = world.poll(upload)
-    assert step.next == NextAction.CHECK
-    assert 0 < step.wait_seconds <= 66
-    world.clock.advance(step.wait_seconds)
-    assert world.follow(upload) == DELIVER
-    assert listings(world) == [1, 2, 3]
-    assert batch(world, upload).state is BatchState.RECONCILED
 
 
 def test_every_look_for_a_batch_reads_a_list_of_its_own_time(world: World) -> None:
@@ -849,9 +799,7 @@ def test_what_was_left_out_of_a_batch_does_not_say_that_it_arrived(
     The evidence keeps what was left out.
     """
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have(ADDRESSES[0])
     upload = lost(world, *ADDRESSES[:2], arrived=False)
     if arrived:
         world.saleshandy.carry_out("lost", ADDRESSES[1:2])

@@ -10,7 +10,7 @@ from email_accounts.intake.rows import Accepted, Rejected
 from email_accounts.intake.servers import MOST_DOMAINS, RECORD_NAME, ServerRecord, WantedDomains
 from email_accounts.models.providers import ServerPreset, providers
 from email_accounts.models.servers import Found, FoundServers, NotFound
-from tests.support.fakes import FakeReports, Journal, World
+from tests.support.fakes import FakeReports, Journal, Killed, World
 
 GOOGLE = FoundServers(
     "gsuite", "Google Workspace", "MX", providers()["gsuite"].smtp, providers()["gsuite"].imap
@@ -227,10 +227,6 @@ def test_dns_that_changes_changes_no_import(world: World, change: Found) -> None
     assert world.journal.about("connect") == [("a@acme.example", "c@own.example")]
 
 
-class KilledError(BaseException):
-    """The invocation is gone."""
-
-
 @pytest.mark.parametrize("dies_at", ["report", "plan batches"])
 def test_killed_before_or_after_the_record(world: World, dies_at: str) -> None:
     """After the record it alone counts, so nothing is looked up again; before it, once more."""
@@ -240,11 +236,11 @@ def test_killed_before_or_after_the_record(world: World, dies_at: str) -> None:
 
     def dying(name: str, about: object) -> None:
         if name == dies_at:
-            raise KilledError
+            raise Killed
         effect(name, about)
 
     world.journal.effect = dying  # type: ignore[method-assign]  # killed there
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         world.receive(upload)
     world.journal.effect = effect  # type: ignore[method-assign]  # and alive again
     world.clock.advance(1_000)

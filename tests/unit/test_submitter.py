@@ -27,12 +27,12 @@ from email_accounts.models.imports import (
     SignInState,
 )
 from email_accounts.models.policy import SignInCheck
-from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.service import AccountStatus
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
-from tests.support.fakes import INBOX, FakeRemote, World, plenty
+from tests.support.fakes import INBOX, FakeRemote, Killed, World, crash, kill, plenty
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import answer, change, send
 
@@ -474,13 +474,6 @@ def skipping(world: World) -> None:
     world.policy = replace(world.policy, skip_connected=True)
 
 
-def have(world: World, *addresses: str, status: AccountStatus = AccountStatus.ACTIVE) -> None:
-    """Have accounts at the service from before."""
-    world.saleshandy.accounts += [
-        ListedAccount(one, status, world.clock() - 9999) for one in addresses
-    ]
-
-
 def listings(world: World) -> list[int]:
     """Return the pages of the account list that were asked for."""
     return [query.page for query in world.journal.about("list")]
@@ -495,7 +488,7 @@ def observed(world: World, upload: Upload, number: int) -> dict[str, Observation
 def test_what_is_connected_already_is_left_out(world: World) -> None:
     """The address is not sent, whatever its case; what was skipped is kept before the intent."""
     skipping(world)
-    have(world, "b@x.example")
+    world.saleshandy.have("b@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "B@x.example"))
     assert world.receive(upload) == CHECK
     assert world.journal.about("connect") == [("a@x.example",)]
@@ -511,7 +504,7 @@ def test_what_is_connected_already_is_left_out(world: World) -> None:
 def test_a_file_may_ask_for_everything_to_be_sent(world: World) -> None:
     """New passwords are sent if the file asks for it; the state before is kept."""
     skipping(world)
-    have(world, *ADDRESSES)
+    world.saleshandy.have(*ADDRESSES)
     content = accounts_file(*ADDRESSES)
     upload = world.uploads.put("uploads/accounts.csv", content, metadata={"resend": "true"})
     world.receive(upload)
@@ -524,7 +517,7 @@ def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
     skipping(world)
     world.saleshandy.page_size = 1
     world.saleshandy.ignores = frozenset({"sort", "status", "search"})
-    have(world, *ADDRESSES[:2], *(f"n{number}@x.example" for number in range(20)))
+    world.saleshandy.have(*ADDRESSES[:2], *(f"n{number}@x.example" for number in range(20)))
     expected: list[object] = []
     for name, seconds in (("a", 0.0), ("b", 80_000.0), ("c", 10_000.0)):
         world.clock.advance(seconds)
@@ -537,7 +530,7 @@ def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     """Where nothing is left of a batch nothing is sent, and nothing is waited for."""
     skipping(world)
-    have(world, *ADDRESSES[:2])
+    world.saleshandy.have(*ADDRESSES[:2])
     upload = five(world)
     world.receive(upload)
     assert world.journal.about("connect") == BATCHES[1:]
@@ -551,7 +544,7 @@ def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
 def test_what_does_not_work_is_sent_again(world: World) -> None:
     """An account that the service has saved but cannot use is what somebody wants to fix."""
     skipping(world)
-    have(world, ADDRESSES[0], status=AccountStatus.INACTIVE)
+    world.saleshandy.have(ADDRESSES[0], status=AccountStatus.INACTIVE)
     upload = five(world)
     world.receive(upload)
     assert world.journal.about("connect") == BATCHES
@@ -564,7 +557,7 @@ def test_what_does_not_work_is_sent_again(world: World) -> None:
 def test_what_is_connected_is_sent_where_nothing_is_skipped(world: World) -> None:
     """What it was before is kept, so that its outcome can be told from a new connection."""
     world.policy = replace(world.policy, verify_connected=True)
-    have(world, ADDRESSES[0])
+    world.saleshandy.have(ADDRESSES[0])
     upload = five(world)
     world.receive(upload)
     assert world.journal.about("connect") == BATCHES
@@ -579,7 +572,7 @@ def test_a_list_that_is_refused_leaves_what_was_before_unknown(
 ) -> None:
     """An empty workspace may be told so, and there may be no list: everything is sent."""
     skipping(world)
-    have(world, *ADDRESSES)
+    world.saleshandy.have(*ADDRESSES)
     world.saleshandy.list_errors.extend([refused("Email accounts not found")] * 2)
     upload = five(world)
     assert world.receive(upload) == CHECK
@@ -589,7 +582,7 @@ def test_a_list_that_is_refused_leaves_what_was_before_unknown(
 
 def test_the_list_is_not_read_where_nothing_is_to_be_left_out(world: World) -> None:
     """Without the setting the list costs no call, and everything is sent."""
-    have(world, *ADDRESSES)
+    world.saleshandy.have(*ADDRESSES)
     world.receive(five(world))
     assert listings(world) == []
     assert world.journal.about("connect") == BATCHES
@@ -598,7 +591,7 @@ def test_the_list_is_not_read_where_nothing_is_to_be_left_out(world: World) -> N
 def test_files_dropped_together_share_one_reading_of_the_list(world: World) -> None:
     """Up to half a minute after the list was read another import uses what was read."""
     skipping(world)
-    have(world, "old@x.example")
+    world.saleshandy.have("old@x.example")
     for name, seconds in (("a", 0.0), ("b", 30.0)):
         world.clock.advance(seconds)
         upload = world.uploads.put(f"uploads/{name}.csv", accounts_file(f"{name}@x.example"))
@@ -628,7 +621,7 @@ def test_reading_the_list_is_within_the_budget(world: World) -> None:
     skipping(world)
     world.saleshandy.page_size = 1
     world.policy = replace(world.policy, calls_per_minute=2)
-    have(world, "b@x.example", "a@x.example", "c@x.example")
+    world.saleshandy.have("b@x.example", "a@x.example", "c@x.example")
     upload = world.uploads.put("uploads/a.csv", accounts_file("a@x.example", "d@x.example"))
     assert world.receive(upload) == TaskResult(NextAction.SUBMIT, 66)
     assert world.journal.about("connect") == []
@@ -640,23 +633,10 @@ def test_reading_the_list_is_within_the_budget(world: World) -> None:
     assert world.journal.about("connect") == [("d@x.example",)]
 
 
-def test_two_imports_do_not_read_the_list_at_once(world: World) -> None:
-    """While one reads it the other waits for it, and then uses what the first one read."""
-    skipping(world)
-    have(world, ADDRESSES[0])
-    assert world.ledger.lease_index("default", world.clock(), world.clock() + 300)
-    upload = five(world)
-    step = world.receive(upload)
-    assert step is not None
-    assert step.next == NextAction.SUBMIT
-    assert 0 < step.wait_seconds <= 10
-    assert (listings(world), world.journal.about("connect")) == ([], [])
-
-
 def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: World) -> None:
     """For a while it is asked for again; then everything is sent."""
     skipping(world)
-    have(world, *ADDRESSES)
+    world.saleshandy.have(*ADDRESSES)
     upload = five(world)
     world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * 2)
     assert world.receive(upload) == TaskResult(NextAction.SUBMIT, 10)
@@ -667,20 +647,6 @@ def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: W
 
 
 # What an attempt leaves undone
-
-
-def crash(*_: object) -> None:
-    """Fail as no use-case expects."""
-    raise ZeroDivisionError
-
-
-class Killed(BaseException):
-    """Ends an invocation so that not even its own clearing up runs."""
-
-
-def kill(*_: object) -> None:
-    """End an invocation."""
-    raise Killed
 
 
 def test_the_execution_is_started_before_the_file_is_read(
