@@ -166,13 +166,18 @@ def test_the_message_says_where_the_reports_lie(world: World) -> None:
 
 
 def test_reports_are_written_before_the_message(world: World) -> None:
-    """Who reads the message finds the reports; the import is closed last."""
+    """Who reads the message finds the reports, each of its type; the import is closed last."""
     upload = submitted(world, ADDRESSES[0])
     before = len(world.journal.entries)
     delivered(world, upload)
-    assert [entry[0] for entry in world.journal.entries[before:]] == [
+    assert world.journal.names()[before:] == [
         *("deliver", "report", "report", "report", "put", "publish", "notified")
     ]
+    assert world.reports.content_types == {
+        (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
+        (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
+        (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
+    }
 
 
 def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
@@ -186,17 +191,6 @@ def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> 
     assert "connect" not in world.journal.names()
     world.clock.advance(300)
     assert delivered(world, upload).subject.endswith("5 not sent")
-
-
-def test_reports_have_their_types(world: World) -> None:
-    """A browser is told what a report is."""
-    upload = looked_at(world)
-    delivered(world, upload)
-    assert world.reports.content_types == {
-        (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
-        (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
-        (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
-    }
 
 
 def test_a_file_all_connected_is_complete(world: World) -> None:
@@ -499,7 +493,8 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
     left = iter([300.0, 300.0, 0.0])
     world.receive(upload, lambda: next(left))
     world.uploads.delete_version(upload)
-    world.submit(upload)
+    assert world.submit(upload).next == NextAction.DELIVER
+    assert world.imported(upload).stopped == "the file was deleted during its import"
     message = delivered(world, upload)
     assert message.attributes["status"] == "stopped"
     counts = json.loads(message.document)["counts"]

@@ -413,8 +413,7 @@ def test_what_a_number_shows(style: int, value: str, text: str, damage: Damage |
 
 def test_merged_cells() -> None:
     """A merged cell counts in all rows it covers, damage included, but makes no row of its own."""
-    rows = ["email", "host", "on"], ["a", "h", True], ["b"], [], ["c"], ["d", "own"]
-    book = sheets(Sheet=[*rows])
+    book = sheets(Sheet=[["email", "host", "on"], ["a", "h", True], ["b"], [], ["c"], ["d", "own"]])
     for merged in ("B2:B5", "C2:C3"):
         book["Sheet"].merge_cells(merged)
     on = {2: Damage.BOOLEAN}
