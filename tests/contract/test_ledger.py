@@ -4,7 +4,6 @@ import heapq
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -776,32 +775,6 @@ def test_items_of_the_first_release_are_read() -> None:
     assert ledger.get(ID).attempts == 0
     assert leased(ledger, ID, NOW + 300)
     assert ledger.get(ID).attempts == 1
-
-
-def test_imports_are_found_by_their_day() -> None:
-    """The index holds the imports alone, by the day in UTC and in the order of their coming."""
-    ledger = dynamo_ledger()
-    planned(ledger)
-    midnight = NOW - NOW % 86_400
-    for name, at in (("late", midnight + 86_399), ("early", midnight), ("next", midnight + 86_400)):
-        ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9)
-    ledger.lease_index("default", NOW, NOW + 300)
-    take(ledger, NOW, 5)
-    found = boto3.client("dynamodb").query(
-        TableName=ledger._table,  # noqa: SLF001
-        IndexName="imports-by-day",
-        KeyConditionExpression="#day = :day",
-        ExpressionAttributeNames={"#day": "day"},
-        ExpressionAttributeValues={
-            ":day": {"S": datetime.fromtimestamp(NOW, UTC).date().isoformat()}
-        },
-    )
-    assert [item["key"]["S"] for item in found["Items"]] == [
-        "uploads/early.csv",
-        UPLOAD.key,
-        "uploads/late.csv",
-    ]
-    assert found["Items"][1]["state"]["S"] == "planned"
 
 
 def test_columns_nobody_knows_are_kept_in_small() -> None:

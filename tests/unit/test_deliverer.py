@@ -34,6 +34,7 @@ from email_accounts.models.imports import (
     ReasonCode,
 )
 from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
+from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import reconciliation_name
