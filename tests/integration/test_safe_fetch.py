@@ -91,19 +91,10 @@ def world(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         yield world
 
 
-def test_a_link_to_a_public_address_is_fetched(world: World, service: Service) -> None:
-    """The checked address is called; certificate, SNI and Host are the name's."""
-    world.names[NAME] = [[PUBLIC]]
-    service.answers.append(said(200, b"found"))
-    assert fetched(LINK) == b"found"
-    assert world.called == [(PUBLIC, 443)]
-    (call,) = service.calls
-    assert (call.method, call.path, call.headers["host"]) == ("GET", "/report.csv?signed=1", NAME)
-
-
 @pytest.mark.parametrize(
     ("link", "called", "host"),
     [
+        (LINK, (PUBLIC, 443), NAME),
         (f"https://{NAME}:8443/x", (PUBLIC, 8443), f"{NAME}:8443"),
         (f"HTTPS://{NAME.upper()}/x", (PUBLIC, 443), NAME),
         (f"https://{BARE}/x", (BARE, 443), BARE),
@@ -114,7 +105,10 @@ def test_a_link_to_a_public_address_is_fetched(world: World, service: Service) -
 def test_every_spelling_of_a_good_link_is_fetched(
     world: World, service: Service, link: str, called: tuple[str, int], host: str
 ) -> None:
-    """Ports, capitals, bare public addresses, blanks and letters of any script."""
+    """Ports, capitals, bare public addresses, blanks and letters of any script.
+
+    The checked address is called; certificate, SNI and Host are the name's.
+    """
     world.names.update({NAME: [[PUBLIC]], BARE: [[BARE]], BARE_6: [[BARE_6]]})
     service.answers.append(said(200, b"found"))
     assert fetched(link) == b"found"

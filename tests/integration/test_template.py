@@ -21,6 +21,7 @@ from tests.support.template import (
     STATE_MACHINE,
     TEMPLATE,
     actions_of,
+    following,
     listed,
     of_type,
     state_machine,
@@ -758,13 +759,6 @@ def reachable(start: str) -> set[str]:
             seen.add(name)
             ahead.extend(following(STATES[name]))
     return seen
-
-
-def following(state: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the states that can follow a state."""
-    ways = [state, *state.get("Choices", []), *state.get("Catch", [])]
-    for way in ways:
-        yield from (way[name] for name in ("Next", "Default") if name in way)
 
 
 @pytest.mark.parametrize("name", STATES)

@@ -85,14 +85,6 @@ def test_packed_or_without_seeking() -> None:
     assert list(streamed(Stream([content])).records) == [(2, ["a"])]
 
 
-def test_from_a_file(tmp_path: Path) -> None:
-    """A file on disk is read where it is."""
-    path = tmp_path / "accounts.xlsx"
-    path.write_bytes(workbook(["email"], ["a"]))
-    with path.open("rb") as file:
-        assert list(open_records(file, recognized).records) == [(2, ["a"])]
-
-
 def test_numbers() -> None:
     """Numbers are as a person sees them, without the noise of binary fractions."""
     given = ["465", "465.0", "4.65E2", "0.30000000000000004", "-5", "12345678901", "1E+20"]
