@@ -184,54 +184,44 @@ def test_a_refusal_is_remembered(ledger: Ledger) -> None:
     assert answered.reason_code is ReasonCode.FILE_REFUSED
 
 
-def test_a_stop_is_remembered_and_changes_no_state(ledger: Ledger) -> None:
-    """Why nothing more is sent is beside the state."""
+def test_a_stop_is_of_one_run_and_changes_no_state(ledger: Ledger) -> None:
+    """Why nothing more is sent is beside the state; a late stop is about the run that has ended."""
     planned(ledger)
-    ledger.stop(ledger.get(ID), ReasonCode.API_KEY_REFUSED, "Unauthorized")
+    before = ledger.get(ID)
+    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Unauthorized")
     imported = ledger.get(ID)
     assert (imported.state, imported.stopped, imported.reason_code) == (
         ImportState.PLANNED,
         "Unauthorized",
         ReasonCode.API_KEY_REFUSED,
     )
-
-
-def test_a_late_stop_does_not_stop_a_restarted_import(ledger: Ledger) -> None:
-    """It is about the run that has ended."""
-    planned(ledger)
-    before = ledger.get(ID)
     answer(ledger, ID)
     for _ in range(2):
         with pytest.raises(LedgerConflictError):
-            ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Unauthorized")
+            ledger.stop(before, ReasonCode.API_KEY_REFUSED, "late")
         ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID).stopped == ""
 
 
-def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
-    """Delivering waits for the end of the lease; after it nobody leases."""
+def test_one_delivers_at_a_time(ledger: Ledger) -> None:
+    """Delivering waits for the end of the lease; after it nobody leases.
+
+    Two at once would both send the message; only the one who has the lease has sent it.
+    """
     planned(ledger)
     assert deliver(ledger, NOW + 299) is None
     assert ledger.get(ID).state is ImportState.PLANNED
-    lease = deliver(ledger, NOW + 300)
-    assert lease
-    assert ledger.get(ID).state is ImportState.DELIVERING
-    assert ledger.lease(ID, NOW + 9999, NOW + 10999) is None
-    assert ledger.notified(ID, lease)
-    assert deliver(ledger, NOW + 9999) is None
-
-
-def test_one_delivers_at_a_time(ledger: Ledger) -> None:
-    """Two at once would both send the message; only the one who has the lease has sent it."""
-    planned(ledger)
     first = deliver(ledger, NOW + 300)
     assert first
+    assert ledger.get(ID).state is ImportState.DELIVERING
     assert deliver(ledger, NOW + 599) is None
     second = deliver(ledger, NOW + 600)
     assert second
+    assert ledger.lease(ID, NOW + 9999, NOW + 10999) is None
     assert not ledger.notified(ID, first)
     assert [ledger.notified(ID, second) for _ in range(2)] == [True, False]
     assert ledger.get(ID).state is ImportState.NOTIFIED
+    assert deliver(ledger, NOW + 9999) is None
 
 
 def test_a_late_delivery_does_not_end_a_restarted_import(ledger: Ledger) -> None:
@@ -474,17 +464,15 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
 
 
-def test_the_index_is_empty_at_first(ledger: Ledger) -> None:
-    """Where nobody has read the list nothing is known."""
+@pytest.mark.usefixtures("_now")
+def test_the_index_is_remembered(ledger: Ledger) -> None:
+    """With all that it says, for its workspace alone; a version counts its writes.
+
+    Where nobody has read the list nothing is known.
+    """
     assert ledger.index("default") == AccountIndex()
     assert ledger.lease_index("default", NOW, NOW + 300) == AccountIndex()
     assert ledger.index("default") == AccountIndex()
-
-
-@pytest.mark.usefixtures("_now")
-def test_the_index_is_remembered(ledger: Ledger) -> None:
-    """With all that it says, for its workspace alone; a version counts its writes."""
-    assert ledger.lease_index("default", NOW, NOW + 300)
     ledger.save_index("default", INDEX)
     assert ledger.index("default") == replace(INDEX, version=1)
     assert ledger.lease_index("default", NOW + 1, NOW + 301) == replace(INDEX, version=1)

@@ -208,20 +208,11 @@ def test_parts_that_cannot_be_taken_back_hide_no_error(
     assert bucket.unfinished() == [f"imports/{ID}/{NAME}"]
 
 
-def test_the_address_of_a_report_leads_to_it() -> None:
-    """The address names the very bucket and key the report is under."""
-    s3, bucket = boto3.client("s3"), new_bucket()
-    reports = ReportsBucket(s3, bucket)
-    with reports.writer(ID, NAME, "text/csv") as report:
-        report.write("found")
-    address = reports.address(ID, NAME)
-    assert address == f"s3://{bucket}/imports/{ID}/{NAME}"
-    key = address.removeprefix(f"s3://{bucket}/")
-    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"found"
-
-
 def test_reports_of_another_folder_lie_beside_the_others() -> None:
-    """What is in one folder is not seen in the other, under the same names."""
+    """What is in one folder is not seen in the other, under the same names.
+
+    The address of a report names the very bucket and key that it is under.
+    """
     s3, bucket = boto3.client("s3"), new_bucket()
     shelves = [ReportsBucket(s3, bucket), ReportsBucket(s3, bucket, "accounts")]
     for at, reports in enumerate(shelves):
@@ -232,6 +223,7 @@ def test_reports_of_another_folder_lie_beside_the_others() -> None:
             assert report.read() == str(at)
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == [f"accounts/{ID}/{NAME}", f"imports/{ID}/{NAME}"]
+    assert shelves[0].address(ID, NAME) == f"s3://{bucket}/imports/{ID}/{NAME}"
 
 
 @pytest.mark.parametrize(

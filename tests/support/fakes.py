@@ -56,7 +56,7 @@ from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
-from tests.support.files import api_key
+from tests.support.files import accounts_file, api_key
 
 INBOX = "inbox"
 
@@ -700,6 +700,17 @@ class World:
         if not submitter.start_import(upload):
             return None
         return submitter.submit(upload.import_id, time_left)
+
+    def drop(
+        self,
+        *rows: str | dict[str, str],
+        key: str = "uploads/a.csv",
+        time_left: Callable[[], float] = plenty,
+    ) -> Upload:
+        """Upload a file of these rows, and do with its event what the function does."""
+        upload = self.uploads.put(key, accounts_file(*rows))
+        self.receive(upload, time_left)
+        return upload
 
     def submit(self, upload: Upload, time_left: Callable[[], float] = plenty) -> TaskResult:
         """Submit what is left of an import, as the state machine has it done."""

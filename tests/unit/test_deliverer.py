@@ -1,6 +1,5 @@
 """Delivering, on fakes: one outcome per row, the counts, and the one message."""
 
-import io
 import itertools
 import json
 import threading
@@ -8,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import openpyxl
 import pytest
 
 from email_accounts.delivery.deliverer import LONGEST_RUN, READERS
@@ -41,15 +39,14 @@ from email_accounts.saleshandy.reconciliation import reconciliation_name
 from email_accounts.saleshandy.report import report_name
 from tests.support.fakes import FakeEvents, World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
+from tests.support.reading import saved, sheets
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 
 
 def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
     """Submit a file of these rows, or of five accounts, which is three batches."""
-    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*(rows or ADDRESSES)))
-    world.receive(upload)
-    return upload
+    return world.drop(*(rows or ADDRESSES), key="uploads/accounts.csv")
 
 
 def looked_at(world: World, *rows: str | dict[str, str]) -> Upload:
@@ -183,8 +180,7 @@ def test_reports_are_written_before_the_message(world: World) -> None:
 
 def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
     """Anyone who takes the upload on while it is being delivered finds nothing to do."""
-    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
-    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    upload = world.drop(*ADDRESSES, key="uploads/accounts.csv", time_left=lambda: SAFE_MARGIN - 1)
     now = world.clock()
     assert world.ledger.deliver(world.imported(upload), now, now + 300)
     assert world.receive(upload) is None
@@ -252,14 +248,13 @@ def test_warnings_reach_everybody(world: World) -> None:
 
 def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
     """No person has ever seen the number by which such a row is known inside."""
-    book = openpyxl.Workbook()
-    for sheet in (book.worksheets[0], book.create_sheet("Elm")):
-        sheet.append(list(FIELDS))
-        sheet.append(list(row("a@elm.example", smtpPort="0").values()))
-        sheet.append(list(row("b@elm.example").values()))
-    content = io.BytesIO()
-    book.save(content)
-    upload = world.uploads.put("uploads/accounts.xlsx", content.getvalue())
+    lines = [
+        list(FIELDS),
+        list(row("a@elm.example", smtpPort="0").values()),
+        list(row("b@elm.example").values()),
+    ]
+    content = saved(sheets(Sheet=lines, Elm=lines))
+    upload = world.uploads.put("uploads/accounts.xlsx", content)
     world.receive(upload)
     follow(world, upload)
     message = delivered(world, upload)
@@ -537,19 +532,18 @@ def broken(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     return world
 
 
-def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
-    """Before the last resort the delivery fails, and nothing has been sent."""
+def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
+    """Before it the delivery fails, so that reports are tried again, and nothing has been sent.
+
+    There is an answer then: what was interrupted, what the ledger knows, and what to do. A failure
+    after it, or one that comes twice, sends nothing.
+    """
     upload = looked_at(broken)
     with pytest.raises(ConnectionError):
         broken.deliverer().deliver(upload.import_id)
     assert broken.notifications.messages == []
     assert broken.imported(upload).state is ImportState.DELIVERING
     assert broken.imported(upload).lease_until == 0
-
-
-def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
-    """There is an answer: what was interrupted, what the ledger knows, and what to do."""
-    upload = looked_at(broken)
     failure = "deliver_report failed with ConnectionError"
     answer = broken.deliverer().deliver(upload.import_id, failure, best_effort=True)
     assert answer is not None
@@ -559,6 +553,8 @@ def test_the_last_resort_sends_the_message_without_reports(broken: World) -> Non
     assert failure in message.mail
     assert "email-accounts resume" in message.mail
     assert broken.imported(upload).state is ImportState.NOTIFIED
+    assert broken.deliverer().deliver(upload.import_id, "failed", best_effort=True) is None
+    assert len(broken.notifications.messages) == 1
 
 
 def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
@@ -597,15 +593,6 @@ def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None
     world.clock.advance(LONGEST_RUN)
     world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
     assert len(world.notifications.messages) == 1
-
-
-def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None:
-    """A failure told after the answer, or told twice, sends nothing."""
-    upload = looked_at(broken)
-    for _ in range(2):
-        answer = broken.deliverer().deliver(upload.import_id, "failed", best_effort=True)
-    assert answer is None
-    assert len(broken.notifications.messages) == 1
 
 
 def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> None:
@@ -801,8 +788,7 @@ def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When only the last write of the ledger fails, the delivery ends well anyway."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
-    world.receive(upload)
+    upload = world.drop("one@x.example")
     monkeypatch.setattr(type(world.ledger), "notified", fail)
     assert world.deliverer().deliver(upload.import_id) is not None
     assert len(world.notifications.messages) == 1

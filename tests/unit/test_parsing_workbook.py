@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import openpyxl
 import pytest
 import xlsxwriter
 
@@ -30,6 +29,8 @@ from tests.support.reading import (
     peak_of,
     refusal,
     refusal_of,
+    saved,
+    sheets,
     streamed,
     workbook,
 )
@@ -45,24 +46,6 @@ def sheet(rows: str) -> bytes:
 def cell(reference: str, inner: str, kind: str = "n") -> str:
     """Return a cell."""
     return f'<c r="{reference}" t="{kind}">{inner}</c>'
-
-
-def sheets(**rows: list[list[object]]) -> openpyxl.Workbook:
-    """Make a workbook of sheets with these rows."""
-    book = openpyxl.Workbook()
-    book.remove(book.worksheets[0])
-    for title, cells in rows.items():
-        sheet = book.create_sheet(title)
-        for row in cells:
-            sheet.append(row)
-    return book
-
-
-def saved(book: openpyxl.Workbook) -> bytes:
-    """Return a workbook as a file."""
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
 
 
 def test_a_workbook() -> None:

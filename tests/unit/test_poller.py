@@ -37,8 +37,7 @@ FIRST = "request-1"
 
 def submitted(world: World, *addresses: str) -> Upload:
     """Submit a file of these accounts, or of five, which is three batches; their look is due."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*(addresses or ADDRESSES)))
-    world.receive(upload)
+    upload = world.drop(*(addresses or ADDRESSES))
     world.clock.advance(world.policy.initial_poll_delay)
     return upload
 
@@ -318,11 +317,12 @@ def test_what_waits_to_be_sent_is_no_lack_of_progress(world: World) -> None:
 def test_a_request_not_found_at_first_is_waited_for(world: World) -> None:
     """Right after the submission 'not found' means 'not yet'."""
     upload = submitted(world, ADDRESSES[0])
-    not_found = RequestNotFoundError("Email Account connect request not found")
-    world.saleshandy.status_errors.extend([not_found] * 3)
+    requests = dict(world.saleshandy.requests)
+    world.saleshandy.requests.clear()
     for _ in range(3):
         assert world.poll(upload).next == NextAction.CHECK
         world.clock.advance(100)
+    world.saleshandy.requests |= requests
     assert world.poll(upload) == DELIVER
     assert batch(world, upload).state is BatchState.COMPLETED
 
@@ -335,8 +335,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert world.poll(upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(300)
-    settling = TaskResult(NextAction.CHECK, world.policy.settle)
-    assert world.poll(upload) == settling
+    assert world.poll(upload) == TaskResult(NextAction.CHECK, world.policy.settle)
     world.clock.advance(world.policy.settle)
     unconfirmed = batch(world, upload)
     assert unconfirmed.state is BatchState.UNCONFIRMED
@@ -351,8 +350,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
 
 def cut_off(world: World) -> Upload:
     """Let a submission die between an intent and its answer."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    upload = world.drop(*ADDRESSES[:2], time_left=lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
     send(world.ledger, upload.import_id, 1, now)
@@ -380,8 +378,7 @@ def test_a_submission_that_begins_between_two_reads_is_not_given_up(
     world: World, monkeypatch: pytest.MonkeyPatch, first: str
 ) -> None:
     """Whatever a poll reads first, a batch that is sent right after that has a live submitter."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    upload = world.drop(*ADDRESSES[:2], time_left=lambda: SAFE_MARGIN - 1)
     world.clock.advance(world.policy.initial_poll_delay)
     read, began = getattr(world.ledger, first), False
 
@@ -642,8 +639,7 @@ def test_a_throttled_request_does_not_count_as_sent(world: World) -> None:
     world.saleshandy.connect_errors.extend(
         [*[ThrottledError(7)] * 3, OutcomeUnknownError("HTTP 502")]
     )
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    world.receive(upload)
+    upload = world.drop(*ADDRESSES[:2])
     assert world.follow(upload) == DELIVER
     assert batch(world, upload).state is BatchState.COMPLETED
     assert len(world.journal.about("connect")) == 5
@@ -760,8 +756,7 @@ def test_a_batch_sent_long_before_the_others_is_looked_for_as_far_back(world: Wo
     world.policy = replace(world.policy, batch_size=1)
     world.saleshandy.page_size = 5
     addresses = [f"m{number}@reach.example" for number in range(11)]
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    world.receive(upload, lambda: 0.0)
+    upload = world.drop(*addresses, time_left=lambda: 0.0)
     send(world.ledger, upload.import_id, 11, world.clock())
     world.saleshandy.carry_out("lost", (addresses[10],))
     for _ in range(20):
@@ -856,8 +851,7 @@ def test_a_reopened_request_is_asked_for_again(world: World) -> None:
 
 def test_batches_left_are_left_to_who_is_submitting(world: World) -> None:
     """While somebody submits, one continues looking, and continues itself when that has ended."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
-    world.receive(upload, lambda: SAFE_MARGIN - 1)
+    upload = world.drop(*ADDRESSES, time_left=lambda: SAFE_MARGIN - 1)
     now = world.clock()
     world.ledger.lease(upload.import_id, now, now + 300)
     step = world.poll(upload)
@@ -902,8 +896,7 @@ def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) ->
     """Before more goes out to a service that does not answer, the outcome of some is known."""
     world.policy = replace(world.policy, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(12)]
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    world.receive(upload, lambda: 0.0)
+    upload = world.drop(*addresses, time_left=lambda: 0.0)
     now = world.clock()
     for number in range(1, 11):
         send(world.ledger, upload.import_id, number, now)
@@ -917,8 +910,7 @@ def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) ->
 
 def test_a_file_without_accounts_is_delivered(world: World) -> None:
     """Where every row was rejected there is nothing to wait for."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file("no address"))
-    world.receive(upload)
+    upload = world.drop("no address")
     assert world.poll(upload) == DELIVER
 
 

@@ -114,19 +114,16 @@ def test_columns_nobody_knows_are_remembered(world: World) -> None:
 
 
 def test_five_deliveries_are_one_import(world: World) -> None:
-    """An event delivered five times starts one execution and sends each batch once."""
+    """An event delivered five times starts one execution and sends each batch once.
+
+    A delivery after the message has no effect at all.
+    """
     upload = five(world)
     for _ in range(5):
         world.receive(upload)
     assert world.journal.about("connect") == BATCHES
     assert world.journal.names().count("start") == 1
     assert world.journal.names().count("plan") == 1
-
-
-def test_an_import_that_was_answered_is_left_alone(world: World) -> None:
-    """A delivery after the message has no effect at all."""
-    upload = five(world)
-    world.receive(upload)
     answer(world.ledger, upload.import_id)
     before = world.journal.names()
     world.clock.advance(99_999)
@@ -591,8 +588,7 @@ def test_files_dropped_together_share_one_reading_of_the_list(world: World) -> N
         world.receive(upload)
     assert listings(world) == [1, 2]
     world.clock.advance(0.1)
-    upload = world.uploads.put("uploads/c.csv", accounts_file("c@x.example", "a@x.example"))
-    world.receive(upload)
+    upload = world.drop("c@x.example", "a@x.example", key="uploads/c.csv")
     assert listings(world) == [1, 2, 1, 2]
     assert world.journal.about("connect")[-1] == ("c@x.example",)
 
