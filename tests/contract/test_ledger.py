@@ -398,12 +398,17 @@ def test_a_batch_nobody_planned_is_not_saved(ledger: Ledger) -> None:
 
 
 def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
-    """It is under way again from now to its new deadline, nobody has it, nothing stops it."""
+    """It is under way again from now to its new deadline, nobody has it, nothing stops it.
+
+    One under way continues as it is; a second restart finds one that is under way.
+    """
     planned(ledger)
     before = ledger.get(ID)
+    assert not ledger.restart(ID, NOW + 1, NOW + 9999)
+    assert ledger.get(ID) == before
     ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Saleshandy refused the API key")
     answer(ledger, ID)
-    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
+    assert [ledger.restart(ID, NOW + 9999 + at, NOW + 20_000) for at in (0, 1)] == [True, False]
     assert ledger.get(ID) == replace(
         before,
         state=ImportState.PLANNED,
@@ -418,17 +423,6 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
     answer(ledger, ID)
     assert ledger.restart(ID, NOW + 30_000, NOW + 40_000)
     assert ledger.get(ID).resumed == 2
-
-
-def test_an_import_that_was_not_answered_is_not_restarted(ledger: Ledger) -> None:
-    """One under way continues as it is; a second restart finds one that is under way."""
-    planned(ledger)
-    before = ledger.get(ID)
-    assert not ledger.restart(ID, NOW + 1, NOW + 9999)
-    assert ledger.get(ID) == before
-    answer(ledger, ID)
-    assert [ledger.restart(ID, NOW + at, NOW + 9999) for at in (1, 2)] == [True, False]
-    assert ledger.get(ID).began_at == NOW + 1
 
 
 def test_batches_whose_end_is_not_sure_are_reopened(ledger: Ledger) -> None:

@@ -127,7 +127,12 @@ class Stack:
         """What all functions have used of their rights."""
         return {one for rights in self.rights.values() for one in rights.used}
 
-    def upload(self, key: str, content: bytes = CONTENT, **stored: Any) -> Upload:  # noqa: ANN401  of S3
+    def upload(
+        self,
+        key: str = "uploads/accounts.csv",
+        content: bytes = CONTENT,
+        **stored: Any,  # noqa: ANN401  of S3
+    ) -> Upload:
         """Drop a file into the inbox."""
         s3 = client("s3")
         put = s3.put_object(Bucket=self.inbox, Key=key, Body=content, **stored)
@@ -147,6 +152,12 @@ class Stack:
     def submit(self, upload: Upload, sample: str = "put_object") -> Any:  # noqa: ANN401  JSON
         """Invoke submit_accounts with the event of an upload."""
         return self.call("submit_accounts", event(sample, upload))
+
+    def drop(self) -> Upload:
+        """Drop a file, and invoke submit_accounts with its event."""
+        upload = self.upload()
+        self.submit(upload)
+        return upload
 
     def deliver(self, upload: Upload, **changed: str) -> Any:  # noqa: ANN401  JSON
         """Invoke deliver_report as the state machine does."""
@@ -448,7 +459,7 @@ def test_an_upload_goes_the_whole_way(
 
 def test_logging_everything_logs_no_secret(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     """Lambda's log level may be DEBUG: botocore would log what AWS answers, the API key too."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     caplog.set_level(logging.DEBUG)
     answered(stack, event("put_object", upload), upload)
     assert caplog.records
@@ -459,7 +470,7 @@ def test_logging_everything_logs_no_secret(stack: Stack, caplog: pytest.LogCaptu
 def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is switched on, and without signing in."""
     monkeypatch.setenv("PRESIGNED_REPORT_HOURS", "2")
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     link = answered(stack, event("put_object", upload), upload)["link"]["url"]
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in link
     assert "<!doctype html>" in requests.get(link, timeout=10).text
@@ -577,7 +588,7 @@ def test_a_folder_that_another_system_announces_is_answered(stack: Stack) -> Non
 )
 def test_an_event_of_any_time_is_imported(stack: Stack, server: Server, time: str) -> None:
     """The account list is read once, however far off the time."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     ready = event("file_ready", upload)
     body = json.loads(ready["Records"][0]["body"])
     body["time"] = time
@@ -644,7 +655,7 @@ def test_a_fault_of_the_stack_is_not_told_as_one_of_the_file(
 
 def test_what_another_system_announces_again_is_imported_once(stack: Stack) -> None:
     """S3's event and that of the other system, with and without version, are of one import."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     unknown = Upload(upload.bucket, upload.key, "", 0)
     for told in (event("put_object", upload), *(event("file_ready", u) for u in (upload, unknown))):
         stack.call("submit_accounts", told)
@@ -699,7 +710,7 @@ def test_two_uploads_in_one_delivery_are_two_imports(stack: Stack, server: Serve
 
 def test_a_fault_is_not_hidden_from_the_queue(stack: Stack) -> None:
     """What fails raises, so that the queue delivers the event again."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     client("dynamodb").delete_table(TableName=os.environ["LEDGER_TABLE"])
     with pytest.raises(Exception, match="ResourceNotFound"):
         stack.submit(upload)
@@ -716,8 +727,7 @@ def test_an_import_is_resumed(
     monkeypatch.setenv("SKIP_CONNECTED", "false")
     monkeypatch.setenv("INITIAL_POLL_DELAY_SECONDS", "100")
     monkeypatch.setenv("CALLS_PER_MINUTE", "1")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     resume = task_input("submit_accounts_resume", upload)
     step = stack.call("submit_accounts", resume)
     assert step["next"] == "submit_accounts"
@@ -732,8 +742,7 @@ def test_an_import_is_resumed(
 
 def test_a_second_delivery_of_the_answer_is_none(stack: Stack) -> None:
     """The machine may repeat a task, or fail after its answer: the message is sent once."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     stack.poll(upload)
     stack.deliver(upload)
     assert stack.deliver(upload, failure="late") == {"importId": upload.import_id}
@@ -743,8 +752,7 @@ def test_a_second_delivery_of_the_answer_is_none(stack: Stack) -> None:
 
 def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
     """The machine's word on a failure reaches the person."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     failure = "check_status failed with States.Timeout"
     answer = stack.deliver(upload, failure=failure)
     assert answer["status"] == "unfinished"
@@ -754,7 +762,7 @@ def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
 def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -> None:
     """Five deliveries with a key that is refused: one call, one message that reports it."""
     stack.set_key("wrong-key")
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     for _ in range(5):
         stack.submit(upload)
     assert stack.poll(upload)["next"] == "deliver_report"
@@ -850,7 +858,7 @@ def test_a_file_that_kills_its_function_is_answered(
     stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The third attempt refuses it unread, under the payload that executions of 0.1 send."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     monkeypatch.setattr("email_accounts.submission.submitter.plan", kill)
     with pytest.raises(Killed):
         stack.submit(upload)
@@ -892,8 +900,7 @@ def test_an_execution_that_ended_without_success_is_answered(
     stack: Stack, status: str, cause: str | None, said: str
 ) -> None:
     """Whatever interrupted it, the import has one answer, which says so; told twice, still one."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     for _ in range(2):
         assert stack.call("deliver_report", failed(upload, status, cause)) is None
     document = stack.message()
@@ -904,8 +911,7 @@ def test_an_execution_that_ended_without_success_is_answered(
 
 def test_a_late_failure_of_the_execution_before_ends_no_resumed_import(stack: Stack) -> None:
     """Its event came twice, or late; that of the current execution counts."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     stack.call("deliver_report", failed(upload, "ABORTED"))
     resume = {"importId": upload.import_id, "action": "resume"}
     assert stack.call("submit_accounts", resume) == {"resumed": True}
@@ -918,8 +924,7 @@ def test_the_message_comes_though_no_report_can_be_written(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the reports bucket the machine's delivery fails, and the last resort answers."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     monkeypatch.setenv("REPORTS_BUCKET", "no-such-bucket")
     with pytest.raises(Exception, match="AccessDenied"):
         stack.deliver(upload)
@@ -933,8 +938,7 @@ def test_the_message_comes_though_no_report_can_be_written(
 def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) -> None:
     """There is a second execution, and at its end a second message; before the answer neither."""
     stack.set_key("wrong-key")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     resume = {"importId": upload.import_id, "action": "resume"}
     assert stack.call("submit_accounts", resume) == {"resumed": False}
     stack.deliver(upload)
@@ -958,8 +962,7 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
 
 def test_an_operator_stops_a_running_import(stack: Stack) -> None:
     """The next poll leads to the report, which is told as stopped, with what was sent before."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     stop = {"importId": upload.import_id, "action": "stop"}
     assert stack.call("submit_accounts", stop) == {"stopped": True}
     assert stack.call("submit_accounts", stop) == {"stopped": False}
@@ -982,8 +985,7 @@ def test_every_line_names_its_import(
 ) -> None:
     """Those of the three functions, of the domain and of metrics, each once, and its trace."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.submit(upload)
+    upload = stack.drop()
     lose_the_answer(upload)
     monkeypatch.setattr("email_accounts.saleshandy.client.SaleshandyClient.listed", unanswered)
     assert stack.poll(upload)["next"] == "check_status"
@@ -1027,34 +1029,30 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SETTLE_SECONDS", "0")
     monkeypatch.setenv("CALLS_PER_MINUTE", "600")
     use_servers_found(stack, monkeypatch)
-    lost = stack.upload("uploads/accounts.csv")
-    stack.submit(lost)
+    lost = stack.drop()
     lose_the_answer(lost)
     stack.poll(lost)
     client("dynamodb").delete_item(
         TableName=os.environ["LEDGER_TABLE"],
         Key={"pk": {"S": "INDEX#default"}, "sk": {"S": "INDEX"}},
     )
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     stack.submit(upload, "without_version")
     stack.poll(upload)
     stack.poll(upload)  # of what is complete by now the list and the report are read
     stack.submit(upload, "file_ready")
     stack.deliver(upload)
     stack.call("submit_accounts", {"importId": upload.import_id, "action": "resume"})
-    partly = stack.upload("uploads/accounts.csv")
-    stack.submit(partly)
+    partly = stack.drop()
     lose_the_answer(partly)
     stack.poll(partly)
-    gone = stack.upload("uploads/accounts.csv")
-    stack.submit(gone)
+    gone = stack.drop()
     client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
     stack.poll(gone)
     stack.deliver(gone)
     stack.submit(gone, "file_ready")
     try_sign_ins(stack, monkeypatch)
-    broken = stack.upload("uploads/accounts.csv")
-    stack.submit(broken)
+    broken = stack.drop()
     monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", 1)
     refuse(monkeypatch, "CompleteMultipartUpload", "InternalError", "no report can be completed")
     for call in (
