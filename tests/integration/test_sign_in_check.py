@@ -306,33 +306,6 @@ def test_an_event_that_is_not_taken_does_not_end_an_import(
     assert batch.sign_in is SignInState.CHECKED
 
 
-@pytest.mark.parametrize("point", ["trying", "attempts", "evidence"])
-def test_a_batch_is_not_tried_twice(
-    world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    """Whether the function dies before, during or after the attempts; the import continues."""
-    upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
-
-    def killed(*_: object, **__: object) -> None:
-        raise Killed
-
-    with monkeypatch.context() as patched:
-        if point == "trying":
-            patched.setattr(gate.Gate, "check_all", killed)
-        elif point == "attempts":
-            patched.setattr(type(world.ledger), "leave_host", killed)
-        else:
-            patched.setattr(type(world.reports), "writer", killed)
-        with pytest.raises(Killed):
-            checker(world).check(upload.import_id, lambda: TIME)
-    tried = dict(servers["wrong"].attempts), dict(servers["good"].attempts)
-    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
-    assert tried == (dict(servers["wrong"].attempts), dict(servers["good"].attempts))
-    told = outcomes(world, upload)
-    assert [one["outcome"] for one in told] == ["connected", "connected"]
-    assert all("the check was interrupted" in one["warnings"] for one in told)
-
-
 def test_what_is_connected_already_is_not_tried(world: World, servers: MailServers) -> None:
     """The account list comes first."""
     world.policy = _changed(world, SignInCheck.STRICT, skip_connected=True)
