@@ -31,13 +31,13 @@ from email_accounts.models.imports import (
     Plan,
     ReasonCode,
 )
-from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
+from email_accounts.models.messages import IMPORT_COMPLETED, Message
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import reconciliation_name
 from email_accounts.saleshandy.report import report_name
-from tests.support.fakes import FakeEvents, World
+from tests.support.fakes import World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 from tests.support.reading import saved, sheets
 
@@ -638,6 +638,7 @@ def test_an_import_whose_deliverer_is_gone_can_be_resumed(
     with monkeypatch.context() as patched:
         patched.setattr(type(world.ledger), "notified", fail)
         assert world.deliverer().deliver(upload.import_id)
+    assert len(world.notifications.messages) == 1
     assert not world.submitter().restart(upload.import_id)
     world.clock.advance(LONGEST_RUN + LEASE_MARGIN)
     assert world.submitter().restart(upload.import_id)
@@ -753,24 +754,6 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
 # Once
 
 
-def test_deliveries_that_overlap_send_one_message(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Step Functions may repeat a call whose first invocation continues anyway."""
-    upload = looked_at(world)
-    really = type(world.events).put
-
-    def meanwhile(events: FakeEvents, event: Event) -> None:
-        with pytest.raises(ImportLockedError):
-            world.deliverer().deliver(upload.import_id)
-        really(events, event)
-
-    monkeypatch.setattr(type(world.events), "put", meanwhile)
-    assert world.deliverer().deliver(upload.import_id)
-    assert world.deliverer().deliver(upload.import_id) is None
-    assert len(world.notifications.messages) == 1
-
-
 def test_the_message_is_sent_once(world: World) -> None:
     """Who delivers learns how the import ended; again, nothing is written and nothing sent."""
     upload = looked_at(world)
@@ -781,16 +764,6 @@ def test_the_message_is_sent_once(world: World) -> None:
     before = world.journal.names()
     assert world.deliverer().deliver(upload.import_id, "late failure") is None
     assert world.journal.names() == before
-    assert len(world.notifications.messages) == 1
-
-
-def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When only the last write of the ledger fails, the delivery ends well anyway."""
-    upload = world.drop("one@x.example")
-    monkeypatch.setattr(type(world.ledger), "notified", fail)
-    assert world.deliverer().deliver(upload.import_id) is not None
     assert len(world.notifications.messages) == 1
 
 

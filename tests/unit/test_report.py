@@ -105,14 +105,6 @@ def test_a_reason_that_is_hidden_is_a_reason() -> None:
     assert checked(report)["a@b.example"] == Verdict(connected=False, reason="***")
 
 
-def test_a_secret_in_a_split_chunk_is_found() -> None:
-    """Chunks may end anywhere, inside letters of several bytes too."""
-    report = f"\ufeffEmail,Reason\r\na@b.example,é {MARK} €\r\n".encode()
-    single = [report[at : at + 1] for at in range(len(report))]
-    assert copied(single) == copied(report)
-    assert cells(copied(single)) == [["Email", "Reason"], ["a@b.example", "***"]]
-
-
 def test_line_breaks_inside_cells_stay_inside_them() -> None:
     """A reason of several lines is one reason, and no line of its own."""
     for end in ("\n", "\r\n", "\r"):

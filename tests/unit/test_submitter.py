@@ -893,19 +893,6 @@ def test_an_import_without_an_answer_is_not_taken_up_again(world: World) -> None
     assert list(world.executions.started) == [base, f"{base}-2", f"{base}-3"]
 
 
-def test_an_import_taken_up_by_one_who_died_is_begun_by_the_next(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without its execution nobody would go on with it, and it counts as under way already."""
-    upload = answered(world)
-    with monkeypatch.context() as patched:
-        patched.setattr(type(world.executions), "start", crash)
-        with pytest.raises(ZeroDivisionError):
-            world.submitter().restart(upload.import_id)
-    assert not world.submitter().restart(upload.import_id)
-    assert list(world.executions.started) == [upload.import_id, f"{upload.import_id}-2"]
-
-
 # Stopping
 
 
