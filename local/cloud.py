@@ -40,6 +40,8 @@ STACK = "email-accounts"
 REGION = "us-east-1"
 MAIL_ADDRESS = "you@mailbox.example"
 SOURCES = ("template.yaml", "samconfig.toml", "statemachines", "functions", "layers")
+# All clouds of a checkout deploy the same build.
+BUILD = ROOT / ".local/build"
 # Variables that the functions inherit from this computer, in addition to Lambda's.
 PASSED_ON = (
     "PATH",
@@ -147,8 +149,7 @@ class State:
         """Keep a second command from starting or stopping the same cloud meanwhile."""
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._shut_out_others()
-        with (self.path / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(self.path / "lock"):
             yield
         self._shut_out_others()  # pip makes some files executable for all, whatever the umask
 
@@ -160,6 +161,13 @@ class State:
                     mode = path.lstat().st_mode
                     if not stat.S_ISLNK(mode):
                         path.chmod(mode & stat.S_IRWXU)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # ── up and down ─────────────────────────────────────────────────────────────────────────────────
@@ -334,14 +342,15 @@ def _deploy(state: State, cloud: Cloud) -> Cloud:
         *([f"TrustedReportHosts={host}"] if host in {"127.0.0.1", "localhost"} else []),
         *cloud.settings.parameters,
     ]
-    build = state.path / "build"
-    cache = state.path / "build-cache"
-    with _step("Building the functions (sam build)"):
-        _sam(state, "build", "--build-dir", str(build), "--cache-dir", str(cache))
+    build = ["--build-dir", str(BUILD), "--cache-dir", f"{BUILD}-cache"]
     deploy = ["--config-file", str(ROOT / "samconfig.toml"), "--no-confirm-changeset"]
-    deploy += ["--no-fail-on-empty-changeset", "--template-file", str(build / "template.yaml")]
-    with _step("Deploying the stack (sam deploy)"):
-        _sam(state, "deploy", *deploy, "--parameter-overrides", *parameters)
+    deploy += ["--no-fail-on-empty-changeset", "--template-file", str(BUILD / "template.yaml")]
+    BUILD.parent.mkdir(mode=0o700, exist_ok=True)
+    with _locked(BUILD.with_suffix(".lock")):
+        with _step("Building the functions (sam build)"):
+            _sam(state, "build", *build)
+        with _step("Deploying the stack (sam deploy)"):
+            _sam(state, "deploy", *deploy, "--parameter-overrides", *parameters)
     cloud = replace(cloud, sources=sources, outputs=_outputs())
     state.environment.write_text(_exports(cloud))
     state.cloud.write_text(json.dumps(asdict(cloud)))

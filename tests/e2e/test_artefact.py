@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import LocalCloud
+from local.cloud import BUILD
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("cloud")]
 
 UNCHECKED_HASH = 1
+LAYER = BUILD / "EmailAccountsLayer/python"
 ADDRESSES = """
 import json, os
 os.environ |= {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
@@ -27,15 +28,9 @@ print(json.dumps([
 """
 
 
-@pytest.fixture(scope="module")
-def layer(cloud: LocalCloud) -> Path:
-    """Name the folder of the layer's Python."""
-    return cloud.state / "build" / "EmailAccountsLayer" / "python"
-
-
-def test_every_module_is_compiled_for_good(layer: Path) -> None:
+def test_every_module_is_compiled_for_good() -> None:
     """Bytecode is beside each module, and is taken whatever the module's date says."""
-    sources = list(layer.rglob("*.py"))
+    sources = list(LAYER.rglob("*.py"))
     assert len(sources) > 300
     for source in sources:
         compiled = Path(importlib.util.cache_from_source(str(source)))
@@ -44,7 +39,7 @@ def test_every_module_is_compiled_for_good(layer: Path) -> None:
         assert int.from_bytes(head[4:], "little") == UNCHECKED_HASH
 
 
-def test_trimmed_data_leads_to_the_same_addresses(layer: Path) -> None:
+def test_trimmed_data_leads_to_the_same_addresses() -> None:
     """A client out of the layer calls the address that one out of the whole botocore calls."""
     whole, trimmed = (
         subprocess.run(
@@ -53,8 +48,8 @@ def test_trimmed_data_leads_to_the_same_addresses(layer: Path) -> None:
             capture_output=True,
             check=True,
         ).stdout
-        for path in ("", str(layer))
+        for path in ("", str(LAYER))
     )
     assert len(set(json.loads(whole))) > 20
     assert trimmed == whole
-    assert not list((layer / "botocore").rglob("*.gz"))
+    assert not list((LAYER / "botocore").rglob("*.gz"))

@@ -20,7 +20,7 @@ from tools.docs.commands import PAGE, masked, record, recordings_of
 pytestmark = pytest.mark.e2e
 
 COMMAND = Path(sys.executable).with_name("email-accounts")
-FILES = 8
+FILES = 4
 
 
 @pytest.mark.long

@@ -52,7 +52,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + LONGEST_WAIT
     while not holds():
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.1)
+        time.sleep(0.2)
 
 
 @cache
@@ -205,14 +205,11 @@ class LocalCloud:
     def history(self, identity: str) -> list[str]:
         """Name the events of an import's execution so far, such as `TaskFailed`."""
         machine = self.client("stepfunctions")
-        executions = self.environment["TRACK_IMPORT_STATE_MACHINE_ARN"].replace(
-            ":stateMachine:", ":execution:"
-        )
         pages = machine.get_paginator("get_execution_history")
         try:
             return [
                 event["type"]
-                for page in pages.paginate(executionArn=f"{executions}:{identity}")
+                for page in pages.paginate(executionArn=self._execution(identity))
                 for event in page["events"]
             ]
         except machine.exceptions.ExecutionDoesNotExist:
@@ -220,8 +217,19 @@ class LocalCloud:
 
     def wait_for_end(self, identity: str) -> None:
         """Wait until the execution of an import has ended, well or not."""
-        ends = {"ExecutionSucceeded", "ExecutionFailed"}
-        wait_until(lambda: bool(ends.intersection(self.history(identity)[-1:])))
+        wait_until(lambda: self._status(identity) in {"SUCCEEDED", "FAILED"})
+
+    def _status(self, identity: str) -> str:
+        machine = self.client("stepfunctions")
+        try:
+            found = machine.describe_execution(executionArn=self._execution(identity))
+        except machine.exceptions.ExecutionDoesNotExist:
+            return ""
+        return str(found["status"])
+
+    def _execution(self, identity: str) -> str:
+        machine = self.environment["TRACK_IMPORT_STATE_MACHINE_ARN"]
+        return f"{machine.replace(':stateMachine:', ':execution:')}:{identity}"
 
     def outcomes(self, identity: str) -> list[dict[str, str]]:
         """Read an import's outcome.csv."""
