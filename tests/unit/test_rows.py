@@ -433,7 +433,7 @@ def test_a_bad_row_does_not_stop_the_next() -> None:
         b",,",
         b'b@gmail.com,"x"y,',
         b"A@gmail.com,x,",
-        b"c@gmail.com",
+        b"C@Gmail.com",
         f"D@gmail.com,{APP_PASSWORD},465.0".encode(),
         f"e@gmail.com,{APP_PASSWORD},".encode(),
     ]
@@ -444,7 +444,7 @@ def test_a_bad_row_does_not_stop_the_next() -> None:
         (4, "Rejected", ""),
         (6, "Rejected", ""),
         (7, "Duplicate", "A@gmail.com"),
-        (8, "Rejected", "c@gmail.com"),
+        (8, "Rejected", "C@Gmail.com"),
         (9, "Accepted", "D@gmail.com"),
         (10, "Accepted", "e@gmail.com"),
     ]
