@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from email_accounts.aws.messaging import EventBus
-from email_accounts.errors import EventRefusedError
+from email_accounts.errors import ImporterError
 from email_accounts.models.messages import Message
 from tests.support import answers
 from tests.support.aws import new_bus, received
@@ -64,5 +64,5 @@ def test_an_event_that_is_not_taken_raises() -> None:
     with Stubber(client) as stubber:
         failed = {"ErrorCode": "InternalFailure", "ErrorMessage": "try again"}
         stubber.add_response("put_events", {"FailedEntryCount": 1, "Entries": [failed]})
-        with pytest.raises(EventRefusedError, match=r"bus own .*: InternalFailure: try again"):
+        with pytest.raises(ImporterError, match=r"bus own .*: InternalFailure: try again"):
             EventBus(lambda _: client, "own").put(MESSAGE.event)

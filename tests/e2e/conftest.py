@@ -33,7 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
     try:
-        cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
+        cloud.up("--auth", "--wait-scale", "0.05", "--workers", "2", *PARAMETERS)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
         with hunted(cloud):
             yield cloud

@@ -65,7 +65,7 @@ def cloud(servers: MailServers, tmp_path_factory: pytest.TempPathFactory) -> Ite
     chosen = ("--parameter", "SignInCheck=strict", "--parameter", f"TrustedMailHosts={DOMAIN}")
     try:
         cloud.up(
-            *("--auth", "--wait-scale", "0.05", *PARAMETERS, *chosen),
+            *("--auth", "--wait-scale", "0.05", "--workers", "2", *PARAMETERS, *chosen),
             SSL_CERT_FILE=str(servers.ca_file),
         )
         cloud.behave()

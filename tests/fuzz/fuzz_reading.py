@@ -29,7 +29,7 @@ with atheris.instrument_imports(include=["email_accounts"]):
     from email_accounts.errors import FileRefusedError
     from email_accounts.intake import accounts_file
     from email_accounts.intake.accounts_file import open_accounts_file
-    from email_accounts.intake.batches import BatchReader, plan
+    from email_accounts.intake.batches import accounts_of, plan
     from email_accounts.intake.layouts import ALIASES, IGNORED, LAYOUTS, OPTIONAL_HEADERS
     from email_accounts.intake.rows import Accepted, RowReader, RowResult
     from email_accounts.intake.seen_addresses import SeenAddresses
@@ -153,8 +153,8 @@ def _answer(examined: RowResult) -> object:
 
 
 def _hand_out(content: bytes, planned: Plan) -> None:
-    reader = BatchReader(open_accounts_file(io.BytesIO(content)).rows)
-    accounts = sum(len(reader.accounts_of(batch)) for batch in planned.batches)
+    rows = open_accounts_file(io.BytesIO(content)).rows
+    accounts = sum(len(accounts_of(rows, batch)) for batch in planned.batches)
     assert accounts == planned.accepted, "plan and accounts differ"
 
 

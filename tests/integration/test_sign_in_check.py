@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
-from email_accounts.errors import EventRefusedError
+from email_accounts.errors import ImporterError
 from email_accounts.models.account import Account
 from email_accounts.models.host_brake import Pace
 from email_accounts.models.imports import SignInState
@@ -298,7 +298,7 @@ def test_an_event_that_is_not_taken_does_not_end_an_import(
     upload = submitted(world, at(servers, "good", "a"))
 
     def refuse(*_: object) -> None:
-        raise EventRefusedError("no")
+        raise ImporterError("no")
 
     monkeypatch.setattr(type(world.events), "put", refuse)
     assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from email_accounts.intake.batches import BatchReader, plan
+from email_accounts.intake.batches import accounts_of, plan
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected
 from tests.support.files import accounts_file, opened, row
 
@@ -48,12 +48,12 @@ def test_a_plan_covers_every_accepted_row_once_and_in_order(
     assert ends == sorted(ends)
 
     due = [one for one in planned.batches if data.draw(st.booleans())]
-    reader = BatchReader(opened(content).rows)
+    rows = opened(content).rows
     for batch in due:
         before = sum(one.accounts for one in planned.batches[: batch.number - 1])
         mine = accepted[before : before + batch.accounts]
         assert (mine[0].row, mine[-1].row) == (batch.first_row, batch.last_row)
-        assert reader.accounts_of(batch) == tuple(one.account() for one in mine)
+        assert accounts_of(rows, batch) == tuple(one.account() for one in mine)
 
 
 @given(st.lists(KINDS, min_size=1, max_size=30))

@@ -8,13 +8,8 @@ import pytest
 from email_accounts.models.imports import Batch, BatchRange, BatchState, Import, ImportState
 from email_accounts.models.messages import IMPORT_ESTIMATED
 from email_accounts.models.upload import Upload
-from email_accounts.submission.admission import (
-    LONGEST_DEADLINE,
-    estimate,
-    expected_end,
-    iso,
-    refusal,
-)
+from email_accounts.submission.admission import LONGEST_DEADLINE, estimate, expected_end, refusal
+from email_accounts.text.display import iso
 from tests.support.fakes import INBOX, World
 from tests.support.files import accounts_file
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from email_accounts.errors import FileRefusedError, ImporterError, UploadMissingError
-from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.batches import accounts_of, plan, validate_upload
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.models.imports import BatchRange, Plan
 from tests.support.fakes import World
@@ -23,14 +23,9 @@ def examined(content: bytes) -> list[RowResult]:
     return list(opened(content).rows)
 
 
-def reader(content: bytes) -> BatchReader:
-    """Read a file again for its batches."""
-    return BatchReader(opened(content).rows)
-
-
 def named(content: bytes, batch: BatchRange) -> list[str]:
     """Return the addresses of the accounts of one batch."""
-    return [account.smtp.address for account in reader(content).accounts_of(batch)]
+    return [account.smtp.address for account in accounts_of(opened(content).rows, batch)]
 
 
 def addresses(count: int) -> list[str]:

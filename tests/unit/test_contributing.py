@@ -23,10 +23,10 @@ def example(name: str) -> str:
 
 def test_a_layout_is_added_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the one entry the layout is known by its name, and all of its columns are used."""
-    [(name, headers)] = ast.literal_eval(f"{{{example('layout')}}}").items()
-    content = f"{','.join(headers)}\n".encode()
+    [(name, line)] = ast.literal_eval(f"{{{example('layout')}}}").items()
+    content = f"{line}\n".encode()
     assert opened(content).layout != name
-    monkeypatch.setitem(LAYOUTS, name, headers)
+    monkeypatch.setitem(LAYOUTS, name, tuple(line.split(",")))
     file = opened(content)
     assert (file.layout, file.unknown_columns) == (name, ())
 

@@ -31,10 +31,6 @@ class WrongBucketError(ImporterError):
     """An event is about an object outside the inbox."""
 
 
-class EventRefusedError(ImporterError):
-    """The event bus did not take an event."""
-
-
 class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 

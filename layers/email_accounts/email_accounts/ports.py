@@ -129,7 +129,17 @@ class Notifications(Protocol):
         """Send the message to all who subscribed."""
 
 
-class Ledger(Protocol):
+class HostBrakes(Protocol):
+    """The brakes of mail servers: in the ledger, or in one process."""
+
+    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
+        """Begin an attempt to sign in at a mail server if that is allowed now."""
+
+    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
+        """End an attempt; what came of it may close the host for a time."""
+
+
+class Ledger(HostBrakes, Protocol):
     """The only memory.
 
     Every change of state is conditional on the state before it; one that does not fit raises
@@ -199,12 +209,6 @@ class Ledger(Protocol):
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""
-
-    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
-        """Begin an attempt to sign in at a mail server if that is allowed now."""
-
-    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
-        """End an attempt; what came of it may close the host for a time."""
 
     def honoured(self, workspace: str) -> Honoured | None:
         """Return which parameters of the account list work; None before the first probe."""

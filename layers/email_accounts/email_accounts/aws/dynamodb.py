@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, astuple, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -66,6 +66,10 @@ _CROWDED = 1.0
 """Seconds to come again after, where others were quicker each time."""
 
 
+_State = TypeVar("_State", Budget, HostBrake)
+_Result = TypeVar("_Result")
+
+
 class LedgerReader:
     """What the ledger holds of imports and batches, for functions, command line and demo."""
 
@@ -76,10 +80,8 @@ class LedgerReader:
 
     def find(self, import_id: str) -> Import | None:
         """Return the import, or None where the ledger does not know it."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_import_key(import_id), ConsistentRead=True
-        )
-        return _import_of(_unmarshalled(found["Item"])) if "Item" in found else None
+        item = self._item(_key("IMPORT", import_id), consistent=True)
+        return _import_of(item) if item else None
 
     def get(self, import_id: str) -> Import:
         """Return the import; ImporterError where the ledger does not know it."""
@@ -94,7 +96,7 @@ class LedgerReader:
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :batch)",
             ExpressionAttributeValues={
-                ":pk": _import_key(import_id)["pk"],
+                ":pk": _key("IMPORT", import_id)["pk"],
                 ":batch": {"S": "BATCH#"},
             },
             ConsistentRead=True,
@@ -105,26 +107,17 @@ class LedgerReader:
 
     def next_call_at(self, workspace: str, import_id: str) -> float:
         """Return when an import may make its next API call; 0 where the rate limit lets it now."""
-        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
-        if "Item" not in found:
-            return 0.0
-        budget = Budget.loaded(_unmarshalled(found["Item"])["budget"])
-        return next((turn.at for turn in budget.turns if turn.holder == import_id), 0.0)
+        turns = self._budget(workspace).turns
+        return next((turn.at for turn in turns if turn.holder == import_id), 0.0)
 
     def honoured(self, workspace: str) -> Honoured | None:
         """Return which parameters of the account list work; None before the first probe."""
-        found = self._client.get_item(TableName=self._table, Key=_honoured_key(workspace))
-        if "Item" not in found:
-            return None
-        item = _unmarshalled(found["Item"])
-        return Honoured(**{one.name: item[one.name] for one in fields(Honoured)})
+        item = self._item(_key("HONOURED", workspace))
+        return Honoured(**{one.name: item[one.name] for one in fields(Honoured)}) if item else None
 
     def waiting_until(self, workspace: str, now: float) -> float:
         """Return when all current reservations will have been served."""
-        found = self._client.get_item(TableName=self._table, Key=_budget_key(workspace))
-        if "Item" not in found:
-            return now
-        return Budget.loaded(_unmarshalled(found["Item"])["budget"]).waiting_until(now)
+        return self._budget(workspace).waiting_until(now)
 
     def by_day(self, since: float, before: float) -> Iterator[Import]:
         """Yield the imports received from `since` on and before `before`, newest first."""
@@ -147,6 +140,15 @@ class LedgerReader:
                     yield imported
             day -= timedelta(days=1)
 
+    def _budget(self, workspace: str) -> Budget:
+        item = self._item(_key("BUDGET", workspace))
+        return Budget.loaded(item["budget"]) if item else Budget()
+
+    def _item(self, key: dict[str, Any], *, consistent: bool = False) -> dict[str, Any]:
+        """Return an item; empty where there is none."""
+        found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=consistent)
+        return _unmarshalled(found.get("Item", {}))
+
 
 class DynamoLedger(LedgerReader):
     """The ledger; an entry expires `retention` seconds after it was made."""
@@ -159,7 +161,7 @@ class DynamoLedger(LedgerReader):
     def claim(self, upload: Upload, now: float, deadline: float) -> tuple[Import, bool]:
         """Make an upload an import; see `Ledger`."""
         revision = uuid.uuid4().hex
-        item = _import_key(upload.import_id) | _marshalled(
+        item = _key("IMPORT", upload.import_id) | _marshalled(
             {
                 "bucket": upload.bucket,
                 "key": upload.key,
@@ -192,7 +194,7 @@ class DynamoLedger(LedgerReader):
         """Take the lease of an import; see `Ledger`."""
         token = uuid.uuid4().hex
         taken = self._changed(
-            _import_key(import_id),
+            _key("IMPORT", import_id),
             {"lease_until": until, "lease_token": token},
             "lease_until <= :now AND #state IN (:received, :planned)",
             {"now": now, "received": ImportState.RECEIVED, "planned": ImportState.PLANNED},
@@ -203,7 +205,7 @@ class DynamoLedger(LedgerReader):
     def release(self, import_id: str, lease: str, *, attempts: int = 0) -> None:
         """Give the lease back; see `Ledger`."""
         change = {"lease_until": 0, "attempts": attempts}
-        self._changed(_import_key(import_id), change, "lease_token = :lease", {"lease": lease})
+        self._changed(_key("IMPORT", import_id), change, "lease_token = :lease", {"lease": lease})
 
     def refuse(self, import_id: str, lease: str, code: ReasonCode, refusal: str) -> None:
         """Refuse the file as a whole; see `Ledger`."""
@@ -260,7 +262,7 @@ class DynamoLedger(LedgerReader):
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
         """Remember that nothing more is sent; see `Ledger`."""
         self._change(
-            _import_key(imported.id),
+            _key("IMPORT", imported.id),
             {"stopped": within(reason, _LONGEST_REASON), "reason_code": code},
             "#state = :planned AND began_at = :seen",
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
@@ -305,21 +307,25 @@ class DynamoLedger(LedgerReader):
         rank: float | None = None,
     ) -> float:
         """Take one call out of the budget, or a turn for up to so many; see `Ledger`."""
-        return self._budgeted(
-            workspace,
-            lambda budget, late: budget.take(
-                holder, wanted, now + late, calls_per_minute, kind=kind, rank=rank
-            ),
-        )
+
+        def take(budget: Budget, late: float) -> tuple[Budget, float]:
+            return budget.take(holder, wanted, now + late, calls_per_minute, kind=kind, rank=rank)
+
+        wait = self._swapped(_key("BUDGET", workspace), "budget", Budget, take)
+        return _CROWDED if wait is None else wait
 
     def close_budget(self, workspace: str, now: float, until: float) -> None:
         """Block all calls until a time, as Saleshandy demands."""
-        self._budgeted(workspace, lambda budget, late: (budget.closed(now + late, until), 0.0))
+
+        def close(budget: Budget, late: float) -> tuple[Budget, bool]:
+            return budget.closed(now + late, until), True
+
+        self._swapped(_key("BUDGET", workspace), "budget", Budget, close)
 
     def enter_host(self, host: str, attempt: str, now: float) -> Admission:
         """Begin an attempt to sign in at a mail server if that is allowed now; see `Ledger`."""
 
-        def enter(brake: HostBrake) -> tuple[HostBrake, Admission]:
+        def enter(brake: HostBrake, _: float) -> tuple[HostBrake, Admission]:
             return brake.enter(attempt, now, pace_of(host))
 
         return self._braked(host, enter) or Admission(wait=_CROWDED)
@@ -327,8 +333,8 @@ class DynamoLedger(LedgerReader):
     def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
         """End an attempt; see `Ledger`."""
 
-        def leave(brake: HostBrake) -> tuple[HostBrake, Admission]:
-            return brake.leave(attempt, reply, now, pace_of(host)), Admission()
+        def leave(brake: HostBrake, _: float) -> tuple[HostBrake, bool]:
+            return brake.leave(attempt, reply, now, pace_of(host)), True
 
         if not self._braked(host, leave):
             raise LedgerConflictError(f"the brake of {host} changes all the time")
@@ -336,18 +342,15 @@ class DynamoLedger(LedgerReader):
     def save_honoured(self, workspace: str, honoured: Honoured) -> None:
         """Remember what the service honours of the account list; see `Ledger`."""
         always = "attribute_exists(pk) OR attribute_not_exists(pk)"
-        self._changed(_honoured_key(workspace), asdict(honoured), always, {})
+        self._changed(_key("HONOURED", workspace), asdict(honoured), always, {})
 
     def index(self, workspace: str) -> AccountIndex:
         """Return the account index of a workspace; see `Ledger`."""
-        found = self._client.get_item(
-            TableName=self._table, Key=_index_key(workspace), ConsistentRead=True
-        )
-        return self._index_of(_unmarshalled(found.get("Item", {})))
+        return self._index_of(self._item(_key("INDEX", workspace), consistent=True))
 
     def lease_index(self, workspace: str, now: float, until: float) -> AccountIndex | None:
         """Become the one who changes the account index; see `Ledger`."""
-        key = _index_key(workspace)
+        key = _key("INDEX", workspace)
         change = {"lease_until": until, "expires_at": self._expiry()}
         free = "attribute_not_exists(pk) OR lease_until <= :now"
         if not self._changed(key, change, free, {"now": now}):
@@ -358,7 +361,7 @@ class DynamoLedger(LedgerReader):
         """Replace the account index; see `Ledger`."""
         saved = replace(index, version=index.version + 1)
         self._change(
-            _index_key(workspace),
+            _key("INDEX", workspace),
             {"index": saved.dumped(), "version": saved.version, "lease_until": 0},
             "attribute_not_exists(version) OR version = :seen",
             {"seen": index.version},
@@ -377,7 +380,7 @@ class DynamoLedger(LedgerReader):
         """Take the lease in order to write the answer; see `Ledger`."""
         token = uuid.uuid4().hex
         taken = self._changed(
-            _import_key(imported.id),
+            _key("IMPORT", imported.id),
             {"state": ImportState.DELIVERING, "lease_until": until, "lease_token": token},
             "lease_until <= :now AND #state <> :notified AND began_at = :seen",
             {"now": now, "notified": ImportState.NOTIFIED, "seen": imported.began_at},
@@ -387,7 +390,7 @@ class DynamoLedger(LedgerReader):
     def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent; see `Ledger`."""
         return self._changed(
-            _import_key(import_id),
+            _key("IMPORT", import_id),
             {"state": ImportState.NOTIFIED, "lease_until": 0},
             "#state = :delivering AND lease_token = :lease",
             {"delivering": ImportState.DELIVERING, "lease": lease},
@@ -405,7 +408,7 @@ class DynamoLedger(LedgerReader):
             if (reopened := batch.reopened(now)) != batch:
                 self.save(import_id, batch, reopened)
         return self._changed(
-            _import_key(import_id),
+            _key("IMPORT", import_id),
             {
                 "state": ImportState.PLANNED,
                 "began_at": now,
@@ -421,46 +424,38 @@ class DynamoLedger(LedgerReader):
             {"notified": ImportState.NOTIFIED, "seen": imported.began_at},
         )
 
-    def _budgeted(
-        self, workspace: str, change: Callable[[Budget, float], tuple[Budget, float]]
-    ) -> float:
-        """Change the budget under a version number: of two callers at once, one has to retry."""
-        key = _budget_key(workspace)
+    def _braked(
+        self, host: str, change: Callable[[HostBrake, float], tuple[HostBrake, _Result]]
+    ) -> _Result | None:
+        """Change the brake of a host, which expires."""
+        expires_at = self._expiry()
+        return self._swapped(_key("HOST", host), "brake", HostBrake, change, expires_at=expires_at)
+
+    def _swapped(
+        self,
+        key: dict[str, Any],
+        name: str,
+        kind: type[_State],
+        change: Callable[[_State, float], tuple[_State, _Result]],
+        **others: object,
+    ) -> _Result | None:
+        """Change a state under a version number: of two callers at once, one has to retry.
+
+        `change` also gets the seconds since the call. None where others were quicker each time.
+        """
         began = time.monotonic()
         for _ in range(_TRIES):
-            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-            item = _unmarshalled(found.get("Item", {}))
-            before = Budget.loaded(item["budget"]) if item else Budget()
-            after, wait = change(before, time.monotonic() - began)
+            item = self._item(key, consistent=True)
+            before = kind.loaded(item[name]) if item else kind()
+            after, result = change(before, time.monotonic() - began)
             version = int(item.get("version", 0))
             if after == before or self._changed(
                 key,
-                {"budget": after.dumped(), "version": version + 1},
+                {name: after.dumped(), "version": version + 1, **others},
                 "attribute_not_exists(version) OR version = :seen",
                 {"seen": version},
             ):
-                return wait
-            time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
-        return _CROWDED
-
-    def _braked(
-        self, host: str, change: Callable[[HostBrake], tuple[HostBrake, Admission]]
-    ) -> Admission | None:
-        """Change the brake of a host as `_budgeted` does; None where others were quicker."""
-        key = {"pk": {"S": f"HOST#{host}"}, "sk": {"S": "HOST"}}
-        for _ in range(_TRIES):
-            found = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-            item = _unmarshalled(found.get("Item", {}))
-            before = HostBrake.loaded(item["brake"]) if item else HostBrake()
-            after, admission = change(before)
-            version = int(item.get("version", 0))
-            if after == before or self._changed(
-                key,
-                {"brake": after.dumped(), "version": version + 1, "expires_at": self._expiry()},
-                "attribute_not_exists(version) OR version = :seen",
-                {"seen": version},
-            ):
-                return admission
+                return result
             time.sleep(random.uniform(0, _PAUSE))  # noqa: S311  spreads takers, hides nothing
         return None
 
@@ -481,7 +476,7 @@ class DynamoLedger(LedgerReader):
     def _change_received(self, import_id: str, lease: str, change: Mapping[str, object]) -> None:
         """Change an import that has not been read yet, under the lease of its reader."""
         self._change(
-            _import_key(import_id),
+            _key("IMPORT", import_id),
             change,
             "#state = :received AND lease_token = :lease",
             {"received": ImportState.RECEIVED, "lease": lease},
@@ -554,26 +549,14 @@ def _kept(columns: Sequence[str]) -> list[str]:
     return [*kept, f"{more:,} more"] if more else kept
 
 
-def _import_key(import_id: str) -> dict[str, Any]:
-    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": "IMPORT"}}
+def _key(kind: str, name: str) -> dict[str, Any]:
+    return {"pk": {"S": f"{kind}#{name}"}, "sk": {"S": kind}}
 
 
 def _batch_key(import_id: str, number: int) -> dict[str, Any]:
     """Return the key of a batch; keys sort as numbers do, those of seven digits included."""
     digits = f"{number:06d}" if number < _SEVEN_DIGITS else f"~{number}"
-    return {"pk": {"S": f"IMPORT#{import_id}"}, "sk": {"S": f"BATCH#{digits}"}}
-
-
-def _budget_key(workspace: str) -> dict[str, Any]:
-    return {"pk": {"S": f"BUDGET#{workspace}"}, "sk": {"S": "BUDGET"}}
-
-
-def _honoured_key(workspace: str) -> dict[str, Any]:
-    return {"pk": {"S": f"HONOURED#{workspace}"}, "sk": {"S": "HONOURED"}}
-
-
-def _index_key(workspace: str) -> dict[str, Any]:
-    return {"pk": {"S": f"INDEX#{workspace}"}, "sk": {"S": "INDEX"}}
+    return _key("IMPORT", import_id) | {"sk": {"S": f"BATCH#{digits}"}}
 
 
 def _batch_item(import_id: str, batch: BatchRange, expires_at: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from email_accounts.errors import EventRefusedError
+from email_accounts.errors import ImporterError
 from email_accounts.models.messages import Event, Message
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class EventBus:
         self._bus = bus
 
     def put(self, event: Event) -> None:
-        """Put the event; EventRefusedError where the bus answers but does not take it."""
+        """Put the event; ImporterError where the bus answers but does not take it."""
         client: EventBridgeClient = self._client_of("events")
         answer = client.put_events(
             Entries=[
@@ -45,7 +45,7 @@ class EventBus:
         if answer["FailedEntryCount"]:
             (entry,) = answer["Entries"]
             said = f"{entry.get('ErrorCode')}: {entry.get('ErrorMessage')}"
-            raise EventRefusedError(f"the event bus {self._bus} refuses the event: {said}")
+            raise ImporterError(f"the event bus {self._bus} refuses the event: {said}")
 
 
 class NotificationTopic:

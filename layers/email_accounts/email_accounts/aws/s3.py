@@ -21,6 +21,7 @@ from email_accounts.models.upload import Upload, UploadOptions, upload_options
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ _WRITTEN_PART = 8 << 20
 _BUFFER = 1 << 16
 _MISSING = frozenset({"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"})
 _IMPOSSIBLE = frozenset({"400", "InvalidArgument", "KeyTooLongError"})
+"""What S3 answers to a version, or a key, that no object can have."""
 _AGAIN = "Upload it again without choosing an encryption or a storage class."
 
 _CONSOLES = {"aws-us-gov": "console.amazonaws-us-gov.com"}
@@ -55,26 +57,13 @@ class InboxBucket:
         self._data_key = data_key
 
     def found(self, upload: Upload) -> Upload:
-        """Return the upload with its size and wishes, and its newest version where it names none.
-
-        UploadMissingError where there is no such object or version.
-        """
-        try:
-            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
-        except ClientError as error:
-            # What S3 answers to a version, or a key, that no object can have.
-            if error.response["Error"]["Code"] in _IMPOSSIBLE:
-                raise UploadMissingError("there is no such object") from None
-            raise _translated(error) from None
+        """Return the upload with its size, and its newest version; see `Uploads`."""
+        head = self._head(upload)
         version = head.get("VersionId", upload.version)
         return replace(upload, version=version, size=head["ContentLength"])
 
     def open(self, upload: Upload) -> BinaryIO:
-        """Open exactly this version.
-
-        UploadMissingError where it is gone; FileRefusedError where it was stored so that it cannot
-        be read.
-        """
+        """Open exactly this version; see `Uploads`."""
         try:
             parts = _Parts(self._client, upload.bucket, upload.key, upload.version)
         except ClientError as error:
@@ -82,15 +71,16 @@ class InboxBucket:
         return cast("BinaryIO", io.BufferedReader(parts, _BUFFER))
 
     def options(self, upload: Upload) -> UploadOptions:
-        """Return what its uploader says about this version, in the user metadata of the object.
+        """Return what the user metadata of this version says; see `Uploads`."""
+        return upload_options(self._head(upload).get("Metadata", {}))
 
-        UploadMissingError where it is gone; FileRefusedError where it says it in a wrong way.
-        """
+    def _head(self, upload: Upload) -> "HeadObjectOutputTypeDef":
         try:
-            head = self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
+            return self._client.head_object(**_named(upload.bucket, upload.key, upload.version))
         except ClientError as error:
+            if error.response["Error"]["Code"] in _IMPOSSIBLE:
+                raise UploadMissingError("there is no such object") from None
             raise _translated(error) from None
-        return upload_options(head.get("Metadata", {}))
 
     def _explained(self, upload: Upload, error: ClientError) -> Exception:
         """Say why an object cannot be read, where the way it was stored is the reason.

@@ -65,13 +65,13 @@ class ApiKeySecret:
         self._key = None
 
     def _fetch(self) -> Secret:
+        key = Secret("")
         try:
             answer = self._client.get_secret_value(SecretId=self._name)
+            key = Secret(answer.get("SecretString", "").strip())
         except ClientError as error:
             if error.response["Error"]["Code"] not in _NO_SECRET:
                 raise
-            answer = None
-        key = Secret(answer.get("SecretString", "").strip()) if answer else Secret("")
         if not _is_usable(key.reveal()):
             raise ApiKeyMissingError(f"the secret {self._name} has no usable API key")
         return key

@@ -3,15 +3,14 @@
 import json
 import unicodedata
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from email_accounts.delivery.outcomes import Outcome
-from email_accounts.delivery.result import ImportResult, counted, label, moment
+from email_accounts.delivery.result import ImportResult, counted, label
 from email_accounts.delivery.summary import Group, Summary
 from email_accounts.models.causes import UNKNOWN
 from email_accounts.models.messages import Message, file_document
 from email_accounts.models.upload import WORKSPACE_NAME
-from email_accounts.text.display import one_line, within
+from email_accounts.text.display import iso, moment, one_line, within
 
 SCHEMA = 2
 _LONGEST_SUBJECT = 99
@@ -96,9 +95,8 @@ def _link(result: ImportResult) -> dict[str, object]:
     link = result.link
     if not link:
         return {}
-    until = datetime.fromtimestamp(link.until, UTC).isoformat(timespec="seconds")
     outcome = {"outcome": link.outcome} if link.outcome else {}
-    return {"link": {"url": link.page, **outcome, "until": until}}
+    return {"link": {"url": link.page, **outcome, "until": iso(link.until)}}
 
 
 def message_of(result: ImportResult) -> Message:
@@ -177,25 +175,19 @@ def failure_of(result: ImportResult) -> str:
 
 
 def _mail(result: ImportResult) -> str:
+    name, step = result.imported.upload.name, result.next_step
     paragraphs = [
         [result.sentence],
-        _file(result),
+        [f"File: {one_line(name)}", f"Workspace: {one_line(result.workspace)}"],
         [failure_of(result)],
         _counts(result),
-        _next_step(result),
+        ["Next step", step.text, *(f"   {command}" for command in step.commands)],
         _causes(result),
         _warnings(result),
         _unknown_columns(result),
         [*_places(result)],
     ]
     return "\n\n".join("\n".join(lines) for lines in paragraphs if any(lines)) + "\n"
-
-
-def _file(result: ImportResult) -> list[str]:
-    return [
-        f"File: {one_line(result.imported.upload.name)}",
-        f"Workspace: {one_line(result.workspace)}",
-    ]
 
 
 def _counts(result: ImportResult) -> list[str]:
@@ -224,11 +216,6 @@ def meaning_of(outcome: Outcome, summary: Summary) -> str:
     if held == rejected:
         return "sign-in failed, not sent"
     return f"not sent: {counted(rejected - held, 'invalid row')}, {held:,} with failed sign-in"
-
-
-def _next_step(result: ImportResult) -> list[str]:
-    step = result.next_step
-    return ["Next step", step.text, *(f"   {command}" for command in step.commands)]
 
 
 def _causes(result: ImportResult) -> list[str]:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import Enum, StrEnum, auto
 
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
@@ -26,6 +25,7 @@ from email_accounts.saleshandy.reconciliation import Observation
 from email_accounts.saleshandy.report import Verdict
 from email_accounts.sign_in.findings import Finding as SignInFinding
 from email_accounts.sign_in.findings import MailboxFindings
+from email_accounts.text.display import moment
 
 _SEEN_COMPLETE = frozenset({BatchState.REPORTED, BatchState.COMPLETED, BatchState.RECONCILED})
 _ALREADY_EXISTS = re.compile(r"already (?:exists|connected|added)", re.IGNORECASE)
@@ -219,6 +219,8 @@ class _Said(Enum):
 
 _FAILED_BY_LIST = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.FAILURE)
 _FAILED_BY_REPORT = (Outcome.FAILED, Evidence.REPORT, Finding.FAILURE)
+_ELSEWHERE = (Outcome.FAILED, Evidence.REPORT, Finding.OTHER_WORKSPACE)
+_NOT_WORKING = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.NOT_WORKING)
 _SUSPENDED = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.SUSPENDED)
 _ACTIVE: dict[tuple[bool, _Said], Resolution] = {
     (False, _Said.GOOD): (Outcome.CONNECTED, Evidence.ACCOUNT_LIST, Finding.NONE),
@@ -230,11 +232,7 @@ _ACTIVE: dict[tuple[bool, _Said], Resolution] = {
 }
 """By whether it was active before it was sent."""
 _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
-    (AccountStatus.INACTIVE, _Said.GOOD): (
-        Outcome.FAILED,
-        Evidence.ACCOUNT_LIST,
-        Finding.NOT_WORKING,
-    ),
+    (AccountStatus.INACTIVE, _Said.GOOD): _NOT_WORKING,
     (AccountStatus.INACTIVE, _Said.FAILURE): _FAILED_BY_LIST,
     (AccountStatus.INACTIVE, _Said.EXISTS): _FAILED_BY_LIST,
     (AccountStatus.SUSPENDED, _Said.GOOD): _SUSPENDED,
@@ -242,11 +240,7 @@ _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
     (AccountStatus.SUSPENDED, _Said.EXISTS): _SUSPENDED,
     (AccountStatus.ABSENT, _Said.GOOD): (Outcome.UNCONFIRMED, Evidence.NONE, Finding.ABSENT),
     (AccountStatus.ABSENT, _Said.FAILURE): _FAILED_BY_REPORT,
-    (AccountStatus.ABSENT, _Said.EXISTS): (
-        Outcome.FAILED,
-        Evidence.REPORT,
-        Finding.OTHER_WORKSPACE,
-    ),
+    (AccountStatus.ABSENT, _Said.EXISTS): _ELSEWHERE,
     (AccountStatus.UNKNOWN, _Said.GOOD): (Outcome.UNCONFIRMED, Evidence.NONE, Finding.NOT_VERIFIED),
     (AccountStatus.UNKNOWN, _Said.FAILURE): _FAILED_BY_REPORT,
     (AccountStatus.UNKNOWN, _Said.EXISTS): _FAILED_BY_REPORT,
@@ -328,8 +322,7 @@ def _resolved(
 ) -> RowOutcome:
     """Return the outcome of a row on which the account list or the report has decided."""
     outcome, evidence, finding = resolved
-    seen = datetime.fromtimestamp(seen_at, UTC)
-    reason = finding.format(reason=said, seen=f"{seen:%Y-%m-%d %H:%M} UTC")
+    reason = finding.format(reason=said, seen=moment(seen_at))
     causes: tuple[Cause, ...] = ()
     if outcome is Outcome.FAILED:
         causes = (_CAUSES.get(finding) or cause_of(said, row.settings),)

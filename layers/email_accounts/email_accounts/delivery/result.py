@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from email_accounts.delivery.outcomes import Outcome
@@ -26,7 +25,6 @@ _LOOK_UP = (
     "or resume the import to check it again."
 )
 _RESUME = "Then resume the import: it {continues}. A new report follows."
-_REPLACE_KEY = f"Replace the API key of the workspace. {_RESUME} Do not upload the file again."
 
 
 class ImportStatus(StrEnum):
@@ -40,65 +38,58 @@ class ImportStatus(StrEnum):
     UNFINISHED = "unfinished"
 
 
-_NEXT_STEPS: dict[ReasonCode, str] = {
-    ReasonCode.FILE_REFUSED: (
-        "Correct the file and upload it again. Nothing was sent to Saleshandy."
-    ),
-    ReasonCode.WRONG_FOLDER: (
-        "Upload the same file to the folder of an existing workspace. Its content has not been "
-        "read yet. The command below lists the workspaces."
-    ),
-    ReasonCode.FILE_NOT_READ: (
-        "Split the file or save it as CSV, and upload it again. Nothing was sent to Saleshandy."
-    ),
-    ReasonCode.UPLOAD_DELETED: (
-        "Upload the file again, and do not delete it before its result arrives. Mailboxes that are "
-        "connected stay connected."
-    ),
-    ReasonCode.API_KEY_REFUSED: _REPLACE_KEY,
-    ReasonCode.API_KEY_MISSING: _REPLACE_KEY,
-    ReasonCode.STOPPED_BY_OPERATOR: (
-        "To continue, resume the import: it {continues}. Do not upload the file again."
-    ),
-    ReasonCode.SUBMISSION_FAILED: (
-        f"Find the error in the log of submit_accounts and fix it. {_RESUME}"
-    ),
-    ReasonCode.DEADLINE_PASSED: (
-        "Resume the import: it {continues}. Do not upload the file again."
-    ),
-    ReasonCode.NO_PROGRESS: (
-        "Wait an hour, then resume the import: it {continues}. If it makes no progress again, ask "
-        "Saleshandy's support."
-    ),
-    ReasonCode.EXECUTION_FAILED: (
-        f"Find the error in the log of the function and fix it. {_RESUME}"
-    ),
-}
-"""What to do after an import that ended early; `{continues}` is what it does once it is resumed."""
-_COMMANDS: dict[ReasonCode, tuple[str, ...]] = {
-    **dict.fromkeys(
-        (ReasonCode.API_KEY_REFUSED, ReasonCode.API_KEY_MISSING),
-        ("workspace add {workspace} --replace", "resume {id}"),
-    ),
-    ReasonCode.WRONG_FOLDER: ("workspace list",),
-    **dict.fromkeys(
-        (ReasonCode.STOPPED_BY_OPERATOR, ReasonCode.DEADLINE_PASSED, ReasonCode.NO_PROGRESS),
-        ("resume {id}",),
-    ),
-    **dict.fromkeys(
-        (ReasonCode.SUBMISSION_FAILED, ReasonCode.EXECUTION_FAILED),
-        ("show {id}", "resume {id}"),
-    ),
-}
-"""The commands of `email-accounts` for it, if there are any."""
-
-
 @dataclass(frozen=True, slots=True)
 class NextStep:
     """What to do next: a text for everybody, and commands for those who have the command line."""
 
     text: str
     commands: tuple[str, ...] = ()
+
+
+_REPLACE_KEY = NextStep(
+    f"Replace the API key of the workspace. {_RESUME} Do not upload the file again.",
+    ("workspace add {workspace} --replace", "resume {id}"),
+)
+_NEXT_STEPS: dict[ReasonCode, NextStep] = {
+    ReasonCode.FILE_REFUSED: NextStep(
+        "Correct the file and upload it again. Nothing was sent to Saleshandy."
+    ),
+    ReasonCode.WRONG_FOLDER: NextStep(
+        "Upload the same file to the folder of an existing workspace. Its content has not been "
+        "read yet. The command below lists the workspaces.",
+        ("workspace list",),
+    ),
+    ReasonCode.FILE_NOT_READ: NextStep(
+        "Split the file or save it as CSV, and upload it again. Nothing was sent to Saleshandy."
+    ),
+    ReasonCode.UPLOAD_DELETED: NextStep(
+        "Upload the file again, and do not delete it before its result arrives. Mailboxes that are "
+        "connected stay connected."
+    ),
+    ReasonCode.API_KEY_REFUSED: _REPLACE_KEY,
+    ReasonCode.API_KEY_MISSING: _REPLACE_KEY,
+    ReasonCode.STOPPED_BY_OPERATOR: NextStep(
+        "To continue, resume the import: it {continues}. Do not upload the file again.",
+        ("resume {id}",),
+    ),
+    ReasonCode.SUBMISSION_FAILED: NextStep(
+        f"Find the error in the log of submit_accounts and fix it. {_RESUME}",
+        ("show {id}", "resume {id}"),
+    ),
+    ReasonCode.DEADLINE_PASSED: NextStep(
+        "Resume the import: it {continues}. Do not upload the file again.", ("resume {id}",)
+    ),
+    ReasonCode.NO_PROGRESS: NextStep(
+        "Wait an hour, then resume the import: it {continues}. If it makes no progress again, ask "
+        "Saleshandy's support.",
+        ("resume {id}",),
+    ),
+    ReasonCode.EXECUTION_FAILED: NextStep(
+        f"Find the error in the log of the function and fix it. {_RESUME}",
+        ("show {id}", "resume {id}"),
+    ),
+}
+"""What to do after an import that ended early; `{continues}` is what it does once it is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,21 +200,16 @@ class ImportResult:
         has_reports = self.code is not ReasonCode.EXECUTION_FAILED
         if self.rows and not self.summary.needs_attention and has_reports:
             return NextStep("No action needed.")
-        if self.code:
-            text = _NEXT_STEPS[self.code].format(continues=self._continues)
-            commands = _COMMANDS.get(self.code, ())
-        else:
-            text, commands = self._next_for_rows()
+        step = _NEXT_STEPS[self.code] if self.code else self._next_for_rows()
         named = {"workspace": self.workspace, "id": self.imported.id[:SHORT_ID]}
-        return NextStep(text, tuple(f"email-accounts {one.format(**named)}" for one in commands))
+        commands = (f"email-accounts {one.format(**named)}" for one in step.commands)
+        return NextStep(step.text.format(continues=self._continues), tuple(commands))
 
     @property
     def _continues(self) -> str:
         """What a resumed import does."""
-        unconfirmed, not_sent = (
-            self.summary.of(Outcome.UNCONFIRMED),
-            self.summary.of(Outcome.NOT_SENT),
-        )
+        unconfirmed = self.summary.outcomes[Outcome.UNCONFIRMED]
+        not_sent = self.summary.outcomes[Outcome.NOT_SENT]
         said = list[str]()
         if unconfirmed:
             said.append(f"checks the unconfirmed row{'s' * (unconfirmed > 1)} again")
@@ -231,10 +217,10 @@ class ImportResult:
             said.append(f"sends the row{'s that were' if not_sent > 1 else ' that was'} not sent")
         return " and ".join(said) or "continues"
 
-    def _next_for_rows(self) -> tuple[str, tuple[str, ...]]:
+    def _next_for_rows(self) -> NextStep:
         outcomes = self.summary.outcomes
         if outcomes[Outcome.REJECTED] == self.summary.needs_attention == self.rows:
-            return _FIX_ALL_ROWS, ("failed {id}",)
+            return NextStep(_FIX_ALL_ROWS, ("failed {id}",))
         texts, commands = list[str](), list[str]()
         if to_fix := self.summary.of(*_TO_FIX):
             rows = ("the row", "it") if to_fix == 1 else (f"the {to_fix:,} rows", "them")
@@ -243,7 +229,7 @@ class ImportResult:
         if outcomes[Outcome.UNCONFIRMED]:
             texts.append(_LOOK_UP)
             commands.append("resume {id}")
-        return " ".join(texts), tuple(commands)
+        return NextStep(" ".join(texts), tuple(commands))
 
 
 def label(outcome: str, rows: int) -> str:
@@ -260,8 +246,3 @@ def all_of(number: int, many: str) -> str:
 def counted(number: int, one: str, many: str = "") -> str:
     """Return a number with what it counts; the plural is `many`, or ends in s."""
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
-
-
-def moment(seconds: float) -> str:
-    """Write a time for people."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"

@@ -64,44 +64,38 @@ class UploadReader:
 
     def _begin(self) -> None:
         self._examined = validate_upload(self._uploads, self._reports, self._imported)
-        self._reader = BatchReader(self._examined)
         self._last = 0
 
     def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
-        """Return the accounts of the batch; see `BatchReader`."""
+        """Return the accounts of the batch; see the function."""
         if batch.number <= self._last:
             self.close()
             self._begin()
         self._last = batch.number
-        return self._reader.accounts_of(batch)
+        return accounts_of(self._examined, batch)
 
     def close(self) -> None:
         """Close the upload."""
         self._examined.close()
 
 
-class BatchReader:
-    """Hands out the accounts of batches in ascending order, reading the upload once."""
+def accounts_of(examined: Iterator[RowResult], batch: BatchRange) -> tuple[Account, ...]:
+    """Return the accounts of a batch, reading on from those before it.
 
-    def __init__(self, examined: Iterator[RowResult]) -> None:
-        """Open an upload and read from it."""
-        self._accepted = (row for row in examined if isinstance(row, Accepted))
-
-    def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
-        """Return the accounts of the batch.
-
-        Raises:
-            ImporterError: the upload no longer reads as it did when it was planned.
-        """
-        accounts = []
-        for accepted in self._accepted:
-            if accepted.row >= batch.first_row:
-                accounts.append(accepted.account())
-            if accepted.row >= batch.last_row:
-                break
-        if len(accounts) != batch.accounts:
-            raise ImporterError(
-                f"rows {batch.first_row} to {batch.last_row} hold {len(accounts)} accounts, "
-                f"planned were {batch.accounts}"
-            )
-        return tuple(accounts)
+    Raises:
+        ImporterError: the upload no longer reads as it did when it was planned.
+    """
+    accounts = []
+    for row in examined:
+        if not isinstance(row, Accepted):
+            continue
+        if row.row >= batch.first_row:
+            accounts.append(row.account())
+        if row.row >= batch.last_row:
+            break
+    if len(accounts) != batch.accounts:
+        raise ImporterError(
+            f"rows {batch.first_row} to {batch.last_row} hold {len(accounts)} accounts, "
+            f"planned were {batch.accounts}"
+        )
+    return tuple(accounts)

@@ -25,17 +25,9 @@ _NO_SECRET = frozenset(
         *("nicht vorhanden", "vide", "aucun", "aucune", "inconnu", "s/o", "n/d", "non défini"),
         *("ninguno", "ninguna", "vacío", "vacio", "nessuno", "nessuna", "vuoto", "nenhum"),
         *("nenhuma", "vazio", "geen", "leeg", "нет", "brak", "yok", "todo", "pending", "xxx"),
-        *(
-            "to follow",
-            "not shown",
-            "set by user",
-            "pendiente",
-            "pendente",
-            "en blanco",
-            "em branco",
-        ),
-        *("sin contraseña", "sem senha", "sans mot de passe", "senza password", "ausstehend"),
-        *("in attesa", "en attente", "не указан", "無し", "なし", "无"),
+        *("to follow", "not shown", "set by user", "pendiente", "pendente", "en blanco"),
+        *("em branco", "sin contraseña", "sem senha", "sans mot de passe", "senza password"),
+        *("ausstehend", "in attesa", "en attente", "не указан", "無し", "なし", "无"),
     )
 )
 """What people write in a column of passwords or user names for none."""
@@ -93,7 +85,6 @@ _LIKE_DATE = r"""\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?)? | \d{1,2}[./]\d{1,2
     "|jun|juin|giu|jul|juil|lug|aug|ao\u00fbt|ago|sep|sept|set|oct|okt|out|ott|nov|dec|d\u00e9c|dez"
     "|dic",
 )
-_SPACE = re.compile(r"\s+")
 _FILLERS = "\u034f\u115f\u1160\u3164\uffa0"
 _LOST_SELECTOR = re.compile("(?<=[!-~])[\ufe00-\ufe0f](?!\u20e3)")
 """It chooses the form of the sign before it, which ASCII has only one of."""
@@ -201,11 +192,6 @@ def is_misread(text: str) -> bool:
 def is_like_date(text: str) -> bool:
     """Say whether a text is written as a spreadsheet writes dates, times and amounts."""
     return re.fullmatch(_LIKE_DATE, text, re.VERBOSE | re.IGNORECASE) is not None
-
-
-def without_blanks(text: str) -> str:
-    """Return a text without any blank."""
-    return _SPACE.sub("", text)
 
 
 def in_ascii(domain: str) -> str:

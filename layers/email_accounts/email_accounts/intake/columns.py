@@ -321,10 +321,9 @@ class _Found:
             self.notes.append(RowWarning("address_column", text))
             return
         kept.sort(key=lambda at: -(held[at] or 0))
-        if {*kept} != {*named}:
-            left = [at for at in named if at not in kept]
+        self.targets[ADDRESS] = kept
+        if left := [at for at in named if at not in kept]:
             self.unknown += left
-            self.targets[ADDRESS] = kept
             lost = ", ".join(self.names[at] for at in left)
             self.notes.append(
                 RowWarning(
@@ -333,8 +332,6 @@ class _Found:
                     f"{lost} has no addresses",
                 )
             )
-        else:
-            self.targets[ADDRESS] = kept
 
     def columns(self, headers: Cells) -> Columns:
         """Return what was found."""

@@ -23,7 +23,7 @@ class SeenAddresses:
 
     def row_of(self, address: str) -> int:
         """Return the row where an address was first seen, or 0."""
-        return self._rows[self._place(_hashed(address))]
+        return self._rows[self._place(hash(address) or 1)]
 
     def add(self, address: str, row: int) -> int:
         """Store an address; return the row where it was seen before, or 0."""
@@ -68,7 +68,3 @@ class SeenAddresses:
         while hashes[place] not in (0, hashed):
             place = (place + 1) & mask
         return place
-
-
-def _hashed(address: str) -> int:
-    return hash(address) or 1

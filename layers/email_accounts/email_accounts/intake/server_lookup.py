@@ -31,6 +31,9 @@ _SERVICES = {
 }
 
 
+_Ask = Callable[[str, str], list[Any] | None]
+
+
 class ServerLookup:
     """Asks name servers for the servers of domains.
 
@@ -48,7 +51,7 @@ class ServerLookup:
         from dns.exception import DNSException  # noqa: PLC0415  see above
 
         try:
-            ask = _Questions(_resolver(self._name_server), time.monotonic() + self._seconds)
+            ask = _asking(_resolver(self._name_server), time.monotonic() + self._seconds)
         except (DNSException, OSError):  # this computer has no name server
             return dict.fromkeys(domains, NotFound.NO_ANSWER)
 
@@ -73,34 +76,26 @@ def _resolver(name_server: str) -> "Resolver":
     return resolver
 
 
-class _Questions:
-    """Asks for records until a time is over."""
+def _asking(resolver: "Resolver", until: float) -> _Ask:
+    """Return what asks for the records of a name, until a time is over.
 
-    def __init__(self, resolver: "Resolver", until: float) -> None:
-        self._resolver = resolver
-        self._until = until
+    It returns none where the name has none of the kind, and None for no name. It raises
+    DNSException where there is no answer or an error, and TimeoutError once the time is over.
+    """
+    from dns.resolver import NXDOMAIN, NoAnswer  # noqa: PLC0415  see above
 
-    def __call__(self, name: str, kind: str) -> list[Any] | None:
-        """Return the records of a name, none where it has none of the kind; None for no name.
-
-        Raises:
-            DNSException: there is no answer, or an error.
-            TimeoutError: the time is over.
-        """
-        from dns.resolver import NXDOMAIN, NoAnswer  # noqa: PLC0415  see above
-
-        left = min(self._until - time.monotonic(), _LONGEST_QUESTION)
+    def ask(name: str, kind: str) -> list[Any] | None:
+        left = min(until - time.monotonic(), _LONGEST_QUESTION)
         if left <= 0:
             raise TimeoutError
         try:
-            return [*self._resolver.resolve(f"{name}.", kind, search=False, lifetime=left)]
+            return [*resolver.resolve(f"{name}.", kind, search=False, lifetime=left)]
         except NoAnswer:
             return []
         except NXDOMAIN:
             return None
 
-
-_Ask = Callable[[str, str], list[Any] | None]
+    return ask
 
 
 def _found(domain: str, ask: _Ask) -> Found:

@@ -30,6 +30,7 @@ from email_accounts.models.providers import (
     Provider,
     ServerPreset,
     family_of,
+    is_mismatched,
     preset_of_host,
     provider_named,
     provider_of_domain,
@@ -58,41 +59,15 @@ ENCRYPTION_NAMES: dict[str, tuple[str, ...]] = {
 
 _YES = frozenset(
     {
-        *(
-            "true",
-            "yes",
-            "1",
-            "1.0",
-            "y",
-            "on",
-            "enabled",
-            "active",
-            "ja",
-            "oui",
-            "si",
-            "sí",
-            "sim",
-        ),
-        *("wahr", "vrai", "verdadero", "verdadeiro", "vero", "aktiv", "aktiviert", "activé", "да"),
+        *("true", "yes", "1", "1.0", "y", "on", "enabled", "active", "ja", "oui", "si", "sí"),
+        *("sim", "wahr", "vrai", "verdadero", "verdadeiro", "vero", "aktiv", "aktiviert"),
+        *("activé", "да"),
     }
 )
 _NO = frozenset(
     {
-        *(
-            "false",
-            "no",
-            "0",
-            "0.0",
-            "n",
-            "off",
-            "disabled",
-            "inactive",
-            "nein",
-            "non",
-            "nao",
-            "não",
-        ),
-        *("nee", "falsch", "faux", "falso", "inaktiv", "deaktiviert", "désactivé", "нет"),
+        *("false", "no", "0", "0.0", "n", "off", "disabled", "inactive", "nein", "non", "nao"),
+        *("não", "nee", "falsch", "faux", "falso", "inaktiv", "deaktiviert", "désactivé", "нет"),
     }
 )
 _BY_PORT = frozenset(
@@ -181,7 +156,8 @@ class SettingsReader:
             known = True
             code = found.provider if found.provider in providers() else OTHER
             provider = replace(providers()[code], personal="", smtp=found.smtp, imap=found.imap)
-            warnings.append(_servers_found(domain, found))
+            text = f"{SERVERS_FOUND_FOR}{domain}: {found.name} (by {found.by})"
+            warnings.append(RowWarning(SERVERS_FOUND, text))
         preset = provider if not unclear else providers()[OTHER]
         smtp = _server(texts[1:4], preset.smtp, "smtp", fill=not unclear)
         imap = _server(texts[4:7], preset.imap, "imap", fill=not unclear)
@@ -201,18 +177,15 @@ class SettingsReader:
         if any(is_mismatched(port, encryption) for _, port, encryption in sides):
             warnings.append(ENCRYPTION_AND_PORT)
         google = family_of(provider.code) is GOOGLE
+        at_smtp, at_imap = (google or family_of(OTHER, host) is GOOGLE for host, *_ in (smtp, imap))
+        is_looked_up = self.servers_of and is_lacking
         return Settings(
             values,
             tuple(problems),
             tuple(warnings),
             google,
-            (
-                google or family_of(OTHER, smtp[0]) is GOOGLE,
-                google or family_of(OTHER, imap[0]) is GOOGLE,
-            ),
-            ANY_DOMAIN
-            if self.servers_of and is_lacking
-            else _domains(texts[0], texts[1], texts[4]),
+            (at_smtp, at_imap),
+            ANY_DOMAIN if is_looked_up else _domains(texts[0], texts[1], texts[4]),
             provider.sends_only,
             provider.user_name,
         )
@@ -293,11 +266,6 @@ def invisible_removed(characters: str, column: str) -> RowWarning:
     return RowWarning("invisible_removed", f"{characters} was removed from {column}")
 
 
-def is_mismatched(port: str, encryption: str) -> bool:
-    """Say whether a port requires the other encryption."""
-    return port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
-
-
 def once(problems: Iterable[Problem]) -> list[Problem]:
     """Report what is wrong with SMTP and IMAP alike as one problem that names both columns."""
     found: dict[str, Problem] = {}
@@ -341,10 +309,6 @@ def _domains(text: str, smtp_host: str, imap_host: str) -> tuple[str, ...]:
     )
 
 
-def _servers_found(domain: str, found: FoundServers) -> RowWarning:
-    return RowWarning(SERVERS_FOUND, f"{SERVERS_FOUND_FOR}{domain}: {found.name} (by {found.by})")
-
-
 def _server(
     cells: Sequence[str], preset: ServerPreset, side: str, *, fill: bool
 ) -> tuple[str, str, str]:
@@ -359,7 +323,8 @@ def _server(
     named = _named_encryption(encryption)
     whole = _WHOLE_PORT.fullmatch(port)
     port = whole[1] if whole else port or known.port(named)
-    return host, port, named or _by_port(port) or _by_word(encryption) or _default(port)
+    default = _DEFAULT_ENCRYPTION if port else ""
+    return host, port, named or _by_port(port) or _by_word(encryption) or default
 
 
 def _named_encryption(text: str) -> str:
@@ -385,10 +350,6 @@ def _by_word(text: str) -> str:
     if word in _YES:
         return "ssl"
     return "tls" if word in _NO else next((name for name in ENCRYPTIONS if name in word), "")
-
-
-def _default(port: str) -> str:
-    return _DEFAULT_ENCRYPTION if port else ""
 
 
 def _is_told(text: str, port: str) -> bool:

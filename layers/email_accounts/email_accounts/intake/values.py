@@ -17,7 +17,6 @@ from email_accounts.intake.cells import (
     is_placeholder,
     unwrapped,
     visible,
-    without_blanks,
 )
 from email_accounts.intake.columns import NOTHING, Columns
 from email_accounts.intake.layouts import ADDRESS, FULL_NAME, PASSWORD
@@ -68,7 +67,6 @@ _IN_ORDER = itemgetter(
         for name in FIELDS
     )
 )
-_PLACES = {name: at for at, name in enumerate(FIELDS)}
 _DAMAGE = {
     Damage.DATE: "it contains a date",
     Damage.ERROR: "it contains an error",
@@ -173,6 +171,8 @@ class ValueReader:
             texts[8], texts[9], texts[10], settings.at_google
         )
         problems = (*row.problems, *row.settings_problems(settings))
+        if len(problems) > 1:
+            problems = tuple(sorted(once(problems), key=lambda one: FIELDS.index(one.field)))
         if settings.google and not (problems or APP_PASSWORD.fullmatch(smtp_password)):
             row.warnings.append(GOOGLE_SIGN_IN)
         personal = (
@@ -182,7 +182,7 @@ class ValueReader:
         return RowValues(
             _IN_ORDER((*personal, *settings.values)),
             smtp_address if row.is_address(smtp_address) else "",
-            problems if len(problems) < 2 else tuple(sorted(once(problems), key=_place)),  # noqa: PLR2004
+            problems,
             (*settings.warnings, *dict.fromkeys(row.warnings)),
         )
 
@@ -271,11 +271,7 @@ class _Row:
         imap_name = ADDRESSES[2] if imap else ADDRESS
         smtp = smtp or both or imap
         imap = imap or both or smtp
-        damage = (
-            [self._damaged[name] for name in ADDRESSES if name in self._damaged]
-            if self._damaged
-            else ()
-        )
+        damage = [what for name, what in self._damaged.items() if name in ADDRESSES]
         if _HAS_CHANGED.intersection(damage):
             self._add("formula_without_value", ADDRESSES[0], smtp_name)
         elif damage:
@@ -345,10 +341,8 @@ class _Row:
         self, texts: Sequence[str], settings: Settings, smtp_address: str, imap_address: str
     ) -> tuple[str, str]:
         """Return both user names: blank for IMAP means as for SMTP, blank for SMTP the address."""
-        smtp, imap = (
-            self._user(texts[6], USERS[0], texts[:3]),
-            self._user(texts[7], USERS[1], texts[:3]),
-        )
+        smtp = self._user(texts[6], USERS[0], texts[:3])
+        imap = self._user(texts[7], USERS[1], texts[:3])
         if settings.sends_only:
             return smtp or settings.smtp_user, imap or imap_address
         return smtp or smtp_address, imap or smtp or imap_address
@@ -402,7 +396,7 @@ class _Row:
         if PLAIN_PASSWORD.fullmatch(text):
             return text
         password = text.strip()
-        joined = without_blanks(password) if at_google else password
+        joined = "".join(password.split()) if at_google else password
         if joined != password and APP_PASSWORD.fullmatch(joined):
             return joined
         if password != text and password:
@@ -491,7 +485,3 @@ def _parted(full_name: str) -> tuple[str, str]:
         return first, last
     first, _, last = full_name.partition(" ")
     return first, last.strip()
-
-
-def _place(one: Problem) -> int:
-    return _PLACES[one.field]

@@ -34,21 +34,19 @@ class Container:
     def __init__(self, settings: Settings) -> None:
         """Remember the settings; nothing is called yet."""
         self._settings = settings
-        self._session = boto3.Session()
-        self._config = Config(
+        session = boto3.Session()
+        config = Config(
             connect_timeout=5,
             read_timeout=30,
             retries={"mode": "standard", "max_attempts": 4},
             max_pool_connections=20,  # more than the threads that read at the same time
         )
-        s3 = self._session.client("s3", config=self._config.merge(LINKS))
-        self._client_of = cache(partial(self._session.client, config=self._config))
+        s3 = session.client("s3", config=config.merge(LINKS))
+        self._client_of = cache(partial(session.client, config=config))
         self._uploads = InboxBucket(s3, settings.data_key)
         self._reports = ReportsBucket(s3, settings.reports_bucket)
         self._ledger = DynamoLedger(
-            self._session.client("dynamodb", config=self._config),
-            settings.ledger_table,
-            settings.retention,
+            self._client_of("dynamodb"), settings.ledger_table, settings.retention
         )
         self._indexes = ReportsBucket(s3, settings.reports_bucket, "accounts")
 
@@ -57,14 +55,13 @@ class Container:
         from email_accounts.intake.server_lookup import ServerLookup  # noqa: PLC0415  see above
         from email_accounts.submission.submitter import Submitter  # noqa: PLC0415  see above
 
-        states = self._session.client("stepfunctions", config=self._config)
         return Submitter(
             self._ledger,
             self._uploads,
             self._reports,
             self._account_list(),
             self._client_factory(),
-            TrackImport(states, self._settings.state_machine),
+            TrackImport(self._client_of("stepfunctions"), self._settings.state_machine),
             self._event_bus(),
             self._settings.policy,
             time.time,
@@ -127,7 +124,7 @@ class Container:
     def _client_factory(self) -> ClientFactory:
         from email_accounts.saleshandy.client import SaleshandyClient  # noqa: PLC0415  see above
 
-        secrets = self._session.client("secretsmanager", config=self._config)
+        secrets = self._client_of("secretsmanager")
         settings = self._settings
 
         @cache

@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from email_accounts.models.providers import provider_codes
+from email_accounts.models.providers import PROVIDER_TABLE
 from email_accounts.text.secret import Secret
 
-PROVIDERS = provider_codes()
+PROVIDERS = tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
+"""The codes of the service, in its order."""
 ENCRYPTIONS = ("ssl", "tls")
 ADDRESS_FIELD = "smtpEmailAddress"
 LONGEST_TEXT = 255
@@ -26,10 +27,7 @@ PLAIN_ADDRESS = re.compile(
 """The simplest form of an address; what fits it and is not long fits the whole form, too."""
 
 LONGEST_PLAIN = 64
-_HOST = re.compile(
-    rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+{_LABEL}",
-    re.IGNORECASE | re.ASCII,
-)
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+{_LABEL}", re.IGNORECASE | re.ASCII)
 _UNSENDABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -112,11 +110,7 @@ def _is_text(value: str) -> bool:
 
 
 def _is_filled_text(value: str) -> bool:
-    return value != "" and not value.isspace() and len(value) <= LONGEST_TEXT and _is_visible(value)
-
-
-def _is_visible(value: str) -> bool:
-    return value.isprintable() and not _UNSENDABLE.search(value)
+    return len(value) <= LONGEST_TEXT and value.isprintable() and value.strip() != ""
 
 
 def _is_port(value: str) -> bool:

@@ -107,8 +107,6 @@ class AccountIndex:
     def loaded(cls, text: str) -> "AccountIndex":
         """Read an index from JSON."""
         fields = json.loads(text)
-        for name in ("scan", "newest", "stopped"):
+        for name in ("scan", "newest", "stopped", "glance"):
             fields[name] = fields[name] and Reading(**fields[name])
-        if "glance" in fields:
-            fields["glance"] = Reading(**fields["glance"])
         return cls(**fields | {"parts": tuple(fields["parts"])})

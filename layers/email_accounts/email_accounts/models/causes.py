@@ -5,13 +5,12 @@ clients are known to send.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 
 from email_accounts.models.account import Problem
 from email_accounts.models.imports import ReasonCode
-from email_accounts.models.providers import PROVIDER_TABLE, SSL_PORTS, TLS_PORTS
+from email_accounts.models.providers import families, family_of, is_mismatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Cause:
 
 def _sign_in(family: str) -> Cause:
     """Return the cause that a refused sign-in has at the providers of a family."""
-    sign_in = next(one.family.sign_in for one in PROVIDER_TABLE if one.family.name == family)
+    sign_in = next(one.sign_in for one in families() if one.name == family)
     assert sign_in, family  # noqa: S101  the table has it, or nothing here can be imported
     return Cause(sign_in.code, sign_in.title, sign_in.explanation, sign_in.fix, certain=True)
 
@@ -270,6 +269,12 @@ _PLAN_LIMIT = _Sign(
     | (?<!rate\ )\blimit\w*\b.{0,40}\b(?:e-?mail|sending|sender)\ accounts?
     | \b(?:e-?mail|sending|sender)\ accounts?\b.{0,20}\blimit | payment\ required""",
 )
+_APP_PASSWORDS = (
+    (GOOGLE_APP_PASSWORD, "google"),
+    (YAHOO_APP_PASSWORD, "yahoo"),
+    (ZOHO_APP_PASSWORD, "zoho"),
+    (YANDEX_APP_PASSWORD, "yandex"),
+)
 _SIGNS = (
     _PLAN_LIMIT,
     _Sign(PLAN_OF_PROVIDER, r"maximum\ credits\ exceeded"),
@@ -317,13 +322,7 @@ _SIGNS = (
             r"| less\ secure | two-?\ ?(?:factor|step) | 2-?step | \b2fa\b",
             family,
         )
-        for cause, family in (
-            (GOOGLE_APP_PASSWORD, "google"),
-            (YAHOO_APP_PASSWORD, "yahoo"),
-            (ZOHO_APP_PASSWORD, "zoho"),
-            (YANDEX_APP_PASSWORD, "yandex"),
-            (APP_PASSWORD, ""),
-        )
+        for cause, family in (*_APP_PASSWORDS, (APP_PASSWORD, ""))
     ),
     _Sign(
         replace(
@@ -370,11 +369,8 @@ _SIGNS = (
     *(
         _Sign(cause, _REFUSED_SIGN_IN, family)
         for cause, family in (
-            (GOOGLE_APP_PASSWORD, "google"),
+            *_APP_PASSWORDS,
             (MICROSOFT_SIGN_IN, "microsoft"),
-            (YAHOO_APP_PASSWORD, "yahoo"),
-            (ZOHO_APP_PASSWORD, "zoho"),
-            (YANDEX_APP_PASSWORD, "yandex"),
             (SENDGRID_KEY, "sendgrid"),
             (WRONG_PASSWORD, ""),
         )
@@ -387,17 +383,6 @@ _OF_ONE_ROW = re.compile(
 )
 """Addresses, ids and long numbers: they say nothing about the cause, and make each reason unique.
 """
-
-_FAMILY_OF_PROVIDER = {
-    **dict.fromkeys(("gmail", "gsuite"), "google"),
-    **dict.fromkeys(("microsoft", "o365"), "microsoft"),
-}
-_FAMILY_OF_HOST = re.compile(
-    r"(?P<google>(?:gmail|googlemail|google)\.com)|(?P<microsoft>(?:office365|outlook)\.com)"
-    r"|(?P<yahoo>(?:yahoo|yahoodns)\.\w+)|(?P<zoho>zoho\w*\.(?:com?\.)?\w+)|(?P<yandex>yandex\.\w+)"
-    r"|(?P<sendgrid>sendgrid\.net)",
-    re.IGNORECASE,
-)
 
 
 def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = None) -> Cause:
@@ -417,8 +402,13 @@ def cause_of(reason: str, settings: tuple[str, ...], code: ReasonCode | None = N
 
 @lru_cache(maxsize=1024)
 def _known_cause(reason: str, settings: tuple[str, ...]) -> Cause:
-    family = _family(settings)
-    signs = (*_MISMATCHED, *_SIGNS) if _is_mismatched(settings) else _SIGNS
+    family, signs = "", _SIGNS
+    if settings:
+        provider, smtp_host, smtp_port, smtp_encryption, *imap = settings
+        imap_host, imap_port, imap_encryption = imap
+        family = family_of(provider, smtp_host, imap_host).name
+        if is_mismatched(smtp_port, smtp_encryption) or is_mismatched(imap_port, imap_encryption):
+            signs = (*_MISMATCHED, *_SIGNS)
     for sign in signs:
         if sign.family in ("", family) and sign.is_in(reason):
             return sign.cause
@@ -431,23 +421,3 @@ def rejection(problem: Problem) -> Cause:
         return ROW_UNREADABLE
     name = problem.column or problem.field
     return Cause(problem.code, f"{name}: {problem.message}", "", problem.fix)
-
-
-def _family(settings: Sequence[str]) -> str:
-    if not settings:
-        return ""
-    provider, smtp_host, _, _, imap_host, _, _ = settings
-    if provider != "other":
-        return _FAMILY_OF_PROVIDER.get(provider, provider)
-    hosts = (_FAMILY_OF_HOST.search(host) for host in (smtp_host, imap_host))
-    return next((found.lastgroup or "" for found in hosts if found), "")
-
-
-def _is_mismatched(settings: Sequence[str]) -> bool:
-    if not settings:
-        return False
-    _, _, smtp_port, smtp_encryption, _, imap_port, imap_encryption = settings
-    sides = ((smtp_port, smtp_encryption), (imap_port, imap_encryption))
-    return any(
-        port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS) for port, encryption in sides
-    )

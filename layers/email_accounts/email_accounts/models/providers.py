@@ -28,16 +28,12 @@ class ServerPreset:
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What it means when a provider refuses a sign-in: a stable code, the reason and the fix.
-
-    `app_password` is true where the provider's app password is the fix.
-    """
+    """What it means when a provider refuses a sign-in: a stable code, the reason and the fix."""
 
     code: str
     title: str
     explanation: str
     fix: str
-    app_password: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +94,6 @@ MICROSOFT = Family(
         "organization or Microsoft switched them off.",
         "Connect each mailbox in Saleshandy with the Microsoft button, which signs in on "
         "Microsoft's page. A file cannot do it.",
-        app_password=False,
     ),
 )
 _YAHOO = Family(
@@ -126,7 +121,7 @@ _ZOHO = Family(
 )
 _YANDEX = Family(
     "yandex",
-    r"yandex\.\w+",
+    r"yandex\.(?:com?\.)?\w+",
     SignIn(
         "yandex_app_password",
         "Yandex requires an app password",
@@ -144,7 +139,6 @@ _SENDGRID = Family(
         "SendGrid takes the user name apikey, to the letter, and an API key as the password.",
         "Create a key with the permission Mail Send at https://app.sendgrid.com/settings/api_keys "
         "and put it into the SMTP password column.",
-        app_password=False,
     ),
 )
 _GODADDY = Family("godaddy", r"secureserver\.net")
@@ -360,12 +354,6 @@ def providers() -> dict[str, Provider]:
     return {one.code: one for one in reversed(PROVIDER_TABLE)}
 
 
-@cache
-def provider_codes() -> tuple[str, ...]:
-    """Return the codes of the service, in its order."""
-    return tuple(dict.fromkeys(one.code for one in PROVIDER_TABLE))
-
-
 def provider_named(text: str) -> Provider | None:
     """Understand what people call a provider; None where it is not sure whom they mean.
 
@@ -414,18 +402,23 @@ def preset_of_host(host: str, side: str = "smtp") -> ServerPreset:
     return first if first.host == host.lower() else second
 
 
+def is_mismatched(port: str, encryption: str) -> bool:
+    """Say whether a port requires the other encryption."""
+    return port in (TLS_PORTS if encryption == "ssl" else SSL_PORTS)
+
+
 def family_of(provider: str, *hosts: str) -> Family:
     """Return the family of a provider's code; that of the hosts where the code is `other`."""
     known = providers().get(provider)
     if known and known.code != OTHER:
         return known.family
-    found = (family for host in hosts for family in families() if is_host_of(family, host))
+    found = (
+        family
+        for host in hosts
+        for family in families()
+        if re.search(rf"(?:^|\.)(?:{family.hosts})\.?$", host, re.IGNORECASE)
+    )
     return next(found, _NO_FAMILY)
-
-
-def is_host_of(family: Family, host: str) -> bool:
-    """Say whether a server is one of a family's."""
-    return bool(re.search(rf"(?:^|\.)(?:{family.hosts})\.?$", host, re.IGNORECASE))
 
 
 @cache

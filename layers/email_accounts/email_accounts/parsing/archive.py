@@ -49,7 +49,9 @@ class Archive:
         with self.damage_refused():
             self._zip = zipfile.ZipFile(cast("IO[bytes]", self._file))
         members = self._zip.infolist()
-        self._members = {_name(member.filename): member for member in members}
+        self._members = {
+            member.filename.replace("\\", "/").lstrip("/").lower(): member for member in members
+        }
         self.is_workbook = "[content_types].xml" in self._members
         if self.is_workbook:
             _refuse_bomb(members)
@@ -112,10 +114,6 @@ class _Member:
     def read(self, size: int, /) -> bytes:
         with self._archive.damage_refused():
             return self._part.read(size)
-
-
-def _name(filename: str) -> str:
-    return filename.replace("\\", "/").lstrip("/").lower()
 
 
 def _refuse_bomb(members: list[zipfile.ZipInfo]) -> None:

@@ -32,14 +32,6 @@ _Batch = TypeVar("_Batch")
 SPLIT = "Split it into several files and upload each of them."
 
 
-def too_many_columns() -> FileRefusedError:
-    """Return the error for a header that is too wide."""
-    return FileRefusedError(
-        f"It has more than {COLUMNS:,} columns.",
-        "Delete the columns to the right of your table, including blank ones.",
-    )
-
-
 class Meter:
     """Counts what one reading takes, and ends it at the first bound that is passed."""
 

@@ -101,19 +101,14 @@ def _delimiter(start: str, recognizes: Recognizes) -> str:
     lines = lines_in(start[: bounds.CELL])[: bounds.SAMPLE]
     best, most = "", (0, 0)
     for delimiter in filter(start.__contains__, DELIMITERS):
-        rows = _rows(lines, delimiter)
+        rows: list[list[str]] = []
+        with suppress(csv.Error):
+            rows.extend(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
         at, known = header_among(rows, recognizes) if any(rows) else (0, 0)
         found = (known, len(rows[at])) if known else (0, 0)
         if found > most and len(rows[at]) > 1:
             best, most = delimiter, found
     return best or _most_frequent(start)
-
-
-def _rows(lines: list[str], delimiter: str) -> list[list[str]]:
-    rows: list[list[str]] = []
-    with suppress(csv.Error):
-        rows.extend(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-    return rows
 
 
 def _most_frequent(start: str) -> str:

@@ -2,7 +2,7 @@
 
 `open_records` yields row after row; only a window of the file and the current row are
 kept in memory (of a workbook: its shared texts, too). Reading the same bytes again yields the
-same rows with the same numbers.
+same rows with the same numbers: batches rely on it.
 """
 
 from io import BytesIO

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from email_accounts.parsing.bounds import COLUMNS, SAMPLE, too_many_columns
+from email_accounts.errors import FileRefusedError
+from email_accounts.parsing.bounds import COLUMNS, SAMPLE
 from email_accounts.parsing.records import (
     DamagedRow,
     NewHeader,
@@ -84,7 +85,10 @@ def check_header(header: tuple[str, ...]) -> None:
     if not are_names(header):
         raise not_text()
     if len(header) > COLUMNS:
-        raise too_many_columns()
+        raise FileRefusedError(
+            f"It has more than {COLUMNS:,} columns.",
+            "Delete the columns to the right of your table, including blank ones.",
+        )
 
 
 def header_among(rows: list[list[str]], recognizes: Recognizes) -> tuple[int, int]:

@@ -75,7 +75,7 @@ class XmlPart:
         self._name_elements(name.removesuffix(self._root))
 
     def _name_elements(self, prefix: str) -> None:
-        raise NotImplementedError
+        """Note under which names elements come, if any are sought by their full name."""
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         raise NotImplementedError
@@ -104,9 +104,6 @@ class _Tags(XmlPart):
     def _end(self, name: str) -> None:  # noqa: ARG002  expat's
         self._pieces.clear()
         self._depth -= 1
-
-    def _name_elements(self, prefix: str) -> None:
-        pass
 
     def _take(self, name: str, attributes: dict[str, str]) -> None:
         raise NotImplementedError
@@ -389,14 +386,13 @@ class Worksheet(XmlPart):
         else:
             text, damage = self._shown(self._value, self._kind)
         column = self._column
-        missing = column - len(cells)
         if column >= self._width:
             if self._scope.above:
                 self._surplus = self._surplus or bool(damage or text.strip())
                 return
             # A header that is too wide has to be seen as such.
             column = COLUMNS
-            missing = column - len(cells)
+        missing = column - len(cells)
         if missing < 0:
             cells[column] = text
         else:

@@ -25,13 +25,7 @@ from email_accounts.errors import (
     SaleshandyError,
 )
 from email_accounts.models.account_index import AccountIndex, Honoured, Reading
-from email_accounts.models.service import (
-    PAGE_SIZE,
-    AccountStatus,
-    ListedAccount,
-    ListQuery,
-    Order,
-)
+from email_accounts.models.service import PAGE_SIZE, AccountStatus, ListedAccount, ListQuery, Order
 from email_accounts.ports import Clock, Ledger, Reports
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.probe import Answer, honoured, next_query
@@ -209,7 +203,7 @@ class AccountListReader:
         left = [address for address, moment in wanted.items() if is_open(address, moment)]
         latest = max(wanted.values(), default=0.0)
         if not left:
-            absent = can.page and any(self._is_absent(one) for one in lost)
+            absent = can.page and not all(map(self._is_known, lost))
             if can.newest_first:
                 return self._read_newest if absent and index.newest_at < latest else None
             return self._scan if absent and index.complete_at < latest else None
@@ -314,9 +308,6 @@ class AccountListReader:
         one = self.accounts.get(address)
         return one is not None and one.status is not AccountStatus.ABSENT
 
-    def _is_absent(self, address: str) -> bool:
-        return not self._is_known(address)
-
     def _is_old(self, address: str) -> bool:
         one = self.accounts[address]
         is_active = one.status is AccountStatus.ACTIVE
@@ -328,7 +319,7 @@ class AccountListReader:
             return one
         index = self._index
         known_at = max(index.complete_at, index.newest_at) if index.complete_at else 0.0
-        is_absent = self._is_absent(address) and known_at >= fresh
+        is_absent = not self._is_known(address) and known_at >= fresh
         return _seen_nowhere(AccountStatus.ABSENT if is_absent else AccountStatus.UNKNOWN)
 
     def _after(
@@ -568,7 +559,7 @@ class AccountListReader:
             part = f"{index.version:08d}.csv"
             with self.reports.writer(self._workspace, part, "text/csv") as text:
                 csv.writer(text).writerows(
-                    (address, one.status.value, _shown(one.created_at), *one[2:])
+                    (address, *one)
                     for address, one in (self.accounts if is_packed else self.changed).items()
                 )
             parts = () if is_packed else index.parts
@@ -637,14 +628,6 @@ def _digest(accounts: Sequence[ListedAccount]) -> str:
 
 def _seen_nowhere(status: AccountStatus) -> Seen:
     return Seen(status, None, "", 0.0, 0.0)
-
-
-def _shown(created_at: float | None) -> object:
-    return "" if created_at is None else created_at
-
-
-def _document(answer: Answer) -> object:
-    return None if answer is None else [asdict(one) for one in answer]
 
 
 def _answer(accounts: list[dict[str, object]] | None) -> Answer:

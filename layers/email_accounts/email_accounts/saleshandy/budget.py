@@ -17,7 +17,7 @@ Who goes first:
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from email_accounts.models.service import CallKind
@@ -181,7 +181,9 @@ class Budget:
         if not ahead and self.queue_until <= at:
             return calls_per_minute
         share = max(1, int(calls_per_minute * _SHARES[asked.kind]))
-        return max(0, share - _booked_for(self.made, asked.kind, at))
+        counted_from = int(at) - COUNTED_SECONDS
+        made = ((second, calls) for second, kind, calls in self.made if kind is asked.kind)
+        return max(0, share - sum(calls for second, calls in made if second > counted_from))
 
     def next_turn(self, asked: Reservation, now: float, calls_per_minute: int) -> Reservation:
         """Find the first time with room; a little later one where more of the calls fit.
@@ -237,13 +239,6 @@ class Budget:
             made=tuple(call for call in self.made if call[0] > int(now) - COUNTED_SECONDS),
             turns=tuple(turn for turn in self.turns if turn.at + _RESERVATION_TTL > now),
         )
-
-
-def _booked_for(made: Iterable[tuple[int, CallKind, int]], kind: CallKind, at: float) -> int:
-    """Return the calls of a kind that still count at a time."""
-    return sum(
-        calls for second, one, calls in made if one is kind and second > int(at) - COUNTED_SECONDS
-    )
 
 
 def _most_in_a_minute(booked: Mapping[int, int], second: int) -> int:

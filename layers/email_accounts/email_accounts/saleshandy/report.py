@@ -89,7 +89,7 @@ def copy_without_secrets(
         ReportUnavailableError: this is not a readable CSV about these accounts. A report that
             is not understood must not pass for one that names no failures.
     """
-    table = _Table(_records(chunks, addresses), addresses)
+    table = _Table(chunks, addresses)
     if table.is_headless and any(map(redactor.may_be_parted_by, (table.delimiter, '"', "\n"))):
         raise ReportUnavailableError("it does not name its columns")
     kept = [
@@ -162,14 +162,13 @@ def _cleaned_json(value: object, redactor: Redactor) -> object:
 class _Table:
     """The lines of a report that are about accounts, and the names of their columns."""
 
-    def __init__(self, records: "_Records", addresses: set[str]) -> None:
+    def __init__(self, chunks: Iterable[bytes], addresses: set[str]) -> None:
         """Read up to the first line about an account."""
         self._addresses = addresses
-        self._end = records.end
-        self.delimiter = records.delimiter
+        self.delimiter, lines, self._end = _records(chunks, addresses)
         above: list[list[str]] = []
         first: list[str] = []
-        for record in records.lines:
+        for record in lines:
             if _addresses_in(record, None) & addresses:
                 first = record
                 break
@@ -185,7 +184,7 @@ class _Table:
         self._address_at = _address_column(self.header)
         below = above[above.index(self.header) + 1 :] if named else above
         others = (record for record in below if named or _addresses_in(record, None))
-        self.records = self._checked(chain(others, [first], records.lines) if first else iter(()))
+        self.records = self._checked(chain(others, [first], lines) if first else iter(()))
 
     def _checked(self, records: Iterator[list[str]]) -> Iterator[list[str]]:
         shortest, last = len(self.header), len(self.header)
@@ -236,16 +235,8 @@ class _End:
             yield line
 
 
-@dataclass(frozen=True, slots=True)
-class _Records:
-    """The lines of a report that are not blank, as cells, what parts these, and their end."""
-
-    delimiter: str
-    lines: Iterator[list[str]]
-    end: _End
-
-
-def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
+def _records(chunks: Iterable[bytes], addresses: set[str]) -> tuple[str, Iterator[list[str]], _End]:
+    """Return what parts the cells of a report, its lines that are not blank, and their end."""
     end = _End()
     lines = end.watched(_lines(iter(chunks)))
     head: list[str] = []
@@ -259,7 +250,7 @@ def _records(chunks: Iterable[bytes], addresses: set[str]) -> _Records:
     delimiter = _delimiter(head, addresses)
     if head and _NAMED_DELIMITER.fullmatch(head[0].strip(' "\r\n')):
         del head[0]
-    return _Records(delimiter, _cells(chain(head, lines), delimiter), end)
+    return delimiter, _cells(chain(head, lines), delimiter), end
 
 
 def _delimiter(head: Sequence[str], addresses: set[str]) -> str:
@@ -345,7 +336,9 @@ def verdicts(report: TextIO) -> dict[str, Verdict]:
                 of_one.append(record)
     reasons_at = _columns(header, _REASON_HEADER)
     errors_at = _columns(header, _ERROR_HEADER)
-    servers_at = [at for at, name in enumerate(header) if _names_server(name)]
+    servers_at = [
+        at for at, name in enumerate(header) if _SERVER_HEADER.fullmatch(normalize_header(name))
+    ]
     other_statuses_at = _columns(header, _OTHER_STATUS_HEADER)
     statuses_at = [
         at for at in _columns(header, _STATUS_HEADER) if at not in (*other_statuses_at, *errors_at)
@@ -384,10 +377,6 @@ def _verdict(
         or not all(_SUCCESS_WORDS.search(error) for error in errors)
     )
     return Verdict(not failed, said)
-
-
-def _names_server(name: str) -> bool:
-    return bool(_SERVER_HEADER.fullmatch(normalize_header(name)))
 
 
 def _worst(found: Sequence[Verdict]) -> Verdict:

@@ -22,7 +22,6 @@ from email_accounts.sign_in.due import is_sign_in_due, tried_until
 from email_accounts.sign_in.findings import (
     FINDINGS,
     MailboxFindings,
-    findings_name,
     settings_of,
     write_findings,
 )
@@ -99,9 +98,7 @@ class SignInChecker:
         with closing(self.try_all([*accounts.values()], until)) as slices:
             for some in slices:
                 found |= some
-                name = findings_name(batch.number)
-                with self.reports.writer(imported.id, name, "text/csv") as text:
-                    write_findings(text, found)
+                write_findings(self.reports, imported.id, batch.number, found)
                 counts = (one.count(settings_of(accounts[at])) for at, one in found.items())
                 total = sum(counts, SignIns())
                 batch = self.ledger.save(imported.id, batch, batch.found(total))

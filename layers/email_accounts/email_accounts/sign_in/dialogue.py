@@ -10,6 +10,7 @@ import re
 import smtplib
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import TYPE_CHECKING, cast
 
 from email_accounts.models.account import Server
@@ -38,7 +39,7 @@ def sign_in(side: str, server: Server, address: str, secrets: Iterable[Secret]) 
     dialogue = _smtp if side == "smtp" else _imap
 
     def carried_out() -> tuple[Verdict, str]:
-        with Wire(server.host, server.port, address) as wire:
+        with closing(Wire(server.host, server.port, address)) as wire:
             if server.encryption == "ssl":
                 wire.start_tls()
             else:

@@ -4,7 +4,6 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TextIO
 
 from email_accounts.errors import ReportMissingError
 from email_accounts.models.account import Account
@@ -103,20 +102,18 @@ FINDINGS = "signin/"
 """The folder of the files of what was found."""
 
 
-def findings_name(batch_number: int) -> str:
-    """Name the file of what was found of a batch."""
-    return f"{FINDINGS}batch-{batch_number:06d}.csv"
-
-
-def write_findings(text: TextIO, findings: Mapping[str, MailboxFindings]) -> None:
+def write_findings(
+    reports: Reports, import_id: str, batch_number: int, findings: Mapping[str, MailboxFindings]
+) -> None:
     """Write what was found of each address, given in lower case: a line for each side."""
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(_COLUMNS)
-    for address, found in findings.items():
-        for one in (found.smtp, found.imap):
-            writer.writerow(
-                (escape_formula(address), one.side, one.verdict, escape_formula(one.said))
-            )
+    with reports.writer(import_id, _name(batch_number), "text/csv") as text:
+        writer = csv.writer(text, lineterminator="\r\n")
+        writer.writerow(_COLUMNS)
+        for address, found in findings.items():
+            for one in (found.smtp, found.imap):
+                writer.writerow(
+                    (escape_formula(address), one.side, one.verdict, escape_formula(one.said))
+                )
 
 
 def findings_of(reports: Reports, import_id: str, batch: Batch) -> dict[str, MailboxFindings]:
@@ -127,20 +124,19 @@ def findings_of(reports: Reports, import_id: str, batch: Batch) -> dict[str, Mai
     if not batch.was_tried:
         return {}
     try:
-        with reports.open(import_id, findings_name(batch.number)) as text:
-            return read_findings(text)
+        with reports.open(import_id, _name(batch.number)) as text:
+            records = csv.reader(text)
+            next(records)
+            return {
+                unescape_formula(smtp[0]): MailboxFindings(_read(smtp), _read(imap))
+                for smtp, imap in zip(records, records, strict=True)
+            }
     except ReportMissingError:
         return {}
 
 
-def read_findings(text: TextIO) -> dict[str, MailboxFindings]:
-    """Read what was found of each address, in lower case."""
-    records = csv.reader(text)
-    next(records)
-    return {
-        unescape_formula(smtp[0]): MailboxFindings(_read(smtp), _read(imap))
-        for smtp, imap in zip(records, records, strict=True)
-    }
+def _name(batch_number: int) -> str:
+    return f"{FINDINGS}batch-{batch_number:06d}.csv"
 
 
 def _read(record: list[str]) -> Finding:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Protocol
 
 from email_accounts.models.account import Account, Server
 from email_accounts.models.host_brake import Admission, HostBrake, Reply, pace_of
+from email_accounts.ports import HostBrakes
 from email_accounts.sign_in.dialogue import sign_in
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
 from email_accounts.sign_in.wire import Place, locate
@@ -29,16 +29,6 @@ _REPLIES = {
     Verdict.LATER: Reply.LATER,
     Verdict.NO_ANSWER: Reply.SILENT,
 }
-
-
-class HostBrakes(Protocol):
-    """Where the brakes of hosts are kept: the ledger, or this process."""
-
-    def enter_host(self, host: str, attempt: str, now: float) -> Admission:
-        """Begin an attempt at a host if that is allowed now."""
-
-    def leave_host(self, host: str, attempt: str, reply: Reply, now: float) -> None:
-        """End an attempt at a host."""
 
 
 class LocalBrakes:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Self
 
 import certifi
 
@@ -77,14 +76,6 @@ class Wire:
         self._lines = self._bytes = 0
         self._address = address
         self._socket = self._connected()
-
-    def __enter__(self) -> Self:
-        """Use it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
 
     def start_tls(self) -> None:
         """Go over to TLS."""

@@ -3,13 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from email_accounts.errors import FileRefusedError
 from email_accounts.models.imports import Batch, BatchState, Import, Plan
 from email_accounts.models.messages import IMPORT_ESTIMATED, Event, file_document
 from email_accounts.models.policy import Policy
 from email_accounts.saleshandy.budget import COUNTED_SECONDS
+from email_accounts.text.display import iso
 
 LONGEST_DEADLINE = 86_400.0
 """Seconds after which every import is answered: the state machine ends an hour later."""
@@ -101,11 +101,6 @@ def expected_end(  # noqa: PLR0913, PLR0917  what is known of a running import
             takes = max(takes, (now - min(sent)) / len(sent) * len(left))
         end = max(end, max(now, next_call_at) + takes + tail)
     return min(end, max(imported.deadline, now))
-
-
-def iso(moment: float) -> str:
-    """Write a time as programs read it."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
 
 
 def _seconds(batches: int, calls_per_minute: float) -> float:

@@ -24,7 +24,7 @@ from email_accounts.errors import (
     WorkspaceUnknownError,
 )
 from email_accounts.intake.accounts_file import AccountsFile, open_accounts_file
-from email_accounts.intake.batches import BatchReader, plan, validate_upload
+from email_accounts.intake.batches import UploadReader, plan
 from email_accounts.intake.servers import ServerRecord, WantedDomains
 from email_accounts.models.account import Account
 from email_accounts.models.imports import (
@@ -58,12 +58,7 @@ from email_accounts.ports import (
     Reports,
     Uploads,
 )
-from email_accounts.saleshandy.account_list import (
-    SEEN_WITHIN,
-    AccountList,
-    AccountListReader,
-    Seen,
-)
+from email_accounts.saleshandy.account_list import SEEN_WITHIN, AccountList, AccountListReader, Seen
 from email_accounts.saleshandy.budget import CALL_RANK
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN, RateLimitedClient, backoff
 from email_accounts.saleshandy.reconciliation import (
@@ -72,14 +67,8 @@ from email_accounts.saleshandy.reconciliation import (
     write_reconciliation,
 )
 from email_accounts.sign_in.due import is_sign_in_due
-from email_accounts.submission.admission import (
-    Estimate,
-    estimate,
-    estimated_event,
-    iso,
-    refusal,
-)
-from email_accounts.text.display import one_line
+from email_accounts.submission.admission import Estimate, estimate, estimated_event, refusal
+from email_accounts.text.display import iso, one_line
 
 _LIST_GOOD_FOR = 30.0
 """Seconds that the account list may be older than an upload: less than it takes to read a result,
@@ -328,14 +317,13 @@ class Submitter:
         try:
             self.client_for(upload.workspace)
         except WorkspaceUnknownError:
-            can_be_one = WORKSPACE_NAME.fullmatch(upload.workspace)
+            advice = f"The name of a workspace may have {ALLOWED_NAME}."
+            if WORKSPACE_NAME.fullmatch(upload.workspace):
+                command = f"email-accounts workspace add {upload.workspace}"
+                advice = f"For a new workspace, run {command} first."
             raise FolderRefusedError(
                 f"There is no workspace {one_line(upload.workspace, 80)!r}.",
-                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. For a new "
-                f"workspace, run email-accounts workspace add {upload.workspace} first."
-                if can_be_one
-                else f"Upload the file to the folder of a workspace, or directly to {PREFIX}. The "
-                f"name of a workspace may have {ALLOWED_NAME}.",
+                f"Upload the file to the folder of a workspace, or directly to {PREFIX}. {advice}",
             ) from None
         if upload.size > self.policy.largest_file:
             raise FileRefusedError(
@@ -347,7 +335,8 @@ class Submitter:
     def _submit_batches(self, imported: Import, run: _Run) -> TaskResult:
         try:
             if self._unconfirmed_batches(imported) < MOST_UNCONFIRMED:
-                saleshandy = self._client(imported)
+                client = self.client_for(imported.upload.workspace)
+                saleshandy = RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
                 to_be_sent = self._to_be_sent(imported, saleshandy, run.time_left)
                 if not run.skip_sign_in and self._is_sign_in_due(imported):
                     # The list comes first: what is connected already is not tried.
@@ -392,10 +381,6 @@ class Submitter:
             for batch in self.ledger.batches(imported.id)
         )
 
-    def _client(self, imported: Import) -> RateLimitedClient:
-        client = self.client_for(imported.upload.workspace)
-        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
-
     def _to_be_sent(
         self, imported: Import, saleshandy: RateLimitedClient, time_left: Callable[[], float]
     ) -> Iterator[tuple[Batch, tuple[Account, ...], dict[str, Observation]]]:
@@ -403,9 +388,9 @@ class Submitter:
         reader: AccountListReader | None = None
         if self.policy.skip_connected or self.policy.verify_connected:
             reader = self.account_list.reader(saleshandy, time_left)
-        resends = self._resends(imported)
-        with closing(validate_upload(self.uploads, self.reports, imported)) as examined:
-            rows = BatchReader(examined)
+        # Whether what is connected already is sent, too.
+        resends = not self.policy.skip_connected or self.uploads.options(imported.upload).resend
+        with closing(UploadReader(self.uploads, self.reports, imported)) as upload:
             for batch in self.ledger.batches(imported.id):
                 if batch.state is not BatchState.PLANNED:
                     continue
@@ -413,16 +398,12 @@ class Submitter:
                     return
                 if time_left() < SAFE_MARGIN:
                     raise RetryAfterError(0)
-                accounts = rows.accounts_of(batch.range)
+                accounts = upload.accounts_of(batch.range)
                 observed: dict[str, Observation] = {}
                 if reader:
                     observed = self._observed(imported, accounts, reader, resends=resends)
                 reader = reader if observed else None
                 yield batch, accounts, observed
-
-    def _resends(self, imported: Import) -> bool:
-        """Say whether what is connected already is sent, too."""
-        return not self.policy.skip_connected or self.uploads.options(imported.upload).resend
 
     def _observed(
         self,

@@ -1,5 +1,7 @@
 """Texts from outside, made safe to show in one line."""
 
+from datetime import UTC, datetime
+
 _LONGEST_LINE = 160
 
 
@@ -7,6 +9,16 @@ def one_line(text: str, longest: int = _LONGEST_LINE) -> str:
     """Return a text without invisible characters, cut to so many characters."""
     text = visible(text)
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def moment(seconds: float) -> str:
+    """Write a time, in seconds since the epoch, for people."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def iso(seconds: float) -> str:
+    """Write a time, in seconds since the epoch, for programs."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
 
 
 def within(text: str, size: int) -> str:

@@ -34,9 +34,8 @@ def looks_like_a_name(header: str) -> bool:
     if not 0 < len(header) <= _LONGEST_NAME or _BETWEEN.fullmatch(_WORDS.sub("", header)) is None:
         return False
     words = [len(word) for word in _WORDS.findall(header)]
-    in_random_case = len(words) > _FEW_WORDS and sum(n <= _FEW_LETTERS for n in words) * 2 > len(
-        words
-    )
+    short = sum(length <= _FEW_LETTERS for length in words)
+    in_random_case = len(words) > _FEW_WORDS and short * 2 > len(words)
     return (
         bool(words)
         and max(words) <= _LONGEST_WORD

@@ -16,7 +16,7 @@ def escape_formula(text: str) -> str:
 
 
 def unescape_formula(text: str) -> str:
-    """Return the text that `no_formula` was given."""
+    """Return the text that `escape_formula` was given."""
     return text.removeprefix(_MARK) if _FORMULA.match(text) else text
 
 

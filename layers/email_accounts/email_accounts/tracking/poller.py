@@ -212,7 +212,8 @@ class Poller:
             return TaskResult(NextAction.DELIVER)
         try:
             with closing(UploadReader(self.uploads, self.reports, imported)) as reader:
-                client = self._client(imported)
+                saleshandy = self.client_for(imported.upload.workspace)
+                client = RateLimitedClient(saleshandy, self.ledger, self.policy, self.now, imported)
                 return self._round(
                     PollRound(imported, client, reader, time_left, submitting=leased), batches
                 )
@@ -226,10 +227,6 @@ class Poller:
             _log.warning("the poll was interrupted: %s", error)
             return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
         return TaskResult(NextAction.DELIVER)
-
-    def _client(self, imported: Import) -> RateLimitedClient:
-        client = self.client_for(imported.upload.workspace)
-        return RateLimitedClient(client, self.ledger, self.policy, self.now, imported)
 
     def _round(self, round_: PollRound, batches: Sequence[Batch]) -> TaskResult:
         self._take_stock(round_, batches)

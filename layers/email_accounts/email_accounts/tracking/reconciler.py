@@ -84,15 +84,12 @@ class Reconciler:
     ) -> dict[str, Observation]:
         """Return what is observed by now of each address, in lower case, of a batch."""
         accounts = reader.accounts_of(batch.range)
-        unseen = {one.smtp.address.lower(): Observation() for one in accounts}
-        return unseen | self._read(imported, batch)
-
-    def _read(self, imported: Import, batch: Batch) -> dict[str, Observation]:
+        observed = {one.smtp.address.lower(): Observation() for one in accounts}
         if batch.reconciliation:
             name = reconciliation_name(batch.number)
             with suppress(ReportMissingError), self.reports.open(imported.id, name) as text:
-                return read_reconciliation(text)
-        return {}
+                observed |= read_reconciliation(text)
+        return observed
 
     def _listed(
         self,

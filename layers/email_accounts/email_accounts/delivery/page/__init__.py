@@ -9,17 +9,17 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from email_accounts.delivery.message import failure_of, meaning_of, rows_of, title_of
 from email_accounts.delivery.outcomes import Evidence, Outcome, RowOutcome
-from email_accounts.delivery.result import ImportResult, counted, label, moment
+from email_accounts.delivery.result import ImportResult, counted, label
 from email_accounts.delivery.summary import Counts, Group, Summary, most_frequent
 from email_accounts.models.causes import UNKNOWN
-from email_accounts.text.display import one_line
+from email_accounts.models.providers import providers
+from email_accounts.text.display import moment, one_line
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -33,40 +33,6 @@ _SLIMMEST = 0.6
 _LONGEST_REASON = 300
 _GOOD = (Outcome.CONNECTED, Outcome.ALREADY_CONNECTED)
 _LINK = re.compile(r"https://[^\s,;()]*[^\s,;().]")
-_PROVIDERS = {
-    "gmail": "Gmail",
-    "gsuite": "Google Workspace",
-    "microsoft": "Outlook.com",
-    "o365": "Microsoft 365",
-    "yahoo": "Yahoo",
-    "zoho": "Zoho",
-    "godaddy": "GoDaddy",
-    "yandex": "Yandex",
-    "sendgrid": "SendGrid",
-    "other": "Other servers",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Slice:
-    """One outcome in a bar; `x` and `width` are parts of a hundred."""
-
-    outcome: str
-    name: str
-    rows: int
-    share: str
-    meaning: str
-    x: float
-    width: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Bar:
-    """The outcomes of a provider or a domain."""
-
-    name: str
-    said: str
-    slices: tuple[_Slice, ...]
 
 
 def page(result: ImportResult) -> str:
@@ -74,6 +40,7 @@ def page(result: ImportResult) -> str:
     summary = result.summary
     groups = summary.groups[:_CAUSES_SHOWN]
     places = {(one.cause.code, one.cause.title): at for at, one in enumerate(groups, 1)}
+    names = {code: provider.name for code, provider in providers().items()}
     return _template().render(
         result=result,
         upload=result.imported.upload,
@@ -87,7 +54,7 @@ def page(result: ImportResult) -> str:
         more_warnings=_more(len(summary.warnings) - _WARNINGS_SHOWN, "warning"),
         rows=[_row(row, places, result.failure_reason) for row in summary.rows],
         more_rows=_more(summary.needs_attention - len(summary.rows), "row"),
-        providers=list(_bars(summary.providers, _PROVIDERS)),
+        providers=list(_bars(summary.providers, names)),
         more_providers=_more(len(summary.providers) - _NAMES_SHOWN, "provider"),
         domains=list(_bars(summary.domains, {})),
         more_domains=_more(len(summary.domains) - _NAMES_SHOWN, "domain", summary.other_domains),
@@ -137,35 +104,38 @@ def _row(
     }
 
 
-def _bars(table: Mapping[str, Counts], names: Mapping[str, str]) -> Iterator[_Bar]:
+def _bars(table: Mapping[str, Counts], names: Mapping[str, str]) -> Iterator[dict[str, object]]:
     for name, counts in most_frequent(table, _NAMES_SHOWN):
         good = sum(counts[outcome] for outcome in _GOOD)
         said = f"{good:,} of {counts.total():,}"
-        yield _Bar(names.get(name, name), said, _slices(counts))
+        yield {"name": names.get(name, name), "said": said, "slices": _slices(counts)}
 
 
-def _slices(counts: Counts, summary: Summary | None = None) -> tuple[_Slice, ...]:
-    """Return the slices of a bar, none too slim to be seen; with a summary, what they mean."""
+def _slices(counts: Counts, summary: Summary | None = None) -> list[dict[str, object]]:
+    """Return the slices of a bar, none too slim to be seen; with a summary, what they mean.
+
+    Of each, `x` and `width` are parts of a hundred.
+    """
     total = counts.total()
     kinds = [outcome for outcome in Outcome if counts[outcome]]
     wide = {outcome: max(100 * counts[outcome] / total, _SLIMMEST) for outcome in kinds}
     scale = 100 / sum(wide.values()) if wide else 0
-    found, x = [], 0.0
+    found, x = list[dict[str, object]](), 0.0
     for outcome in kinds:
-        width = wide[outcome] * scale
+        rows, width = counts[outcome], wide[outcome] * scale
         found.append(
-            _Slice(
-                outcome.value,
-                label(outcome, counts[outcome]),
-                counts[outcome],
-                _share(counts[outcome], total),
-                meaning_of(outcome, summary) if summary else "",
-                round(x, 3),
-                round(width, 3),
-            )
+            {
+                "outcome": outcome.value,
+                "name": label(outcome, rows),
+                "rows": rows,
+                "share": _share(rows, total),
+                "meaning": meaning_of(outcome, summary) if summary else "",
+                "x": round(x, 3),
+                "width": round(width, 3),
+            }
         )
         x += width
-    return tuple(found)
+    return found
 
 
 def _share(rows: int, total: int) -> str:
