@@ -54,23 +54,19 @@ def test_the_key_is_fetched_once_and_again_after_minutes(monkeypatch: pytest.Mon
 
 
 def test_a_forgotten_key_is_fetched_anew() -> None:
-    """After a refusal the key that was put in meanwhile is used at once."""
-    client, name = boto3.client("secretsmanager"), new_secret(KEY)
-    key = ApiKeySecret(client, name)
-    key()
-    client.put_secret_value(SecretId=name, SecretString="fixed")
-    key.forget()
-    assert key() == Secret("fixed")
+    """After a refusal the key that was put in meanwhile is used at once.
 
-
-def test_a_key_put_in_later_is_found() -> None:
-    """That there was no key is not remembered."""
+    That there was no key is not remembered.
+    """
     client, name = boto3.client("secretsmanager"), new_secret(" ")
     key = ApiKeySecret(client, name)
     with pytest.raises(ApiKeyMissingError):
         key()
     client.put_secret_value(SecretId=name, SecretString=KEY)
     assert key() == Secret(KEY)
+    client.put_secret_value(SecretId=name, SecretString="fixed")
+    key.forget()
+    assert key() == Secret("fixed")
 
 
 def test_other_troubles_are_not_taken_for_a_missing_key() -> None:
@@ -108,10 +104,15 @@ def test_a_workspace_has_the_key_of_its_secret(name: str) -> None:
 
 
 def test_a_workspace_without_a_secret_is_unknown() -> None:
-    """Neither the secret of another workspace nor an empty one of its own makes it one."""
+    """Neither the secret of another workspace nor an empty one of its own makes it one.
+
+    A secret that is marked for deletion is none, though AWS keeps it for some days.
+    """
     workspaces = new_workspace("sales", " ")
     client = boto3.client("secretsmanager")
-    for name in ("other", "sales"):
+    client.create_secret(Name=f"{workspaces}/removed", SecretString=KEY)
+    client.delete_secret(SecretId=f"{workspaces}/removed", RecoveryWindowInDays=7)
+    for name in ("other", "sales", "removed"):
         with pytest.raises(WorkspaceUnknownError, match=f"no workspace {name}"):
             workspace_key(client, workspaces, name)
 
@@ -146,15 +147,6 @@ def test_a_workspace_whose_secret_may_not_be_read_is_unknown() -> None:
             workspace_key(client, "workspaces", "sales")
         with pytest.raises(ClientError, match="InternalServiceError"):
             workspace_key(client, "workspaces", "sales")
-
-
-def test_a_removed_workspace_is_unknown() -> None:
-    """A secret that is marked for deletion is none, though AWS keeps it for some days."""
-    workspaces = new_workspace("sales", KEY)
-    client = boto3.client("secretsmanager")
-    client.delete_secret(SecretId=f"{workspaces}/sales", RecoveryWindowInDays=7)
-    with pytest.raises(WorkspaceUnknownError):
-        workspace_key(client, workspaces, "sales")
 
 
 def test_a_workspace_added_later_is_found() -> None:

@@ -1,6 +1,5 @@
 """The executions: what the domain relies on, held against the fake and TaskResult Functions."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from botocore.exceptions import ClientError
 from email_accounts.aws.step_functions import TrackImport, result_document
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.ports import Executions
-from tests.support.aws import new_state_machine
+from tests.support.aws import executions_of, new_state_machine
 from tests.support.fakes import FakeExecutions, Journal
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -41,14 +40,8 @@ def fake_machine() -> Machine:
 
 def real_machine() -> Machine:
     """Make a state machine that nothing was started on."""
-    client, arn = boto3.client("stepfunctions"), new_state_machine()
-
-    def started() -> dict[str, dict[str, object]]:
-        listed = client.list_executions(stateMachineArn=arn)["executions"]
-        shown = [client.describe_execution(executionArn=one["executionArn"]) for one in listed]
-        return {one["name"]: json.loads(one["input"]) for one in shown}
-
-    return Machine(TrackImport(client, arn), started)
+    arn = new_state_machine()
+    return Machine(TrackImport(boto3.client("stepfunctions"), arn), lambda: executions_of(arn))
 
 
 @pytest.fixture(params=["fake", "stepfunctions"])
@@ -75,25 +68,17 @@ def test_an_import_has_one_execution(machine: Machine) -> None:
     ]
 
 
-def test_imports_have_executions_of_their_own(machine: Machine) -> None:
-    """Two imports are two executions."""
-    machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
-    machine.executions.start(OTHER, OTHER, "a.csv", TaskResult(NextAction.DELIVER))
-    assert {name: one["next"] for name, one in machine.started().items()} == {
-        ID: "check_status",
-        OTHER: "deliver_report",
-    }
-
-
-def test_an_import_taken_up_again_has_another_execution(machine: Machine) -> None:
-    """A name of its own makes a second execution, which is told the same import."""
+def test_each_name_is_an_execution_of_its_own(machine: Machine) -> None:
+    """Two imports are two executions; one that is taken up again has another of the same import."""
     again = f"{ID}-2"
     machine.executions.start(ID, ID, "a.csv", TaskResult(NextAction.CHECK))
+    machine.executions.start(OTHER, OTHER, "a.csv", TaskResult(NextAction.DELIVER))
     for _ in range(2):
         machine.executions.start(again, ID, "a.csv", TaskResult(NextAction.CHECK))
-    assert {name: one["importId"] for name, one in machine.started().items()} == {
-        ID: ID,
-        again: ID,
+    assert {name: (one["importId"], one["next"]) for name, one in machine.started().items()} == {
+        ID: (ID, "check_status"),
+        OTHER: (OTHER, "deliver_report"),
+        again: (ID, "check_status"),
     }
 
 

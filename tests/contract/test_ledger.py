@@ -1,11 +1,9 @@
 """The ledger: what the domain relies on, held against the fake and against DynamoDB."""
 
 import heapq
-import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -94,11 +92,12 @@ def batch(ledger: Ledger, number: int = 1) -> Batch:
 
 def test_a_claim_remembers_the_import(ledger: Ledger) -> None:
     """What a claim is told is what the import is, to the fraction of a second."""
-    imported, is_new = ledger.claim(UPLOAD, NOW, NOW + 3600)
+    upload = replace(UPLOAD, uploaded_at=NOW - 12.5)
+    imported, is_new = ledger.claim(upload, NOW, NOW + 3600)
     assert is_new
     assert imported == Import(
         id=ID,
-        upload=UPLOAD,
+        upload=upload,
         state=ImportState.RECEIVED,
         received_at=NOW,
         began_at=NOW,
@@ -106,6 +105,7 @@ def test_a_claim_remembers_the_import(ledger: Ledger) -> None:
         lease_until=0.0,
     )
     assert ledger.get(ID) == imported
+    assert ledger.get(ID).dropped_at == NOW - 12.5
     assert list(ledger.batches(ID)) == []
 
 
@@ -168,73 +168,60 @@ def test_an_import_nobody_knows(ledger: Ledger) -> None:
 
 
 def test_a_refusal_is_remembered(ledger: Ledger) -> None:
-    """A refused file keeps its reason, also after the message, and its lease has ended."""
+    """A refused file keeps its reason, also after the message, and its lease has ended.
+
+    It is delivered at once: nothing of it is sent, so nobody has to be waited for.
+    """
     lease = claimed(ledger)
     ledger.refuse(ID, lease, ReasonCode.FILE_REFUSED, "It is empty. Fill it.")
     imported = ledger.get(ID)
     assert (imported.state, imported.lease_until) == (ImportState.REFUSED, 0)
     assert ledger.lease(ID, NOW + 300, NOW + 600) is None
+    assert deliver(ledger, NOW + 1)
+    assert deliver(ledger, NOW + 2) is None
     answered = answer(ledger, ID)
     assert answered.refusal == "It is empty. Fill it."
     assert answered.reason_code is ReasonCode.FILE_REFUSED
 
 
-def test_a_stop_is_remembered_and_changes_no_state(ledger: Ledger) -> None:
-    """Why nothing more is sent is beside the state."""
+def test_a_stop_is_of_one_run_and_changes_no_state(ledger: Ledger) -> None:
+    """Why nothing more is sent is beside the state; a late stop is about the run that has ended."""
     planned(ledger)
-    ledger.stop(ledger.get(ID), ReasonCode.API_KEY_REFUSED, "Unauthorized")
+    before = ledger.get(ID)
+    ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Unauthorized")
     imported = ledger.get(ID)
     assert (imported.state, imported.stopped, imported.reason_code) == (
         ImportState.PLANNED,
         "Unauthorized",
         ReasonCode.API_KEY_REFUSED,
     )
-
-
-def test_a_late_stop_does_not_stop_a_restarted_import(ledger: Ledger) -> None:
-    """It is about the run that has ended."""
-    planned(ledger)
-    before = ledger.get(ID)
     answer(ledger, ID)
     for _ in range(2):
         with pytest.raises(LedgerConflictError):
-            ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Unauthorized")
+            ledger.stop(before, ReasonCode.API_KEY_REFUSED, "late")
         ledger.restart(ID, NOW + 9999, NOW + 20_000)
     assert ledger.get(ID).stopped == ""
 
 
-def test_the_time_of_the_upload_is_remembered(ledger: Ledger) -> None:
-    """When the file was dropped is known for as long as its import."""
-    upload = replace(UPLOAD, uploaded_at=NOW - 12.5)
-    ledger.claim(upload, NOW, NOW + 3600)
-    assert ledger.get(ID).upload.uploaded_at == NOW - 12.5
-    assert ledger.get(ID).dropped_at == NOW - 12.5
+def test_one_delivers_at_a_time(ledger: Ledger) -> None:
+    """Delivering waits for the end of the lease; after it nobody leases.
 
-
-def test_nobody_submits_what_is_being_delivered(ledger: Ledger) -> None:
-    """Delivering waits for the end of the lease; after it nobody leases."""
+    Two at once would both send the message; only the one who has the lease has sent it.
+    """
     planned(ledger)
     assert deliver(ledger, NOW + 299) is None
     assert ledger.get(ID).state is ImportState.PLANNED
-    lease = deliver(ledger, NOW + 300)
-    assert lease
-    assert ledger.get(ID).state is ImportState.DELIVERING
-    assert ledger.lease(ID, NOW + 9999, NOW + 10999) is None
-    assert ledger.notified(ID, lease)
-    assert deliver(ledger, NOW + 9999) is None
-
-
-def test_one_delivers_at_a_time(ledger: Ledger) -> None:
-    """Two at once would both send the message; only the one who has the lease has sent it."""
-    planned(ledger)
     first = deliver(ledger, NOW + 300)
     assert first
+    assert ledger.get(ID).state is ImportState.DELIVERING
     assert deliver(ledger, NOW + 599) is None
     second = deliver(ledger, NOW + 600)
     assert second
+    assert ledger.lease(ID, NOW + 9999, NOW + 10999) is None
     assert not ledger.notified(ID, first)
     assert [ledger.notified(ID, second) for _ in range(2)] == [True, False]
     assert ledger.get(ID).state is ImportState.NOTIFIED
+    assert deliver(ledger, NOW + 9999) is None
 
 
 def test_a_late_delivery_does_not_end_a_restarted_import(ledger: Ledger) -> None:
@@ -253,14 +240,6 @@ def test_a_late_delivery_does_not_end_a_restarted_import(ledger: Ledger) -> None
 def deliver(ledger: Ledger, now: float) -> str | None:
     """Begin to deliver, for 300 seconds."""
     return ledger.deliver(ledger.get(ID), now, now + 300)
-
-
-def test_a_refused_file_is_delivered_at_once(ledger: Ledger) -> None:
-    """Nothing of it is sent, so nobody has to be waited for."""
-    ledger.refuse(ID, claimed(ledger), ReasonCode.FILE_REFUSED, "It is empty. Fill it.")
-    assert deliver(ledger, NOW + 1)
-    assert deliver(ledger, NOW + 2) is None
-    assert ledger.get(ID).refusal == "It is empty. Fill it."
 
 
 def test_a_file_is_refused_or_planned_but_once(ledger: Ledger) -> None:
@@ -419,12 +398,17 @@ def test_a_batch_nobody_planned_is_not_saved(ledger: Ledger) -> None:
 
 
 def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
-    """It is under way again from now to its new deadline, nobody has it, nothing stops it."""
+    """It is under way again from now to its new deadline, nobody has it, nothing stops it.
+
+    One under way continues as it is; a second restart finds one that is under way.
+    """
     planned(ledger)
     before = ledger.get(ID)
+    assert not ledger.restart(ID, NOW + 1, NOW + 9999)
+    assert ledger.get(ID) == before
     ledger.stop(before, ReasonCode.API_KEY_REFUSED, "Saleshandy refused the API key")
     answer(ledger, ID)
-    assert ledger.restart(ID, NOW + 9999, NOW + 20_000)
+    assert [ledger.restart(ID, NOW + 9999 + at, NOW + 20_000) for at in (0, 1)] == [True, False]
     assert ledger.get(ID) == replace(
         before,
         state=ImportState.PLANNED,
@@ -439,17 +423,6 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
     answer(ledger, ID)
     assert ledger.restart(ID, NOW + 30_000, NOW + 40_000)
     assert ledger.get(ID).resumed == 2
-
-
-def test_an_import_that_was_not_answered_is_not_restarted(ledger: Ledger) -> None:
-    """One under way continues as it is; a second restart finds one that is under way."""
-    planned(ledger)
-    before = ledger.get(ID)
-    assert not ledger.restart(ID, NOW + 1, NOW + 9999)
-    assert ledger.get(ID) == before
-    answer(ledger, ID)
-    assert [ledger.restart(ID, NOW + at, NOW + 9999) for at in (1, 2)] == [True, False]
-    assert ledger.get(ID).began_at == NOW + 1
 
 
 def test_batches_whose_end_is_not_sure_are_reopened(ledger: Ledger) -> None:
@@ -485,17 +458,15 @@ def _now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("email_accounts.aws.dynamodb.time.time", lambda: NOW)
 
 
-def test_the_index_is_empty_at_first(ledger: Ledger) -> None:
-    """Where nobody has read the list nothing is known."""
+@pytest.mark.usefixtures("_now")
+def test_the_index_is_remembered(ledger: Ledger) -> None:
+    """With all that it says, for its workspace alone; a version counts its writes.
+
+    Where nobody has read the list nothing is known.
+    """
     assert ledger.index("default") == AccountIndex()
     assert ledger.lease_index("default", NOW, NOW + 300) == AccountIndex()
     assert ledger.index("default") == AccountIndex()
-
-
-@pytest.mark.usefixtures("_now")
-def test_the_index_is_remembered(ledger: Ledger) -> None:
-    """With all that it says, for its workspace alone; a version counts its writes."""
-    assert ledger.lease_index("default", NOW, NOW + 300)
     ledger.save_index("default", INDEX)
     assert ledger.index("default") == replace(INDEX, version=1)
     assert ledger.lease_index("default", NOW + 1, NOW + 301) == replace(INDEX, version=1)
@@ -569,21 +540,15 @@ def test_of_many_attempts_at_once_a_host_sees_as_many_as_it_takes() -> None:
 
 def test_a_batch_is_tried_once(ledger: Ledger) -> None:
     """Trying is written under the state that was seen, so that one of two tries."""
-    planned = ledger_with_plan(ledger)
-    trying = ledger.save(ID, planned, planned.trying())
+    planned(ledger)
+    seen = batch(ledger)
+    trying = ledger.save(ID, seen, seen.trying())
     with pytest.raises(LedgerConflictError):
-        ledger.save(ID, planned, planned.trying())
+        ledger.save(ID, seen, seen.trying())
     found = ledger.save(ID, trying, trying.found(SignIns(3, 2, 1)))
     ledger.save(ID, found, found.checked())
     assert [one.sign_ins for one in ledger.batches(ID)] == [SignIns(3, 2, 1), SignIns()]
     assert [one.sign_in for one in ledger.batches(ID)] == [SignInState.CHECKED, SignInState.NONE]
-
-
-def ledger_with_plan(ledger: Ledger) -> Batch:
-    """Plan an import; return its first batch."""
-    ledger.claim(UPLOAD, NOW, NOW + 1)
-    ledger.plan(ID, leased(ledger, ID, NOW), PLAN, [])
-    return next(iter(ledger.batches(ID)))
 
 
 # The budget. A ledger that has to be reached takes a moment, in which the clock continues.
@@ -612,14 +577,6 @@ def test_a_turn_is_for_as_many_calls_as_were_wanted(ledger: Ledger) -> None:
     assert wait == pytest.approx(64, abs=1 + MOMENT)
     assert take(ledger, NOW + 1, 3, "two") > wait + 59
     assert [take(ledger, NOW + 66 + at, 3) for at in range(3)] == [0, 0, 0]
-
-
-def test_a_call_that_was_not_given_costs_nothing(ledger: Ledger) -> None:
-    """Asking often does not push one's turn away, nor take another's."""
-    take(ledger, NOW, 1)
-    waits = [take(ledger, NOW + at, 1) for at in (1, 2, 30)]
-    assert waits == pytest.approx([64, 63, 35], abs=1 + MOMENT)
-    assert take(ledger, NOW + 66, 1) == 0
 
 
 def test_turns_are_given_in_the_order_of_asking(ledger: Ledger) -> None:
@@ -656,13 +613,6 @@ def test_each_workspace_has_a_budget(ledger: Ledger) -> None:
     assert ledger.take_call("second", "one", 1, NOW + 1, 1) > 0
 
 
-def test_a_budget_made_smaller_holds_at_once(ledger: Ledger) -> None:
-    """Calls made under a larger budget count in the smaller one."""
-    for at in range(5):
-        assert take(ledger, NOW + at, 5) == 0
-    assert take(ledger, NOW + 10, 2) == pytest.approx(58, abs=1 + MOMENT)
-
-
 def test_a_closed_budget_gives_no_call(ledger: Ledger) -> None:
     """Until the time Saleshandy said nobody calls, and turns promised before come after it."""
     take(ledger, NOW, 1, "one")
@@ -673,53 +623,21 @@ def test_a_closed_budget_gives_no_call(ledger: Ledger) -> None:
     assert ledger.take_call("second", "one", 1, NOW, 1) == 0
 
 
-def test_a_budget_closed_for_less_stays_closed_for_longer(ledger: Ledger) -> None:
-    """The later of two times holds; one that is over closes nothing."""
-    ledger.close_budget("default", NOW, NOW + 100)
-    ledger.close_budget("default", NOW, NOW + 5)
-    assert take(ledger, NOW + 50, 5) >= 50 - MOMENT
-    ledger.close_budget("second", NOW, NOW - 1)
-    assert ledger.take_call("second", "one", 1, NOW, 5) == 0
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_minute_has_more_calls_than_allowed(ledger: Ledger, seed: int) -> None:
-    """Wherever a minute begins it holds at most the budget, and who waits as told gets a call."""
-    pick = random.Random(seed)  # noqa: S311  not for secrets
-    allowed, now, given = pick.randint(1, 6), NOW, list[float]()
-    for _ in range(40):
-        wait = take(ledger, now, allowed, wanted=pick.randint(1, 9))
-        if wait:
-            now += wait + MOMENT
-            assert take(ledger, now, allowed) == 0
-        given.append(now)
-        now += pick.choice([0, 0.01, 1, 7, 25])
-    for first, after in zip(given, given[allowed:], strict=False):
-        assert after - first > 60 - MOMENT
-
-
 # Many at once, on DynamoDB
-
-
-def test_of_many_claims_at_once_one_wins() -> None:
-    """Eight deliveries of one event at the same moment make one import."""
-    ledger = dynamo_ledger()
-    with ThreadPoolExecutor(8) as pool:
-        won = list(pool.map(lambda _: ledger.claim(UPLOAD, NOW, NOW + 9)[1], range(8)))
-    assert won.count(True) == 1
 
 
 @pytest.mark.parametrize(
     "take",
     [
+        lambda ledger: ledger.claim(OTHER, NOW, NOW + 9)[1],
         lambda ledger: ledger.lease(ID, NOW + 300, NOW + 600),
         lambda ledger: deliver(ledger, NOW + 300),
         lambda ledger: ledger.lease_index("default", NOW, NOW + 300),
     ],
-    ids=["lease", "deliver", "index"],
+    ids=["claim", "lease", "deliver", "index"],
 )
 def test_of_many_at_once_one_wins(take: Callable[[Ledger], object]) -> None:
-    """One of eight gets the lease, writes the answer, reads the list."""
+    """One of eight makes the import, gets the lease, writes the answer, reads the list."""
     ledger = dynamo_ledger()
     planned(ledger)
     with ThreadPoolExecutor(8) as pool:
@@ -839,32 +757,6 @@ def test_items_of_the_first_release_are_read() -> None:
     assert ledger.get(ID).attempts == 0
     assert leased(ledger, ID, NOW + 300)
     assert ledger.get(ID).attempts == 1
-
-
-def test_imports_are_found_by_their_day() -> None:
-    """The index holds the imports alone, by the day in UTC and in the order of their coming."""
-    ledger = dynamo_ledger()
-    planned(ledger)
-    midnight = NOW - NOW % 86_400
-    for name, at in (("late", midnight + 86_399), ("early", midnight), ("next", midnight + 86_400)):
-        ledger.claim(Upload("inbox", f"uploads/{name}.csv", "v1", 1), at, at + 9)
-    ledger.lease_index("default", NOW, NOW + 300)
-    take(ledger, NOW, 5)
-    found = boto3.client("dynamodb").query(
-        TableName=ledger._table,  # noqa: SLF001
-        IndexName="imports-by-day",
-        KeyConditionExpression="#day = :day",
-        ExpressionAttributeNames={"#day": "day"},
-        ExpressionAttributeValues={
-            ":day": {"S": datetime.fromtimestamp(NOW, UTC).date().isoformat()}
-        },
-    )
-    assert [item["key"]["S"] for item in found["Items"]] == [
-        "uploads/early.csv",
-        UPLOAD.key,
-        "uploads/late.csv",
-    ]
-    assert found["Items"][1]["state"]["S"] == "planned"
 
 
 def test_columns_nobody_knows_are_kept_in_small() -> None:

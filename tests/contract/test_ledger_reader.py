@@ -13,15 +13,21 @@ DAY = 86_400.0
 
 
 def test_imports_are_found_by_id_and_by_day() -> None:
-    """Newest first, from a time on and before another, over days without any."""
+    """Newest first, from a time on and before another, over days of UTC and days without any.
+
+    The index holds imports alone, though the table holds budgets and account indexes as well.
+    """
     table, client = new_table(), boto3.client("dynamodb")
     ledger, reader = DynamoLedger(client, table, DAY), LedgerReader(client, table)
-    uploads = [Upload("inbox", f"uploads/{at}.csv", "v1", 1) for at in range(4)]
-    times = [NOON, NOON - 1, NOON - 3 * DAY, NOON - 4 * DAY]
+    midnight = NOON - NOON % DAY
+    times = [NOON, NOON - 1, midnight, midnight - 1, NOON - 3 * DAY, NOON - 4 * DAY]
+    uploads = [Upload("inbox", f"uploads/{at}.csv", "v1", 1) for at in range(len(times))]
     for upload, at in zip(uploads, times, strict=True):
         assert ledger.claim(upload, at, at + DAY)[1]
+    ledger.lease_index("default", NOON, NOON + 300)
+    ledger.take_call("default", "one", 1, NOON, 5, rank=NOON)
     found = [one.id for one in reader.by_day(NOON - 3 * DAY, NOON)]
-    assert found == [uploads[1].import_id, uploads[2].import_id]
+    assert found == [one.import_id for one in uploads[1:5]]
     assert reader.find(uploads[0].import_id) == ledger.get(uploads[0].import_id)
     assert reader.find("0" * 32) is None
 

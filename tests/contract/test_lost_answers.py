@@ -26,11 +26,6 @@ from tests.support.files import accounts_file
 ADDRESSES = ("a0@x.example", "a1@x.example")
 
 
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
-
-
 class LossyWorld(World):
     """A world whose ledger is real, and loses the answer to a write that says `needle`."""
 
@@ -91,7 +86,7 @@ def test_an_upload_is_submitted_all_the_same(world: LossyWorld, needle: str) -> 
     """Whichever write it is, the one batch is sent once and has its request id."""
     upload = two(world)
     world.lose(needle)
-    result = world.receive(upload, plenty)
+    result = world.receive(upload)
     assert result
     assert result.next == NextAction.CHECK
     (batch,) = world.real.batches(upload.import_id)
@@ -106,7 +101,7 @@ def test_a_throttled_batch_is_withdrawn(world: LossyWorld) -> None:
     upload = two(world)
     world.saleshandy.connect_errors.append(ThrottledError(7.0))
     world.lose('":new_state": {"S": "planned"}, ":new_request_id')
-    result = world.receive(upload, plenty)
+    result = world.receive(upload)
     assert result
     assert result.next == NextAction.SUBMIT
     (batch,) = world.real.batches(upload.import_id)
@@ -117,7 +112,7 @@ def test_a_throttled_batch_is_withdrawn(world: LossyWorld) -> None:
 def test_an_import_is_answered_once(world: LossyWorld, needle: str) -> None:
     """The deliverer has its lease, and its message is known to be sent."""
     upload = two(world)
-    world.receive(upload, plenty)
+    world.receive(upload)
     world.lose(needle)
     assert world.deliverer().deliver(upload.import_id, "aborted", best_effort=True)
     assert world.real.get(upload.import_id).state is ImportState.NOTIFIED
@@ -127,7 +122,7 @@ def test_an_import_is_answered_once(world: LossyWorld, needle: str) -> None:
 def test_an_import_is_restarted_once(world: LossyWorld) -> None:
     """Anyone who restarted it is told so, and its new execution has begun."""
     upload = two(world)
-    world.receive(upload, plenty)
+    world.receive(upload)
     world.deliverer().deliver(upload.import_id)
     world.lose(":new_resumed")
     assert world.submitter().restart(upload.import_id)

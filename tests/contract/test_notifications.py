@@ -46,19 +46,15 @@ def test_the_fake_sends_what_it_is_given() -> None:
 
 
 def test_a_machine_gets_the_document() -> None:
-    """A queue gets one message: the subject, and the JSON document alone."""
+    """A queue gets one message: the subject, and the JSON document alone.
+
+    Attributes are texts and numbers, so that a filter can say `failed > 0`.
+    """
     _, queue, notifications = topic()
     notifications.publish(MESSAGE)
     (message,) = received(queue)
     assert message["Subject"] == MESSAGE.subject
     assert message["Message"] == MESSAGE.document
-
-
-def test_filters_get_attributes_with_types() -> None:
-    """Attributes are texts and numbers, so that a filter can say `failed > 0`."""
-    _, queue, notifications = topic()
-    notifications.publish(MESSAGE)
-    (message,) = received(queue)
     assert message["MessageAttributes"] == {
         "status": {"Type": "String", "Value": "partial"},
         "workspace": {"Type": "String", "Value": "default"},

@@ -6,14 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from botocore.model import OperationModel
 
 from email_accounts.aws.s3 import LINKS, ReportsBucket
 from email_accounts.errors import ReportMissingError
 from email_accounts.ports import Reports
-from tests.support.aws import new_bucket
+from tests.support.aws import new_bucket, refuse
 from tests.support.fakes import FakeReports, Journal
 
 ID = "0123456789abcdef0123456789abcdef"
@@ -52,14 +51,15 @@ def shelf(request: pytest.FixtureRequest) -> Shelf:
     return fake_shelf() if request.param == "fake" else s3_shelf()
 
 
-def test_a_report_reads_as_it_was_written(shelf: Shelf) -> None:
-    """Every character comes back, line ends of either kind included."""
-    text = "row,address\r\n2,zoë@reach.example\n3,名@reach.example\r\n"
+@pytest.mark.parametrize("text", ["row,address\r\n2,zoë@reach.example\n3,名@reach.example\r\n", ""])
+def test_a_report_reads_as_it_was_written(shelf: Shelf, text: str) -> None:
+    """Every character and every line end comes back; a report of nothing is there, too."""
     with shelf.reports.writer(ID, NAME, "text/csv") as report:
         for line in text.splitlines(keepends=True):
             report.write(line)
     with shelf.reports.open(ID, NAME) as report:
         assert report.read() == text
+    assert list(shelf.content_types()) == [NAME]
 
 
 def test_of_two_that_create_a_report_one_does(shelf: Shelf) -> None:
@@ -71,15 +71,6 @@ def test_of_two_that_create_a_report_one_does(shelf: Shelf) -> None:
     with shelf.reports.open(ID, NAME) as report:
         assert report.read() == '{"zoë": 1}'
     assert shelf.content_types() == {NAME: "application/json; charset=utf-8"}
-
-
-def test_an_empty_report_reads_as_empty(shelf: Shelf) -> None:
-    """A report of nothing is there, and has nothing in it."""
-    with shelf.reports.writer(ID, NAME, "text/csv"):
-        pass
-    with shelf.reports.open(ID, NAME) as report:
-        assert report.read() == ""
-    assert list(shelf.content_types()) == [NAME]
 
 
 def test_a_report_names_its_type(shelf: Shelf) -> None:
@@ -101,14 +92,10 @@ def break_off(reports: Reports, text: str = "half of it") -> None:
 
 
 def test_a_report_that_fails_does_not_appear(shelf: Shelf) -> None:
-    """Where writing is interrupted, nothing is in the bucket."""
+    """Where writing is interrupted, nothing is in the bucket, or what was there before."""
     with pytest.raises(ZeroDivisionError):
         break_off(shelf.reports)
     assert shelf.content_types() == {}
-
-
-def test_a_report_that_fails_leaves_the_one_before(shelf: Shelf) -> None:
-    """Where writing again is interrupted, the earlier report stays."""
     with shelf.reports.writer(ID, NAME, "text/csv") as report:
         report.write("whole")
     with pytest.raises(ZeroDivisionError):
@@ -221,32 +208,11 @@ def test_parts_that_cannot_be_taken_back_hide_no_error(
     assert bucket.unfinished() == [f"imports/{ID}/{NAME}"]
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, refused: str) -> None:
-    """Have S3 refuse one operation."""
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def refusing(client: BaseClient, operation: str, arguments: object) -> object:
-        if operation == refused:
-            raise ClientError({"Error": {"Code": "AccessDenied"}}, operation)
-        return call(client, operation, arguments)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)
-
-
-def test_the_address_of_a_report_leads_to_it() -> None:
-    """The address names the very bucket and key the report is under."""
-    s3, bucket = boto3.client("s3"), new_bucket()
-    reports = ReportsBucket(s3, bucket)
-    with reports.writer(ID, NAME, "text/csv") as report:
-        report.write("found")
-    address = reports.address(ID, NAME)
-    assert address == f"s3://{bucket}/imports/{ID}/{NAME}"
-    key = address.removeprefix(f"s3://{bucket}/")
-    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"found"
-
-
 def test_reports_of_another_folder_lie_beside_the_others() -> None:
-    """What is in one folder is not seen in the other, under the same names."""
+    """What is in one folder is not seen in the other, under the same names.
+
+    The address of a report names the very bucket and key that it is under.
+    """
     s3, bucket = boto3.client("s3"), new_bucket()
     shelves = [ReportsBucket(s3, bucket), ReportsBucket(s3, bucket, "accounts")]
     for at, reports in enumerate(shelves):
@@ -257,6 +223,7 @@ def test_reports_of_another_folder_lie_beside_the_others() -> None:
             assert report.read() == str(at)
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket)["Contents"]]
     assert keys == [f"accounts/{ID}/{NAME}", f"imports/{ID}/{NAME}"]
+    assert shelves[0].address(ID, NAME) == f"s3://{bucket}/imports/{ID}/{NAME}"
 
 
 @pytest.mark.parametrize(

@@ -133,40 +133,30 @@ def test_a_named_version_comes_with_its_size(inbox: Inbox) -> None:
     assert found == first
 
 
-def test_a_version_that_is_not_there_is_not_found(inbox: Inbox) -> None:
-    """Anyone who names one that is gone, or that never was, hears that it is missing."""
+def expect_missing(inbox: Inbox, version: str) -> None:
+    """See that a version of the key is neither found nor opened."""
+    upload = Upload(inbox.bucket, KEY, version, 3)
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.found(upload)
+    with pytest.raises(UploadMissingError):
+        inbox.uploads.open(upload)
+
+
+def test_what_is_not_there_is_missing(inbox: Inbox) -> None:
+    """A key that nobody used, one that was deleted, and a version that is gone or never was.
+
+    That an older version is there does not matter.
+    """
+    expect_missing(inbox, "")
+    expect_missing(inbox, "v7")
     inbox.put(KEY, b"old")
     gone = inbox.put(KEY, b"new")
     inbox.delete_version(gone)
-    for version in (gone.version, "never-was"):
-        with pytest.raises(UploadMissingError):
-            inbox.uploads.found(Upload(inbox.bucket, KEY, version, 0))
-
-
-def test_an_object_that_is_not_there_has_no_version(inbox: Inbox) -> None:
-    """A key nobody used, and one that was deleted, are missing."""
-    unknown = Upload(inbox.bucket, KEY, "", 0)
-    with pytest.raises(UploadMissingError):
-        inbox.uploads.found(unknown)
+    expect_missing(inbox, gone.version)
+    expect_missing(inbox, "never-was")
     inbox.delete(inbox.put(KEY, b"x"))
     with pytest.raises(UploadMissingError):
-        inbox.uploads.found(unknown)
-
-
-@pytest.mark.parametrize("version", ["", "v7"])
-def test_what_is_not_there_is_not_opened(inbox: Inbox, version: str) -> None:
-    """A key nobody used is missing, with and without a version."""
-    with pytest.raises(UploadMissingError):
-        inbox.uploads.open(Upload(inbox.bucket, KEY, version, 3))
-
-
-def test_a_version_deleted_for_good_is_missing(inbox: Inbox) -> None:
-    """A version that is gone is missing, though an older one is there."""
-    inbox.put(KEY, b"old")
-    upload = inbox.put(KEY, b"new")
-    inbox.delete_version(upload)
-    with pytest.raises(UploadMissingError):
-        inbox.uploads.open(upload)
+        inbox.uploads.found(Upload(inbox.bucket, KEY, "", 0))
 
 
 # What only S3 has

@@ -437,4 +437,7 @@ def test_every_python_is_tested_and_built_for() -> None:
             (python,) = (one for one in job["steps"] if "setup-python" in one.get("uses", ""))
             assert python["with"]["python-version"].split() == offered
     makefile = (ROOT / "layers/email_accounts/Makefile").read_text("utf-8")
-    assert " ".join(f"python{one}" for one in offered) in makefile
+    runtimes = [f"python{one}" for one in offered]
+    assert f"for python in {' '.join(runtimes)}; do" in makefile
+    layer = template()["Resources"]["EmailAccountsLayer"]["Properties"]
+    assert layer["CompatibleRuntimes"] == runtimes

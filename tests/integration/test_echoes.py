@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -22,7 +22,7 @@ from email_accounts.text.secret import HIDDEN
 from local.echoes import ECHOES
 from tests.support.fakes import FakeApiKey, World
 from tests.support.files import PASSWORDS, accounts_file, row
-from tests.support.service import Answer, Service, said, serving
+from tests.support.service import Answer, Service, said
 
 KEY = "key-5d1c<0e>9b7a&!"
 SECRETS = (*PASSWORDS, KEY)
@@ -36,22 +36,10 @@ Echoed = dict[str, str]
 """What the service repeats, by the secret that it is."""
 
 
-@pytest.fixture
-def service() -> Iterator[Service]:
-    """Run a server that has no answers yet."""
-    with serving() as service:
-        yield service
-
-
 @pytest.fixture(params=ECHOES)
 def echoed(request: pytest.FixtureRequest) -> Echoed:
     """Write each secret in one way."""
     return {secret: ECHOES[request.param](secret) for secret in SECRETS}
-
-
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
 
 
 def world_of(service: Service, batch_size: int) -> World:
@@ -69,11 +57,11 @@ def submitted(world: World, service: Service, *answers: Answer) -> Upload:
     service.answers.extend(answers)
     upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ROWS))
     world.submitter().start_import(upload)
-    result = world.submitter().submit(upload.import_id, plenty)
+    result = world.submit(upload)
     for _ in answers[1:]:
         if result.next is not NextAction.DELIVER and service.answers:
             world.clock.advance(600)
-            result = world.submitter().submit(upload.import_id, plenty)
+            result = world.submit(upload)
     return upload
 
 
@@ -147,7 +135,7 @@ def test_what_a_report_repeats_is_written_nowhere(
         said(200, text.getvalue().encode()),
     )
     world.clock.advance(world.policy.initial_poll_delay)
-    assert world.poller().poll(upload.import_id, plenty).next is NextAction.DELIVER
+    assert world.poll(upload).next is NextAction.DELIVER
     written = places(world, upload, caplog.text)
     assert not found(written, echoed)
     assert written["outcome.csv"].count(HIDDEN) == len(ROWS)

@@ -17,7 +17,6 @@ from typing import Any
 
 import pytest
 import requests
-from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 from jsonschema import Draft202012Validator
 
@@ -31,6 +30,7 @@ from tests.support.aws import (
     REGION,
     aws,
     client,
+    executions_of,
     new_bucket,
     new_bus,
     new_name,
@@ -38,8 +38,10 @@ from tests.support.aws import (
     new_table,
     new_topic,
     received,
+    refuse,
 )
 from tests.support.fake_api import API_KEY, Server
+from tests.support.fakes import Killed, crash, kill
 from tests.support.files import MARK, accounts_file, row
 from tests.support.ledger import downgrade, lose
 from tests.support.name_servers import answering
@@ -82,19 +84,7 @@ SETTINGS = {
     "VERIFY_CONNECTED": "true",
     "WORKSPACES": "workspaces",
 }
-NUMBERS = (
-    "BATCH_SIZE",
-    "CALLS_PER_MINUTE",
-    "DEADLINE_HOURS",
-    "INITIAL_POLL_DELAY_SECONDS",
-    "GRACE_SECONDS",
-    "MAX_POLL_INTERVAL_SECONDS",
-    "MAX_FILE_MEGABYTES",
-    "PRESIGNED_REPORT_HOURS",
-    "RETENTION_DAYS",
-    "SETTLE_SECONDS",
-)
-
+NUMBERS = [name for name, value in SETTINGS.items() if value.isdigit()]
 
 # What is done in a function's name is held to other rules, in test_template.py.
 NO_FILE = "no file: nothing to import"
@@ -137,7 +127,12 @@ class Stack:
         """What all functions have used of their rights."""
         return {one for rights in self.rights.values() for one in rights.used}
 
-    def upload(self, key: str, content: bytes = CONTENT, **stored: Any) -> Upload:  # noqa: ANN401  of S3
+    def upload(
+        self,
+        key: str = "uploads/accounts.csv",
+        content: bytes = CONTENT,
+        **stored: Any,  # noqa: ANN401  of S3
+    ) -> Upload:
         """Drop a file into the inbox."""
         s3 = client("s3")
         put = s3.put_object(Bucket=self.inbox, Key=key, Body=content, **stored)
@@ -154,25 +149,44 @@ class Stack:
             self.running = ""
         return json.loads(json.dumps(answer))
 
+    def submit(self, upload: Upload, sample: str = "put_object") -> Any:  # noqa: ANN401  JSON
+        """Invoke submit_accounts with the event of an upload."""
+        return self.call("submit_accounts", event(sample, upload))
+
+    def drop(self) -> Upload:
+        """Drop a file, and invoke submit_accounts with its event."""
+        upload = self.upload()
+        self.submit(upload)
+        return upload
+
+    def deliver(self, upload: Upload, **changed: str) -> Any:  # noqa: ANN401  JSON
+        """Invoke deliver_report as the state machine does."""
+        return self.call("deliver_report", task_input("deliver_report", upload, **changed))
+
+    def message(self) -> dict[str, Any]:
+        """Return the one message that was sent since."""
+        (message,) = received(self.queue)
+        document: dict[str, Any] = json.loads(str(message["Message"]))
+        return document
+
     def poll(self, upload: Upload) -> Any:  # noqa: ANN401  JSON
         """Invoke check_status when the first poll is due."""
         time.sleep(FIRST_LOOK)
         return self.call("check_status", task_input("check_status", upload))
 
-    def executions(self) -> dict[str, dict[str, Any]]:
-        """Return what each execution was started with, by its name."""
-        machine = client("stepfunctions")
-        listed = machine.list_executions(stateMachineArn=self.machine)["executions"]
-        shown = [machine.describe_execution(executionArn=one["executionArn"]) for one in listed]
-        return {one["name"]: json.loads(one["input"]) for one in shown}
-
     def started(self) -> list[dict[str, Any]]:
         """Return what each execution was started with."""
-        return list(self.executions().values())
+        return list(executions_of(self.machine).values())
 
     def add_workspace(self, name: str, key: str) -> None:
         """Put the API key of a workspace where the functions look for it."""
         client("secretsmanager").create_secret(Name=f"{self.workspaces}/{name}", SecretString=key)
+
+    def set_key(self, key: str) -> None:
+        """Replace the API key of the default workspace."""
+        client("secretsmanager").put_secret_value(
+            SecretId=f"{self.workspaces}/default", SecretString=key
+        )
 
     def report(self, import_id: str, name: str, folder: str = "imports") -> str:
         """Read a report."""
@@ -282,18 +296,16 @@ def event(name: str, *uploads: Upload) -> dict[str, Any]:
 
 
 def told_of(record: dict[str, Any], upload: Upload) -> dict[str, Any]:
-    """Have a record, which is of the same key, tell of this upload."""
+    """Have a record tell of this upload."""
     body = json.loads(record["body"])
+    detail = body["detail"]
     if body["detail-type"] == FILE_READY:
-        assert body["detail"]["key"] == upload.key
-        body["detail"] |= {"bucket": upload.bucket, "version": upload.version}
-        return record | {"body": json.dumps(body)}
-    body["detail"]["bucket"]["name"] = upload.bucket
-    item = body["detail"]["object"]
-    assert item["key"] == upload.key
-    item["size"] = upload.size
-    if "version-id" in item:
-        item["version-id"] = upload.version
+        detail |= {"bucket": upload.bucket, "key": upload.key, "version": upload.version}
+    else:
+        detail["bucket"]["name"] = upload.bucket
+        detail["object"] |= {"key": upload.key, "size": upload.size}
+        if "version-id" in detail["object"]:
+            detail["object"]["version-id"] = upload.version
     return record | {"body": json.dumps(body)}
 
 
@@ -405,7 +417,9 @@ def test_an_upload_goes_the_whole_way(
 ) -> None:
     """Submitted, checked, delivered: one message with the counts, one outcome per row."""
     upload = stack.upload(key)
-    assert stack.call("submit_accounts", event(sample, upload)) is None
+    (record,) = json.loads((ROOT / "events" / f"{sample}.json").read_text("utf-8"))["Records"]
+    assert f'"{key}"' in json.dumps(json.loads(record["body"]), ensure_ascii=False)
+    assert stack.submit(upload, sample) is None
     (execution,) = stack.started()
     name = key.rsplit("/", 1)[-1]
     assert execution == {
@@ -416,10 +430,9 @@ def test_an_upload_goes_the_whole_way(
     }
     step = stack.poll(upload)
     assert step == {"next": "deliver_report", "waitSeconds": 0}
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
+    answer = stack.deliver(upload)
     assert answer == {"importId": upload.import_id, "status": "partial"}
-    (message,) = received(stack.queue)
-    document = json.loads(str(message["Message"]))
+    document = stack.message()
     assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
     estimated, completed = (one["detail"] for one in received(stack.events))
     assert list(Draft202012Validator(ESTIMATE).iter_errors(estimated)) == []
@@ -446,11 +459,9 @@ def test_an_upload_goes_the_whole_way(
 
 def test_logging_everything_logs_no_secret(stack: Stack, caplog: pytest.LogCaptureFixture) -> None:
     """Lambda's log level may be DEBUG: botocore would log what AWS answers, the API key too."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     caplog.set_level(logging.DEBUG)
-    stack.call("submit_accounts", event("put_object", upload))
-    stack.poll(upload)
-    stack.call("deliver_report", task_input("deliver_report", upload))
+    answered(stack, event("put_object", upload), upload)
     assert caplog.records
     assert API_KEY not in caplog.text
     assert MARK not in caplog.text
@@ -459,12 +470,8 @@ def test_logging_everything_logs_no_secret(stack: Stack, caplog: pytest.LogCaptu
 def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is switched on, and without signing in."""
     monkeypatch.setenv("PRESIGNED_REPORT_HOURS", "2")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
-    stack.call("check_status", task_input("check_status", upload))
-    stack.call("deliver_report", task_input("deliver_report", upload))
-    (message,) = received(stack.queue)
-    link = json.loads(str(message["Message"]))["link"]["url"]
+    upload = stack.upload()
+    link = answered(stack, event("put_object", upload), upload)["link"]["url"]
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in link
     assert "<!doctype html>" in requests.get(link, timeout=10).text
 
@@ -482,7 +489,7 @@ def test_a_link_opens_the_page(stack: Stack, monkeypatch: pytest.MonkeyPatch) ->
 def test_what_is_no_file_does_nothing(stack: Stack, key: str) -> None:
     """A folder made in the console and what desktops leave behind cost no call at all."""
     upload = stack.upload(key, b"" if key.endswith("/") else CONTENT)
-    assert stack.call("submit_accounts", moved(event_of_put_object(), upload)) is None
+    assert stack.submit(upload) is None
     assert stack.used == set()
     assert stack.started() == []
 
@@ -492,9 +499,8 @@ def answered(stack: Stack, told_of: dict[str, Any], upload: Upload) -> dict[str,
     stack.call("submit_accounts", told_of)
     assert {one["importId"] for one in stack.started()} == {upload.import_id}
     assert stack.poll(upload)["next"] == "deliver_report"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
-    (message,) = received(stack.queue)
-    document: dict[str, Any] = json.loads(str(message["Message"]))
+    answer = stack.deliver(upload)
+    document = stack.message()
     assert list(Draft202012Validator(SCHEMA).iter_errors(document)) == []
     assert (document["status"], document["importId"]) == (answer["status"], upload.import_id)
     assert [one["detail"] for one in received(stack.events)][-1] == document
@@ -523,13 +529,14 @@ ANY_FOLDER = "Upload the file to the folder of a workspace, or directly to uploa
         ("uploads/../accounts.csv", ANY_FOLDER),
         ("uploads/a\nb\u202e\u009b/accounts.csv", ANY_FOLDER),
         (f"uploads/{'🙂' * 250}/a.csv", ANY_FOLDER),
+        ("uploads/märz 2026/accounts.csv", "no workspace 'märz 2026'"),
         ("uploads/unknown/accounts.csv", "email-accounts workspace add unknown"),
     ],
 )
 def test_a_key_of_any_form_is_answered(stack: Stack, server: Server, key: str, said: str) -> None:
     """With what is wrong and where to drop it; nothing is submitted."""
     upload = stack.upload(key)
-    document = answered(stack, moved(event_of_put_object(), upload), upload)
+    document = answered(stack, event("put_object", upload), upload)
     assert document["status"] == "refused"
     assert said in document["failureReason"]
     assert server.control("GET", "/calls") == []
@@ -552,7 +559,7 @@ def test_a_key_of_any_form_is_answered(stack: Stack, server: Server, key: str, s
 def test_a_name_of_any_form_is_imported(stack: Stack, name: str) -> None:
     """What a file is called says nothing of what it holds."""
     upload = stack.upload(f"uploads/default/{name}")
-    document = answered(stack, moved(event_of_put_object(), upload), upload)
+    document = answered(stack, event("put_object", upload), upload)
     assert document["status"] == "partial"
     assert document["file"]["key"] == upload.key
 
@@ -571,7 +578,7 @@ def test_an_empty_file_is_answered(stack: Stack, sample: str, version: str) -> N
 def test_a_folder_that_another_system_announces_is_answered(stack: Stack) -> None:
     """Its event has no size, so the key alone says that it is none of a file."""
     upload = stack.upload("uploads/2026/", b"")
-    ready = event_of("file_ready", upload, key=upload.key)
+    ready = event("file_ready", upload)
     assert "ends with a slash" in answered(stack, ready, upload)["failureReason"]
 
 
@@ -581,8 +588,8 @@ def test_a_folder_that_another_system_announces_is_answered(stack: Stack) -> Non
 )
 def test_an_event_of_any_time_is_imported(stack: Stack, server: Server, time: str) -> None:
     """The account list is read once, however far off the time."""
-    upload = stack.upload("uploads/accounts.csv")
-    ready = event_of("file_ready", upload)
+    upload = stack.upload()
+    ready = event("file_ready", upload)
     body = json.loads(ready["Records"][0]["body"])
     body["time"] = time
     ready["Records"][0]["body"] = json.dumps(body)
@@ -637,31 +644,18 @@ def test_a_fault_of_the_stack_is_not_told_as_one_of_the_file(
     upload = stack.upload("uploads/accounts.csv", CONTENT, **stored)
     refuse(monkeypatch, "GetObject", code, "not authorized")
     with pytest.raises(ClientError, match=code):
-        stack.call("submit_accounts", event("put_object", upload))
+        stack.submit(upload)
     failure = "submit_accounts failed with ClientError"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload, failure=failure))
+    answer = stack.deliver(upload, failure=failure)
     assert answer["status"] == "refused"
-    (message,) = received(stack.queue)
-    said = json.loads(str(message["Message"]))["failureReason"]
+    said = stack.message()["failureReason"]
     assert "The log of submit_accounts says why" in said
     assert "encrypt" not in said
 
 
-def refuse(monkeypatch: pytest.MonkeyPatch, refused: str, code: str, message: str) -> None:
-    """Have AWS refuse one operation."""
-    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
-
-    def refusing(client: BaseClient, operation: str, arguments: object) -> object:
-        if operation == refused:
-            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
-        return call(client, operation, arguments)
-
-    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)
-
-
 def test_what_another_system_announces_again_is_imported_once(stack: Stack) -> None:
     """S3's event and that of the other system, with and without version, are of one import."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     unknown = Upload(upload.bucket, upload.key, "", 0)
     for told in (event("put_object", upload), *(event("file_ready", u) for u in (upload, unknown))):
         stack.call("submit_accounts", told)
@@ -674,21 +668,19 @@ def test_the_limit_of_size_holds_for_what_another_system_announces(
     """The event has no size, so S3 is asked for it; also where the version is told."""
     monkeypatch.setenv("MAX_FILE_MEGABYTES", "0.0001")
     upload = stack.upload("uploads/accounts.csv", CONTENT * 2)
-    stack.call("submit_accounts", event("file_ready", upload))
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
+    stack.submit(upload, "file_ready")
+    answer = stack.deliver(upload)
     assert answer["status"] == "refused"
-    (message,) = received(stack.queue)
-    assert "the limit is" in json.loads(str(message["Message"]))["failureReason"]
+    assert "the limit is" in stack.message()["failureReason"]
     assert server.control("GET", "/calls") == []
 
 
 def test_another_system_can_announce_what_is_not_there(stack: Stack) -> None:
     """A version that never was gets an answer like a file that was deleted."""
     unknown = Upload(stack.inbox, "uploads/accounts.csv", "never-was", 0)
-    stack.call("submit_accounts", event("file_ready", unknown))
-    stack.call("deliver_report", task_input("deliver_report", unknown))
-    (message,) = received(stack.queue)
-    assert "deleted or replaced" in json.loads(str(message["Message"]))["failureReason"]
+    stack.submit(unknown, "file_ready")
+    stack.deliver(unknown)
+    assert "deleted or replaced" in stack.message()["failureReason"]
 
 
 @pytest.mark.parametrize("sample", ["file_ready", "put_object"])
@@ -698,7 +690,7 @@ def test_an_object_of_another_bucket_is_not_read(stack: Stack, sample: str) -> N
     put = client("s3").put_object(Bucket=elsewhere, Key="uploads/accounts.csv", Body=CONTENT)
     upload = Upload(elsewhere, "uploads/accounts.csv", put["VersionId"], len(CONTENT))
     with pytest.raises(Exception, match=f"is about {elsewhere}, which is not the inbox"):
-        stack.call("submit_accounts", event(sample, upload))
+        stack.submit(upload, sample)
     assert stack.used == set()
     assert stack.started() == []
 
@@ -716,21 +708,12 @@ def test_two_uploads_in_one_delivery_are_two_imports(stack: Stack, server: Serve
     assert [accounts for accounts in calls if accounts] == [2, 1]
 
 
-def test_one_event_delivered_five_times_is_one_import(stack: Stack, server: Server) -> None:
-    """There is one execution and one request."""
-    upload = stack.upload("uploads/accounts.csv")
-    for _ in range(5):
-        stack.call("submit_accounts", event("put_object", upload))
-    assert len(stack.started()) == 1
-    assert [call["accounts"] for call in server.control("GET", "/calls")] == [None, 2]
-
-
 def test_a_fault_is_not_hidden_from_the_queue(stack: Stack) -> None:
     """What fails raises, so that the queue delivers the event again."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     client("dynamodb").delete_table(TableName=os.environ["LEDGER_TABLE"])
     with pytest.raises(Exception, match="ResourceNotFound"):
-        stack.call("submit_accounts", event("put_object", upload))
+        stack.submit(upload)
 
 
 # What the state machine tells
@@ -744,8 +727,7 @@ def test_an_import_is_resumed(
     monkeypatch.setenv("SKIP_CONNECTED", "false")
     monkeypatch.setenv("INITIAL_POLL_DELAY_SECONDS", "100")
     monkeypatch.setenv("CALLS_PER_MINUTE", "1")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     resume = task_input("submit_accounts_resume", upload)
     step = stack.call("submit_accounts", resume)
     assert step["next"] == "submit_accounts"
@@ -759,41 +741,35 @@ def test_an_import_is_resumed(
 
 
 def test_a_second_delivery_of_the_answer_is_none(stack: Stack) -> None:
-    """The machine may repeat a task: the message is sent once."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    """The machine may repeat a task, or fail after its answer: the message is sent once."""
+    upload = stack.drop()
     stack.poll(upload)
-    stack.call("deliver_report", task_input("deliver_report", upload))
-    answer = stack.call("deliver_report", task_input("deliver_report", upload, failure="late"))
-    assert answer == {"importId": upload.import_id}
+    stack.deliver(upload)
+    assert stack.deliver(upload, failure="late") == {"importId": upload.import_id}
+    stack.call("deliver_report", failed(upload))
     assert len(received(stack.queue)) == 1
 
 
 def test_what_broke_off_is_in_the_answer(stack: Stack) -> None:
     """The machine's word on a failure reaches the person."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     failure = "check_status failed with States.Timeout"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload, failure=failure))
+    answer = stack.deliver(upload, failure=failure)
     assert answer["status"] == "unfinished"
-    (message,) = received(stack.queue)
-    assert failure in json.loads(str(message["Message"]))["failureReason"]
+    assert failure in stack.message()["failureReason"]
 
 
 def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -> None:
     """Five deliveries with a key that is refused: one call, one message that reports it."""
-    client("secretsmanager").put_secret_value(
-        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
-    )
-    upload = stack.upload("uploads/accounts.csv")
+    stack.set_key("wrong-key")
+    upload = stack.upload()
     for _ in range(5):
-        stack.call("submit_accounts", event("put_object", upload))
+        stack.submit(upload)
     assert stack.poll(upload)["next"] == "deliver_report"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
+    answer = stack.deliver(upload)
     assert answer["status"] == "stopped"
     assert len(server.control("GET", "/calls")) == 1
-    (message,) = received(stack.queue)
-    assert "refused the API key" in json.loads(str(message["Message"]))["failureReason"]
+    assert "refused the API key" in stack.message()["failureReason"]
 
 
 # Workspaces
@@ -801,53 +777,12 @@ def test_a_wrong_key_is_one_call_and_one_message(stack: Stack, server: Server) -
 
 def test_a_file_goes_with_the_key_of_its_workspace(stack: Stack, server: Server) -> None:
     """The folder it is in names the workspace, and that names the secret of its key."""
-    client("secretsmanager").put_secret_value(
-        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
-    )
+    stack.set_key("wrong-key")
     stack.add_workspace("sales", API_KEY)
     upload = stack.upload("uploads/sales/accounts.csv")
-    stack.call("submit_accounts", moved(event_of_put_object(), upload))
-    assert stack.poll(upload)["next"] == "deliver_report"
-    stack.call("deliver_report", task_input("deliver_report", upload))
-    (message,) = received(stack.queue)
-    document = json.loads(str(message["Message"]))
+    document = answered(stack, event("put_object", upload), upload)
     assert (document["workspace"], document["status"]) == ("sales", "partial")
     assert 2 in [call["accounts"] for call in server.control("GET", "/calls")]
-
-
-def test_a_file_of_an_unknown_workspace_is_answered(stack: Stack, server: Server) -> None:
-    """It is refused with a message; nothing is submitted, and its rows are not read."""
-    upload = stack.upload("uploads/märz 2026/accounts.csv")
-    stack.call("submit_accounts", moved(event_of_put_object(), upload))
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
-    assert answer["status"] == "refused"
-    (message,) = received(stack.queue)
-    assert "no workspace 'märz 2026'" in json.loads(str(message["Message"]))["failureReason"]
-    assert server.control("GET", "/calls") == []
-
-
-def event_of_put_object() -> dict[str, Any]:
-    """Return the sample event of one upload."""
-    sample: dict[str, Any] = json.loads((ROOT / "events" / "put_object.json").read_text("utf-8"))
-    return sample
-
-
-def event_of(name: str, upload: Upload, **changed: object) -> dict[str, Any]:
-    """Return a sample event of another system, its detail changed, about this upload."""
-    sample: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text("utf-8"))
-    (record,) = sample["Records"]
-    body = json.loads(record["body"])
-    body["detail"] |= {"bucket": upload.bucket, "version": upload.version} | changed
-    return {"Records": [record | {"body": json.dumps(body)}]}
-
-
-def moved(sample: dict[str, Any], upload: Upload) -> dict[str, Any]:
-    """Have an event tell of an upload under another key."""
-    (record,) = sample["Records"]
-    body = json.loads(record["body"])
-    body["detail"]["object"]["key"] = upload.key
-    record["body"] = json.dumps(body)
-    return {"Records": [told_of(record, upload)]}
 
 
 # Imports that 0.1 began
@@ -923,16 +858,16 @@ def test_a_file_that_kills_its_function_is_answered(
     stack: Stack, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The third attempt refuses it unread, under the payload that executions of 0.1 send."""
-    upload = stack.upload("uploads/accounts.csv")
+    upload = stack.upload()
     monkeypatch.setattr("email_accounts.submission.submitter.plan", kill)
-    with pytest.raises(SystemExit):
-        stack.call("submit_accounts", event("put_object", upload))
+    with pytest.raises(Killed):
+        stack.submit(upload)
     for last in (False, True):
         assert stack.poll(upload)["next"] == "check_status"
         let_the_lease_end(upload)
         assert stack.poll(upload) == {"next": "submit_accounts", "waitSeconds": 0}
         if not last:
-            with pytest.raises(SystemExit):
+            with pytest.raises(Killed):
                 stack.call("submit_accounts", {"importId": upload.import_id})
     step = stack.call("submit_accounts", {"importId": upload.import_id})
     assert step == {"next": "deliver_report", "waitSeconds": 0}
@@ -941,16 +876,6 @@ def test_a_file_that_kills_its_function_is_answered(
     (message,) = received(stack.queue)
     assert "Every attempt to read it failed" in str(message["Message"])
     assert server.control("GET", "/calls") == []
-
-
-def kill(*_: object) -> None:
-    """End the process, as far as a test can."""
-    raise SystemExit
-
-
-def crash(*_: object) -> None:
-    """Fail as no use-case expects."""
-    raise ZeroDivisionError
 
 
 def let_the_lease_end(upload: Upload) -> None:
@@ -975,31 +900,18 @@ def test_an_execution_that_ended_without_success_is_answered(
     stack: Stack, status: str, cause: str | None, said: str
 ) -> None:
     """Whatever interrupted it, the import has one answer, which says so; told twice, still one."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     for _ in range(2):
         assert stack.call("deliver_report", failed(upload, status, cause)) is None
-    (message,) = received(stack.queue)
-    document = json.loads(str(message["Message"]))
+    document = stack.message()
     assert (document["status"], document["importId"]) == ("unfinished", upload.import_id)
     assert said in document["failureReason"]
     assert stack.report(upload.import_id, "outcome.csv").count("\r\n") == 4
 
 
-def test_a_failure_after_the_answer_is_nothing(stack: Stack) -> None:
-    """An execution that failed after its answer costs no second message."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
-    stack.poll(upload)
-    stack.call("deliver_report", task_input("deliver_report", upload))
-    stack.call("deliver_report", failed(upload))
-    assert len(received(stack.queue)) == 1
-
-
 def test_a_late_failure_of_the_execution_before_ends_no_resumed_import(stack: Stack) -> None:
     """Its event came twice, or late; that of the current execution counts."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     stack.call("deliver_report", failed(upload, "ABORTED"))
     resume = {"importId": upload.import_id, "action": "resume"}
     assert stack.call("submit_accounts", resume) == {"resumed": True}
@@ -1012,40 +924,33 @@ def test_the_message_comes_though_no_report_can_be_written(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the reports bucket the machine's delivery fails, and the last resort answers."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     monkeypatch.setenv("REPORTS_BUCKET", "no-such-bucket")
     with pytest.raises(Exception, match="AccessDenied"):
-        stack.call("deliver_report", task_input("deliver_report", upload))
+        stack.deliver(upload)
     assert received(stack.queue) == []
     stack.call("deliver_report", failed(upload, cause="deliver_report failed with AccessDenied"))
-    (message,) = received(stack.queue)
-    document = json.loads(str(message["Message"]))
+    document = stack.message()
     assert document["reports"] == {}
     assert document["counts"]["rows"] == 3
 
 
 def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) -> None:
     """There is a second execution, and at its end a second message; before the answer neither."""
-    client("secretsmanager").put_secret_value(
-        SecretId=f"{stack.workspaces}/default", SecretString="wrong-key"
-    )
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    stack.set_key("wrong-key")
+    upload = stack.drop()
     resume = {"importId": upload.import_id, "action": "resume"}
     assert stack.call("submit_accounts", resume) == {"resumed": False}
-    stack.call("deliver_report", task_input("deliver_report", upload))
-    client("secretsmanager").put_secret_value(
-        SecretId=f"{stack.workspaces}/default", SecretString=API_KEY
-    )
+    stack.deliver(upload)
+    stack.set_key(API_KEY)
     stack.processes.clear()
     assert stack.call("submit_accounts", resume) == {"resumed": True}
     with pytest.raises(client("s3").exceptions.NoSuchKey):
         stack.report(upload.import_id, "outcome.csv")
-    assert stack.executions()[f"{upload.import_id}-2"]["importId"] == upload.import_id
+    assert executions_of(stack.machine)[f"{upload.import_id}-2"]["importId"] == upload.import_id
     stack.call("submit_accounts", task_input("submit_accounts_resume", upload))
     assert stack.poll(upload)["next"] == "deliver_report"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
+    answer = stack.deliver(upload)
     assert answer["status"] == "partial"
     documents = [json.loads(str(one["Message"])) for one in received(stack.queue)]
     assert sorted((one["answer"], one["status"]) for one in documents) == [
@@ -1057,16 +962,14 @@ def test_an_operator_resumes_an_answered_import(stack: Stack, server: Server) ->
 
 def test_an_operator_stops_a_running_import(stack: Stack) -> None:
     """The next poll leads to the report, which is told as stopped, with what was sent before."""
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     stop = {"importId": upload.import_id, "action": "stop"}
     assert stack.call("submit_accounts", stop) == {"stopped": True}
     assert stack.call("submit_accounts", stop) == {"stopped": False}
     assert stack.poll(upload)["next"] == "deliver_report"
-    answer = stack.call("deliver_report", task_input("deliver_report", upload))
+    answer = stack.deliver(upload)
     assert answer["status"] == "stopped"
-    (message,) = received(stack.queue)
-    document = json.loads(str(message["Message"]))
+    document = stack.message()
     assert document["counts"]["unconfirmed"] == 2
     assert stack.call("submit_accounts", stop) == {"stopped": False}
 
@@ -1082,14 +985,13 @@ def test_every_line_names_its_import(
 ) -> None:
     """Those of the three functions, of the domain and of metrics, each once, and its trace."""
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1")
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", upload))
+    upload = stack.drop()
     lose_the_answer(upload)
     monkeypatch.setattr("email_accounts.saleshandy.client.SaleshandyClient.listed", unanswered)
     assert stack.poll(upload)["next"] == "check_status"
     monkeypatch.setattr("email_accounts.aws.s3.ReportsBucket.writer", crash)
     with pytest.raises(ZeroDivisionError):
-        stack.call("deliver_report", task_input("deliver_report", upload))
+        stack.deliver(upload)
     stack.call("deliver_report", failed(upload))
     logged = lines(capsys)
     assert {line["import_id"] for line in logged} == {upload.import_id}
@@ -1127,39 +1029,35 @@ def test_a_function_needs_all_it_may(stack: Stack, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SETTLE_SECONDS", "0")
     monkeypatch.setenv("CALLS_PER_MINUTE", "600")
     use_servers_found(stack, monkeypatch)
-    lost = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", lost))
+    lost = stack.drop()
     lose_the_answer(lost)
     stack.poll(lost)
     client("dynamodb").delete_item(
         TableName=os.environ["LEDGER_TABLE"],
         Key={"pk": {"S": "INDEX#default"}, "sk": {"S": "INDEX"}},
     )
-    upload = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("without_version", upload))
+    upload = stack.upload()
+    stack.submit(upload, "without_version")
     stack.poll(upload)
     stack.poll(upload)  # of what is complete by now the list and the report are read
-    stack.call("submit_accounts", event("file_ready", upload))
-    stack.call("deliver_report", task_input("deliver_report", upload))
+    stack.submit(upload, "file_ready")
+    stack.deliver(upload)
     stack.call("submit_accounts", {"importId": upload.import_id, "action": "resume"})
-    partly = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", partly))
+    partly = stack.drop()
     lose_the_answer(partly)
     stack.poll(partly)
-    gone = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", gone))
+    gone = stack.drop()
     client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
     stack.poll(gone)
-    stack.call("deliver_report", task_input("deliver_report", gone))
-    stack.call("submit_accounts", event("file_ready", gone))
+    stack.deliver(gone)
+    stack.submit(gone, "file_ready")
     try_sign_ins(stack, monkeypatch)
-    broken = stack.upload("uploads/accounts.csv")
-    stack.call("submit_accounts", event("put_object", broken))
+    broken = stack.drop()
     monkeypatch.setattr("email_accounts.aws.s3._WRITTEN_PART", 1)
     refuse(monkeypatch, "CompleteMultipartUpload", "InternalError", "no report can be completed")
     for call in (
         stack.poll,
-        lambda one: stack.call("deliver_report", task_input("deliver_report", one)),
+        stack.deliver,
     ):
         with pytest.raises(ClientError, match="no report can be completed"):
             call(broken)
@@ -1183,16 +1081,16 @@ def try_sign_ins(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv("FIND_SERVERS", switch)
             stack.processes.clear()
             upload = stack.upload("uploads/accounts.csv", content)
-            stack.call("submit_accounts", event("put_object", upload))
+            stack.submit(upload)
             told_next = stack.call("submit_accounts", task_input("submit_accounts_resume", upload))
             assert told_next["next"] == "check_sign_in"
             told_next = stack.call("check_sign_in", task_input("check_sign_in", upload))
             assert told_next["next"] == "submit_accounts"
     stack.call("submit_accounts", task_input("submit_accounts_resume", upload))
-    stack.call("deliver_report", task_input("deliver_report", upload))
+    stack.deliver(upload)
     stack.call("check_sign_in", task_input("check_sign_in", upload))
     gone = stack.upload("uploads/accounts.csv", content)
-    stack.call("submit_accounts", event("put_object", gone))
+    stack.submit(gone)
     client("s3").delete_object(Bucket=stack.inbox, Key=gone.key, VersionId=gone.version)
     stack.call("check_sign_in", task_input("check_sign_in", gone))
     monkeypatch.setenv("SIGN_IN_CHECK", "off")
@@ -1211,13 +1109,13 @@ def use_servers_found(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
         for is_kept in (True, False):
             content = accounts_file(without_servers, f"{is_kept}@reach.example")
             upload = stack.upload("uploads/accounts.csv", content)
-            stack.call("submit_accounts", event("put_object", upload))
+            stack.submit(upload)
             if not is_kept:
                 key = f"imports/{upload.import_id}/{RECORD_NAME}"
                 client("s3").delete_object(Bucket=stack.reports, Key=key)
             stack.poll(upload)
             stack.poll(upload)
-            stack.call("deliver_report", task_input("deliver_report", upload))
+            stack.deliver(upload)
         assert ("unknown.example", "MX") in name_server.questions
 
 
@@ -1232,8 +1130,8 @@ def test_name_servers_are_asked_where_that_is_on(
         monkeypatch.setenv("NAME_SERVER", name_server.address)
         for content in (CONTENT, without):
             upload = stack.upload("uploads/accounts.csv", content)
-            stack.call("submit_accounts", event("put_object", upload))
-            stack.call("deliver_report", task_input("deliver_report", upload))
+            stack.submit(upload)
+            stack.deliver(upload)
             asked = content is without and are_asked
             assert name_server.questions == [("workspace.example", "MX")] * asked
     outcome = stack.report(upload.import_id, "outcome.csv")

@@ -39,7 +39,15 @@ from tests.support.deployment import (
 )
 from tests.support.fake_api import API_KEY, Server, account
 from tests.support.files import accounts_file, row
-from tests.support.policies import ENVIRONMENT, Rights, grants, hold, matches
+from tests.support.policies import (
+    ENVIRONMENT,
+    LOG_DELIVERY,
+    TRACING,
+    Rights,
+    grants,
+    hold,
+    matches,
+)
 from tests.support.template import listed as as_list
 from tests.support.template import of_type, statements_of, template
 
@@ -108,28 +116,16 @@ def test_a_statement_allows_named_actions_for_a_purpose(name: str) -> None:
             assert re.fullmatch("[a-z0-9]+:[A-Z][A-Za-z]+", action)
 
 
-UNBOUNDED = {
-    "xray:PutTraceSegments",
-    "xray:PutTelemetryRecords",
-    "xray:GetSamplingRules",
-    "xray:GetSamplingTargets",
-    "logs:CreateLogDelivery",
-    "logs:GetLogDelivery",
-    "logs:UpdateLogDelivery",
-    "logs:DeleteLogDelivery",
-    "logs:ListLogDeliveries",
-    "logs:PutResourcePolicy",
-    "logs:DescribeResourcePolicies",
-    "logs:DescribeLogGroups",
-    "secretsmanager:ListSecrets",
-    "cloudwatch:DescribeAlarms",
-    "sns:GetSubscriptionAttributes",
-}
-"""Actions that AWS wants allowed for all resources.
-
-Sources: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html and the service
-authorization reference.
-"""
+UNBOUNDED = (
+    LOG_DELIVERY
+    | TRACING
+    | {
+        "secretsmanager:ListSecrets",
+        "cloudwatch:DescribeAlarms",
+        "sns:GetSubscriptionAttributes",
+    }
+)
+"""Actions that AWS wants allowed for all resources: see the service authorization reference."""
 BESIDE = (
     "<InboxBucket>/elsewhere/a",
     "<ReportsBucket>/elsewhere/a",

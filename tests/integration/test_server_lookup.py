@@ -11,6 +11,7 @@ from email_accounts.intake.server_lookup import ServerLookup
 from email_accounts.intake.servers import MOST_DOMAINS
 from email_accounts.models.providers import PROVIDER_TABLE, ServerPreset
 from email_accounts.models.servers import FoundServers, NotFound
+from local.name_server import ZONE
 from tests.support.name_servers import answering
 
 OWN = FoundServers(
@@ -51,37 +52,37 @@ def test_servers_are_found(domain: str, name: str, hosts: tuple[str, str]) -> No
         ("unknown.example", NotFound.NONE),
         ("missing.example", NotFound.NO_DOMAIN),
         ("broken.example", NotFound.NO_ANSWER),
+        ("refused.example", NotFound.NO_ANSWER),
         ("silent.example", NotFound.NO_ANSWER),
     ],
 )
 def test_no_servers_have_their_reason(domain: str, why: NotFound) -> None:
-    """No answer is not the answer that there are none."""
-    with answering() as server:
+    """No answer, or one with an error code of any kind, is not the answer that there are none."""
+    with answering({**ZONE, ("refused.example", "MX"): dns.rcode.REFUSED}) as server:
         assert ServerLookup(server.address, 1)([domain]) == {domain: why}
 
 
 @pytest.mark.parametrize(
-    "mx",
+    "records",
     [
-        "google.com.evil.example.",
-        "evilgoogle.com.",
-        r"evil\.google.com.",
-        r"aspmx.l.google\.com.",
-        ".",
+        ("1 google.com.evil.example.",),
+        ("1 evilgoogle.com.",),
+        (r"1 evil\.google.com.",),
+        (r"1 aspmx.l.google\.com.",),
+        ("1 .",),
+        ("10 smtp.google.com.", "5 mx.filter.example."),
     ],
 )
-def test_only_whole_labels_make_a_provider(mx: str) -> None:
-    """Anyone who has a name that looks like a provider's is not that provider."""
-    with answering({("a.example", "MX"): (f"1 {mx}",)}) as server:
+def test_only_whole_labels_of_the_preferred_server_make_a_provider(
+    records: tuple[str, ...],
+) -> None:
+    """Anyone who has a name that looks like a provider's is not that provider.
+
+    A backup at a provider does not make the provider that of the mailboxes.
+    """
+    with answering({("a.example", "MX"): records}) as server:
         found = ServerLookup(server.address)(["a.example"])
     assert found == {"a.example": NotFound.NONE}
-
-
-def test_the_preferred_server_decides() -> None:
-    """A backup at a provider does not make the provider that of the mailboxes."""
-    zone = {("a.example", "MX"): ("10 smtp.google.com.", "5 mx.filter.example.")}
-    with answering(zone) as server:
-        assert ServerLookup(server.address)(["a.example"]) == {"a.example": NotFound.NONE}
 
 
 @pytest.mark.parametrize(
@@ -159,10 +160,3 @@ def test_only_a_lookup_loads_the_library() -> None:
     """Cold starts of files with servers do not pay for it."""
     code = "import sys, email_accounts.intake.server_lookup; sys.exit('dns' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_a_broken_answer_is_none() -> None:
-    """An answer with an error code of any kind is not the answer that there are none."""
-    zone = {("a.example", "MX"): dns.rcode.REFUSED}
-    with answering(zone) as server:
-        assert ServerLookup(server.address)(["a.example"]) == {"a.example": NotFound.NO_ANSWER}

@@ -186,23 +186,7 @@ def tried_at(servers: MailServers, port: int, host: str = "mail.reach.example") 
 
 
 @pytest.mark.parametrize(
-    "addresses",
-    [
-        ["10.0.0.1"],
-        ["127.0.0.1"],
-        ["169.254.169.254"],
-        ["192.168.1.1"],
-        ["100.64.0.1"],
-        ["::1"],
-        ["::ffff:10.0.0.1"],
-        ["64:ff9b::a00:1"],
-        ["fe80::1"],
-        ["fd00::1"],
-        ["2002:a00:1::"],
-        ["224.0.0.1"],
-        ["93.184.216.34", "10.0.0.1"],
-    ],
-    ids=" ".join,
+    "addresses", [["10.0.0.1"], ["::1"], ["93.184.216.34", "10.0.0.1"]], ids=" ".join
 )
 def test_no_connection_goes_to_an_address_that_is_not_public(
     servers: MailServers,
@@ -210,7 +194,10 @@ def test_no_connection_goes_to_an_address_that_is_not_public(
     monkeypatch: pytest.MonkeyPatch,
     addresses: list[str],
 ) -> None:
-    """Nor to a public one beside it: which of them answers is not ours to say."""
+    """Nor to a public one beside it: which of them answers is not ours to say.
+
+    Which addresses are public is held by the tests of reports.
+    """
     resolves(monkeypatch, addresses)
     assert tried_at(servers, 465).verdict is Verdict.NOT_TRIED
     assert connected == []

@@ -1,7 +1,5 @@
 """The sign-in check of whole imports: real servers, the pace of hosts, and the outcome of rows."""
 
-import csv
-import io
 import json
 import socket
 import threading
@@ -30,7 +28,7 @@ from email_accounts.sign_in.findings import MailboxFindings, Verdict
 from email_accounts_cli.main import commands
 from email_accounts_cli.sign_in import try_sign_ins
 from local.mail_servers import MailServers, Manner
-from tests.support.fakes import World
+from tests.support.fakes import Killed, World
 from tests.support.files import accounts_file, row
 from tests.support.mail import FAULTS, RIGHT, TRUSTED, WRONG, account_at, mail_servers
 from tools.docs.examples import DOCS
@@ -97,6 +95,22 @@ def submitted(world: World, *rows: dict[str, str]) -> Upload:
     return upload
 
 
+def checked_at_once(
+    world: World, *files: list[dict[str, str]], trusted: frozenset[str] = TRUSTED
+) -> list[Upload]:
+    """Drop files, and check all of them at one time."""
+    uploads = [submitted(world, *rows) for rows in files]
+    threads = [
+        threading.Thread(target=checker(world, trusted).check, args=[one.import_id, lambda: TIME])
+        for one in uploads
+    ]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    return uploads
+
+
 def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
     """Submit what is left, deliver, and return the rows of the result."""
     import_id = upload.import_id
@@ -105,8 +119,7 @@ def outcomes(world: World, upload: Upload) -> list[dict[str, str]]:
         world.clock.advance(60)
         result = world.poller().poll(import_id, lambda: TIME)
     assert world.deliverer().deliver(import_id)
-    text = world.reports.texts[import_id, "outcome.csv"].removeprefix("\ufeff")
-    return list(csv.DictReader(io.StringIO(text)))
+    return world.outcome(upload)
 
 
 @pytest.mark.parametrize("check", [SignInCheck.STRICT, SignInCheck.WARN])
@@ -141,15 +154,7 @@ def test_each_fault_in_one_file(world: World, servers: MailServers, check: SignI
 def test_a_host_with_many_wrong_rows_is_spared(world: World, servers: MailServers) -> None:
     """Forty wrong passwords, in two imports at once: the host sees four attempts at most."""
     rows = [at(servers, "wrong", f"m{number}", WRONG) for number in range(40)]
-    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
-    threads = [
-        threading.Thread(target=checker(world).check, args=[one.import_id, lambda: TIME])
-        for one in uploads
-    ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    uploads = checked_at_once(world, rows[:20], rows[20:])
     assert 3 <= servers["wrong"].tried("smtp") <= 4
     assert servers["wrong"].tried("imap") == 0
     told = [one for upload in uploads for one in outcomes(world, upload)]
@@ -191,17 +196,7 @@ def test_a_machine_is_spared_whatever_names_it_has(
         )
         for number in range(40)
     ]
-    uploads = [submitted(world, *rows[:20]), submitted(world, *rows[20:])]
-    threads = [
-        threading.Thread(
-            target=checker(world, frozenset()).check, args=[one.import_id, lambda: TIME]
-        )
-        for one in uploads
-    ]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
+    checked_at_once(world, rows[:20], rows[20:], trusted=frozenset())
     tried = {side: servers["wrong"].tried(side) for side in ("smtp", "imap")}
     assert 3 <= sum(tried.values()) <= 4
     assert max(servers["wrong"].attempts.values()) == 1
@@ -219,20 +214,17 @@ def test_what_was_found_before_a_kill_is_known(
         at(servers, "silent", "c"),
     )
 
-    class KilledError(BaseException):
-        pass
-
     writer, written = type(world.reports).writer, list[object]()
 
     def killed_at_last(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401  passed on
         if written:
-            raise KilledError
+            raise Killed
         written.append(arguments)
         return writer(*arguments, **options)
 
     with monkeypatch.context() as patched:
         patched.setattr(type(world.reports), "writer", killed_at_last)
-        with pytest.raises(KilledError):
+        with pytest.raises(Killed):
             checker(world).check(upload.import_id, lambda: TIME)
     assert world.events.of(SIGN_INS_CHECKED) == []
     tried = {name: server.connections for name, server in servers.by_name.items()}
@@ -312,36 +304,6 @@ def test_an_event_that_is_not_taken_does_not_end_an_import(
     assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
     (batch,) = world.ledger.batches(upload.import_id)
     assert batch.sign_in is SignInState.CHECKED
-
-
-@pytest.mark.parametrize("point", ["trying", "attempts", "evidence"])
-def test_a_batch_is_not_tried_twice(
-    world: World, servers: MailServers, monkeypatch: pytest.MonkeyPatch, point: str
-) -> None:
-    """Whether the function dies before, during or after the attempts; the import continues."""
-    upload = submitted(world, at(servers, "wrong", "a", WRONG), at(servers, "good", "b"))
-
-    class KilledError(BaseException):
-        pass
-
-    def killed(*_: object, **__: object) -> None:
-        raise KilledError
-
-    with monkeypatch.context() as patched:
-        if point == "trying":
-            patched.setattr(gate.Gate, "check_all", killed)
-        elif point == "attempts":
-            patched.setattr(type(world.ledger), "leave_host", killed)
-        else:
-            patched.setattr(type(world.reports), "writer", killed)
-        with pytest.raises(KilledError):
-            checker(world).check(upload.import_id, lambda: TIME)
-    tried = dict(servers["wrong"].attempts), dict(servers["good"].attempts)
-    assert checker(world).check(upload.import_id, lambda: TIME).next is NextAction.SUBMIT
-    assert tried == (dict(servers["wrong"].attempts), dict(servers["good"].attempts))
-    told = outcomes(world, upload)
-    assert [one["outcome"] for one in told] == ["connected", "connected"]
-    assert all("the check was interrupted" in one["warnings"] for one in told)
 
 
 def test_what_is_connected_already_is_not_tried(world: World, servers: MailServers) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from email_accounts.delivery.deliverer import LONGEST_RUN
 from email_accounts.models.imports import LEASE_MARGIN
-from tests.support.template import ROOT, state_machine
+from tests.support.template import ROOT, following, state_machine
 
 CFN_LINT = ROOT / ".venvs/sam/bin/cfn-lint"
 WITH_JSONATA = ROOT / ".venvs/emulator/bin/python"
@@ -39,12 +39,6 @@ def states(definition: Definition) -> Definition:
     return known
 
 
-def targets(state: Definition) -> Iterator[str]:
-    """Yield the states that can follow a state, as it names them."""
-    for way in (state, *state.get("Choices", []), *state.get("Catch", [])):
-        yield from (way[name] for name in ("Next", "Default") if name in way)
-
-
 def of_the_ways(definition: Definition) -> Iterator[str]:
     """Yield ways to nowhere, and states that no way leads to."""
     known, reached, ahead = states(definition), set[str](), [definition["StartAt"]]
@@ -54,7 +48,7 @@ def of_the_ways(definition: Definition) -> Iterator[str]:
             yield f"there is no state {name}"
         elif name not in reached:
             reached.add(name)
-            ahead += targets(known[name])
+            ahead += following(known[name])
     yield from (f"nothing leads to {name}" for name in known.keys() - reached)
 
 

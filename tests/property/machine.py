@@ -45,7 +45,7 @@ from email_accounts.models.service import AccountStatus, ListedAccount, ListQuer
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.sign_in.findings import REFUSED_BY_SMTP, Finding, MailboxFindings, Verdict
-from tests.support.fakes import FakeLedger, FakeRemote, Journal, World
+from tests.support.fakes import FakeLedger, FakeRemote, Journal, Killed, World
 from tests.support.files import accounts_file, small_tables
 
 RUNS = Settings(
@@ -89,10 +89,6 @@ OUTSIDE_THE_LEDGER = {
     *("start", "put", "publish", "sign in"),
 }
 _BEFORE_THE_END = {NextAction.SUBMIT, NextAction.SIGN_IN}
-
-
-class Killed(BaseException):
-    """The invocation is killed: not even its own clearing up runs."""
 
 
 class FailedError(Exception):

@@ -1,7 +1,5 @@
 """Whatever the account list honours: outcomes are right, and nothing is sent twice."""
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +9,6 @@ import pytest
 
 from email_accounts.errors import OutcomeUnknownError
 from email_accounts.models.account import Account
-from email_accounts.models.imports import OUTCOME_NAME
 from email_accounts.models.service import AccountStatus, ListedAccount
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
@@ -42,9 +39,7 @@ def followed(world: World, upload: Upload) -> dict[str, str]:
         run = world.submitter().submit if result.next is NextAction.SUBMIT else world.poller().poll
         result = run(upload.import_id, left())
     world.deliverer().deliver(upload.import_id)
-    text = world.reports.texts[upload.import_id, OUTCOME_NAME].removeprefix("\ufeff")
-    rows = csv.DictReader(io.StringIO(text, newline=""))
-    return {row["address"]: row["outcome"] for row in rows}
+    return {row["address"]: row["outcome"] for row in world.outcome(upload)}
 
 
 @dataclass(slots=True)

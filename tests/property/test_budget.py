@@ -2,6 +2,7 @@
 
 import heapq
 from collections import Counter
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -25,52 +26,49 @@ def most_in_a_minute(calls: list[float]) -> int:
     return max((sum(at <= one < at + 60 for one in calls) for at in calls), default=0)
 
 
-@given(st.lists(TAKES, min_size=5, max_size=60), st.integers(1, 6))
-def test_no_minute_has_more_calls_than_allowed(
-    takes: list[tuple[str, str, int, float]], allowed: int
-) -> None:
-    """Whether takers come early, in their turn, late or never again."""
-    budget, now, calls = Budget(), NOW, list[float]()
-    for _, holder, wanted, pause in takes:
+Events = list[tuple[str, str, int, float]]
+
+
+def after_all(events: Events, allowed: int) -> Iterator[tuple[Budget, float, float | None]]:
+    """Yield the budget, the time and the wait after each taking; no wait after a closing."""
+    budget, now = Budget(), NOW
+    for kind, holder, number, pause in events:
         now += pause
-        budget, wait = budget.take(holder, wanted, now, allowed)
-        assert wait >= 0
-        if not wait:
-            calls.append(now)
-    assert most_in_a_minute(calls) <= allowed
+        wait = None
+        if kind == "close":
+            budget = budget.closed(now, now + number)
+        else:
+            budget, wait = budget.take(holder, number, now, allowed)
+        yield budget, now, wait
+
+
+@given(st.lists(TAKES, min_size=5, max_size=60), st.integers(1, 6))
+def test_no_minute_has_more_calls_than_allowed(takes: Events, allowed: int) -> None:
+    """Whether takers come early, in their turn, late or never again."""
+    waits = [(now, wait) for _, now, wait in after_all(takes, allowed)]
+    assert all(wait is not None and wait >= 0 for _, wait in waits)
+    assert most_in_a_minute([now for now, wait in waits if not wait]) <= allowed
 
 
 @given(st.lists(TAKES | CLOSINGS, min_size=5, max_size=60), st.integers(1, 6))
-def test_no_call_is_made_while_the_budget_is_closed(
-    events: list[tuple[str, str, int, float]], allowed: int
-) -> None:
+def test_no_call_is_made_while_the_budget_is_closed(events: Events, allowed: int) -> None:
     """Neither by who has a turn nor by who finds room."""
-    budget, now, closed_until, calls = Budget(), NOW, 0.0, list[float]()
-    for kind, holder, number, pause in events:
-        now += pause
+    closed_until, calls = 0.0, list[float]()
+    for (kind, _, number, _), (_, now, wait) in zip(
+        events, after_all(events, allowed), strict=True
+    ):
         if kind == "close":
-            budget = budget.closed(now, now + number)
             closed_until = max(closed_until, now + number)
-            continue
-        budget, wait = budget.take(holder, number, now, allowed)
-        if not wait:
+        elif not wait:
             assert now >= closed_until
             calls.append(now)
     assert most_in_a_minute(calls) <= allowed
 
 
 @given(st.lists(TAKES | CLOSINGS, max_size=40), st.integers(1, 6), st.integers(1, 12))
-def test_who_waits_as_told_gets_a_call(
-    events: list[tuple[str, str, int, float]], allowed: int, wanted: int
-) -> None:
+def test_who_waits_as_told_gets_a_call(events: Events, allowed: int, wanted: int) -> None:
     """Whatever went before: a taker who then is alone comes back a few times at most."""
-    budget, now = Budget(), NOW
-    for kind, holder, number, pause in events:
-        now += pause
-        if kind == "close":
-            budget = budget.closed(now, now + number)
-        else:
-            budget, _ = budget.take(holder, number, now, allowed)
+    budget, now, _ = ([(Budget(), NOW, None), *after_all(events, allowed)])[-1]
     for _ in range(4):
         budget, wait = budget.take("the last", wanted, now, allowed)
         if not wait:
@@ -80,17 +78,9 @@ def test_who_waits_as_told_gets_a_call(
 
 
 @given(st.lists(TAKES | CLOSINGS, max_size=40), st.integers(1, 6))
-def test_a_budget_reads_back_as_it_was_written(
-    events: list[tuple[str, str, int, float]], allowed: int
-) -> None:
+def test_a_budget_reads_back_as_it_was_written(events: Events, allowed: int) -> None:
     """At every moment of its life; and nobody has two turns."""
-    budget, now = Budget(), NOW
-    for kind, holder, number, pause in events:
-        now += pause
-        if kind == "close":
-            budget = budget.closed(now, now + number)
-        else:
-            budget, _ = budget.take(holder, number, now, allowed)
+    for budget, _, _ in after_all(events, allowed):
         assert Budget.loaded(budget.dumped()) == budget
         assert max(Counter(turn.holder for turn in budget.turns).values(), default=1) == 1
 

@@ -203,29 +203,3 @@ def texts_of(records: list[Record]) -> Iterator[str]:
                 yield reason
             case (int(), list(cells)) | DamagedRow(_, list(cells)):
                 yield from cells
-
-
-@given(tables(), st.lists(st.sampled_from(['"x"y",z', "a\xe9", "1,2,3,4,5,6"]), max_size=5))
-def test_a_bad_row_does_not_stop_the_next(table: Table, broken: list[str]) -> None:
-    """Rows that cannot be read are one unreadable row each; all others read the same."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerow([*table[0], "\u00fc"])
-    content = text.getvalue().encode()
-    expected: list[object] = []
-    number = 1
-    for row in table[1:]:
-        text = io.StringIO(newline="")
-        csv.writer(text, quoting=csv.QUOTE_ALL).writerow([*row, "x"])
-        content += text.getvalue().encode()
-        number += 1
-        expected.append((number, [*row, "x"]))
-        if broken:
-            content += broken[0].encode("latin-1") + b"\n"
-            number += 1
-            expected.append(number)
-            broken = broken[1:]
-    width = len(table[0]) + 1
-    assume(width < 6)
-    records = read(Stream([content]))[1]
-    assert [one.number if isinstance(one, Unreadable) else one for one in records] == expected

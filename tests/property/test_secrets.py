@@ -112,6 +112,8 @@ def test_a_secret_shows_itself_nowhere(text: str) -> None:
         del text, hidden
         trace = traceback.TracebackException.from_exception(error, capture_locals=True)
         shown.extend(trace.format())
+    assert "secret = ***" in "".join(shown)
+    assert HIDDEN in log.getvalue()
     shown.append(log.getvalue())
     assert secret.reveal() not in "\n".join(shown)
     assert repr(secret) == HIDDEN

@@ -13,7 +13,7 @@ from email_accounts.models.account import problem
 from email_accounts.models.causes import cause_of, rejection
 from email_accounts.models.imports import OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME, Import, ImportState
 from email_accounts.models.messages import IMPORT_ESTIMATED, Message
-from email_accounts.models.steps import NextAction, TaskResult
+from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from tests.support.fakes import World
 from tests.support.files import PASSWORD, accounts_file, row
@@ -76,18 +76,13 @@ def taken(
 ) -> Upload:
     """Upload a file and take it so many steps; the default is enough if nothing has to wait."""
     upload = world.uploads.put(f"uploads/{name}", content)
-    followed(world, upload, world.receive(upload, lambda: 300.0), steps)
-    return upload
-
-
-def followed(world: World, upload: Upload, step: TaskResult | None, steps: int) -> None:
-    """Do what each step says, as the state machine does."""
+    step = world.receive(upload)
     for _ in range(steps):
         if not step or step.next == NextAction.DELIVER:
             break
         world.clock.advance(step.wait_seconds)
-        work = world.submitter().submit if step.next == NextAction.SUBMIT else world.poller().poll
-        step = work(upload.import_id, lambda: 300.0)
+        step = (world.submit if step.next == NextAction.SUBMIT else world.poll)(upload)
+    return upload
 
 
 def clean(world: World) -> Upload:
@@ -135,7 +130,7 @@ def unconfirmed(world: World) -> Upload:
     world.policy = replace(world.policy, verify_connected=True)
     upload = taken(world, accounts_file("a1@reach.example", "a2@reach.example"), steps=0)
     world.saleshandy.accounts.pop()
-    followed(world, upload, TaskResult(NextAction.CHECK), 100)
+    world.follow(upload)
     return upload
 
 
@@ -179,7 +174,7 @@ def without_progress(world: World) -> Upload:
     world.saleshandy.running.add("request-1")
     upload = taken(world, accounts_file("a1@reach.example", "a2@reach.example"), steps=0)
     world.saleshandy.accounts.clear()
-    followed(world, upload, TaskResult(NextAction.CHECK), 100)
+    world.follow(upload)
     return upload
 
 

@@ -10,6 +10,9 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from moto import mock_aws
 from moto.sns.models import Subscription
@@ -124,3 +127,25 @@ def new_secret(value: str) -> str:
     name = new_name("secret")
     client("secretsmanager").create_secret(Name=name, SecretString=value)
     return name
+
+
+def executions_of(machine: str) -> dict[str, dict[str, Any]]:
+    """Return what each execution of a state machine was started with, by its name."""
+    states = boto3.client("stepfunctions")
+    listed = states.list_executions(stateMachineArn=machine)["executions"]
+    shown = [states.describe_execution(executionArn=one["executionArn"]) for one in listed]
+    return {one["name"]: json.loads(one["input"]) for one in shown}
+
+
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, refused: str, code: str = "AccessDenied", message: str = ""
+) -> None:
+    """Have AWS refuse one operation."""
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]  # noqa: SLF001
+
+    def refusing(client: BaseClient, operation: str, arguments: object) -> object:
+        if operation == refused:
+            raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
+        return call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refusing)

@@ -14,31 +14,18 @@ from typing import Any
 
 import requests
 
+from tests.support.files import MARK, row
+
 ROOT = Path(__file__).parents[2]
 API_KEY = "key-of-the-fake-api"
 CONTROL_KEY = "of-its-switches"
-APP_PASSWORD = "app-3f9c2a7e51d0b864"
+APP_PASSWORD = MARK
 
 
 def account(address: str = "robin@reach.example", /, **changed: object) -> dict[str, object]:
     """Return the fifteen fields of an account that can be signed in to."""
-    return {
-        "emailServiceProvider": "gsuite",
-        "fromFirstName": "Robin",
-        "fromLastName": "Stone",
-        "smtpEmailAddress": address,
-        "smtpUserName": address,
-        "smtpPassword": APP_PASSWORD,
-        "smtpHost": "smtp.mail.example",
-        "smtpPort": 465,
-        "smtpEncryption": "ssl",
-        "imapEmailAddress": address,
-        "imapUserName": address,
-        "imapPassword": APP_PASSWORD,
-        "imapHost": "imap.mail.example",
-        "imapPort": 993,
-        "imapEncryption": "ssl",
-    } | changed
+    fields: dict[str, object] = {**row(address, smtpPassword=MARK, imapPassword=MARK)}
+    return fields | {"smtpPort": 465, "imapPort": 993} | changed
 
 
 def failing(address: str = "failing@reach.example") -> dict[str, object]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from email_accounts.delivery.deliverer import Deliverer
 from email_accounts.errors import (
@@ -28,6 +28,7 @@ from email_accounts.models.account_index import AccountIndex, Honoured
 from email_accounts.models.host_brake import Admission, Reply
 from email_accounts.models.imports import (
     FINAL,
+    OUTCOME_NAME,
     Batch,
     BatchState,
     Import,
@@ -45,7 +46,7 @@ from email_accounts.models.service import (
     Order,
     RequestStatus,
 )
-from email_accounts.models.steps import TaskResult
+from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import DEFAULT_WORKSPACE, Upload, UploadOptions, upload_options
 from email_accounts.ports import FindServers, Saleshandy
 from email_accounts.saleshandy.account_list import AccountList
@@ -55,9 +56,28 @@ from email_accounts.sign_in.gate import LocalBrakes
 from email_accounts.submission.submitter import Submitter
 from email_accounts.text.secret import Secret
 from email_accounts.tracking.poller import Poller
-from tests.support.files import api_key
+from tests.support.files import accounts_file, api_key
 
 INBOX = "inbox"
+
+
+def plenty() -> float:
+    """Return the seconds of an invocation that has just begun."""
+    return 300.0
+
+
+class Killed(BaseException):
+    """Ends an invocation so that not even its own clearing up runs."""
+
+
+def kill(*_: object) -> None:
+    """End an invocation."""
+    raise Killed
+
+
+def crash(*_: object) -> None:
+    """Fail as no use-case expects."""
+    raise ZeroDivisionError
 
 
 class Journal:
@@ -74,6 +94,10 @@ class Journal:
     def names(self) -> list[str]:
         """Return the names of the effects."""
         return [name for name, _ in self.entries]
+
+    def about(self, name: str) -> list[Any]:
+        """Return what the effects of a name were about, in their order."""
+        return [about for one, about in self.entries if one == name]
 
 
 @dataclass(slots=True)
@@ -495,6 +519,15 @@ class FakeRemote:
         ]
         self.accounts += [ListedAccount(*one, self.clock()) for one in status.items()]
 
+    def have(
+        self,
+        *addresses: str,
+        status: AccountStatus = AccountStatus.ACTIVE,
+        created_at: float | None = 0.0,
+    ) -> None:
+        """Have accounts from before."""
+        self.accounts += [ListedAccount(one, status, created_at) for one in addresses]
+
     def status(self, request_id: str) -> RequestStatus:
         """Show a request."""
         self.journal.effect("status", request_id)
@@ -660,13 +693,62 @@ class World:
             self.find_servers,
         )
 
-    def receive(self, upload: Upload, time_left: Callable[[], float]) -> TaskResult | None:
+    def receive(self, upload: Upload, time_left: Callable[[], float] = plenty) -> TaskResult | None:
         """Do with the event of an upload what the function does."""
         submitter = self.submitter()
         upload = submitter.identified(upload)
         if not submitter.start_import(upload):
             return None
         return submitter.submit(upload.import_id, time_left)
+
+    def drop(
+        self,
+        *rows: str | dict[str, str],
+        key: str = "uploads/a.csv",
+        time_left: Callable[[], float] = plenty,
+    ) -> Upload:
+        """Upload a file of these rows, and do with its event what the function does."""
+        upload = self.uploads.put(key, accounts_file(*rows))
+        self.receive(upload, time_left)
+        return upload
+
+    def submit(self, upload: Upload, time_left: Callable[[], float] = plenty) -> TaskResult:
+        """Submit what is left of an import, as the state machine has it done."""
+        return self.submitter().submit(upload.import_id, time_left)
+
+    def poll(self, upload: Upload, time_left: Callable[[], float] = plenty) -> TaskResult:
+        """Poll the requests of an import, as the state machine has it done."""
+        return self.poller().poll(upload.import_id, time_left)
+
+    def follow(self, upload: Upload, *, polls: int = 100) -> TaskResult:
+        """Do what each step says, as the state machine does, up to the report or so many polls."""
+        for _ in range(polls):
+            step = self.poll(upload)
+            while step.next == NextAction.SUBMIT:
+                self.clock.advance(step.wait_seconds)
+                step = self.submit(upload)
+            if step.next == NextAction.DELIVER:
+                break
+            self.clock.advance(step.wait_seconds)
+        return step
+
+    def imported(self, upload: Upload) -> Import:
+        """Return the import of an upload."""
+        return self.ledger.get(upload.import_id)
+
+    def batches(self, upload: Upload) -> list[Batch]:
+        """Return the batches of an import."""
+        return list(self.ledger.batches(upload.import_id))
+
+    def states(self, upload: Upload) -> list[BatchState]:
+        """Return the states of the batches."""
+        return [batch.state for batch in self.batches(upload)]
+
+    def outcome(self, upload: Upload) -> list[dict[str, str]]:
+        """Return the rows of outcome.csv."""
+        text = self.reports.texts[upload.import_id, OUTCOME_NAME]
+        assert text.startswith("\ufeff")
+        return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
     def sign_in_checker(self, try_all: TrySignIns) -> SignInChecker:
         """Make what tries sign-ins."""

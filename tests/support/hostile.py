@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 
+from tests.support.reading import parts
+
 SECRET = "Pw5hostile"
 Shape = Callable[[int], Iterable[bytes]]
 
@@ -104,7 +106,6 @@ _LINES = {
     "the same key again": repeated(_ITEM + b"\n", b"{" + b'"email":"a",' * 999 + b'"email":"b"}\n'),
     "accounts by names": numbered(b"{", b'"#":' + _ITEM + b",", b'"z":' + _ITEM + b"}"),
 }
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _FIRST = (
     '<row r="1"><c r="A1" t="str"><v>email</v></c><c r="B1" t="str"><v>password</v></c></row>'
     f'<row r="2"><c r="A2" t="str"><v>a</v></c><c r="B2" t="str"><v>{SECRET}</v></c></row>'
@@ -120,12 +121,11 @@ def _book(
     def made(size: int) -> Iterator[bytes]:
         content = io.BytesIO()
         with zipfile.ZipFile(content, "w", method) as file:
-            for name, part in _PARTS.items():
+            for name, part in parts(changed={"xl/texts.xml": None, "xl/sheet.xml": None}).items():
                 file.writestr(name, part)
-            file.writestr(
-                "xl/t.xml", b"<sst>" + b"".join(shared(size) if shared else ()) + b"</sst>"
-            )
-            with file.open("xl/s.xml", "w") as sheet:
+            texts = b"<sst>" + b"".join(shared(size) if shared else ()) + b"</sst>"
+            file.writestr("xl/texts.xml", texts)
+            with file.open("xl/sheet.xml", "w") as sheet:
                 sheet.write(b"<worksheet><sheetData>" + _FIRST)
                 for piece in rows(size) if rows else ():
                     sheet.write(piece)
@@ -133,18 +133,6 @@ def _book(
         yield content.getvalue()
 
     return made
-
-
-_PARTS = {
-    "[Content_Types].xml": "<Types/>",
-    "_rels/.rels": f'<Relationships><Relationship Id="a" Type="{_OFFICE}/officeDocument" '
-    'Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": f'<workbook xmlns:r="{_OFFICE}"><sheets><sheet name="A" r:id="b"/></sheets>'
-    "</workbook>",
-    "xl/_rels/workbook.xml.rels": f'<Relationships><Relationship Id="b" Type="{_OFFICE}/worksheet" '
-    f'Target="s.xml"/><Relationship Id="c" Type="{_OFFICE}/sharedStrings" Target="t.xml"/>'
-    "</Relationships>",
-}
 
 
 def _merged(size: int) -> Iterator[bytes]:

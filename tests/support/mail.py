@@ -31,56 +31,42 @@ class Fault:
     certain: bool = False
 
 
-_REFUSED, _LATER = Verdict.REFUSED, Verdict.LATER
+def _refused(
+    manner: Manner, cause: str = "wrong_password", encryption: str = "ssl", password: str = WRONG
+) -> Fault:
+    """Return a server that refuses the one attempt, for a reason that is proven."""
+    verdict = Verdict.REFUSED
+    return Fault(manner, verdict, cause, encryption, password, attempts=1, certain=True)
+
+
 FAULTS = (
-    Fault(Manner("wrong"), _REFUSED, "wrong_password", password=WRONG, attempts=1, certain=True),
-    Fault(
-        Manner("starttls", implicit=False),
-        _REFUSED,
-        "wrong_password",
-        "tls",
-        WRONG,
-        attempts=1,
-        certain=True,
-    ),
-    Fault(
-        Manner("login-only", offers="LOGIN"),
-        _REFUSED,
-        "wrong_password",
-        password=WRONG,
-        attempts=1,
-        certain=True,
-    ),
-    Fault(
+    _refused(Manner("wrong")),
+    _refused(Manner("starttls", implicit=False), encryption="tls"),
+    _refused(Manner("login-only", offers="LOGIN")),
+    _refused(
         Manner(
             "app-password",
             smtp="534-5.7.9 Application-specific password\r\n534 5.7.9 required",
             imap="NO [ALERT] Application-specific password required",
         ),
-        _REFUSED,
         "app_password",
-        attempts=1,
-        certain=True,
+        password=RIGHT,
     ),
-    Fault(
+    _refused(
         Manner(
             "imap-off",
             smtp="535 5.7.8 This user does not have access rights to this service",
             imap="NO [ALERT] IMAP access is disabled for your domain.",
         ),
-        _REFUSED,
         "imap_off",
-        attempts=1,
-        certain=True,
+        password=RIGHT,
     ),
-    Fault(
+    _refused(
         Manner(
             "locked", smtp="525 5.7.13 User account disabled", imap="NO [CONTACTADMIN] account off"
         ),
-        _REFUSED,
         "mailbox_locked",
-        attempts=1,
-        certain=True,
+        password=RIGHT,
     ),
     Fault(
         Manner("oauth", offers="XOAUTH2 OAUTHBEARER"),
@@ -107,7 +93,7 @@ FAULTS = (
             smtp="454 4.7.0 Temporary authentication failure: Connection lost",
             imap="NO [UNAVAILABLE] Temporary authentication failure.",
         ),
-        _LATER,
+        Verdict.LATER,
         "too_many_attempts",
         attempts=1,
     ),
@@ -119,13 +105,13 @@ FAULTS = (
             imap="* NO [WEBALERT https://accounts.google.com/signin/continue?sarp=1&plt=AKgn] Web "
             "login required.\nNO [ALERT] Please log in via your web browser",
         ),
-        _LATER,
+        Verdict.LATER,
         "sign_in_held",
         attempts=1,
     ),
     Fault(
         Manner("blocked", greeting="554 5.7.1 Client host [203.0.113.9] blocked using a list"),
-        _LATER,
+        Verdict.LATER,
         "blocked_here",
     ),
     Fault(Manner("expired", certificate="expired"), Verdict.CERTIFICATE, "certificate"),

@@ -23,6 +23,28 @@ ENVIRONMENT = {"AWS::Partition": "aws", "AWS::Region": REGION, "AWS::AccountId":
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "MethodNotAllowed", "405"}
 
 
+LOG_DELIVERY = {
+    f"logs:{action}"
+    for action in (
+        *("CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery"),
+        *("ListLogDeliveries", "PutResourcePolicy", "DescribeResourcePolicies"),
+        "DescribeLogGroups",
+    )
+}
+"""What Step Functions needs to write a log.
+
+Source: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+"""
+TRACING = {
+    f"xray:{action}"
+    for action in (
+        *("PutTraceSegments", "PutTelemetryRecords"),
+        *("GetSamplingRules", "GetSamplingTargets"),
+    )
+}
+"""Source: https://docs.aws.amazon.com/step-functions/latest/dg/xray-iam.html"""
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One action that a statement allows on one resource, which may be a pattern.

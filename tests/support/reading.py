@@ -111,6 +111,24 @@ def workbook(*rows: Iterable[object]) -> bytes:
     return content.getvalue()
 
 
+def sheets(**rows: Iterable[Iterable[object]]) -> openpyxl.Workbook:
+    """Make a workbook of sheets with these rows."""
+    book = openpyxl.Workbook()
+    book.remove(book.worksheets[0])
+    for title, cells in rows.items():
+        sheet = book.create_sheet(title)
+        for row in cells:
+            sheet.append(list(row))
+    return book
+
+
+def saved(book: openpyxl.Workbook) -> bytes:
+    """Return a workbook as a file."""
+    content = io.BytesIO()
+    book.save(content)
+    return content.getvalue()
+
+
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _PARTS = {

@@ -1,6 +1,7 @@
 """The template and the state machine as plain data."""
 
 import json
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,12 @@ def state_machine() -> dict[str, Any]:
     """Return the definition of track_import."""
     loaded: dict[str, Any] = json.loads(STATE_MACHINE.read_text(encoding="utf-8"))
     return loaded
+
+
+def following(state: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the states that can follow a state, as it names them."""
+    for way in (state, *state.get("Choices", []), *state.get("Catch", [])):
+        yield from (way[name] for name in ("Next", "Default") if name in way)
 
 
 def statements_of(role: dict[str, Any]) -> list[dict[str, Any]]:

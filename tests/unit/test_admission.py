@@ -96,6 +96,7 @@ def test_other_systems_learn_the_estimate(
         assert world.journal.names().index("put") < world.journal.names().index("take call")
     else:
         assert imported.state is ImportState.REFUSED
+        assert "500 batches" in imported.refusal
 
 
 def test_an_import_goes_on_where_no_event_can_be_put(
@@ -108,17 +109,6 @@ def test_an_import_goes_on_where_no_event_can_be_put(
     (batch,) = world.ledger.batches(upload.import_id)
     assert batch.state is BatchState.SUBMITTED
     assert "the event cannot be put" in caplog.text
-
-
-def test_a_file_that_cannot_end_is_refused_at_intake(world: World) -> None:
-    """Nothing of it is sent."""
-    world.policy = replace(world.policy, calls_per_minute=1, batch_size=1)
-    rows = [f"a{number}@x.example" for number in range(500)]
-    upload = world.uploads.put("uploads/a.csv", accounts_file(*rows))
-    submitted(world, upload)
-    imported = world.ledger.get(upload.import_id)
-    assert imported.state is ImportState.REFUSED
-    assert "500 batches" in imported.refusal
 
 
 # Again, while it runs

@@ -99,16 +99,6 @@ def test_an_upload_is_opened_when_its_first_row_is_asked_for() -> None:
         next(gone)
 
 
-@pytest.mark.parametrize(
-    ("count", "sizes"), [(1, [1]), (2, [2]), (3, [2, 1]), (4, [2, 2]), (5, [2, 2, 1])]
-)
-def test_batches_are_filled_before_the_next_one_begins(count: int, sizes: list[int]) -> None:
-    """Only the last batch may be smaller; none is empty."""
-    batches = plan(opened(accounts_file(*addresses(count))), 2).batches
-    assert [batch.accounts for batch in batches] == sizes
-    assert [batch.number for batch in batches] == list(range(1, len(sizes) + 1))
-
-
 def test_a_file_whose_rows_are_all_rejected_has_no_batches() -> None:
     """It is planned anyway: each of its rows gets its outcome."""
     planned = plan(opened(accounts_file(row(""), row(""))), 100)
@@ -129,27 +119,6 @@ def test_a_file_that_breaks_off_is_refused_as_a_whole(content: bytes) -> None:
     """Nothing of a file is planned that cannot be read to its end."""
     with pytest.raises(FileRefusedError):
         plan(opened(content), 100)
-
-
-def test_each_batch_gets_its_accounts_in_order() -> None:
-    """Read again, the ranges of the plan name the accounts that they were made of."""
-    names = addresses(5)
-    content = accounts_file(row(""), *names[:3], names[0], *names[3:], row(""))
-    first, second, third = plan(opened(content), 2).batches
-    again = opened(content).rows
-    assert [one.smtp.address for one in accounts_of(again, first)] == names[:2]
-    assert [one.smtp.address for one in accounts_of(again, second)] == names[2:4]
-    assert [one.smtp.address for one in accounts_of(again, third)] == names[4:]
-
-
-def test_batches_may_be_left_out() -> None:
-    """Those sent before are stepped over."""
-    content = accounts_file(*addresses(6))
-    batches = plan(opened(content), 2).batches
-    assert named(content, batches[2]) == addresses(6)[4:]
-    again = opened(content).rows
-    accounts_of(again, batches[0])
-    assert [one.smtp.address for one in accounts_of(again, batches[2])] == addresses(6)[4:]
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])

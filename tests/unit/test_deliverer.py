@@ -1,7 +1,5 @@
 """Delivering, on fakes: one outcome per row, the counts, and the one message."""
 
-import csv
-import io
 import itertools
 import json
 import threading
@@ -9,7 +7,6 @@ from collections import Counter
 from dataclasses import replace
 from typing import Any
 
-import openpyxl
 import pytest
 
 from email_accounts.delivery.deliverer import LONGEST_RUN, READERS
@@ -34,29 +31,22 @@ from email_accounts.models.imports import (
     Plan,
     ReasonCode,
 )
-from email_accounts.models.messages import IMPORT_COMPLETED, Event, Message
-from email_accounts.models.service import AccountStatus, ListedAccount
+from email_accounts.models.messages import IMPORT_COMPLETED, Message
 from email_accounts.models.steps import NextAction
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import reconciliation_name
 from email_accounts.saleshandy.report import report_name
-from tests.support.fakes import FakeEvents, World
+from tests.support.fakes import World
 from tests.support.files import MARK, PASSWORD, accounts_file, row
+from tests.support.reading import saved, sheets
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
 
 
-def plenty() -> float:
-    """Return the seconds of an invocation that has just begun."""
-    return 300.0
-
-
 def submitted(world: World, *rows: str | dict[str, str]) -> Upload:
     """Submit a file of these rows, or of five accounts, which is three batches."""
-    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*(rows or ADDRESSES)))
-    world.receive(upload, plenty)
-    return upload
+    return world.drop(*(rows or ADDRESSES), key="uploads/accounts.csv")
 
 
 def looked_at(world: World, *rows: str | dict[str, str]) -> Upload:
@@ -66,17 +56,10 @@ def looked_at(world: World, *rows: str | dict[str, str]) -> Upload:
     return upload
 
 
-def follow(world: World, upload: Upload, *, polls: int = 100) -> None:
-    """Do what each step says, as the state machine does, up to the delivery or so many looks."""
+def follow(world: World, upload: Upload) -> None:
+    """Poll from the time of the first poll on, until there is no more to look for."""
     world.clock.advance(world.policy.initial_poll_delay)
-    for _ in range(polls):
-        step = world.poller().poll(upload.import_id, plenty)
-        while step.next == NextAction.SUBMIT:
-            world.clock.advance(step.wait_seconds)
-            step = world.submitter().submit(upload.import_id, plenty)
-        if step.next == NextAction.DELIVER:
-            break
-        world.clock.advance(step.wait_seconds)
+    world.follow(upload)
 
 
 def delivered(world: World, upload: Upload, failure: str = "") -> Message:
@@ -84,13 +67,6 @@ def delivered(world: World, upload: Upload, failure: str = "") -> Message:
     world.deliverer().deliver(upload.import_id, failure)
     (message,) = world.notifications.messages
     return message
-
-
-def outcome(world: World, upload: Upload) -> list[dict[str, str]]:
-    """Return the rows of outcome.csv."""
-    text = world.reports.texts[upload.import_id, OUTCOME_NAME]
-    assert text.startswith("\ufeff")
-    return list(csv.DictReader(io.StringIO(text[1:], newline="")))
 
 
 def summary(world: World, upload: Upload) -> dict[str, Any]:
@@ -101,7 +77,7 @@ def summary(world: World, upload: Upload) -> dict[str, Any]:
 
 def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
     """Return the row number and the outcome of each row."""
-    return [(one["row"], one["outcome"]) for one in outcome(world, upload)]
+    return [(one["row"], one["outcome"]) for one in world.outcome(upload)]
 
 
 # Every outcome
@@ -110,9 +86,7 @@ def brief(world: World, upload: Upload) -> list[tuple[str, str]]:
 def everything(world: World) -> Upload:
     """Let a file end with an outcome of every kind that there is."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[3], AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have(ADDRESSES[3])
     world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
     world.saleshandy.connect_errors.extend(
         [None, None, *[OutcomeUnknownError("no answer came")] * 3]
@@ -125,7 +99,10 @@ def everything(world: World) -> Upload:
 
 
 def test_every_row_ends_with_one_outcome(world: World) -> None:
-    """Rows come in the order of the file with the numbers a spreadsheet shows."""
+    """Rows come in the order of the file with the numbers a spreadsheet shows, each with a reason.
+
+    A reason says what happened; a rejection names each field with its fix.
+    """
     upload = everything(world)
     delivered(world, upload)
     assert brief(world, upload) == [
@@ -137,13 +114,7 @@ def test_every_row_ends_with_one_outcome(world: World) -> None:
         ("7", "duplicate"),
         ("8", "unconfirmed"),
     ]
-
-
-def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
-    """A reason says what happened; a rejection names each field with its fix."""
-    upload = everything(world)
-    delivered(world, upload)
-    reasons = {one["row"]: one["reason"] for one in outcome(world, upload)}
+    reasons = {one["row"]: one["reason"] for one in world.outcome(upload)}
     assert reasons["2"] == ""
     assert reasons["3"] == "Sign-in refused"
     assert "smtpPort: not a port" in reasons["4"]
@@ -152,10 +123,13 @@ def test_every_outcome_that_is_not_good_has_its_reason(world: World) -> None:
 
 
 def test_the_counts_add_up(world: World) -> None:
-    """The counts of outcome.csv, summary.json and the message are the same."""
+    """The counts of outcome.csv, summary.json and the message are the same.
+
+    In the summary a machine finds each batch with its rows, its request id and its outcome.
+    """
     upload = everything(world)
     message = delivered(world, upload)
-    counts = Counter(one["outcome"] for one in outcome(world, upload))
+    counts = Counter(one["outcome"] for one in world.outcome(upload))
     told = summary(world, upload)["counts"]
     assert told.pop("rows") == 7
     assert {name: count for name, count in told.items() if count} == counts
@@ -165,12 +139,6 @@ def test_the_counts_add_up(world: World) -> None:
         "1 unconfirmed, ..."
     )
     assert message.attributes == {"status": "partial", "workspace": "default", "failed": 1}
-
-
-def test_the_summary_names_every_request(world: World) -> None:
-    """A machine finds each batch with its rows, its request id and its outcome."""
-    upload = everything(world)
-    delivered(world, upload)
     batches = summary(world, upload)["batches"]
     assert [
         (one["batch"], one["firstRow"], one["lastRow"], one["accounts"], one["requestId"])
@@ -196,37 +164,30 @@ def test_the_message_says_where_the_reports_lie(world: World) -> None:
 
 
 def test_reports_are_written_before_the_message(world: World) -> None:
-    """Who reads the message finds the reports; the import is closed last."""
+    """Who reads the message finds the reports, each of its type; the import is closed last."""
     upload = submitted(world, ADDRESSES[0])
     before = len(world.journal.entries)
     delivered(world, upload)
-    assert [entry[0] for entry in world.journal.entries[before:]] == [
+    assert world.journal.names()[before:] == [
         *("deliver", "report", "report", "report", "put", "publish", "notified")
     ]
-
-
-def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
-    """Anyone who takes the upload on while it is being delivered finds nothing to do."""
-    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
-    world.receive(upload, lambda: SAFE_MARGIN - 1)
-    now = world.clock()
-    assert world.ledger.deliver(world.ledger.get(upload.import_id), now, now + 300)
-    assert world.receive(upload, plenty) is None
-    world.submitter().submit(upload.import_id, plenty)
-    assert "connect" not in world.journal.names()
-    world.clock.advance(300)
-    assert delivered(world, upload).subject.endswith("5 not sent")
-
-
-def test_reports_have_their_types(world: World) -> None:
-    """A browser is told what a report is."""
-    upload = looked_at(world)
-    delivered(world, upload)
     assert world.reports.content_types == {
         (upload.import_id, OUTCOME_NAME): "text/csv; charset=utf-8",
         (upload.import_id, PAGE_NAME): "text/html; charset=utf-8",
         (upload.import_id, SUMMARY_NAME): "application/json; charset=utf-8",
     }
+
+
+def test_nothing_is_sent_from_the_moment_the_answer_is_written(world: World) -> None:
+    """Anyone who takes the upload on while it is being delivered finds nothing to do."""
+    upload = world.drop(*ADDRESSES, key="uploads/accounts.csv", time_left=lambda: SAFE_MARGIN - 1)
+    now = world.clock()
+    assert world.ledger.deliver(world.imported(upload), now, now + 300)
+    assert world.receive(upload) is None
+    world.submit(upload)
+    assert "connect" not in world.journal.names()
+    world.clock.advance(300)
+    assert delivered(world, upload).subject.endswith("5 not sent")
 
 
 def test_a_file_all_connected_is_complete(world: World) -> None:
@@ -242,14 +203,14 @@ def test_a_file_of_rejected_rows_has_failed(world: World) -> None:
     upload = looked_at(world, "no address", "none either")
     message = delivered(world, upload)
     assert message.attributes["status"] == "failed"
-    assert [one["outcome"] for one in outcome(world, upload)] == ["rejected"] * 2
+    assert [one["outcome"] for one in world.outcome(upload)] == ["rejected"] * 2
 
 
 def test_every_row_has_its_provider_and_what_to_do(world: World) -> None:
     """The fix is beside the reason, which stays as it was."""
     upload = everything(world)
     delivered(world, upload)
-    rows = {one["row"]: one for one in outcome(world, upload)}
+    rows = {one["row"]: one for one in world.outcome(upload)}
     assert list(rows["2"]) == [
         *("row", "address", "provider", "outcome", "evidence", "reason", "what to do"),
         *("warnings", "sheet"),
@@ -275,7 +236,7 @@ def test_warnings_reach_everybody(world: World) -> None:
     world.saleshandy.failing |= dict.fromkeys(ADDRESSES[:2], "Sign-in refused")
     upload = looked_at(world, row(ADDRESSES[0], smtpPassword=" blanks "), ADDRESSES[1])
     message = delivered(world, upload)
-    first, second = outcome(world, upload)
+    first, second = world.outcome(upload)
     assert "spaces before or after" in first["warnings"]
     assert "spaces before or after" not in second["warnings"]
     for document in (summary(world, upload), json.loads(message.document)):
@@ -287,18 +248,17 @@ def test_warnings_reach_everybody(world: World) -> None:
 
 def test_rows_of_several_sheets_are_told_by_sheet_and_row(world: World) -> None:
     """No person has ever seen the number by which such a row is known inside."""
-    book = openpyxl.Workbook()
-    for sheet in (book.worksheets[0], book.create_sheet("Elm")):
-        sheet.append(list(FIELDS))
-        sheet.append(list(row("a@elm.example", smtpPort="0").values()))
-        sheet.append(list(row("b@elm.example").values()))
-    content = io.BytesIO()
-    book.save(content)
-    upload = world.uploads.put("uploads/accounts.xlsx", content.getvalue())
-    world.receive(upload, plenty)
+    lines = [
+        list(FIELDS),
+        list(row("a@elm.example", smtpPort="0").values()),
+        list(row("b@elm.example").values()),
+    ]
+    content = saved(sheets(Sheet=lines, Elm=lines))
+    upload = world.uploads.put("uploads/accounts.xlsx", content)
+    world.receive(upload)
     follow(world, upload)
     message = delivered(world, upload)
-    rows = outcome(world, upload)
+    rows = world.outcome(upload)
     assert [(one["sheet"], one["row"]) for one in rows] == [
         *(("Sheet", "2"), ("Sheet", "3"), ("Elm", "2"), ("Elm", "3"))
     ]
@@ -322,20 +282,13 @@ def test_no_report_and_no_message_holds_a_password(world: World) -> None:
 
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@x", '=HYPERLINK("http://x","y")', "\t=1"])
 def test_no_cell_of_the_outcome_is_a_formula(world: World, reason: str) -> None:
-    """A spreadsheet takes what the service said for text."""
-    world.saleshandy.failing[ADDRESSES[0]] = reason
-    upload = looked_at(world, ADDRESSES[0])
-    delivered(world, upload)
-    (one,) = outcome(world, upload)
-    assert one["reason"] == f"'{reason.strip()}"
-
-
-def test_an_address_that_looks_like_a_formula_is_text(world: World) -> None:
-    """An address may begin with a plus sign."""
+    """A spreadsheet takes what the service said for text, and an address with a plus sign."""
+    world.saleshandy.failing["+news@reach.example"] = reason
     upload = looked_at(world, "+news@reach.example")
     delivered(world, upload)
-    (one,) = outcome(world, upload)
+    (one,) = world.outcome(upload)
     assert one["address"] == "'+news@reach.example"
+    assert one["reason"] == f"'{reason.strip()}"
 
 
 def test_a_reason_of_several_lines_stays_one_cell(world: World) -> None:
@@ -343,8 +296,8 @@ def test_a_reason_of_several_lines_stays_one_cell(world: World) -> None:
     world.saleshandy.failing[ADDRESSES[0]] = 'said "no",\nand again\r\nno'
     upload = looked_at(world)
     delivered(world, upload)
-    assert [one["row"] for one in outcome(world, upload)] == ["2", "3", "4", "5", "6"]
-    assert outcome(world, upload)[0]["reason"] == 'said "no",\nand again\r\nno'
+    assert [one["row"] for one in world.outcome(upload)] == ["2", "3", "4", "5", "6"]
+    assert world.outcome(upload)[0]["reason"] == 'said "no",\nand again\r\nno'
 
 
 def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
@@ -356,7 +309,7 @@ def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
     message = delivered(world, upload)
     texts = {"default": message.mail} | dict.fromkeys("abcde", message.document)
     assert len(json.dumps(texts).encode()) < 262_144
-    assert len(outcome(world, upload)) == 20
+    assert len(world.outcome(upload)) == 20
 
 
 # Imports that ended early
@@ -365,7 +318,7 @@ def test_long_reasons_do_not_outgrow_a_message(world: World) -> None:
 def test_a_refused_file_is_answered_without_rows(world: World) -> None:
     """The message names the file, what is wrong and the fix; there is no outcome.csv."""
     upload = world.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
-    world.receive(upload, plenty)
+    world.receive(upload)
     message = delivered(world, upload)
     assert message.subject == "[default] accounts.pdf: not imported, unusable file"
     assert "It is a PDF." in message.mail
@@ -386,14 +339,6 @@ def test_a_refused_file_is_answered_though_its_submitter_died(world: World) -> N
     assert delivered(world, upload).attributes["status"] == "refused"
 
 
-def test_a_file_that_was_deleted_is_answered(world: World) -> None:
-    """Though there is nothing to read, there is an answer."""
-    upload = world.uploads.put("uploads/accounts.csv", accounts_file(*ADDRESSES))
-    world.uploads.delete_version(upload)
-    world.receive(upload, plenty)
-    assert "deleted or replaced" in delivered(world, upload).mail
-
-
 def test_a_stopped_import_says_why_in_every_row(world: World) -> None:
     """With the key refused at the second batch the first is unconfirmed, the rest not sent."""
     refused = ApiKeyRefusedError("Saleshandy refused the API key: Unauthorized (HTTP 401)")
@@ -403,7 +348,7 @@ def test_a_stopped_import_says_why_in_every_row(world: World) -> None:
     assert message.attributes == {"status": "stopped", "workspace": "default", "failed": 0}
     assert message.subject == "[default] accounts.csv, 5 rows: stopped, 2 unconfirmed, 3 not sent"
     assert str(refused) in message.mail
-    assert [(one["outcome"], one["reason"]) for one in outcome(world, upload)] == [
+    assert [(one["outcome"], one["reason"]) for one in world.outcome(upload)] == [
         *([("unconfirmed", str(refused))] * 2),
         *([("not_sent", str(refused))] * 3),
     ]
@@ -416,16 +361,16 @@ def test_an_import_past_its_deadline_says_what_is_known(world: World) -> None:
     world.receive(upload, lambda: next(left))
     world.saleshandy.running.add("request-2")
     world.clock.advance(10)
-    world.poller().poll(upload.import_id, plenty)
+    world.poll(upload)
     message = delivered(world, upload)
     assert message.attributes["status"] == "unfinished"
     assert "deadline passed" in message.mail
-    assert [one["outcome"] for one in outcome(world, upload)] == [
+    assert [one["outcome"] for one in world.outcome(upload)] == [
         *(["connected"] * 2),
         *(["unconfirmed"] * 2),
         "not_sent",
     ]
-    assert outcome(world, upload)[4]["reason"].startswith("the deadline passed")
+    assert world.outcome(upload)[4]["reason"].startswith("the deadline passed")
 
 
 def test_what_broke_the_tracking_off_is_told(world: World) -> None:
@@ -434,7 +379,7 @@ def test_what_broke_the_tracking_off_is_told(world: World) -> None:
     message = delivered(world, upload, "check_status failed with States.Timeout")
     assert message.attributes["status"] == "unfinished"
     assert "The import was interrupted: check_status failed with States.Timeout" in message.mail
-    assert {one["outcome"] for one in outcome(world, upload)} == {"unconfirmed"}
+    assert {one["outcome"] for one in world.outcome(upload)} == {"unconfirmed"}
 
 
 def test_a_refused_request_fails_its_rows(world: World) -> None:
@@ -443,7 +388,7 @@ def test_a_refused_request_fails_its_rows(world: World) -> None:
     upload = looked_at(world)
     delivered(world, upload)
     assert brief(world, upload)[:3] == [("2", "failed"), ("3", "failed"), ("4", "connected")]
-    assert outcome(world, upload)[0]["reason"] == (
+    assert world.outcome(upload)[0]["reason"] == (
         "Saleshandy refused the request: 0.smtpPort: no (HTTP 400)"
     )
 
@@ -461,7 +406,7 @@ def test_a_missing_report_is_made_up_for_by_the_list(world: World) -> None:
         *(("2", "failed"), ("3", "unconfirmed")),
         *(("4", "connected"), ("5", "connected"), ("6", "connected")),
     ]
-    reasons = [one["reason"] for one in outcome(world, upload)]
+    reasons = [one["reason"] for one in world.outcome(upload)]
     assert reasons[0] == "Saleshandy has saved it, but it is not connected there"
     assert reasons[1] == (
         "Saleshandy finished, but its report is missing: HTTP 404; "
@@ -502,7 +447,7 @@ def test_a_service_that_makes_no_progress_is_named(world: World) -> None:
     message = delivered(world, upload)
     assert message.attributes["status"] == "unfinished"
     assert NO_PROGRESS[1:] in message.mail
-    assert Counter(one["outcome"] for one in outcome(world, upload)) == {
+    assert Counter(one["outcome"] for one in world.outcome(upload)) == {
         "connected": 3,
         "unconfirmed": 2,
     }
@@ -544,7 +489,8 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
     left = iter([300.0, 300.0, 0.0])
     world.receive(upload, lambda: next(left))
     world.uploads.delete_version(upload)
-    world.submitter().submit(upload.import_id, plenty)
+    assert world.submit(upload).next == NextAction.DELIVER
+    assert world.imported(upload).stopped == "the file was deleted during its import"
     message = delivered(world, upload)
     assert message.attributes["status"] == "stopped"
     counts = json.loads(message.document)["counts"]
@@ -554,9 +500,7 @@ def test_a_file_deleted_while_it_is_imported_is_answered(world: World) -> None:
 def test_what_was_left_out_is_not_counted_as_connected(world: World) -> None:
     """Without the file nobody can tell the outcome of a batch of which the list was asked."""
     world.policy = replace(world.policy, skip_connected=True)
-    world.saleshandy.accounts.append(
-        ListedAccount(ADDRESSES[0], AccountStatus.ACTIVE, created_at=0.0)
-    )
+    world.saleshandy.have(ADDRESSES[0])
     upload = looked_at(world)
     world.uploads.delete_version(upload)
     counts = json.loads(delivered(world, upload).document)["counts"]
@@ -584,27 +528,22 @@ def test_a_batch_whose_records_are_gone_is_unconfirmed(
 @pytest.fixture
 def broken(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     """Give a world in which no report can be written."""
-
-    def fail(*_: object) -> None:
-        raise ConnectionError("no reports today")
-
     monkeypatch.setattr(type(world.reports), "writer", fail)
     return world
 
 
-def test_reports_that_cannot_be_written_are_tried_again(broken: World) -> None:
-    """Before the last resort the delivery fails, and nothing has been sent."""
+def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
+    """Before it the delivery fails, so that reports are tried again, and nothing has been sent.
+
+    There is an answer then: what was interrupted, what the ledger knows, and what to do. A failure
+    after it, or one that comes twice, sends nothing.
+    """
     upload = looked_at(broken)
     with pytest.raises(ConnectionError):
         broken.deliverer().deliver(upload.import_id)
     assert broken.notifications.messages == []
-    assert broken.ledger.get(upload.import_id).state is ImportState.DELIVERING
-    assert broken.ledger.get(upload.import_id).lease_until == 0
-
-
-def test_the_last_resort_sends_the_message_without_reports(broken: World) -> None:
-    """There is an answer: what was interrupted, what the ledger knows, and what to do."""
-    upload = looked_at(broken)
+    assert broken.imported(upload).state is ImportState.DELIVERING
+    assert broken.imported(upload).lease_until == 0
     failure = "deliver_report failed with ConnectionError"
     answer = broken.deliverer().deliver(upload.import_id, failure, best_effort=True)
     assert answer is not None
@@ -613,7 +552,9 @@ def test_the_last_resort_sends_the_message_without_reports(broken: World) -> Non
     assert message.subject == "[default] accounts.csv, 5 rows: not finished, 5 connected"
     assert failure in message.mail
     assert "email-accounts resume" in message.mail
-    assert broken.ledger.get(upload.import_id).state is ImportState.NOTIFIED
+    assert broken.imported(upload).state is ImportState.NOTIFIED
+    assert broken.deliverer().deliver(upload.import_id, "failed", best_effort=True) is None
+    assert len(broken.notifications.messages) == 1
 
 
 def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
@@ -622,7 +563,7 @@ def test_the_last_resort_writes_the_reports_where_it_can(world: World) -> None:
     answer = world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
     assert answer is not None
     assert answer.reports.keys() == {"outcome", "page", "summary"}
-    assert len(outcome(world, upload)) == 5
+    assert len(world.outcome(upload)) == 5
 
 
 def test_the_last_resort_does_less_than_a_delivery_that_failed(
@@ -631,7 +572,7 @@ def test_the_last_resort_does_less_than_a_delivery_that_failed(
     """It counts what the ledger knows, and reads and writes nothing that has not worked before."""
     upload = looked_at(world, *ADDRESSES, row("bad@reach.example", smtpPort="0"))
     now = world.clock()
-    assert world.ledger.deliver(world.ledger.get(upload.import_id), now, now)
+    assert world.ledger.deliver(world.imported(upload), now, now)
     for what, name in ((world.uploads, "open"), (world.reports, "open"), (world.reports, "writer")):
         monkeypatch.setattr(type(what), name, fail)
     answer = world.deliverer().deliver(upload.import_id, "it timed out", best_effort=True)
@@ -645,7 +586,7 @@ def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None
     """A stopped execution may have left one who writes it: there is one message, not two."""
     upload = looked_at(world)
     now = world.clock()
-    world.ledger.deliver(world.ledger.get(upload.import_id), now, now + LONGEST_RUN)
+    world.ledger.deliver(world.imported(upload), now, now + LONGEST_RUN)
     with pytest.raises(ImportLockedError):
         world.deliverer().deliver(upload.import_id, "it was aborted", best_effort=True)
     assert world.notifications.messages == []
@@ -654,19 +595,10 @@ def test_the_last_resort_waits_while_the_answer_is_written(world: World) -> None
     assert len(world.notifications.messages) == 1
 
 
-def test_the_last_resort_is_nothing_to_an_answered_import(broken: World) -> None:
-    """A failure told after the answer, or told twice, sends nothing."""
-    upload = looked_at(broken)
-    for _ in range(2):
-        answer = broken.deliverer().deliver(upload.import_id, "failed", best_effort=True)
-    assert answer is None
-    assert len(broken.notifications.messages) == 1
-
-
 def test_a_refused_file_keeps_its_reason_at_the_last_resort(broken: World) -> None:
     """What is wrong with the file is still what its owner has to know."""
     upload = broken.uploads.put("uploads/accounts.pdf", b"%PDF-1.7")
-    broken.receive(upload, plenty)
+    broken.receive(upload)
     broken.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
     (message,) = broken.notifications.messages
     assert message.attributes["status"] == "refused"
@@ -689,12 +621,12 @@ def test_a_file_whose_plan_broke_off_has_no_rows(broken: World) -> None:
 def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:
     """A late task or event of it comes after the import was resumed: another runs now."""
     upload = submitted(world)
-    first = world.ledger.get(upload.import_id).execution
+    first = world.imported(upload).execution
     assert world.deliverer().deliver(upload.import_id, execution=first)
     assert world.submitter().restart(upload.import_id)
     assert world.deliverer().deliver(upload.import_id, execution=first) is None
-    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
-    second = world.ledger.get(upload.import_id).execution
+    assert world.imported(upload).state is ImportState.PLANNED
+    second = world.imported(upload).execution
     assert world.deliverer().deliver(upload.import_id, execution=second)
 
 
@@ -706,10 +638,11 @@ def test_an_import_whose_deliverer_is_gone_can_be_resumed(
     with monkeypatch.context() as patched:
         patched.setattr(type(world.ledger), "notified", fail)
         assert world.deliverer().deliver(upload.import_id)
+    assert len(world.notifications.messages) == 1
     assert not world.submitter().restart(upload.import_id)
     world.clock.advance(LONGEST_RUN + LEASE_MARGIN)
     assert world.submitter().restart(upload.import_id)
-    assert world.ledger.get(upload.import_id).state is ImportState.PLANNED
+    assert world.imported(upload).state is ImportState.PLANNED
 
 
 def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(
@@ -748,7 +681,7 @@ def test_reports_are_read_ahead_side_by_side(world: World, monkeypatch: pytest.M
 
     monkeypatch.setattr(type(world.reports), "open", open_together)
     delivered(world, upload)
-    rows = outcome(world, upload)
+    rows = world.outcome(upload)
     assert [one["address"] for one in rows] == [f"a{at}@reach.example" for at in range(len(rows))]
     assert {one["reason"] for one in rows} == {"Sign-in refused"}
 
@@ -792,8 +725,7 @@ def test_the_last_resort_sends_the_message_without_an_event(
     """Who lost the event bus still hears the outcome of the file."""
     upload = looked_at(world)
     monkeypatch.setattr(type(world.events), "put", fail)
-    answer = world.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
-    assert answer is not None
+    assert world.deliverer().deliver(upload.import_id, "it failed", best_effort=True)
     assert len(world.notifications.messages) == 1
 
 
@@ -814,7 +746,7 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
     first, second = world.notifications.messages
     assert second.subject == "[default] accounts.csv, 5 rows: resumed, 5 connected"
     assert [json.loads(one.document)["answer"] for one in (first, second)] == [1, 2]
-    assert [one["outcome"] for one in outcome(world, upload)] == ["connected"] * 5
+    assert [one["outcome"] for one in world.outcome(upload)] == ["connected"] * 5
     assert summary(world, upload)["answer"] == 2
     assert world.deliverer().deliver(upload.import_id) is None
 
@@ -822,50 +754,16 @@ def test_a_supplementary_answer_replaces_the_first(world: World) -> None:
 # Once
 
 
-def test_deliveries_that_overlap_send_one_message(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Step Functions may repeat a call whose first invocation continues anyway."""
-    upload = looked_at(world)
-    really = type(world.events).put
-
-    def meanwhile(events: FakeEvents, event: Event) -> None:
-        with pytest.raises(ImportLockedError):
-            world.deliverer().deliver(upload.import_id)
-        really(events, event)
-
-    monkeypatch.setattr(type(world.events), "put", meanwhile)
-    assert world.deliverer().deliver(upload.import_id)
-    assert world.deliverer().deliver(upload.import_id) is None
-    assert len(world.notifications.messages) == 1
-
-
 def test_the_message_is_sent_once(world: World) -> None:
-    """Delivered again, nothing is written and nothing sent."""
+    """Who delivers learns how the import ended; again, nothing is written and nothing sent."""
     upload = looked_at(world)
-    assert world.deliverer().deliver(upload.import_id) is not None
-    before = world.journal.names()
-    assert world.deliverer().deliver(upload.import_id, "late failure") is None
-    assert world.journal.names() == before
-    assert len(world.notifications.messages) == 1
-
-
-def test_the_answer_is_returned(world: World) -> None:
-    """Who delivers learns how the import ended."""
-    answer = world.deliverer().deliver(looked_at(world).import_id)
+    answer = world.deliverer().deliver(upload.import_id)
     assert answer is not None
     assert answer.status is ImportStatus.COMPLETE
     assert answer.headline == "[default] accounts.csv, 5 rows: 5 connected"
-
-
-def test_a_sent_answer_is_not_sent_again_because_the_ledger_failed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When only the last write of the ledger fails, the delivery ends well anyway."""
-    upload = world.uploads.put("uploads/a.csv", accounts_file("one@x.example"))
-    world.receive(upload, plenty)
-    monkeypatch.setattr(type(world.ledger), "notified", fail)
-    assert world.deliverer().deliver(upload.import_id) is not None
+    before = world.journal.names()
+    assert world.deliverer().deliver(upload.import_id, "late failure") is None
+    assert world.journal.names() == before
     assert len(world.notifications.messages) == 1
 
 

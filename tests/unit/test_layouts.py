@@ -118,26 +118,11 @@ ALIASES_OF = {
     "imap_port_type",
 }
 USELESS = [
-    "daily_limit",
-    "max_email_per_day",
-    "warmup_enabled",
-    "warmup_limit",
-    "warmup_increment",
-    "warmup",
-    "total_warmup_per_day",
-    "daily_rampup",
-    "reply_rate_percentage",
-    "custom_tracking_url",
-    "tracking_domain",
-    "bcc",
-    "signature",
-    "footer",
-    "different_reply_to_address",
-    "status",
-    "created_date",
-    "domain",
-    "sending_wait_time_min",
-    "sending_wait_time_max",
+    *("daily_limit", "max_email_per_day", "warmup_enabled", "warmup_limit", "warmup_increment"),
+    *("warmup", "total_warmup_per_day", "daily_rampup", "reply_rate_percentage"),
+    *("custom_tracking_url", "tracking_domain", "bcc", "signature", "footer"),
+    *("different_reply_to_address", "status", "created_date", "domain"),
+    *("sending_wait_time_min", "sending_wait_time_max"),
 ]
 
 SPELLINGS: dict[str, Callable[[str], str]] = {
@@ -189,30 +174,25 @@ def test_the_order_of_columns_does_not_matter(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("name", "header", "options"),
     [
-        *SMARTLEAD_OPTIONS.split(","),
-        *map(",".join, combinations(SMARTLEAD_OPTIONS.split(",")[-3:], 2)),
-        f"max_email_per_day,{SMARTLEAD_OPTIONS.partition('address,')[2]}",
-        SMARTLEAD_OPTIONS,
+        ("Instantly", INSTANTLY, "Daily Limit,Warmup Enabled,Warmup Limit,Warmup Increment"),
+        ("Smartlead", SALESBLINK, "max_email_per_day"),  # a sorted sheet of Smartlead
+        *(
+            ("Smartlead", SMARTLEAD, options)
+            for options in (
+                *SMARTLEAD_OPTIONS.split(","),
+                *map(",".join, combinations(SMARTLEAD_OPTIONS.split(",")[-3:], 2)),
+                f"max_email_per_day,{SMARTLEAD_OPTIONS.partition('address,')[2]}",
+                SMARTLEAD_OPTIONS,
+            )
+        ),
     ],
 )
-def test_smartlead_is_known_with_its_optional_columns(options: str) -> None:
-    """All columns of SalesBlink are among them; the order of both tells them apart."""
-    layout = resolve(f"{SMARTLEAD},{options}".split(","))
-    assert (layout.layout, layout.unknown) == ("Smartlead", ())
-
-
-def test_a_column_that_only_smartlead_writes_tells_it_in_any_order() -> None:
-    """A sorted sheet of Smartlead is none of SalesBlink."""
-    assert resolve(f"{SALESBLINK},max_email_per_day".split(",")).layout == "Smartlead"
-
-
-def test_instantly_is_known_with_its_optional_columns() -> None:
-    """What it says about warming up is not used."""
-    options = "Daily Limit,Warmup Enabled,Warmup Limit,Warmup Increment"
-    layout = resolve(f"{INSTANTLY},{options}".split(","))
-    assert (layout.layout, layout.unknown) == ("Instantly", ())
+def test_a_layout_is_known_with_its_optional_columns(name: str, header: str, options: str) -> None:
+    """All columns of SalesBlink are among Smartlead's; the order of both tells them apart."""
+    layout = resolve(f"{header},{options}".split(","))
+    assert (layout.layout, layout.unknown) == (name, ())
 
 
 def test_columns_of_nobody_are_read_without_a_name() -> None:

@@ -10,12 +10,11 @@ import pytest
 from email_accounts.models.imports import ImportState
 from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
-from tests.support.fakes import World
+from tests.support.fakes import Killed, World, plenty
 from tests.support.files import accounts_file
 from tests.support.template import state_machine
 from tools.docs.costs import policy
 
-INVOCATION = 300.0
 UNREACHABLE = 5.0
 """Seconds for which a client tries to reach a service."""
 EVERYWHERE = range(0, 27, 3)
@@ -25,10 +24,6 @@ Task = Callable[[], TaskResult]
 
 class TooManyRequestsError(Exception):
     """Lambda does not run the function."""
-
-
-class Killed(BaseException):
-    """The function's process has ended."""
 
 
 NAMES = {TooManyRequestsError: "Lambda.TooManyRequestsException", Killed: "Lambda.Unknown"}
@@ -55,18 +50,13 @@ def until_answered(
     world.submitter().start_import(upload)
     ((_, _, step),) = world.executions.started.values()
     with suppress(Exception, Killed):
-        runs(lambda: submitted(world, upload))
+        runs(lambda: world.submit(upload))
     # The machine does not wait for the invocation that the upload triggered.
     world.clock.time = began
     _followed(world, step, tasks(world, upload), runs)
     assert world.ledger.get(upload.import_id).state is ImportState.NOTIFIED
     (message,) = world.notifications.messages
     return world.clock() - began, message.subject.rpartition(": ")[2]
-
-
-def submitted(world: World, upload: Upload) -> TaskResult:
-    """Submit under a lease that lasts as long as an invocation may."""
-    return world.submitter().submit(upload.import_id, lambda: INVOCATION)
 
 
 def tasks(world: World, upload: Upload) -> dict[str, Task]:
@@ -77,8 +67,8 @@ def tasks(world: World, upload: Upload) -> dict[str, Task]:
         return TaskResult(NextAction.DELIVER)
 
     return {
-        "SubmitAccounts": lambda: submitted(world, upload),
-        "CheckStatus": lambda: world.poller().poll(upload.import_id, lambda: INVOCATION),
+        "SubmitAccounts": lambda: world.submit(upload),
+        "CheckStatus": lambda: world.poll(upload),
         "DeliverReport": delivered,
     }
 
@@ -127,7 +117,7 @@ def test_without_an_outage(world: World) -> None:
     assert until_answered(world) == (25, "2 connected")
 
 
-@pytest.mark.parametrize("lives", [10, INVOCATION], ids=["crash", "time-out"])
+@pytest.mark.parametrize("lives", [10, plenty()], ids=["crash", "time-out"])
 def test_a_file_that_kills_its_function_every_time(
     world: World, lives: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,27 +91,34 @@ def the_one(
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome", "reason"),
+    ("state", "said", "outcome", "reason", "codes"),
     [
-        (BatchState.COMPLETED, Outcome.CONNECTED, ""),
-        (BatchState.REFUSED, Outcome.FAILED, "Saleshandy refused the request: why"),
-        (BatchState.UNCONFIRMED, Outcome.UNCONFIRMED, "why"),
-        (BatchState.PLANNED, Outcome.NOT_SENT, ENDED_EARLY),
+        (BatchState.COMPLETED, "why", Outcome.CONNECTED, "", []),
+        (
+            BatchState.REFUSED,
+            "why",
+            Outcome.FAILED,
+            "Saleshandy refused the request: why",
+            ["request_refused"],
+        ),
+        (BatchState.UNCONFIRMED, "why", Outcome.UNCONFIRMED, "why", ["unconfirmed"]),
+        (BatchState.PLANNED, "why", Outcome.NOT_SENT, ENDED_EARLY, ["not_sent"]),
+        # What ended the import early is the reason of a batch under way, which has none itself.
+        (BatchState.SENDING, "", Outcome.UNCONFIRMED, ENDED_EARLY, ["unconfirmed"]),
+        (BatchState.SUBMITTED, "", Outcome.UNCONFIRMED, ENDED_EARLY, ["unconfirmed"]),
     ],
 )
 def test_the_state_of_a_batch_decides_about_its_rows(
-    state: BatchState, outcome: Outcome, reason: str
+    state: BatchState, said: str, outcome: Outcome, reason: str, codes: list[str]
 ) -> None:
-    """Sent and complete is connected; what may have been sent is never called failed."""
-    got = the_one(one_batch(state, "why"))
+    """Sent and complete is connected; what may have been sent is never called failed.
+
+    Every outcome that is not good has a cause, and with it something to do.
+    """
+    got = the_one(one_batch(state, said))
     assert (got.outcome, got.reason) == (outcome, reason)
-
-
-@pytest.mark.parametrize("state", [BatchState.SENDING, BatchState.SUBMITTED])
-def test_what_was_not_finished_is_unconfirmed(state: BatchState) -> None:
-    """A batch under way has no reason of its own: what ended the import early is its reason."""
-    got = the_one(one_batch(state))
-    assert (got.outcome, got.reason) == (Outcome.UNCONFIRMED, ENDED_EARLY)
+    assert [cause.code for cause in got.causes] == codes
+    assert bool(got.what_to_do) == bool(codes)
 
 
 @pytest.mark.parametrize(
@@ -360,23 +367,6 @@ def test_a_failure_is_understood_by_the_settings_of_its_row() -> None:
         assert (got.provider, [cause.code for cause in got.causes]) == (provider, [code])
         assert got.reason == "535 authentication failed"
         assert got.what_to_do
-
-
-@pytest.mark.parametrize(
-    ("state", "codes"),
-    [
-        (BatchState.COMPLETED, []),
-        (BatchState.REFUSED, ["request_refused"]),
-        (BatchState.UNCONFIRMED, ["unconfirmed"]),
-        (BatchState.PLANNED, ["not_sent"]),
-        (BatchState.SUBMITTED, ["unconfirmed"]),
-    ],
-)
-def test_every_outcome_that_is_not_good_has_a_cause(state: BatchState, codes: list[str]) -> None:
-    """And with it something to do."""
-    got = the_one(one_batch(state, "why"))
-    assert [cause.code for cause in got.causes] == codes
-    assert bool(got.what_to_do) == bool(codes)
 
 
 def test_the_settings_of_short_and_padded_rows_are_known() -> None:

@@ -103,12 +103,6 @@ def test_no_rows() -> None:
     assert everything(b"email,port\n") == []
 
 
-def test_the_second_reading_is_the_same() -> None:
-    """Reading the same bytes again yields the same rows with the same numbers."""
-    content = b'email,n\na,1\n\nb,"x"y"\nc,\xc3\xa9\nd,\xe9\n'
-    assert everything(content) == everything(content)
-
-
 def test_a_stray_quote() -> None:
     """A quote inside a quoted cell makes its row unreadable, and only that."""
     content = b'email,password\na,"p"w"\nb,"x\ny"z\nc,p"w\nd,"ok"\n'

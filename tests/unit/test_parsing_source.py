@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.reading import Stream, everything, opened, peak_of, refusal, refusal_of, streamed
+from tests.support.reading import Stream, everything, opened, peak_of, refusal, refusal_of
 
 TABLE = b"email,port\na@x.example,465\n"
 ROWS = [(2, ["a@x.example", "465"])]
@@ -68,12 +68,6 @@ def test_gzip_of_no_members_but_headers() -> None:
     """A hundred thousand empty members are refused: each costs time."""
     empty = gzip.compress(b"")
     assert "unpacks" in refusal_of(Stream(empty * 1000 for _ in range(1000)))
-
-
-def test_pieces_do_not_matter() -> None:
-    """A stream that gives one byte at a time reads the same."""
-    single = (TABLE[at : at + 1] for at in range(len(TABLE)))
-    assert list(streamed(Stream(single)).records) == ROWS
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import openpyxl
 import pytest
 import xlsxwriter
 
@@ -30,6 +29,8 @@ from tests.support.reading import (
     peak_of,
     refusal,
     refusal_of,
+    saved,
+    sheets,
     streamed,
     workbook,
 )
@@ -65,14 +66,6 @@ def test_packed_or_without_seeking() -> None:
     assert everything(gzip.compress(content)) == [(2, ["a"])]
     assert opened(gzip.compress(content)).format == "XLSX (gzip)"
     assert list(streamed(Stream([content])).records) == [(2, ["a"])]
-
-
-def test_from_a_file(tmp_path: Path) -> None:
-    """A file on disk is read where it is."""
-    path = tmp_path / "accounts.xlsx"
-    path.write_bytes(workbook(["email"], ["a"]))
-    with path.open("rb") as file:
-        assert list(open_records(file, recognized).records) == [(2, ["a"])]
 
 
 def test_numbers() -> None:
@@ -158,18 +151,13 @@ def test_prefixed_names() -> None:
 
 def test_the_first_visible_sheet() -> None:
     """Hidden sheets and charts before the first sheet that a person sees are passed over."""
-    book = openpyxl.Workbook()
-    book.remove(book.worksheets[0])
-    hidden = book.create_sheet("Lists")
-    hidden["A1"] = "wrong"
-    hidden.sheet_state = "hidden"
+    book = sheets(Lists=[["wrong"]])
+    book["Lists"].sheet_state = "hidden"
     book.create_chartsheet("Chart")
     shown = book.create_sheet("Accounts")
     shown.append(["email"])
     shown.append(["a"])
-    content = io.BytesIO()
-    book.save(content)
-    assert opened(content.getvalue()).header == ("email",)
+    assert opened(saved(book)).header == ("email",)
 
 
 def test_many_rows_across_windows() -> None:
@@ -400,39 +388,16 @@ def test_what_a_number_shows(style: int, value: str, text: str, damage: Damage |
 
 def test_merged_cells() -> None:
     """A merged cell counts in all rows it covers, damage included, but makes no row of its own."""
-    book = openpyxl.Workbook()
-    sheet = book.worksheets[0]
-    for row in (["email", "host", "on"], ["a", "h", True], ["b"], [], ["c"], ["d", "own"]):
-        sheet.append(row)
-    sheet.merge_cells("B2:B5")
-    sheet.merge_cells("C2:C3")
-    content = io.BytesIO()
-    book.save(content)
+    book = sheets(Sheet=[["email", "host", "on"], ["a", "h", True], ["b"], [], ["c"], ["d", "own"]])
+    for merged in ("B2:B5", "C2:C3"):
+        book["Sheet"].merge_cells(merged)
     on = {2: Damage.BOOLEAN}
-    assert everything(content.getvalue()) == [
+    assert everything(saved(book)) == [
         DamagedRow(2, ["a", "h", "TRUE"], on),
         DamagedRow(3, ["b", "h", "TRUE"], on),
         (5, ["c", "h"]),
         (6, ["d", "own"]),
     ]
-
-
-def sheets(**rows: list[list[object]]) -> openpyxl.Workbook:
-    """Make a workbook of sheets with these rows."""
-    book = openpyxl.Workbook()
-    book.remove(book.worksheets[0])
-    for title, cells in rows.items():
-        sheet = book.create_sheet(title)
-        for row in cells:
-            sheet.append(row)
-    return book
-
-
-def saved(book: openpyxl.Workbook) -> bytes:
-    """Return a workbook as a file."""
-    content = io.BytesIO()
-    book.save(content)
-    return content.getvalue()
 
 
 def test_all_sheets_with_accounts() -> None:

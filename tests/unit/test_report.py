@@ -79,42 +79,30 @@ def test_a_short_password_is_hidden_in_an_answer_that_a_cell_holds(echo: str) ->
     assert json.loads(cells(copy)[1][1]) == {"error": "***", "code": "x ab1"}
 
 
-def test_a_password_that_is_parted_between_cells_is_hidden() -> None:
-    """Where a writer forgot the quotes, no cell alone holds it."""
-    copy = copied(b"Email,Echo,Reason\na@b.example,hunter,22 is wrong\n", "hunter,22")
-    assert cells(copy)[1] == ["a@b.example", "***", "***"]
+@pytest.mark.parametrize(
+    ("line", "secrets", "copy"),
+    [
+        ("a@b.example,hunter,22 is wrong", ["hunter,22"], ["a@b.example", "***", "***"]),
+        ("a@b.example,b.example is down,", ["b.example"], ["a@b.example", "***", ""]),
+        ("hunter22 <a@b.example>,535,", ["hunter22", "b.example"], ["a@b.example", "535", ""]),
+        ("a@b.example,h@two.example,", ["h@two.example"], ["a@b.example", "***", ""]),
+    ],
+    ids=["parted between cells", "part of an address", "beside an address", "like an address"],
+)
+def test_a_password_is_hidden_and_the_address_of_its_row_stays(
+    line: str, secrets: list[str], copy: list[str]
+) -> None:
+    """The verdict must find its row: of a cell its address alone is spared, and no other one.
+
+    Where a writer forgot the quotes, no cell alone holds a password.
+    """
+    assert cells(copied(f"Email,Echo,Reason\n{line}\n".encode(), *secrets))[1] == copy
 
 
 def test_a_reason_that_is_hidden_is_a_reason() -> None:
     """What was said was not nothing: the account is not connected."""
     report = f"Email,Error,Note\na@b.example,535 for {MARK},Connected\nc@d.example,,new\n"
     assert checked(report)["a@b.example"] == Verdict(connected=False, reason="***")
-
-
-def test_an_address_stays_though_a_password_is_part_of_it() -> None:
-    """The verdict must find its row."""
-    copy = copied(b"Email,Reason\na@b.example,b.example is down\n", "b.example")
-    assert cells(copy)[1] == ["a@b.example", "***"]
-
-
-def test_a_password_beside_an_address_is_hidden() -> None:
-    """The address alone is spared, though it stands in a cell with more."""
-    copy = copied(b"Who,Reason\nhunter22 <a@b.example>,535\n", "hunter22", "b.example")
-    assert cells(copy)[1] == ["a@b.example", "535"]
-
-
-def test_a_password_that_looks_like_an_address_is_hidden() -> None:
-    """Only the addresses of the batch are spared."""
-    copy = copied(b"Email,Echo\na@b.example,hunter@two.example\n", "hunter@two.example")
-    assert cells(copy)[1] == ["a@b.example", "***"]
-
-
-def test_a_secret_in_a_split_chunk_is_found() -> None:
-    """Chunks may end anywhere, inside letters of several bytes too."""
-    report = f"\ufeffEmail,Reason\r\na@b.example,é {MARK} €\r\n".encode()
-    single = [report[at : at + 1] for at in range(len(report))]
-    assert copied(single) == copied(report)
-    assert cells(copied(single)) == [["Email", "Reason"], ["a@b.example", "***"]]
 
 
 def test_line_breaks_inside_cells_stay_inside_them() -> None:
@@ -151,20 +139,12 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
 @pytest.mark.parametrize(
     "report",
     [
-        b"",
-        b"\n\n",
         b"foo,bar\n",
+        b"\xff\xfe\x00",
         b"foo,bar\nx,y\n",
-        b'{"error":"expired"}',
-        b"<html><body>Not found</body></html>",
-        b"<html>\n<body>\na@x.example\n",
-        b"<html>\n<body>\nAccount\n",
-        b"Email\n",
         b"Account,Owner\n",
         b"Sender,Reason,Type\nrobin at x,535 wrong password,Mailbox\n",
-        b"Account,Reason\nRobin Stone,535\n",
         b"Email,Reason\nEmail,Reason\n",
-        b"Email,Reason\nstranger@b.example,535\n",
         b"Email,Password,Reason\na@b.example,half,half,535\n",
         b'Email,Reason\na@b.example,"password half"half"\n',
         b'Email,Reason\na@b.example,"never closed\n',
@@ -177,7 +157,6 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
         b"Email,Status,Reason\na@b.example,Connected,\nc@d.example,Fai",
         "Email,Reason\na@b.example,é\n".encode() + b"c@d.example,\xe9\n",
         b"Email,Reason\na@b.example,\x81\n",
-        b'[{"email": "a@b.example", "error": "535"}]',
         b"PK\x03\x04\x14\x00\x08\x00",
         b"Email,Reason\na@b.example," + b"x" * (3 << 20) + b"\n",
         b'Email,Reason\na@b.example,"' + b"x\n" * (2 << 20),
@@ -186,7 +165,10 @@ def test_a_report_that_names_nobody_is_a_report_of_no_failures() -> None:
 def test_a_report_that_is_not_understood_does_not_pass_for_one_without_failures(
     report: bytes,
 ) -> None:
-    """What cannot be read as lines about these accounts leaves them unconfirmed."""
+    """What cannot be read as lines about these accounts leaves them unconfirmed.
+
+    Pages, JSON and empty bodies are among those that whole imports are run with.
+    """
     with pytest.raises(ReportUnavailableError) as caught:
         copied(report)
     assert "half" not in str(caught.value)
