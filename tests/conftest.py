@@ -3,6 +3,7 @@
 import gc
 import signal
 from collections.abc import Generator, Iterator
+from time import tzset
 from typing import TYPE_CHECKING
 
 import botocore.session
@@ -75,3 +76,13 @@ def browser() -> "Iterator[Browser]":
         pytest.skip("no Chromium, Chrome or Edge runs here, so no page was opened in one")
     with chromium.browser(path) as running:
         yield running
+
+
+@pytest.fixture
+def in_tokyo() -> Iterator[None]:
+    """Run in another time zone than UTC, and leave it for the tests that follow."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        tzset()
+        yield
+    tzset()

@@ -40,9 +40,11 @@ _OUTPUTS = (
 _PARAMETERS = (
     "ApiBaseUrl",
     "CallsPerMinute",
+    "InitialPollDelaySeconds",
     "MaxFileMegabytes",
     "ReportRetentionDays",
     "Runtime",
+    "SettleSeconds",
     "UploadRetentionDays",
 )
 _ALARMS = (

@@ -217,6 +217,10 @@ def iso_date(seconds: float) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
+EAST = dt.datetime.fromtimestamp(NOW + 40, dt.timezone(dt.timedelta(hours=5.5)))
+"""What the clock shows in India 40 seconds from now."""
+
+
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
@@ -228,6 +232,7 @@ def iso_date(seconds: float) -> str:
         ({"x_ratelimit_reset": "33"}, 33),
         ({"x_ratelimit_reset": http_date(40)}, 40),
         ({"x_ratelimit_reset": iso_date(40)}, 40),
+        ({"x_ratelimit_reset": EAST.strftime("%a %b %d %Y %H:%M:%S GMT+0530 (IST)")}, 40),
         ({"retry_after": "9", "x_ratelimit_reset": "33"}, 9),
         ({"retry_after": "soon", "x_ratelimit_reset": "33"}, 33),
         ({"retry_after": "soon"}, 60),
@@ -803,6 +808,7 @@ def test_what_a_status_makes_of_each_fault(server: Server, fault: str) -> None:
     assert client.status(request_id) == RequestStatus(completed=True)
 
 
+@pytest.mark.usefixtures("in_tokyo")
 @pytest.mark.parametrize(
     ("fault", "seconds"),
     [

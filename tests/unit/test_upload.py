@@ -2,9 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from time import tzset
 from typing import Any
 
 import pytest
@@ -168,16 +166,6 @@ def test_every_key_has_a_name_and_a_workspace(key: str, name: str, workspace: st
     assert (upload.name, upload.workspace) == (name, workspace)
 
 
-@pytest.fixture
-def _in_tokyo() -> Iterator[None]:
-    """Run in another time zone than UTC, and leave it for the tests that follow."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("TZ", "Asia/Tokyo")
-        tzset()
-        yield
-    tzset()
-
-
 @pytest.mark.parametrize(
     ("time", "seconds"),
     [
@@ -189,7 +177,7 @@ def _in_tokyo() -> Iterator[None]:
         *((unreadable, 0.0) for unreadable in ("", "yesterday", "2026-13-01", None, 5, [0])),
     ],
 )
-@pytest.mark.usefixtures("_in_tokyo")
+@pytest.mark.usefixtures("in_tokyo")
 def test_an_event_may_have_any_time(time: object, seconds: float) -> None:
     """Without a zone it is UTC's, wherever this runs; one that is no time says nothing."""
     for upload in (put("uploads/a.csv", time=time), ready(time=time)):

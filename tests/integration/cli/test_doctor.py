@@ -1,15 +1,19 @@
 """`doctor`: a deployment is checked."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import boto3
 
+import email_accounts_cli
 from email_accounts_cli.doctor import doctor
 from email_accounts_cli.stack import Stack
 from tests.support.aws import new_name
 from tests.support.deployment import UNCONFIRMED, Captured, complete, documents, reopened, served
+from tests.support.template import template
 
 
 def findings(stack: Stack, capsys: Captured) -> dict[str, list[dict[str, Any]]]:
@@ -32,6 +36,17 @@ def test_a_sound_deployment_has_no_findings(stack: Stack, capsys: Captured) -> N
     assert {one["state"] for some in found.values() for one in some} == {"ok"}
     assert "9 alarms" in found["alarms"][0]["finding"]
     assert doctor(stack, as_json=False) == 0
+
+
+def test_whatever_a_command_needs_of_a_stack_is_missed(stack: Stack, capsys: Captured) -> None:
+    """No command finds a stack incomplete that `doctor` calls complete."""
+    files = set(Path(email_accounts_cli.__file__).parent.glob("*.py"))
+    others = [file.read_text("utf-8") for file in files if file.name != "doctor.py"]
+    named = set(re.findall(r'"(\w+)"', "".join(others)))
+    found = findings(replace(stack, outputs={}, parameters={}), capsys)["stack"]
+    missed = set(re.findall(r"\w+", " ".join(one["finding"] for one in found)))
+    deployed = template()
+    assert named & (set(deployed["Outputs"]) | set(deployed["Parameters"])) <= missed
 
 
 def test_every_problem_is_found_with_its_fix(stack: Stack, capsys: Captured) -> None:

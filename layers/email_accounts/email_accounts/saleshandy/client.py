@@ -11,8 +11,8 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from datetime import datetime
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
@@ -265,11 +265,12 @@ def _moment(value: str, now: float) -> float | None:
 
 
 def _date(value: str, now: float) -> float | None:
+    """Read a date as HTTP, JavaScript or ISO 8601 has it; without a zone it is in UTC."""
+    value = value.replace("GMT+", "+").replace("GMT-", "-")
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            return parse(value).timestamp() - now
-        except ValueError:
-            continue
+        with suppress(ValueError):
+            moment = parse(value)
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     return None
 
 
