@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import PARAMETERS, LocalCloud, Subscriber, subscribed, wait_until
+from tests.support.cloud import QUICK, LocalCloud, Subscriber, subscribed, wait_until
 from tests.support.leaks import hunted, searched
 
 
@@ -33,7 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
     try:
-        cloud.up("--auth", "--wait-scale", "0.05", "--workers", "2", *PARAMETERS)
+        cloud.up(*QUICK)
         cloud.control("PUT", "behaviour", {"completion_seconds": 1})
         with hunted(cloud):
             yield cloud

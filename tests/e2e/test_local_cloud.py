@@ -15,7 +15,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.cloud import PARAMETERS, ROOT, SAMPLE, SMALL, LocalCloud, wait_until
+from tests.support.cloud import QUICK, ROOT, SAMPLE, SMALL, LocalCloud, wait_until
 from tests.support.files import api_key, open_to_others
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ def test_up_twice_is_up_once(cloud: LocalCloud) -> None:
     """A cloud that runs and is up to date is left as it is, at once."""
     before = cloud.environment
     began = time.monotonic()
-    cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
+    cloud.up(*QUICK)
     assert time.monotonic() - began < 5
     assert cloud.environment == before
 

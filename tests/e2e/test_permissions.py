@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from email_accounts.models.upload import import_id
 from tests.support.cloud import (
-    PARAMETERS,
+    QUICK,
     SMALL,
     LocalCloud,
     Subscriber,
@@ -181,10 +181,7 @@ def test_an_operator_without_secrets_sees_none(cloud: LocalCloud, tmp_path: Path
 @pytest.mark.long
 def test_a_link_that_is_switched_on_opens(second: LocalCloud) -> None:
     """A link opens the page without signing in, under the right of the function that made it."""
-    second.up(
-        *("--auth", "--wait-scale", "0.05", *PARAMETERS),
-        *("--parameter", "PresignedReportHours=1"),
-    )
+    second.up(*QUICK, "--parameter", "PresignedReportHours=1")
     second.behave(report="all")
     with subscribed(second) as subscriber:
         answer = subscriber.answer(second.upload("uploads/linked.csv", SMALL))

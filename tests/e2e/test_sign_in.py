@@ -11,7 +11,7 @@ from email_accounts.sign_in.findings import Verdict
 from local.echoes import ECHOES
 from local.faults import Rule
 from local.mail_servers import DOMAIN, MailServers, Manner
-from tests.support.cloud import PARAMETERS, LocalCloud, listening, wait_until
+from tests.support.cloud import QUICK, LocalCloud, listening, wait_until
 from tests.support.faults import crash_at, kill_workers, timeout
 from tests.support.files import PASSWORD, accounts_file, row
 from tests.support.leaks import searched
@@ -64,10 +64,7 @@ def cloud(servers: MailServers, tmp_path_factory: pytest.TempPathFactory) -> Ite
     cloud = LocalCloud(tmp_path_factory.mktemp("cloud") / "state")
     chosen = ("--parameter", "SignInCheck=strict", "--parameter", f"TrustedMailHosts={DOMAIN}")
     try:
-        cloud.up(
-            *("--auth", "--wait-scale", "0.05", "--workers", "2", *PARAMETERS, *chosen),
-            SSL_CERT_FILE=str(servers.ca_file),
-        )
+        cloud.up(*QUICK, *chosen, SSL_CERT_FILE=str(servers.ca_file))
         cloud.behave()
         yield cloud
         searched(cloud)

@@ -19,7 +19,7 @@ from queue import Empty, Queue
 from typing import Any
 
 from tests.reliability.cases import CASES, Case
-from tests.support.cloud import LONGEST_WAIT, PARAMETERS, ROOT, LocalCloud, Subscriber, subscribed
+from tests.support.cloud import LONGEST_WAIT, QUICK, ROOT, LocalCloud, Subscriber, subscribed
 from tests.support.leaks import Hunt, keep_messages
 
 CLOUDS = 2  # at once; most of their time passes in waiting
@@ -71,7 +71,7 @@ def _share(number: int, left: "Queue[int]") -> list[tuple[int, Found]]:
     cloud.said.unlink()
     found = []
     try:
-        cloud.up("--auth", "--wait-scale", "0.05", *PARAMETERS)
+        cloud.up(*QUICK)
         keep_messages(cloud)
         with subscribed(cloud) as subscriber:
             while (case := _next(left)) is not None:

@@ -36,7 +36,10 @@ SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 
 LONGEST_WAIT = 180
 Keys = dict[str, str] | None
 """The environment that makes a command a user's; None for the owner's."""
-PARAMETERS = (
+QUICK = (
+    *("--auth", "--wait-scale", "0.05"),
+    # Starting a process of a function is what takes most of a test's time.
+    *("--workers", "2"),
     *("--parameter", "CallsPerMinute=600"),
     *("--parameter", "InitialPollDelaySeconds=1"),
     *("--parameter", "GraceSeconds=10"),
@@ -45,6 +48,7 @@ PARAMETERS = (
     # Lists are asked where a test is about them.
     *("--parameter", "VerifyConnected=false"),
 )
+"""A cloud that holds functions to their permissions and waits 20 times shorter."""
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

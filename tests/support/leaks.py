@@ -34,8 +34,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PASSWORD, API_KEY = "password", "API key"
 MARKS = {"app-": PASSWORD, "key-": API_KEY}
 """How the secrets of the tests begin, and what they are; see `tests/support/files.py`."""
-MADE = ROOT / ".local/fuzz", ROOT / ".local/load"
-"""Where other commands make files of accounts."""
+SKIPPED = tuple(
+    ROOT / ".local" / name
+    for name in ("build", "build-cache", "bench", "bench-cache", "mail", "fuzz", "load")
+)
+"""What is built or downloaded before there is a secret, and files of accounts of other commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,11 +252,12 @@ class Hunt:
     def files(self) -> Places:
         """Read all that was written beside the cloud, terminals included, and into the tree."""
         state = self.cloud.state
+        skipped = (*SKIPPED, state / "emulator/layers")
         folders = (state, ROOT / ".local", ROOT / ".hypothesis", ROOT / "docs")
         files = [path for folder in folders for path in folder.rglob("*")]
         for path in [*files, self.cloud.said, *ROOT.glob("core*"), *Path().glob("core*")]:
             with suppress(OSError):  # gone by now
-                if path.is_file() and not any(map(path.is_relative_to, MADE)):
+                if path.is_file() and not any(map(path.is_relative_to, skipped)):
                     yield f"file {path}", path.read_bytes()
 
     def _objects(self) -> Places:
