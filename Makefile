@@ -42,16 +42,18 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
-# Most of their time end-to-end tests wait: two clouds take little longer than one.
-TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e --numprocesses 2 --dist loadfile
+# Tests that wait most of their time run in two processes.
+IN_TWO = --numprocesses 2 --dist loadfile
+TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e $(IN_TWO)
+ALONE = tests/unit tests/property tests/contract tests/browser
 
 test: $(RUN) $(LINT) ## lint, types, templates and every test, in three streams side by side
 	@mkdir -p -m 700 .local
 	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
 	@$(TWO_CLOUDS) >.local/e2e.txt 2>&1 & e2e=$$!; \
-	.venv/bin/python -m pytest tests/unit tests/property >.local/unit.txt 2>&1 & unit=$$!; \
+	.venv/bin/python -m pytest $(ALONE) >.local/unit.txt 2>&1 & unit=$$!; \
 	$(MAKE) --no-print-directory lint && \
-	.venv/bin/python -m pytest --ignore=tests/e2e --ignore=tests/unit --ignore=tests/property; failed=$$?; \
+	.venv/bin/python -m pytest $(IN_TWO) $(addprefix --ignore=,tests/e2e $(ALONE)); failed=$$?; \
 	wait $$unit || failed=1; wait $$e2e || failed=1; \
 	cat .local/unit.txt .local/e2e.txt .local/browser.txt; exit $$failed
 
