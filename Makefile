@@ -159,6 +159,8 @@ $(SAM): requirements/sam.txt $(UV)
 	$(sync)
 	@touch $@
 
+# It writes no bytecode: without this its modules are compiled at each start.
+$(EMULATOR): export UV_COMPILE_BYTECODE := 1
 $(EMULATOR): requirements/emulator.txt $(UV)
 	$(sync)
 	@touch $@

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from local.faults import Rule
-from tests.support.cloud import SMALL, LocalCloud, Subscriber, wait_until
+from tests.support.cloud import SMALL, WORKERS, LocalCloud, Subscriber, wait_until
 from tests.support.faults import (
     crash_at,
     end_lease,
@@ -22,7 +22,6 @@ from tests.support.faults import (
 
 pytestmark = pytest.mark.e2e
 
-WORKERS = 4  # what the local cloud starts of one function at most, unless configured otherwise
 SLOW = """
 import os, time
 

@@ -10,7 +10,7 @@ from email_accounts.models.policy import SignInCheck
 from email_accounts.models.steps import NextAction
 from tests.property.machine import RUNS, ImporterUnderFaults, Others, next_task, run_machine
 
-EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "150"))
 """More of them find more; a long run is for changes of what this holds."""
 
 

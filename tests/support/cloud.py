@@ -36,10 +36,10 @@ SUBJECT = re.compile(r"[!-~][ -~]{0,98}")  # all that SNS takes: ASCII, at most 
 LONGEST_WAIT = 180
 Keys = dict[str, str] | None
 """The environment that makes a command a user's; None for the owner's."""
+WORKERS = 2
+"""Processes of a function at most: starting them takes most of a test's time."""
 QUICK = (
-    *("--auth", "--wait-scale", "0.05"),
-    # Starting a process of a function is what takes most of a test's time.
-    *("--workers", "2"),
+    *("--auth", "--wait-scale", "0.05", "--workers", str(WORKERS)),
     *("--parameter", "CallsPerMinute=600"),
     *("--parameter", "InitialPollDelaySeconds=1"),
     *("--parameter", "GraceSeconds=10"),

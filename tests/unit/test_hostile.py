@@ -9,7 +9,7 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import open_accounts_file
 from tests.support.hostile import SECRET, SHAPES, Shape, pieces
 
-_SIZE = 1 << 16
+_SIZE = 1 << 15
 _CASES = [
     pytest.param(shape, id=f"{kind}-{name}")
     for kind, shapes in SHAPES.items()
