@@ -10,7 +10,6 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=200,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("same-every-time")
