@@ -42,18 +42,18 @@ down: $(DEV) ## stop the local cloud
 status: $(DEV) ## show what runs
 	@.venv/bin/python -m local.cloud status
 
-# Tests that wait most of their time run in two processes.
-IN_TWO = --numprocesses 2 --dist loadfile
-TWO_CLOUDS = .venv/bin/python -m pytest tests/e2e $(IN_TWO)
-ALONE = tests/unit tests/property tests/contract tests/browser
+# Tests that wait most of their time run beside others of their kind.
+SIDE_BY_SIDE = --dist loadfile --numprocesses
+CLOUDS = .venv/bin/python -m pytest tests/e2e $(SIDE_BY_SIDE) 3
+ALONE = tests/unit tests/property tests/contract
 
 test: $(RUN) $(LINT) ## lint, types, templates and every test, in three streams side by side
 	@mkdir -p -m 700 .local
 	@.venv/bin/python -m tests.support.chromium >.local/browser.txt
-	@$(TWO_CLOUDS) >.local/e2e.txt 2>&1 & e2e=$$!; \
+	@$(CLOUDS) >.local/e2e.txt 2>&1 & e2e=$$!; \
 	.venv/bin/python -m pytest $(ALONE) >.local/unit.txt 2>&1 & unit=$$!; \
 	$(MAKE) --no-print-directory lint && \
-	.venv/bin/python -m pytest $(IN_TWO) $(addprefix --ignore=,tests/e2e $(ALONE)); failed=$$?; \
+	.venv/bin/python -m pytest $(SIDE_BY_SIDE) 2 $(addprefix --ignore=,tests/e2e $(ALONE)); failed=$$?; \
 	wait $$unit || failed=1; wait $$e2e || failed=1; \
 	cat .local/unit.txt .local/e2e.txt .local/browser.txt; exit $$failed
 
@@ -63,7 +63,7 @@ coverage: $(DEV) ## report the branches of the domain package that no test runs;
 		tests/integration/test_handlers.py --cov
 
 endtoend: $(RUN) ## every end-to-end test by itself, also those that take long
-	$(TWO_CLOUDS) -m e2e
+	$(CLOUDS) -m e2e
 
 mail: $(DEV) ## sign in to real Dovecot and Postfix, unpacked from packages; says why where they cannot run
 	.venv/bin/python -m pytest tests/real -m long -rs
