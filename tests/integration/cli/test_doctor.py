@@ -38,15 +38,15 @@ def test_a_sound_deployment_has_no_findings(stack: Stack, capsys: Captured) -> N
     assert doctor(stack, as_json=False) == 0
 
 
-def test_whatever_a_command_needs_of_a_stack_is_missed(stack: Stack, capsys: Captured) -> None:
+def test_what_a_command_needs_is_reported_if_missing(stack: Stack, capsys: Captured) -> None:
     """No command finds a stack incomplete that `doctor` calls complete."""
     files = set(Path(email_accounts_cli.__file__).parent.glob("*.py"))
     others = [file.read_text("utf-8") for file in files if file.name != "doctor.py"]
     named = set(re.findall(r'"(\w+)"', "".join(others)))
     found = findings(replace(stack, outputs={}, parameters={}), capsys)["stack"]
-    missed = set(re.findall(r"\w+", " ".join(one["finding"] for one in found)))
+    reported = set(re.findall(r"\w+", " ".join(one["finding"] for one in found)))
     deployed = template()
-    assert named & (set(deployed["Outputs"]) | set(deployed["Parameters"])) <= missed
+    assert named & (set(deployed["Outputs"]) | set(deployed["Parameters"])) <= reported
 
 
 def test_every_problem_is_found_with_its_fix(stack: Stack, capsys: Captured) -> None:

@@ -67,7 +67,7 @@ class UploadReader:
         self._last = 0
 
     def accounts_of(self, batch: BatchRange) -> tuple[Account, ...]:
-        """Return the accounts of the batch; see the function."""
+        """Return the accounts of a batch; see the function `accounts_of`."""
         if batch.number <= self._last:
             self.close()
             self._begin()
