@@ -25,6 +25,13 @@ _ALL_KNOWN = ("complete", "partial", "failed")
 _OF_EXECUTIONS = "aws.states"
 """The source of events about executions; all others are about uploads."""
 _REFUSED = "file_refused", "the file was refused: nothing was sent. Fix the file and drop it."
+_UPLOAD_GONE = (
+    "upload_deleted",
+    (
+        "its file was deleted or has expired. Search for the unconfirmed addresses in Saleshandy, "
+        "and drop a file of those that are missing there and of the rows that were not sent."
+    ),
+)
 
 
 def resume(stack: Stack, given: str, *, as_json: bool) -> int:
@@ -33,9 +40,7 @@ def resume(stack: Stack, given: str, *, as_json: bool) -> int:
     imported = history.find(given)
     why_not = _why_needless(imported, history.ending(imported))
     if not why_not and not _ask(stack, "resume", imported, "resumed"):
-        why_not = (
-            _REFUSED if imported.refusal else ("running", f"it is running. {_watch(imported)}")
-        )
+        why_not = _why_not_resumed(imported)
     return _print(imported, "resumed", why_not, _watch(imported), as_json=as_json)
 
 
@@ -95,6 +100,14 @@ def _why_needless(imported: Import, ending: Ending) -> Reason | None:
     if ending.status != "complete":
         text += f" To fix the failed rows: email-accounts failed {short(imported.id)}"
     return "nothing_left", text
+
+
+def _why_not_resumed(imported: Import) -> Reason:
+    if imported.refusal:
+        return _REFUSED
+    return (
+        _UPLOAD_GONE if imported.is_answered else ("running", f"it is running. {_watch(imported)}")
+    )
 
 
 def _why_not_stopped(imported: Import) -> Reason:

@@ -20,6 +20,7 @@ from email_accounts.delivery.outcomes import (
 )
 from email_accounts.intake.accounts_file import open_accounts_file
 from email_accounts.intake.batches import plan
+from email_accounts.models.causes import NOT_WORKING
 from email_accounts.models.imports import (
     NO_PROGRESS,
     Batch,
@@ -225,6 +226,7 @@ def test_the_table_is_whole() -> None:
         ),
         (Observation(after=AccountStatus.INACTIVE), REFUSED, "535 refused"),
         (Observation(after=AccountStatus.INACTIVE), None, "saved it, but it is not connected"),
+        (Observation(after=AccountStatus.INACTIVE), EXISTS, "had saved it before, and it is not"),
         (Observation(after=AccountStatus.SUSPENDED), None, "shows it as suspended"),
         (Observation(after=AccountStatus.ABSENT), EXISTS, "another Saleshandy account"),
         (Observation(after=AccountStatus.ABSENT), None, "the account list does not show it"),
@@ -241,6 +243,14 @@ def test_a_row_says_what_it_rests_on(
     got = the_one(batches, *said, observed=observed)
     assert reason in got.reason
     assert bool(reason) == bool(got.reason)
+
+
+def test_an_account_that_exists_and_does_not_work_is_to_be_reconnected() -> None:
+    """Uploading its fixed row again never helps."""
+    batches = one_batch(BatchState.COMPLETED, report=True, reconciliation=True)
+    observed = Observation(AccountStatus.INACTIVE, AccountStatus.INACTIVE)
+    got = the_one(batches, ("robin@north.example", EXISTS), observed=observed)
+    assert got.causes == (NOT_WORKING,)
 
 
 def test_an_account_that_may_still_be_tried_has_not_failed() -> None:

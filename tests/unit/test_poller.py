@@ -820,6 +820,24 @@ def test_a_reopened_import_looks_for_what_was_missing(world: World) -> None:
     assert len(world.journal.about("connect")) == 1
 
 
+@pytest.mark.parametrize("link", ["expired", ""])
+def test_a_reopened_batch_keeps_the_report_that_it_has(world: World, link: str) -> None:
+    """That it cannot be fetched once more takes nothing back: the failure in it still counts."""
+    world.policy = replace(world.policy, verify_connected=True)
+    world.saleshandy.failing[ADDRESSES[1]] = "535 refused"
+    upload = submitted(world, *ADDRESSES[:2])
+    accounts = list(world.saleshandy.accounts)
+    world.saleshandy.accounts.clear()
+    world.follow(upload)
+    reopened(world, upload)
+    world.saleshandy.accounts += [replace(one, status=AccountStatus.ACTIVE) for one in accounts]
+    world.saleshandy.links["request-1"] = link
+    assert world.follow(upload) == DELIVER
+    assert batch(world, upload).report
+    world.deliverer().deliver(upload.import_id)
+    assert [row["outcome"] for row in world.outcome(upload)] == ["connected", "unconfirmed"]
+
+
 def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -> None:
     """That it arrived is known from the first poll, whatever the second one finds."""
     upload = lost(world, arrived=False)

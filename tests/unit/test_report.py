@@ -232,6 +232,63 @@ def test_a_report_of_unknown_columns_is_understood(report: str, verdict: Verdict
     assert checked(report) == {"a@b.example": verdict}
 
 
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("SMTP Connection,IMAP Connection", f"535 refused for {MARK},Connected"),
+        ("Status,Message", f"Done,refused for {MARK}"),
+        ("SMTP,IMAP", "535,Connected"),
+        ("Status,Error", "Done,SMTP ok; IMAP is off"),
+        ("Status,Message", "Done,IMAP is off"),
+        ("Status,Error", 'Done,"{""error"":"""",""message"":""535 refused""}"'),
+        ("Status,SMTP Response,IMAP Response", "Done,250 OK,NO LOGIN failed"),
+        ("Disconnected", "true"),
+        ("Status,Failed", "Done,yes"),
+        ("Status", "0"),
+        ("Status", "account"),
+    ],
+)
+def test_whatever_a_line_says_of_a_failure_counts(header: str, line: str) -> None:
+    """Beside any status, hidden or not, in words or as a code of a mail server."""
+    assert not checked(f"Email,{header}\na@b.example,{line}\n")["a@b.example"].connected
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("Status", "Connected successfully"),
+        ("Message", "Account connected successfully"),
+        ("Status,Message", "Connected,Connected to smtp.gmail.com port 587"),
+        ("Status,Error", "Connected,No error"),
+        ("Status,Error Code", "Success,0"),
+        ("Status,Connected At", "Connected,2026-11-26T10:00:00Z"),
+        ("Status,Status Code", "Success,200"),
+        ("SMTP Response,IMAP Response", "235 2.7.0 Accepted,OK"),
+        ("Disconnected,Status", "false,Connected"),
+        ("SMTP,SMTP Login,Status", "smtp.b.example:587,a@b.example,Connected"),
+    ],
+)
+def test_what_a_line_says_of_a_success_is_no_failure(header: str, line: str) -> None:
+    """Else a report of successes makes every row unconfirmed."""
+    assert checked(f"Email,{header}\na@b.example,{line}\n")["a@b.example"].connected
+
+
+@pytest.mark.parametrize(
+    ("header", "line"),
+    [
+        ("Email ID,SMTP Username,Error", "a@b.example,c@d.example,535 refused"),
+        ("Sender Email,User Name,Error", "a@b.example,c@d.example,535 refused"),
+        ("Added By,Who,Error", "c@d.example,a@b.example,535 refused"),
+        ("Email,Mailbox,Error", "owner@shop.example,a@b.example,535 refused"),
+    ],
+)
+def test_a_line_is_about_one_address(header: str, line: str) -> None:
+    """An alias signs in with the name of another mailbox, which works."""
+    report = f"{header}\n{line}\n"
+    assert checked(report) == {"a@b.example": REFUSED}
+    assert cells(copied(report.encode()))[1][0] == "a@b.example"
+
+
 LAYOUTS = {
     "the row that was sent, echoed": (
         "emailServiceProvider,smtpEmailAddress,smtpPassword,imapEmailAddress,imapPassword,status,"

@@ -32,8 +32,9 @@ from email_accounts.models.steps import NextAction, TaskResult
 from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
+from email_accounts.text.secret import Secret
 from tests.support.fakes import INBOX, FakeRemote, Killed, World, crash, kill, plenty
-from tests.support.files import MARK, accounts_file, row
+from tests.support.files import MARK, accounts_file, api_key, row
 from tests.support.ledger import answer, change, send
 
 ADDRESSES = tuple(f"a{number}@reach.example" for number in range(1, 6))
@@ -517,6 +518,34 @@ def test_what_was_seen_more_than_a_day_ago_is_sent(world: World) -> None:
         assert world.journal.about("connect") == expected
 
 
+@pytest.mark.parametrize("others", [0, 400])
+def test_the_key_of_another_account_shows_another_list(
+    world: World, monkeypatch: pytest.MonkeyPatch, others: int
+) -> None:
+    """What was connected with the key of the wrong team is sent with that of the right one."""
+    skipping(world)
+    world.saleshandy.have(*ADDRESSES[:2], *(f"n{at}@x.example" for at in range(others)))
+    world.drop(*ADDRESSES[:2], key="uploads/a.csv")
+    monkeypatch.setattr(FakeRemote, "key", lambda _: Secret(api_key("of the right team")))
+    world.saleshandy.accounts.clear()
+    world.drop(*ADDRESSES[:2], key="uploads/b.csv")
+    assert world.journal.about("connect") == [ADDRESSES[:2]]
+
+
+@pytest.mark.parametrize("days", [0.1, 3])
+def test_what_was_deleted_meanwhile_is_new(world: World, days: float) -> None:
+    """The list has just been read to its end, and does not show it any more."""
+    skipping(world)
+    world.saleshandy.have(*ADDRESSES[:2])
+    world.drop(*ADDRESSES[:2], key="uploads/a.csv")
+    world.clock.advance(days * 86_400)
+    world.saleshandy.accounts.clear()
+    upload = world.drop(*ADDRESSES[:2], key="uploads/b.csv")
+    assert world.journal.about("connect") == [ADDRESSES[:2]]
+    absent = dict.fromkeys(ADDRESSES[:2], Observation(AccountStatus.ABSENT))
+    assert observed(world, upload, 1) == absent
+
+
 def test_a_batch_that_is_connected_already_is_complete(world: World) -> None:
     """Where nothing is left of a batch nothing is sent, and nothing is waited for."""
     skipping(world)
@@ -878,6 +907,15 @@ def test_a_refused_import_is_not_taken_up_again(world: World) -> None:
     assert reports
     assert not world.submitter().restart(upload.import_id)
     assert world.imported(upload).state is ImportState.NOTIFIED
+    assert world.reports.texts == reports
+
+
+def test_an_import_whose_file_is_gone_is_not_taken_up_again(world: World) -> None:
+    """Its answer is the last that can be given, and stays."""
+    upload = answered(world)
+    world.uploads.delete_version(upload)
+    reports = dict(world.reports.texts)
+    assert not world.submitter().restart(upload.import_id)
     assert world.reports.texts == reports
 
 

@@ -48,6 +48,7 @@ IMPORTS: dict[str, Callable[[Stack], str]] = {
         (resume, "new", False, "running"),
         (resume, "refused", False, "file_refused"),
         (resume, "unconfirmed", True, ""),
+        (resume, "unconfirmed", False, "upload_deleted"),
         (stop, "new", True, ""),
         (stop, "new", False, "validating"),
         (stop, "ended", False, "ended"),

@@ -65,6 +65,7 @@ class Finding(StrEnum):
     SETTINGS_REFUSED = "the old connection is still active, the new settings were refused: {reason}"
     CONTRADICTED = "the account list shows it as active, but the report says: {reason}"
     NOT_WORKING = "Saleshandy has saved it, but it is not connected there"
+    SAVED_BEFORE = "Saleshandy had saved it before, and it is not connected there: {reason}"
     SUSPENDED = "the account list shows it as suspended"
     OTHER_WORKSPACE = "connected in another Saleshandy account"
     ABSENT = "the account list does not show it"
@@ -75,6 +76,7 @@ class Finding(StrEnum):
 
 _CAUSES = {
     Finding.NOT_WORKING: NOT_WORKING,
+    Finding.SAVED_BEFORE: NOT_WORKING,
     Finding.SUSPENDED: SUSPENDED,
     Finding.OTHER_WORKSPACE: OTHER_WORKSPACE,
 }
@@ -221,6 +223,7 @@ _FAILED_BY_LIST = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.FAILURE)
 _FAILED_BY_REPORT = (Outcome.FAILED, Evidence.REPORT, Finding.FAILURE)
 _ELSEWHERE = (Outcome.FAILED, Evidence.REPORT, Finding.OTHER_WORKSPACE)
 _NOT_WORKING = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.NOT_WORKING)
+_SAVED_BEFORE = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.SAVED_BEFORE)
 _SUSPENDED = (Outcome.FAILED, Evidence.ACCOUNT_LIST, Finding.SUSPENDED)
 _ACTIVE: dict[tuple[bool, _Said], Resolution] = {
     (False, _Said.GOOD): (Outcome.CONNECTED, Evidence.ACCOUNT_LIST, Finding.NONE),
@@ -234,7 +237,7 @@ _ACTIVE: dict[tuple[bool, _Said], Resolution] = {
 _NOT_ACTIVE: dict[tuple[AccountStatus | None, _Said], Resolution] = {
     (AccountStatus.INACTIVE, _Said.GOOD): _NOT_WORKING,
     (AccountStatus.INACTIVE, _Said.FAILURE): _FAILED_BY_LIST,
-    (AccountStatus.INACTIVE, _Said.EXISTS): _FAILED_BY_LIST,
+    (AccountStatus.INACTIVE, _Said.EXISTS): _SAVED_BEFORE,
     (AccountStatus.SUSPENDED, _Said.GOOD): _SUSPENDED,
     (AccountStatus.SUSPENDED, _Said.FAILURE): _SUSPENDED,
     (AccountStatus.SUSPENDED, _Said.EXISTS): _SUSPENDED,

@@ -53,18 +53,19 @@ class Reading:
 class AccountIndex:
     """How far the account list of a workspace is known. Times are seconds since the epoch.
 
-    `version` counts the writes. `parts` names the files of accounts in the order in which they
-    were written, the first one at `packed_at`. Every account of the time `complete_at` is in
-    them (0: the list has never been read to its end), where it had `pages`; once it has been,
-    every account of the time `newest_at`, and every one that did not work at `stopped_at`. What was
-    first listed at `newest_since` or later was all read at `newest_at`. The readings under way are
-    `scan`, `newest` and `stopped`; `glance` is one of the newest pages that
-    shows what was just sent, and ends anywhere. `first_at` is when the one page of a list
-    without pages was read. `probed` counts the calls made so far to find out what the service
-    honours.
+    `version` counts the writes. `key` is a digest of the API key with which the list was read: the
+    key of another Saleshandy account shows another list. `parts` names the files of accounts in
+    the order in which they were written, the first one at `packed_at`. Every account of the time
+    `complete_at` is in them (0: the list has never been read to its end), where it had `pages`;
+    once it has been, every account of the time `newest_at`, and every one that did not work at
+    `stopped_at`. What was first listed at `newest_since` or later was all read at `newest_at`. The
+    readings under way are `scan`, `newest` and `stopped`; `glance` is one of the newest pages that
+    shows what was just sent, and ends anywhere. `first_at` is when the one page of a list without
+    pages was read. `probed` counts the calls made so far to find out what the service honours.
     """
 
     version: int = 0
+    key: str = ""
     parts: tuple[str, ...] = ()
     packed_at: float = 0.0
     complete_at: float = 0.0

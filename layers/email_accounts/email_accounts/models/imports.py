@@ -253,6 +253,7 @@ class Batch:
             changed_at=now,
             reason="",
             reason_code=None,
+            report=False,
             reconciliation=reconciliation,
         )
 
@@ -300,7 +301,8 @@ class Batch:
     ) -> "Batch":
         """Return it as Saleshandy finished it, to be verified at a time.
 
-        `missing` says why its report could not be had, where there should be one.
+        `missing` says why its report could not be had, where there should be one. A copy that was
+        kept of it earlier stays, although its link may have expired since.
         """
         self._must_be(BatchState.SUBMITTED)
         return replace(
@@ -308,7 +310,7 @@ class Batch:
             state=BatchState.REPORTED,
             reason=missing,
             reason_code=ReasonCode.REPORT_MISSING if missing else None,
-            report=report,
+            report=report or self.report,
             changed_at=now,
             next_poll_at=next_poll_at,
         )
@@ -329,7 +331,7 @@ class Batch:
             changed_at=now,
             reason="",
             reason_code=None,
-            report=report,
+            report=report or self.report,
             reconciliation=self.reconciliation if reconciliation is None else reconciliation,
         )
 

@@ -89,8 +89,9 @@ class AccountList:
 
     def connected(self, workspace: str) -> set[str]:
         """Return the addresses that were seen to be active within a day; nothing is called."""
-        accounts = _load(self.loaded, self.reports, workspace, self.ledger.index(workspace))
-        since = self.now() - SEEN_WITHIN
+        index = self.ledger.index(workspace)
+        accounts = _load(self.loaded, self.reports, workspace, index)
+        since = max(self.now() - SEEN_WITHIN, index.complete_at)
         return {
             address
             for address, one in accounts.items()
@@ -306,7 +307,9 @@ class AccountListReader:
 
     def _is_known(self, address: str) -> bool:
         one = self.accounts.get(address)
-        return one is not None and one.status is not AccountStatus.ABSENT
+        if one is None or one.status is AccountStatus.ABSENT:
+            return False
+        return one.seen_at >= self._index.complete_at  # else it was deleted since
 
     def _is_old(self, address: str) -> bool:
         one = self.accounts[address]
@@ -314,12 +317,12 @@ class AccountListReader:
         return is_active and one.seen_at < self.now() - SEEN_WITHIN
 
     def _before(self, address: str, fresh: float) -> Seen:
-        one = self.accounts.get(address)
-        if one and (one.seen_at >= fresh or one.status is AccountStatus.ACTIVE):
+        index, one = self._index, self.accounts.get(address)
+        is_known = self._is_known(address)
+        if one and (one.seen_at >= fresh or (is_known and one.status is AccountStatus.ACTIVE)):
             return one
-        index = self._index
         known_at = max(index.complete_at, index.newest_at) if index.complete_at else 0.0
-        is_absent = not self._is_known(address) and known_at >= fresh
+        is_absent = not is_known and known_at >= fresh
         return _seen_nowhere(AccountStatus.ABSENT if is_absent else AccountStatus.UNKNOWN)
 
     def _after(
@@ -414,7 +417,7 @@ class AccountListReader:
                     scan=None,
                 )
                 return None
-            self._see(at, accounts, scan.began_at)
+            self._see(max(at, scan.began_at), accounts, scan.began_at)
             scan = _moved(scan, accounts, at)
             self.index = replace(self._index, scan=scan)
         return None
@@ -538,11 +541,16 @@ class AccountListReader:
     def _load(self, index: AccountIndex) -> None:
         self.honoured = self.ledger.honoured(self._workspace)
         self.answers.clear()
+        key = hashlib.sha256(self.saleshandy.saleshandy.key().reveal().encode()).hexdigest()[:16]
+        if index.key not in ("", key):
+            _log.warning("the account index is made again: the API key is another one")
+            index = AccountIndex(index.version)
+        index = replace(index, key=key)
         try:
             self._read_files(index)
         except ReportMissingError:
             _log.warning("the account index is made again: files of it are gone")
-            self._read_files(AccountIndex(version=index.version))
+            self._read_files(AccountIndex(index.version, key))
 
     def _read_files(self, index: AccountIndex) -> None:
         self.index = index

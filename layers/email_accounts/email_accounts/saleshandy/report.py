@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from enum import Enum, auto
 from itertools import chain
 from typing import TextIO
 
 from email_accounts.errors import FileRefusedError, ReportUnavailableError
 from email_accounts.models.account import is_address
+from email_accounts.models.causes import UNKNOWN, cause_of
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
 from email_accounts.text.headers import normalize_header
 from email_accounts.text.secret import HIDDEN, Redactor
@@ -26,36 +28,50 @@ _ADDRESS_HEADERS = (
     *("emailaccount", "mailbox", "address", "account"),
 )
 """The likeliest first."""
+_ADDRESS_HINT = re.compile("mail")
+_SIGNS_IN_HEADER = re.compile("user|login|signin|owner|by$")
+"""What may be the address of another account: that of a mailbox to which this one is an alias."""
 
-_REASON_HEADER = re.compile(
-    "reason|error|message|fault|detail|remark|comment|description|fehler|grund|erreur|motiv|mensaje"
-)
 _ERROR_HEADER = re.compile("reason|error|fault|fehler|grund|erreur|motiv")
-"""Of the columns of reasons those that are filled where something failed."""
+_MESSAGE_HEADER = re.compile("message|detail|remark|comment|description|mensaje")
+_FAILED_HEADER = re.compile("(?:dis|not|un)connected|failed")
 _STATUS_HEADER = re.compile("status|result|state|outcome|connected|success|(?:smtp|imap)ok")
-_SERVER_HEADER = re.compile("(?:smtp|imap)(?:connection|check|test|login|signin|auth)?")
+_SERVER_HEADER = re.compile(
+    "(?:smtp|imap)(?:connection|check|test|login|signin|auth|response|reply|answer)?(?:code)?"
+)
 _OTHER_STATUS_HEADER = re.compile(
     "warm|plan|billing|subscription|campaign|sequence|sending|verification|tracking|client|user"
 )
 """Statuses of something else than the connection."""
-_IS_SETTING = re.compile(r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?::\d+)?|\d{2,5}|ssl|tls", re.IGNORECASE)
-"""A host, a port, an encryption: what else a column named after a server may contain."""
+_IS_SETTING = re.compile(
+    r"[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?::\d+)?|(?![45][0-5]\d$)\d{2,5}|ssl|tls"
+    r"|\d{4}-\d\d-\d\d.*|\d\d?[./]\d\d?[./]\d{2,4}.*"
+)
+"""A host, a port, an encryption, a date: what else a column named after a server may contain."""
 _FAILURE_WORDS = re.compile(
-    r"\b[45]\d\d\b|fail|refus|denied|invalid|error|time[d -]*out|\bnot\b|n't\b|unable|cannot"
-    r"|disabled|wrong|incorrect|reject|already exists|unsuccessful",
-    re.IGNORECASE,
+    r"\b[45][0-5]\d\b|fail|refus|denied|invalid|error|time[d -]*out|\bnot\b|n't\b|unable|cannot"
+    r"|disabled|wrong|incorrect|reject|already exists|unsuccessful"
 )
-_SUCCESS_WORDS = re.compile(r"\b(?:connected|succe\w+|ok|fine|good|done)\b", re.IGNORECASE)
-_GOOD_STATUSES = frozenset(
-    {"connected", "success", "successful", "succeeded", "ok", "true", "active", "1", "yes", "done"}
+_NO_FAILURE = re.compile(r"\b(?:no|without|0) (?:errors?|failures?|problems?|issues?)\b")
+_SUCCESS_WORDS = re.compile(r"\b(?:connected|succe\w+|ok|fine|good|done)\b")
+_WORDS_OF_SUCCESS = frozenset(
+    {"connected", "success", "successful", "successfully", "succeeded", "ok", "accepted"}
 )
+_WORDS_BESIDE = frozenset(
+    {"account", "email", "e", "mail", "mailbox", "smtp", "imap", "login", "authentication"}
+    | {"added", "verified", "authenticated", "has", "been", "is", "was", "now", "the", "and"}
+)
+_GOOD_CODE = re.compile(r"2\d\d")
+_GOOD_STATUSES = frozenset({"true", "active", "1", "yes", "done"})
 _STATUS_WORDS = frozenset(
     {"connected", "success", "successful", "succeeded", "ok"}
     | {"failed", "failure", "error", "disconnected", "not connected", "unsuccessful"}
 )
 """Values that mark a status column if its name is unclear: no numbers, no yes or no."""
 
-_NOTHING = frozenset({"", "-", "n/a", "na", "none", "null", "nil", "undefined", HIDDEN})
+_EMPTY = frozenset({"", "-", "n/a", "na", "none", "null", "nil", "undefined"})
+_NOTHING = _EMPTY | {HIDDEN}
+_NO_ERROR = frozenset({"0", "false", "no"})
 _TOTALS = re.compile(r"(?:total|sum|summary|count|end of|generated)\b", re.IGNORECASE)
 _ADDRESS_AT_THE_END = re.compile(r"(?:.*<)?\s*(?:mailto:)?([^\s<>]+@[^\s<>]+?)\s*>?", re.DOTALL)
 _NAMED_DELIMITER = re.compile(r"sep=(.)")
@@ -83,7 +99,7 @@ def copy_without_secrets(
     password may be part of one, because a verdict must find its row.
 
     What is kept is one line of names, then one line for each that is about an account, parted by
-    commas, whatever the layout was.
+    commas, whatever the layout was. The first column has the addresses.
 
     Raises:
         ReportUnavailableError: this is not a readable CSV about these accounts. A report that
@@ -92,11 +108,12 @@ def copy_without_secrets(
     table = _Table(chunks, addresses)
     if table.is_headless and any(map(redactor.may_be_parted_by, (table.delimiter, '"', "\n"))):
         raise ReportUnavailableError("it does not name its columns")
-    kept = [
+    others = [
         at
         for at, name in enumerate(table.header)
-        if not _SECRET_HEADER.search(normalize_header(name))
+        if at != table.address_at and not _SECRET_HEADER.search(normalize_header(name))
     ]
+    kept = [table.address_at, *others]
     writer = csv.writer(copy, quoting=csv.QUOTE_ALL)
     writer.writerow(escape_formula(redactor.clean(table.header[at])) for at in kept)
     for record in table.records:
@@ -169,7 +186,7 @@ class _Table:
         above: list[list[str]] = []
         first: list[str] = []
         for record in lines:
-            if _addresses_in(record, None) & addresses:
+            if _is_about_one(record, addresses):
                 first = record
                 break
             if not _is_total(record):
@@ -181,9 +198,9 @@ class _Table:
         if not first and not (len(above) == 1 and _is_header(above[0])):
             raise ReportUnavailableError("it names no accounts")
         self.header = named[-1] if named else [f"column {at}" for at in range(1, len(first) + 1)]
-        self._address_at = _address_column(self.header)
+        self.address_at = _column_of_addresses(self.header, first, addresses)
         below = above[above.index(self.header) + 1 :] if named else above
-        others = (record for record in below if named or _addresses_in(record, None))
+        others = (record for record in below if named or any(_addresses(record)))
         self.records = self._checked(chain(others, [first], lines) if first else iter(()))
 
     def _checked(self, records: Iterator[list[str]]) -> Iterator[list[str]]:
@@ -194,7 +211,7 @@ class _Table:
                 raise ReportUnavailableError("a line of it has more cells than there are columns")
             if self.is_headless and len(record) < len(self.header):
                 raise ReportUnavailableError("its lines differ in length, and it has no header row")
-            if _addresses_in(record, self._address_at) & self._addresses:
+            if _is_about_one(record[self.address_at : self.address_at + 1], self._addresses):
                 yield record
             elif record != self.header and not _is_total(record):
                 raise ReportUnavailableError(
@@ -207,8 +224,8 @@ class _Table:
 
 def _is_header(record: Sequence[str]) -> bool:
     """Say whether a line alone can only be the names of columns of a report that is empty."""
-    named_reasons = _columns(record, _REASON_HEADER) or _columns(record, _STATUS_HEADER)
-    return _address_column(record) is not None and bool(named_reasons)
+    is_said = any(_kind(normalize_header(name)) is not _Kind.OTHER for name in record)
+    return _address_column(record) is not None and is_said
 
 
 def _is_total(record: Sequence[str]) -> bool:
@@ -217,7 +234,7 @@ def _is_total(record: Sequence[str]) -> bool:
 
 def _names_columns(record: Sequence[str], width: int) -> bool:
     filled = [cell for cell in record if cell.strip()]
-    if _addresses_in(record, None):
+    if any(_addresses(record)):
         return False
     return len(filled) > 1 or width <= 1 or _address_column(record) is not None
 
@@ -243,7 +260,7 @@ def _records(chunks: Iterable[bytes], addresses: set[str]) -> tuple[str, Iterato
     for line in lines:
         head.append(line)
         is_about_one = any(
-            _addresses_in(_parted(line, delimiter), None) & addresses for delimiter in _DELIMITERS
+            _is_about_one(_parted(line, delimiter), addresses) for delimiter in _DELIMITERS
         )
         if is_about_one or len(head) > _LINES_ABOVE:
             break
@@ -263,7 +280,7 @@ def _delimiter(head: Sequence[str], addresses: set[str]) -> str:
 
     def merit(delimiter: str) -> tuple[bool, bool, int, int]:
         *above, last = (_parted(line, delimiter) for line in head)
-        is_about_one = bool(_addresses_in(last, None) & addresses)
+        is_about_one = _is_about_one(last, addresses)
         widths = [*map(len, above), 0]
         is_even = len(last) > 1 and len(last) in widths
         return is_about_one and is_even, is_about_one, len(last), max(widths)
@@ -321,62 +338,104 @@ class Verdict:
 def verdicts(report: TextIO) -> dict[str, Verdict]:
     """Read a cleaned report: what it says of each address, in lower case.
 
-    The columns are unknown: the address is found by likely headers, then by content; the
-    reason by likely headers, else in the last cell that is filled. A row is a failure unless
-    a status, or all that is said of it, says otherwise.
+    The names of the columns say what each may be about. A row is a failure unless a status, or
+    all that is said of it, says otherwise.
     """
     records = ([unescape_formula(cell) for cell in record] for record in csv.reader(report))
     header = next(records, [])
-    address_at = _address_column(header)
     lines: dict[str, list[list[str]]] = {}
     for record in records:
-        for address in _addresses_in(record, address_at):
-            of_one = lines.setdefault(address, [])
-            if len(of_one) < _LINES_OF_ONE:
-                of_one.append(record)
-    reasons_at = _columns(header, _REASON_HEADER)
-    errors_at = _columns(header, _ERROR_HEADER)
-    servers_at = [
-        at for at, name in enumerate(header) if _SERVER_HEADER.fullmatch(normalize_header(name))
-    ]
-    other_statuses_at = _columns(header, _OTHER_STATUS_HEADER)
-    statuses_at = [
-        at for at in _columns(header, _STATUS_HEADER) if at not in (*other_statuses_at, *errors_at)
-    ]
-    if not (statuses_at or servers_at):
+        of_one = lines.setdefault(next(_addresses(record), ""), [])
+        if len(of_one) < _LINES_OF_ONE:
+            of_one.append(record)
+    kinds = [_Kind.OTHER, *(_kind(normalize_header(name)) for name in header[1:])]
+    if not _STATUSES.intersection(kinds):
         every = [record for of_one in lines.values() for record in of_one]
-        statuses_at = [at for at in range(len(header)) if _are_statuses(every, at)]
-        reasons_at = [at for at in reasons_at if at not in statuses_at]
+        for at in range(1, len(header)):
+            if _are_statuses(every, at):
+                kinds[at] = _Kind.STATUS
     return {
-        address: _worst(
-            [_verdict(record, statuses_at, servers_at, reasons_at, errors_at) for record in of_one]
-        )
+        address: _worst([_verdict(record, kinds) for record in of_one])
         for address, of_one in lines.items()
     }
 
 
-def _verdict(
-    record: Sequence[str],
-    statuses_at: Sequence[int],
-    servers_at: Sequence[int],
-    reasons_at: Sequence[int],
-    errors_at: Sequence[int],
-) -> Verdict:
+class _Kind(Enum):
+    """What the cells of a column are about."""
+
+    STATUS = auto()
+    FAILED = auto()
+    ERROR = auto()
+    MESSAGE = auto()
+    OTHER = auto()
+
+
+_STATUSES = frozenset({_Kind.STATUS, _Kind.FAILED})
+
+
+def _kind(name: str) -> _Kind:
+    """Return what a column is about by its name."""
+    if _ERROR_HEADER.search(name):
+        return _Kind.ERROR
+    if _MESSAGE_HEADER.search(name):
+        return _Kind.MESSAGE
+    if _FAILED_HEADER.search(name):
+        return _Kind.FAILED
+    is_status = _STATUS_HEADER.search(name) and not _OTHER_STATUS_HEADER.search(name)
+    return _Kind.STATUS if is_status or _SERVER_HEADER.fullmatch(name) else _Kind.OTHER
+
+
+def _verdict(record: Sequence[str], kinds: Sequence[_Kind]) -> Verdict:
     """Read one line: whatever in it is a failure makes it one, whatever else it says."""
-    servers = [cell for cell in _filled(record, servers_at) if not _IS_SETTING.fullmatch(cell)]
-    statuses = _filled(record, statuses_at) + servers
-    reasons = _filled(record, reasons_at, nothing=_NOTHING - {HIDDEN})
-    bad = [status for status in statuses if status.lower() not in _GOOD_STATUSES]
-    said = "; ".join(reasons or bad or statuses or [_last(record)])[:_LONGEST_REASON]
-    if not statuses:
-        return Verdict(said.lower() in _GOOD_STATUSES & _STATUS_WORDS, said or _NO_REASON)
-    errors = _filled(record, errors_at, nothing=_NOTHING - {HIDDEN})
-    failed = (
-        bool(bad)
-        or any(_FAILURE_WORDS.search(reason) for reason in reasons)
-        or not all(_SUCCESS_WORDS.search(error) for error in errors)
-    )
-    return Verdict(not failed, said)
+    said = [(kind, _said(cell.strip())) for kind, cell in zip(kinds, record, strict=False)]
+    read = [(kind, cell, _is_good(kind, cell)) for kind, cell in said if cell.lower() not in _EMPTY]
+    statuses = [one for one in read if one[0] in _STATUSES and one[2] is not None]
+    reasons = [cell for kind, cell, _ in read if kind in (_Kind.ERROR, _Kind.MESSAGE)]
+    bad = [cell for _, cell, good in statuses if not good]
+    quoted = reasons or bad or [cell for _, cell, _ in statuses] or [_last(record)]
+    reason = "; ".join(quoted)[:_LONGEST_REASON]
+    if any(good is False for _, _, good in read):
+        return Verdict(connected=False, reason=reason)
+    return Verdict(bool(statuses) or _is_success(reason.lower()), reason or _NO_REASON)
+
+
+def _is_good(kind: _Kind, cell: str) -> bool | None:
+    """Say whether a cell that is filled speaks of a success; None where it speaks of neither.
+
+    What is hidden was about a password, as failures are.
+    """
+    text = cell.lower()
+    if kind is _Kind.OTHER:
+        return None
+    if text == HIDDEN:
+        return False
+    if kind is _Kind.FAILED:
+        return text in _NO_ERROR
+    return _is_good_status(text) if kind is _Kind.STATUS else _is_good_reason(kind, text)
+
+
+def _is_good_status(text: str) -> bool | None:
+    if text in _GOOD_STATUSES or _is_success(text):
+        return True
+    return None if _IS_SETTING.fullmatch(text) or is_address(text) else False
+
+
+def _is_good_reason(kind: _Kind, text: str) -> bool | None:
+    text = _NO_FAILURE.sub("ok", text)
+    if _FAILURE_WORDS.search(text):
+        return False
+    unclear = [part for part in text.split(";") if not _SUCCESS_WORDS.search(part)]
+    if kind is _Kind.ERROR:
+        return text in _NO_ERROR or not unclear
+    return None if all(cause_of(part, ()) is UNKNOWN for part in unclear) else False
+
+
+def _is_success(text: str) -> bool:
+    """Say whether a text in lower case speaks of a success, and of nothing else."""
+    words = set(re.findall(r"\w+", text))
+    codes = {word for word in words if _GOOD_CODE.fullmatch(word)}
+    rest = {word for word in words - codes if not (word.isdigit() and len(word) == 1)}
+    return bool(codes or rest & _WORDS_OF_SUCCESS) and rest <= _WORDS_OF_SUCCESS | _WORDS_BESIDE
 
 
 def _worst(found: Sequence[Verdict]) -> Verdict:
@@ -385,8 +444,10 @@ def _worst(found: Sequence[Verdict]) -> Verdict:
 
 
 def _are_statuses(records: Sequence[Sequence[str]], column: int) -> bool:
-    cells = {cell for record in records for cell in _filled(record, [column])}
-    return bool(cells) and all(cell.lower() in _STATUS_WORDS for cell in cells)
+    """Say whether each cell of a column that is filled, and not hidden, is a status."""
+    cells = {_said(record[column].strip()).lower() for record in records if column < len(record)}
+    cells -= _NOTHING
+    return bool(cells) and cells <= _STATUS_WORDS
 
 
 def _address_column(header: Sequence[str]) -> int | None:
@@ -394,10 +455,27 @@ def _address_column(header: Sequence[str]) -> int | None:
     return next((names.index(name) for name in _ADDRESS_HEADERS if name in names), None)
 
 
-def _addresses_in(record: Sequence[str], column: int | None) -> set[str]:
-    """Return the addresses a line is about: that in its column, else all there are."""
-    likely = record[column : column + 1] if column is not None else []
-    return set(_addresses(likely)) or set(_addresses(record))
+def _column_of_addresses(
+    header: Sequence[str], first: Sequence[str], addresses: AbstractSet[str]
+) -> int:
+    """Return the likeliest column of those with an address in the first line about an account."""
+
+    def rank(at: int) -> int:
+        name = normalize_header(header[at])
+        if name in _ADDRESS_HEADERS:
+            return _ADDRESS_HEADERS.index(name)
+        if _SIGNS_IN_HEADER.search(name):
+            return len(_ADDRESS_HEADERS) + 2
+        return len(_ADDRESS_HEADERS) + (not _ADDRESS_HINT.search(name))
+
+    named = [
+        at for at in range(min(len(header), len(first))) if _is_about_one([first[at]], addresses)
+    ]
+    return min(named, key=rank, default=0)
+
+
+def _is_about_one(cells: Iterable[str], addresses: AbstractSet[str]) -> bool:
+    return not addresses.isdisjoint(_addresses(cells))
 
 
 def _addresses(cells: Iterable[str]) -> Iterator[str]:
@@ -405,17 +483,6 @@ def _addresses(cells: Iterable[str]) -> Iterator[str]:
         found = _ADDRESS_AT_THE_END.fullmatch(cell.strip()) if len(cell) < _LONGEST_NAME else None
         if found and is_address(found[1].lower()):
             yield found[1].lower()
-
-
-def _columns(header: Sequence[str], likely: re.Pattern[str]) -> list[int]:
-    return [at for at, name in enumerate(header) if likely.search(normalize_header(name))]
-
-
-def _filled(
-    record: Sequence[str], columns: Sequence[int], nothing: AbstractSet[str] = _NOTHING
-) -> list[str]:
-    cells = (_said(record[at].strip()) for at in columns if at < len(record))
-    return [cell for cell in cells if cell.lower() not in nothing]
 
 
 def _said(cell: str) -> str:
@@ -427,7 +494,7 @@ def _said(cell: str) -> str:
     except (ValueError, RecursionError):
         return cell
     said = (answer.get(name) for name in ("error", "message", "reason"))
-    return next((text for text in said if isinstance(text, str)), cell)
+    return "; ".join(text for text in said if isinstance(text, str) and text) or cell
 
 
 def _last(record: Sequence[str]) -> str:

@@ -161,13 +161,16 @@ class Submitter:
     def restart(self, import_id: str) -> bool:
         """Restart an import after its answer; False for one that still runs, or was refused.
 
-        A new execution continues where it stopped and sends a supplementary answer. It is started
-        again where an earlier restart died before it began. The reports of the answer are deleted
-        before anything more is sent: a row that they call not sent must not be sent twice.
+        False as well where its upload is gone: no better answer can be given. A new execution
+        continues where it stopped and sends a supplementary answer. It is started again where an
+        earlier restart died before it began. The reports of the answer are deleted before anything
+        more is sent: a row that they call not sent must not be sent twice.
         """
         now = self.now()
         imported = self.ledger.get(import_id)
-        if imported.refusal:
+        if imported.refusal or (
+            imported.state is ImportState.NOTIFIED and not self._has_upload(imported.upload)
+        ):
             return False
         if imported.state is ImportState.DELIVERING and (
             lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
@@ -195,6 +198,13 @@ class Submitter:
         try:
             self.ledger.stop(imported, ReasonCode.STOPPED_BY_OPERATOR, STOPPED_BY_OPERATOR)
         except LedgerConflictError:  # its report is being written by now
+            return False
+        return True
+
+    def _has_upload(self, upload: Upload) -> bool:
+        try:
+            self.uploads.found(upload)
+        except UploadMissingError:
             return False
         return True
 
