@@ -1,5 +1,6 @@
 """Signing in to servers that behave as told: what it proves, what it does not do, what leaks."""
 
+import errno
 import socket
 import time
 from collections.abc import Iterator
@@ -211,6 +212,17 @@ def test_a_name_is_resolved_once(
     assert tried_at(servers, 465).verdict is Verdict.NO_ANSWER
     assert connected == [("93.184.216.34", 465)]
     assert asked == ["mail.reach.example"]
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(), OSError(errno.EHOSTUNREACH, "")])
+def test_a_connection_that_fails_proves_nothing(error: OSError) -> None:
+    """Whatever kind of failure it is: the server was not reached, so the row may be right."""
+
+    def dialogue() -> tuple[Verdict, str]:
+        raise error
+
+    verdict, said = wire.ended(dialogue)
+    assert (verdict, cause_of(said, ()).certain) == (Verdict.NO_ANSWER, False)
 
 
 @pytest.mark.parametrize("port", [25, 22, 80, 993, 143, 6379, 9001])

@@ -267,6 +267,26 @@ def seen_too_early(world: World) -> list[str]:
     return names
 
 
+class Slow(FakeRemote):
+    """A service that takes five seconds, and answers with what was when it was asked."""
+
+    def page_of(self, accounts: Sequence[ListedAccount], query: ListQuery) -> list[ListedAccount]:
+        """Answer a query."""
+        page = super().page_of(accounts, query)
+        self.clock.advance(5)
+        return page
+
+
+def test_what_a_slow_answer_shows_is_of_the_time_of_the_question(world: World) -> None:
+    """An account that was sent meanwhile is asked for again."""
+    world.saleshandy = Slow(world.journal, world.clock, page_size=2)
+    many(world)
+    after(world, "old7", kept=["old7"])
+    asked(world)
+    assert after(world, "old7", kept=["old7"], late=4) == {"old7": ACTIVE}
+    assert asked(world)[-1] == "old7"
+
+
 def test_accounts_that_were_seen_too_early_are_read_again(world: World) -> None:
     """An import whose accounts another one came across reads the pages from those on."""
     names = seen_too_early(world)

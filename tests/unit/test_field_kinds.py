@@ -133,6 +133,22 @@ def test_a_cell_is_read_to_the_letter_or_rejected(
         assert [problem.code for problem in one.problems] == ["password_damaged"]
 
 
+def test_a_name_without_a_value_is_sent_blank_with_a_warning() -> None:
+    """A formula whose value was never computed."""
+
+    def fill(book: xlsxwriter.Workbook) -> None:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, (*HEADER, "First Name"))
+        sheet.write_row(1, 0, ("a@gmail.com", PASSWORD))
+        sheet.write_formula(1, 2, "=A1", None, "")
+
+    file = open_accounts_file(io.BytesIO(written(fill)))
+    (one,) = file.rows
+    assert isinstance(one, Accepted)
+    assert one.account().first_name == ""
+    assert [one.code for one in file.warnings] == ["name_damaged"]
+
+
 SHEETS: dict[str, tuple[dict[str, list[tuple[str, ...]]], str, str]] = {
     "cover": (
         {"Cover": [("North",), ("2026",)], "Mailboxes": [HEADER, ("a@gmail.com", PASSWORD)]},

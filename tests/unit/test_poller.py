@@ -464,6 +464,21 @@ def test_a_report_that_is_gone_keeps_no_batch_from_being_verified(world: World) 
     assert not world.imported(upload).stopped
 
 
+def test_what_was_reported_is_verified_before_the_deadline(world: World) -> None:
+    """It waits for a request that still runs, but not longer than five minutes before the end."""
+    world.policy = replace(world.policy, deadline=1800.0)
+    upload = verified(world)
+    world.saleshandy.running.add(FIRST)
+    world.poll(upload)
+    before = len(listings(world))
+    while len(listings(world)) == before:
+        step = world.poll(upload)
+        assert step.next == NextAction.CHECK
+        world.clock.advance(step.wait_seconds)
+    assert world.states(upload) == [BatchState.SUBMITTED, *[BatchState.COMPLETED] * 2]
+    assert world.clock() - step.wait_seconds == world.imported(upload).deadline - 300
+
+
 def is_hidden(world: World) -> None:
     """Have the list show none of the accounts."""
     del world.saleshandy.accounts[:]
@@ -535,6 +550,16 @@ def test_an_address_that_was_saved_before_does_not_say_that_its_batch_arrived(
     assert world.states(upload) == [BatchState.COMPLETED]
 
 
+def test_an_account_that_has_changed_says_that_its_batch_arrived(world: World) -> None:
+    """It was inactive and is active now: though the other is not there, neither is sent again."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.have(ADDRESSES[0], status=AccountStatus.INACTIVE)
+    upload = lost(world, *ADDRESSES[:2], arrived=False)
+    world.saleshandy.carry_out("a part of it", ADDRESSES[:1])
+    assert world.follow(upload) == DELIVER
+    assert len(world.journal.about("connect")) == 1
+
+
 def listings(world: World) -> list[int]:
     """Return the pages of the account list that were asked for."""
     return [query.page for query in world.journal.about("list")]
@@ -579,6 +604,19 @@ def test_a_lost_batch_that_is_connected_is_settled_at_once(world: World) -> None
         ("robin@reach.example", ADDRESSES[0]), AccountStatus.ACTIVE
     )
     assert world.journal.about("status") == []
+
+
+@pytest.mark.parametrize(("older", "next_"), [(1, NextAction.DELIVER), (2, NextAction.CHECK)])
+def test_the_clock_of_the_service_may_be_a_second_late(
+    world: World, older: float, next_: NextAction
+) -> None:
+    """An account that seems to be that much older than its batch is a new one, no other is."""
+    upload = lost(world)
+    world.saleshandy.accounts = [
+        replace(one, created_at=batch(world, upload).sent_at - older)
+        for one in world.saleshandy.accounts
+    ]
+    assert world.poll(upload).next == next_
 
 
 def test_the_evidence_lies_there_before_the_batch_is_settled(world: World) -> None:
@@ -911,14 +949,18 @@ def test_an_import_is_overdue_after_its_own_deadline(world: World) -> None:
 
 
 def test_nothing_more_is_sent_while_ten_batches_are_unconfirmed(world: World) -> None:
-    """Before more goes out to a service that does not answer, the outcome of some is known."""
+    """Before more goes out to a service that does not answer, the outcome of some is known.
+
+    The submitter of the tenth has died.
+    """
     world.policy = replace(world.policy, batch_size=1)
     addresses = [f"m{number}@reach.example" for number in range(12)]
     upload = world.drop(*addresses, time_left=lambda: 0.0)
     now = world.clock()
     for number in range(1, 11):
         send(world.ledger, upload.import_id, number, now)
-        lose(world.ledger, upload.import_id, number, now, now + 10)
+        if number < 10:
+            lose(world.ledger, upload.import_id, number, now, now + 10)
     assert world.poll(upload) == TaskResult(NextAction.CHECK, 10)
     world.clock.advance(10)
     world.saleshandy.carry_out("lost", (addresses[3],))

@@ -377,6 +377,21 @@ def test_a_spent_budget_submits_on_where_there_is_nothing_to_look_at(world: Worl
     assert world.receive(five(world)) == TaskResult(NextAction.SUBMIT, 66)
 
 
+@pytest.mark.parametrize(("calls", "others", "delay"), [(40, 0, 10), (40, 3, 30), (2, 3, 60)])
+def test_a_request_is_polled_later_while_others_wait_for_calls(
+    world: World, calls: int, others: int, delay: float
+) -> None:
+    """They have twenty calls first, but no more than a minute."""
+    world.policy = replace(world.policy, batch_size=1, calls_per_minute=calls)
+    addresses = [f"m{number}@reach.example" for number in range(calls + 1)]
+    upload = world.drop(*addresses)
+    for number in range(others):
+        world.drop(*addresses, key=f"uploads/{number}.csv")
+    world.clock.advance(66)
+    world.submit(upload)
+    assert world.batches(upload)[-1].next_poll_at == world.clock() + delay
+
+
 def test_one_budget_for_all_imports(world: World) -> None:
     """What one import has spent is missing to the next."""
     world.policy = replace(world.policy, calls_per_minute=3)
