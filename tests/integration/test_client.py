@@ -633,12 +633,15 @@ EMPTY = said(400, {"code": 40000, "message": "Email accounts not found"})
 
 
 def test_a_page_that_is_not_found(service: Service) -> None:
-    """A later one is the end of the list; the first is a refusal.
+    """A later one is the end of the list, that of a filter is empty; the first is a refusal.
 
     Nobody knows whether it means an empty workspace, so it shows nothing to be absent.
     """
-    service.answers.extend([EMPTY, EMPTY])
-    assert api(service.url).listed(ListQuery(page=2)) == []
+    status, search = ListQuery(status=AccountStatus.SUSPENDED), ListQuery(search="a@x.example")
+    for query in (ListQuery(page=2), status, search):
+        service.answers.append(EMPTY)
+        assert api(service.url).listed(query) == []
+    service.answers.append(EMPTY)
     with pytest.raises(RequestRefusedError):
         api(service.url).listed(ListQuery())
 

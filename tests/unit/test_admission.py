@@ -137,10 +137,14 @@ def running(planned: int, sent: int, since: float = 0.0, **changed: object) -> f
 
 
 def test_the_expected_end_moves_with_the_batches() -> None:
-    """By the budget for those left, or as slowly as those before; then by the next poll."""
+    """By the budget for those left, or as slowly as those before; then by the next poll.
+
+    What was sent before an import was resumed says nothing.
+    """
     assert running(10, 0) == 100 + 10 * 3 + 50
     assert running(5, 5) == 100 + 5 * 3 + 50
     assert running(5, 5, since=300) == 100 + 5 * 60 + 50
+    assert running(5, 5, since=300, began_at=NOW - 200) == 100 + 5 * 3 + 50
     assert running(0, 10, since=300) == 5
 
 

@@ -461,6 +461,26 @@ def test_no_progress_that_the_list_makes_up_for_is_none(world: World) -> None:
     assert delivered(world, upload).attributes["status"] == "complete"
 
 
+def test_an_import_of_which_nothing_is_known_has_not_failed(world: World) -> None:
+    """A row whose status is unknown may be connected."""
+    world.policy = replace(world.policy, verify_connected=True)
+    upload = submitted(world, ADDRESSES[0])
+    world.saleshandy.accounts.clear()
+    follow(world, upload)
+    assert delivered(world, upload).attributes["status"] == "partial"
+
+
+def test_an_import_that_is_stopped_is_not_called_stuck(world: World) -> None:
+    """Who stopped it knows why it ended, and that decides what to do next."""
+    upload = submitted(world)
+    world.saleshandy.running.update(world.saleshandy.requests)
+    world.saleshandy.accounts.pop(1)
+    follow(world, upload)
+    assert world.submitter().stop(upload.import_id)
+    document = json.loads(delivered(world, upload).document)
+    assert document["failureCode"] == ReasonCode.STOPPED_BY_OPERATOR
+
+
 # Where the rows cannot be named
 
 
@@ -523,6 +543,16 @@ def test_a_batch_whose_records_are_gone_is_unconfirmed(
     unknown = [("2", "unconfirmed"), ("3", "unconfirmed")]
     others = [(str(number), "connected") for number in (4, 5, 6)]
     assert brief(world, upload) == [*(first if is_known else unknown), *others]
+
+
+def test_a_refused_batch_whose_records_are_gone_is_still_refused(world: World) -> None:
+    """Saleshandy's reason is in the ledger."""
+    world.policy = replace(world.policy, skip_connected=True)
+    world.saleshandy.connect_errors.append(RequestRefusedError("HTTP 400"))
+    upload = submitted(world, *ADDRESSES[:2])
+    del world.reports.texts[upload.import_id, reconciliation_name(1)]
+    delivered(world, upload)
+    assert brief(world, upload) == [("2", "failed"), ("3", "failed")]
 
 
 @pytest.fixture

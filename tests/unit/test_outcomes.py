@@ -474,6 +474,15 @@ def test_a_row_that_is_sent_untried_says_so(
     assert untried == [says] * bool(says)
 
 
+def test_a_row_that_is_left_out_is_not_called_sent_untried() -> None:
+    """It is connected already, and was not sent at all."""
+    batch = replace(one_checked_batch(SignInState.SKIPPED), reconciliation=True)
+    observed = {1: {ADDRESS: Observation(sent=False)}}
+    (row,) = outcomes_of(accounts_file(ADDRESS), [batch], observed=observed)
+    assert row.outcome is Outcome.ALREADY_CONNECTED
+    assert "sign_in_not_tried" not in {one.code for one in row.warnings}
+
+
 def test_a_finding_gives_a_row_of_unknown_cause_its_cause() -> None:
     """A cause that is known already stays."""
     found = {1: {ADDRESS: MailboxFindings(REFUSING, UNTRIED)}}

@@ -327,9 +327,12 @@ def test_a_request_not_found_at_first_is_waited_for(world: World) -> None:
     assert batch(world, upload).state is BatchState.COMPLETED
 
 
-def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_request_never_found_is_looked_for_in_the_list(world: World, *, arrived: bool) -> None:
     """After ten minutes a request nobody knows is given up, and its accounts are not resent."""
     upload = submitted(world, ADDRESSES[0])
+    if not arrived:
+        world.saleshandy.accounts.clear()
     world.saleshandy.requests.clear()
     world.clock.advance(590)
     assert world.poll(upload).next == NextAction.CHECK
@@ -341,7 +344,7 @@ def test_a_request_never_found_is_looked_for_in_the_list(world: World) -> None:
     assert unconfirmed.state is BatchState.UNCONFIRMED
     assert "no longer has the request" in unconfirmed.reason
     assert world.poll(upload) == DELIVER
-    assert evidence(world, upload) == {ADDRESSES[0]: AccountStatus.ACTIVE}
+    assert evidence(world, upload) == ({ADDRESSES[0]: AccountStatus.ACTIVE} if arrived else {})
     assert len(world.journal.about("connect")) == 1
 
 
@@ -421,6 +424,20 @@ def test_a_completed_batch_is_verified_after_the_settling_time(world: World) -> 
     assert evidence(world, upload) == dict.fromkeys(ADDRESSES[:2], AccountStatus.ACTIVE)
 
 
+def test_what_is_reported_shortly_after_another_is_verified_with_it(world: World) -> None:
+    """One reading for all within the settling time; none is verified before its own is over."""
+    upload = verified(world)
+    world.poll(upload)
+    for number, seconds in ((2, 25), (3, 100)):
+        polled_at(world.ledger, upload.import_id, number, world.clock() + seconds)
+    before = len(listings(world))
+    for seconds, wait in ((15, 10), (10, 75)):
+        world.clock.advance(seconds)
+        assert world.poll(upload) == TaskResult(NextAction.CHECK, wait)
+    assert world.states(upload) == [*[BatchState.COMPLETED] * 2, BatchState.REPORTED]
+    assert listings(world)[before:] == [1, 2]
+
+
 def test_every_batch_is_verified_however_many_there_are(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -490,6 +507,14 @@ def has_failed(world: World) -> None:
     is_hidden(world)
 
 
+def is_named_connected(world: World) -> None:
+    """Have the list show none of the accounts, and the report name them as connected."""
+    lines = ["Email,Status", *(f"{address},Connected" for address in ADDRESSES[:2])]
+    world.saleshandy.links[FIRST] = "link"
+    world.saleshandy.reports["link"] = "\n".join(lines).encode()
+    is_hidden(world)
+
+
 def list_is_refused(world: World) -> None:
     """Have no list."""
     world.saleshandy.list_errors.extend([RequestNotFoundError("HTTP 400")] * 9)
@@ -499,6 +524,7 @@ def list_is_refused(world: World) -> None:
     ("happens", "waits", "state", "shown"),
     [
         (is_hidden, "grace", BatchState.RECONCILED, None),
+        (is_named_connected, "grace", BatchState.RECONCILED, None),
         (has_failed, "settle", BatchState.COMPLETED, None),
         (list_is_refused, "settle", BatchState.RECONCILED, AccountStatus.UNKNOWN),
     ],
@@ -517,12 +543,26 @@ def test_what_the_list_does_not_show_is_waited_for_as_long_as_it_may_come(
     """
     upload = verified(world, *ADDRESSES[:2])
     happens(world)
+    world.clock.advance(1000)
     completed = world.clock()
     assert world.follow(upload) == DELIVER
     assert world.clock() == completed + getattr(world.policy, waits)
     assert batch(world, upload).state is state
     assert evidence(world, upload) == (dict.fromkeys(ADDRESSES[:2], shown) if shown else {})
     assert len(world.journal.about("connect")) == 1
+
+
+def test_a_list_that_does_not_come_keeps_every_batch_waiting(world: World) -> None:
+    """Also the one whose grace period is over: it would be settled together with the others."""
+    upload = verified(world, *ADDRESSES[:3])
+    world.poll(upload)
+    grace = world.policy.grace
+    for number, seconds in ((1, grace), (2, grace / 2)):
+        polled_at(world.ledger, upload.import_id, number, world.clock() + seconds)
+    world.clock.advance(grace)
+    world.saleshandy.list_errors.append(OutcomeUnknownError("HTTP 502"))
+    assert world.poll(upload) == TaskResult(NextAction.CHECK, 10)
+    assert world.states(upload) == [BatchState.REPORTED] * 2
 
 
 def test_a_link_that_is_not_understood_is_a_missing_report(
@@ -889,13 +929,18 @@ def test_a_reopened_batch_that_arrived_in_part_is_not_sent_again(world: World) -
 
 
 def test_a_reopened_request_is_asked_for_again(world: World) -> None:
-    """A request that made no progress for an hour may have ended by the next day."""
+    """A request that made no progress for an hour may have ended by the next day.
+
+    It has another hour from then on.
+    """
     world.saleshandy.failing[ADDRESSES[1]] = "Sign-in refused"
     upload = submitted(world, *ADDRESSES[:2])
     world.saleshandy.running.update(world.saleshandy.requests)
     world.follow(upload)
     assert batch(world, upload).state is BatchState.RECONCILED
     reopened(world, upload)
+    assert world.poll(upload).next == NextAction.CHECK
+    assert batch(world, upload).state is BatchState.SUBMITTED
     world.saleshandy.running.clear()
     assert world.follow(upload) == DELIVER
     found = batch(world, upload)

@@ -341,18 +341,25 @@ def test_rests_grow_with_the_age_of_an_import(
 
 
 def test_a_service_that_answers_nothing_is_not_sent_everything(world: World) -> None:
-    """With ten batches unconfirmed no more are sent until some of them are known."""
+    """With ten batches unconfirmed no more are sent until some of them are known.
+
+    The submitter of the tenth has died.
+    """
     addresses = [f"m{number}@reach.example" for number in range(24)]
     upload = world.uploads.put("uploads/a.csv", accounts_file(*addresses))
-    world.saleshandy.connect_errors.extend([OutcomeUnknownError("no answer")] * 12)
+    world.saleshandy.connect_errors.extend([OutcomeUnknownError("no answer")] * 9)
     world.receive(upload)
-    for _ in range(15):
+    for _ in range(8):
+        world.submit(upload)
+    send(world.ledger, upload.import_id, 10, world.clock())
+    for _ in range(5):
         step = world.submit(upload)
     assert step == CHECK
-    assert len(world.journal.about("connect")) == 10
+    assert len(world.journal.about("connect")) == 9
     change(world.ledger, upload.import_id, 1, lambda one: one.reconciled(world.clock()))
+    world.saleshandy.connect_errors.append(OutcomeUnknownError("no answer"))
     world.submit(upload)
-    assert len(world.journal.about("connect")) == 11
+    assert len(world.journal.about("connect")) == 10
 
 
 # Budget, time, deadline
@@ -899,6 +906,28 @@ def test_an_answered_import_is_taken_up_again(world: World) -> None:
     )
     assert world.submit(upload) == CHECK
     assert list(world.saleshandy.requests.values()) == BATCHES
+
+
+def test_an_import_taken_up_again_has_the_time_that_it_needs(world: World) -> None:
+    """However short the deadline is that the owner set."""
+    upload = answered(world)
+    world.policy = replace(world.policy, deadline=1.0)
+    assert world.submitter().restart(upload.import_id)
+    needs = world.policy.initial_poll_delay + world.policy.settle
+    assert world.imported(upload).deadline > world.clock() + needs
+
+
+def test_who_dies_taking_an_import_up_again_may_try_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The import is reopened, but has no execution: the second attempt starts it."""
+    upload = answered(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(type(world.executions), "start", kill)
+        with pytest.raises(Killed):
+            world.submitter().restart(upload.import_id)
+    assert not world.submitter().restart(upload.import_id)
+    assert list(world.executions.started) == [upload.import_id, f"{upload.import_id}-2"]
 
 
 def test_the_reports_of_an_answer_are_gone_before_more_is_sent(world: World) -> None:
