@@ -33,7 +33,16 @@ from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
 from email_accounts.text.secret import Secret
-from tests.support.fakes import INBOX, FakeRemote, Killed, World, crash, kill, plenty
+from tests.support.fakes import (
+    INBOX,
+    FakeExecutions,
+    FakeRemote,
+    Killed,
+    World,
+    crash,
+    kill,
+    plenty,
+)
 from tests.support.files import MARK, accounts_file, api_key, row
 from tests.support.ledger import answer, change, send
 
@@ -142,6 +151,22 @@ def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
     lost = world.batches(upload)[1]
     assert (lost.state, lost.next_poll_at) == (BatchState.UNCONFIRMED, world.clock() + 10)
     assert "may have received it" in lost.reason
+
+
+def test_an_event_put_back_after_the_deadline_is_imported(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be started yesterday, and never was read, is no file that cannot be read."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(FakeExecutions, "start", crash)
+        with pytest.raises(ZeroDivisionError):
+            world.receive(upload)
+    world.clock.advance(world.policy.deadline)
+    world.receive(upload)
+    assert world.follow(upload) == DELIVER
+    assert world.states(upload) == [BatchState.COMPLETED]
+    assert world.imported(upload).deadline > world.clock()
 
 
 def test_two_versions_of_a_file_are_two_imports(world: World) -> None:
@@ -423,7 +448,8 @@ def test_nothing_is_sent_after_the_deadline(world: World) -> None:
     upload = five(world)
     assert world.receive(upload, lambda: 0.0) == TaskResult(NextAction.SUBMIT)
     world.clock.advance(world.policy.deadline)
-    assert world.submit(upload) == DELIVER
+    assert world.submit(upload) == TaskResult(NextAction.CHECK)
+    assert world.poll(upload) == DELIVER
     assert world.journal.about("connect") == []
 
 
@@ -686,6 +712,20 @@ def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: W
     assert world.journal.about("connect") == BATCHES
 
 
+def test_one_failed_call_of_the_list_has_nothing_sent(world: World) -> None:
+    """It was asked for later than the grace period, because Saleshandy throttled until then."""
+    skipping(world)
+    world.saleshandy.have(*ADDRESSES)
+    world.saleshandy.list_errors.extend([ThrottledError(700), OutcomeUnknownError("HTTP 502")])
+    upload = five(world)
+    step = world.receive(upload)
+    while step and step.next is NextAction.SUBMIT:
+        world.clock.advance(step.wait_seconds)
+        step = world.submit(upload)
+    assert world.journal.about("connect") == []
+    assert world.states(upload) == [BatchState.COMPLETED] * 3
+
+
 # What an attempt leaves undone
 
 
@@ -864,7 +904,8 @@ def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
     upload = five(world)
     assert world.receive(upload) == TaskResult(NextAction.SUBMIT, 3600.0)
     world.clock.time = world.imported(upload).deadline
-    assert world.submit(upload) == DELIVER
+    assert world.submit(upload) == TaskResult(NextAction.CHECK)
+    assert world.poll(upload) == DELIVER
     assert world.journal.about("connect") == []
 
 

@@ -278,7 +278,9 @@ class Submitter:
         """
         waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
         batches = len(planned.batches)
-        expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        now = self.now()
+        began_at = imported.began_at if now < imported.deadline else now  # put back late
+        expected = estimate(batches, began_at, waiting_until, self.policy)
         try:
             self.events.put(estimated_event(imported, planned, expected))
         except Exception:  # noqa: BLE001  no import fails because its estimate was not announced
@@ -363,8 +365,6 @@ class Submitter:
             return TaskResult(NextAction.SUBMIT, backoff(imported, self.now()))
         except OutcomeUnknownError:
             return TaskResult(NextAction.CHECK, backoff(imported, self.now()))
-        if self.now() >= imported.deadline:
-            return TaskResult(NextAction.DELIVER)
         return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
 
     def _unconfirmed_batches(self, imported: Import) -> int:
@@ -431,7 +431,7 @@ class Submitter:
         except RequestRefusedError:
             return {}
         except OutcomeUnknownError as error:
-            if self.now() > imported.began_at + self.policy.grace:
+            if reader.has_failed_for(self.policy.grace):
                 return {}
             raise NotSentError(str(error)) from None
         seen_within = self.now() - SEEN_WITHIN

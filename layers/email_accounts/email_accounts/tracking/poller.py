@@ -22,6 +22,8 @@ from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     ANSWER_LOST,
+    FINAL,
+    LONGEST_DEADLINE,
     MOST_UNCONFIRMED,
     NO_PROGRESS,
     UPLOAD_DELETED,
@@ -50,6 +52,10 @@ from email_accounts.tracking.reconciler import Reconciler, Resolution
 _HOUR = 3600.0
 _UNKNOWN_REQUEST_GRACE = 600.0
 """Seconds after its submission for which 'request not found' is taken to mean 'not yet'."""
+_UNWATCHED = 600.0
+"""Seconds by which a poll is so late that what happened before it is unknown."""
+_WINDOWS = 6
+"""Parts of DeadlineHours; an import that has sent a batch in the last one gets another."""
 _SHORTEST_WAIT = 1.5
 """The second poll comes this many first delays later."""
 _REPORTS_MISSED = 3
@@ -120,7 +126,7 @@ class PollRound:
 
     def verify_at(self, moment: float) -> None:
         """Have reported batches verified at a moment, or with others that are polled later."""
-        self.poll_again_at(self.last_scan_at if self.waits_for_others else moment)
+        self.poll_again_at(max(moment, self.last_scan_at) if self.waits_for_others else moment)
 
     @property
     def waits_for_others(self) -> bool:
@@ -184,7 +190,7 @@ class Poller:
         # In this order: the sender of a batch has the lease before, so that a batch being sent
         # under no lease is one whose submitter has died.
         batches = list(self.ledger.batches(import_id))
-        imported = self.ledger.get(import_id)
+        imported = self._extended(self.ledger.get(import_id), batches)
         result = self._polled(imported, batches, time_left)
         now = self.now()
         if result.next is NextAction.DELIVER:
@@ -195,12 +201,29 @@ class Poller:
                 return replace(waiting.before(leased_for), overdue_seconds=overdue)
         return result.before(imported.deadline - now)
 
+    def _extended(self, imported: Import, batches: Sequence[Batch]) -> Import:
+        """Move the deadline of an import on while its batches are being sent.
+
+        How many calls other imports will need is not known at its beginning.
+        """
+        now = self.now()
+        latest = imported.began_at + LONGEST_DEADLINE
+        window = self.policy.deadline / _WINDOWS
+        sent_at = max((batch.sent_at for batch in batches), default=0.0)
+        is_done = all(batch.state in FINAL for batch in batches)
+        if not imported.deadline <= now < latest or now - sent_at > window or is_done:
+            return imported
+        self.ledger.extend(imported, min(now + window, latest))
+        return self.ledger.get(imported.id)
+
     def _polled(
         self, imported: Import, batches: Sequence[Batch], time_left: Callable[[], float]
     ) -> TaskResult:
         now = self.now()
         leased = imported.lease_until > now
-        if imported.stopped or now >= imported.deadline:
+        # An event that was put back late: the deadline is counted from the plan.
+        was_tried = imported.attempts > 0 or imported.state is not ImportState.RECEIVED
+        if imported.stopped or (now >= imported.deadline and was_tried):
             return TaskResult(NextAction.DELIVER)
         if imported.state is ImportState.RECEIVED:
             return (
@@ -277,6 +300,18 @@ class Poller:
             self._unconfirmed(round_, batch, ReasonCode.NO_PROGRESS, NO_PROGRESS)
 
     def _poll_due(self, round_: PollRound) -> None:
+        """Reconcile and poll what is due.
+
+        The calls for polls of a large import are used up in each round: what is reported would be
+        verified at its end alone.
+        """
+        interrupted: Exception | None = None
+        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
+        if others:
+            try:
+                self._reconcile(round_, others)
+            except (RetryAfterError, NotSentError, OutcomeUnknownError) as error:
+                interrupted = error
         submitted = [batch for batch in round_.due if batch.state is BatchState.SUBMITTED]
         submitted.sort(key=lambda batch: batch.next_poll_at)
         for at, batch in enumerate(submitted):
@@ -287,9 +322,8 @@ class Poller:
             )
             round_.client.turn(len(submitted) - at, CallKind.POLL, rank)
             self._poll_batch(round_, batch)
-        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
-        if others:
-            self._reconcile(round_, others)
+        if interrupted:
+            raise interrupted
 
     def _poll_batch(self, round_: PollRound, batch: Batch) -> None:
         now = self.now()
@@ -305,11 +339,12 @@ class Poller:
             _log.warning("batch %d: no status this time: %s", batch.number, error)
             self._poll_again(round_, batch)
         except OutcomeUnknownError:
-            self._poll_again(round_, batch)
+            self._poll_again(round_, batch, is_watched=False)
             raise
         else:
             if not status.completed:
-                self._poll_again(round_, batch)
+                overdue = now - batch.next_poll_at > _UNWATCHED
+                self._poll_again(round_, batch, is_watched=not overdue)
             elif status.report_link is None:
                 self._report_missed(round_, batch, "its link is not valid")
             elif status.report_link:
@@ -318,8 +353,14 @@ class Poller:
                 self._completed(round_, batch, report=False)
 
     def _poll_again(
-        self, round_: PollRound, batch: Batch, *, reports_missed: int | None = None
+        self,
+        round_: PollRound,
+        batch: Batch,
+        *,
+        reports_missed: int | None = None,
+        is_watched: bool = True,
     ) -> None:
+        """Poll a batch later; the hour without progress begins again if it was not watched."""
         now = self.now()
         shortest = _SHORTEST_WAIT * self.policy.initial_poll_delay
         wait = max(shortest, _interval(now - batch.sent_at))
@@ -332,6 +373,9 @@ class Poller:
             next_poll_at = min(next_poll_at, grace_ends)
         missed = batch.reports_missed if reports_missed is None else reports_missed
         polled = batch.polled(next_poll_at, reports_missed=missed)
+        if not is_watched:
+            round_.moved_at = now
+            polled = replace(polled, changed_at=now)
         polled = self.ledger.save(round_.imported.id, batch, polled)
         if batch.number in round_.running:
             round_.running[batch.number] = polled
