@@ -249,6 +249,9 @@ def test_of_many_that_are_known_those_that_stopped_are_read(world: World) -> Non
         "newest 1",
         *("inactive 1", "inactive 2", "inactive 3", "suspended 1"),
     ]
+    world.clock.advance(1000)
+    world.saleshandy.accounts[6] = replace(world.saleshandy.accounts[6], status=INACTIVE)
+    assert before(world, [f"old{at}" for at in range(4, 9)])["old6"] == INACTIVE
 
 
 def test_what_was_seen_more_than_a_day_ago_is_searched_for(world: World) -> None:

@@ -433,6 +433,7 @@ def test_what_was_connected_before_is_complete(world: World) -> None:
     upload = looked_at(world)
     message = delivered(world, upload)
     assert message.subject == "[default] accounts.csv, 5 rows: 5 already connected"
+    assert all("already connected at 1970-" in one["reason"] for one in world.outcome(upload))
     assert message.attributes["status"] == "complete"
     assert world.journal.names().count("connect") == 3
 

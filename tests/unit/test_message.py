@@ -160,6 +160,7 @@ def test_every_ending_says_what_to_do_next(code: ReasonCode | None) -> None:
         ({Outcome.CONNECTED: 2, Outcome.UNCONFIRMED: 1}, ["resume"]),
         ({Outcome.UNCONFIRMED: 2, Outcome.REJECTED: 1}, ["failed", "resume"]),
         ({Outcome.REJECTED: 2}, ["failed"]),
+        ({Outcome.CONNECTED: 2, Outcome.REJECTED: 1}, ["failed"]),
     ],
 )
 def test_the_next_step_follows_from_the_outcomes(
@@ -169,6 +170,7 @@ def test_the_next_step_follows_from_the_outcomes(
     step = answer(counts).next_step
     assert [command.split()[1] for command in step.commands] == commands
     assert (step.text == "No action needed.") == (counts.keys() == {Outcome.CONNECTED})
+    assert ("Nothing was sent" in step.text) == (counts.keys() == {Outcome.REJECTED})
 
 
 @pytest.mark.parametrize(
@@ -370,6 +372,8 @@ def test_a_message_fits_into_a_notification() -> None:
     message = message_of(made)
     assert len(message.document.encode()) < 32_000
     assert len(message.mail.encode()) < 32_000
+    document = json.loads(message.document)
+    assert document["moreCauses"] == len(made.summary.groups) - len(document["causes"]) > 0
 
 
 def test_the_attributes_let_subscribers_choose() -> None:
@@ -377,6 +381,7 @@ def test_the_attributes_let_subscribers_choose() -> None:
     message = message_of(answer(SAMPLE_COUNTS))
     assert message.attributes == {"status": "partial", "workspace": "default", "failed": 6}
     assert message_of(answer({})).attributes["failed"] == 0
+    assert "workspace" not in message_of(answer({}, key="uploads//a.csv")).attributes
 
 
 def test_a_file_of_another_workspace_says_so() -> None:

@@ -222,6 +222,17 @@ def test_a_wait_ends_at_the_deadline(world: World) -> None:
     assert world.states(upload)[:2] == [BatchState.SUBMITTED] * 2
 
 
+def test_a_deadline_moves_to_the_end_of_a_day_at_most(world: World) -> None:
+    """The state machine ends soon after it."""
+    upload = world.drop(*ADDRESSES, time_left=lambda: 0.0)
+    imported = world.imported(upload)
+    world.clock.time = imported.began_at + 86_000
+    world.ledger.extend(imported, world.clock())
+    send(world.ledger, upload.import_id, 1, world.clock())
+    world.poll(upload)
+    assert world.imported(upload).deadline == imported.began_at + 86_400
+
+
 def test_a_turn_far_away_ends_at_the_deadline(world: World) -> None:
     """A throttle of hours does not keep anybody waiting for the answer."""
     upload = submitted(world)
@@ -1135,6 +1146,16 @@ def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
     assert world.journal.about("status") == ["request-1", "request-2", "request-2", "request-3"]
 
 
+def test_a_throttled_look_keeps_nothing_from_being_sent(world: World) -> None:
+    """Where batches are left, they are sent after the wait."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
+    left = iter([300.0, SAFE_MARGIN, 0.0])
+    world.receive(upload, lambda: next(left))
+    world.clock.advance(10)
+    world.saleshandy.status_errors.append(ThrottledError(42.5))
+    assert world.poll(upload) == TaskResult(NextAction.SUBMIT, 42.5)
+
+
 def test_a_service_that_allows_no_further_call_is_left_alone(world: World) -> None:
     """An answer that ends Saleshandy's own limit closes the budget before the next call."""
     upload = submitted(world)
@@ -1216,6 +1237,19 @@ def test_looking_and_submitting_take_turns(world: World) -> None:
     calls = [name for name, _ in world.journal.entries if name in ("connect", "status")]
     assert calls[:2] == ["connect", "status"]
     assert world.clock() < world.imported(upload).began_at + 13 * 66
+
+
+def test_polls_of_later_batches_come_after_those_of_another_import(world: World) -> None:
+    """The second batch of an import is polled in its turn: a file that came later goes first."""
+    world.policy = replace(world.policy, batch_size=1)
+    upload = world.drop(*ADDRESSES)
+    world.clock.advance(1)
+    other = world.drop("b@reach.example", key="uploads/b.csv")
+    change(world.ledger, upload.import_id, 1, lambda one: one.completed(world.clock()))
+    world.clock.advance(10)
+    world.policy = replace(world.policy, calls_per_minute=1)
+    wait = world.poll(upload).wait_seconds
+    assert world.poll(other) == TaskResult(NextAction.CHECK, wait)
 
 
 def test_stuck_batches_keep_no_other_from_its_look(world: World) -> None:

@@ -712,6 +712,18 @@ def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: W
     assert world.journal.about("connect") == BATCHES
 
 
+def test_failures_of_the_list_count_from_the_last_success(world: World) -> None:
+    """A second one, long after the first, has nothing sent that may be connected already."""
+    skipping(world)
+    error = OutcomeUnknownError("HTTP 502")
+    world.saleshandy.list_errors.append(error)
+    world.submit(world.drop(ADDRESSES[0]))
+    world.clock.advance(700)
+    world.saleshandy.list_errors.append(error)
+    world.drop(ADDRESSES[1], key="uploads/b.csv")
+    assert world.journal.about("connect") == [ADDRESSES[:1]]
+
+
 def test_one_failed_call_of_the_list_has_nothing_sent(world: World) -> None:
     """It was asked for later than the grace period, because Saleshandy throttled until then."""
     skipping(world)
