@@ -47,7 +47,8 @@ _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _SIDES = ("smtp", "imap")
 _SIGN_IN = {"smtpUserName", PASSWORD}
-PASSWORDS = {PASSWORD, "smtpPassword", "imapPassword"}
+_SENDING = {PASSWORD, "smtpPassword"}
+PASSWORDS = {*_SENDING, "imapPassword"}
 NAMES = ("fromFirstName", "fromLastName")
 _ENGLISH = {"first", "firstname", "given", "givenname", "last", "lastname", "surname"}
 """Beside these, `Name` is a whole name."""
@@ -93,6 +94,11 @@ class Columns:
     def has_address(self) -> bool:
         """Whether a column holds the address of an account."""
         return any(target in self.targets for target in ADDRESS_TARGETS)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a column holds the password for sending, which every account needs."""
+        return bool(_SENDING & self.targets.keys())
 
     def name_of(self, target: str) -> str:
         """Return what the file calls a target; "" where it has no column for it."""
@@ -161,6 +167,19 @@ def refuse_unused(unused: Iterable[str], names: Sequence[str]) -> None:
             f"The file has no column {missing}; its columns are: {_listed(names)}.",
             "Map the column by the name it has in the file.",
         )
+
+
+def refuse_without_password(columns: Columns) -> None:
+    """Refuse a file in which no column holds the password: it is missing in every row."""
+    near = next((name for name, target in columns.near if target in _SENDING), None)
+    kind = "SMTP password" if PASSWORDS & columns.targets.keys() else "password"
+    raise FileRefusedError(
+        f"No {kind} column found; its columns are: {_listed(columns.names)}.",
+        f"Rename the column {near} to password."
+        if near
+        else f"Name the password column {PASSWORD} (or {', '.join(ALIASES[PASSWORD][1:])}), "
+        f"or drop the file with --map COLUMN={PASSWORD}.",
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
