@@ -257,8 +257,8 @@ def test_each_file_has_its_document_and_the_worst_code_counts(made: Maker) -> No
     assert done.returncode == 1
     assert [json.loads(line)["accepted"] for line in done.stdout.splitlines()] == [1, 0]
     done = run("check", "--json", "nowhere.csv", good)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == len(done.stdout.splitlines()) == 1
+    assert (done.returncode, done.stderr) == (2, "")
+    assert ["refused" in json.loads(line) for line in done.stdout.splitlines()] == [True, False]
     done = run("check", good, "nowhere.csv", some)
     assert (done.returncode, done.stdout.count("accepted")) == (2, 2)
 
@@ -274,16 +274,22 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)], ids=["person", "program"])
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_a_refused_file_is_one_line(made: Maker, content: bytes, options: tuple[str]) -> None:
-    """A file refused as a whole, even half-way, ends with 2, one line on stderr, and no more."""
+def test_a_refused_file_is_one_line(made: Maker, content: bytes) -> None:
+    """A file refused as a whole, even half-way, ends with 2 and one line, for programs as JSON."""
     file = made(content)
-    done = run("check", *options, file)
+    done = run("check", file)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"{file}: ")
     assert line.endswith(".")
+    read = run("check", "--json", file)
+    assert (read.returncode, read.stderr) == (2, "")
+    document = json.loads(read.stdout)
+    refused = document.pop("refused")
+    assert document == {"file": str(file)}
+    assert refused.pop("code") == "file_refused"
+    assert line == f"{file}: {refused.pop('message')} {refused.pop('fix')}"
+    assert not refused
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
