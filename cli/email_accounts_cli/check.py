@@ -190,8 +190,7 @@ def _print(name: str, validation: Validation, found: _Findings) -> None:
         screen.print(table((), account.items()))
     if found.problems:
         rows = [
-            (file.shown(row), one.column or one.field, one.message, one.fix)
-            for row, one in found.problems
+            (file.shown(row), _column(one), one.message, one.fix) for row, one in found.problems
         ]
         screen.print()
         if screen.width >= _TABLE_WIDTH:
@@ -212,6 +211,12 @@ def _print(name: str, validation: Validation, found: _Findings) -> None:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(counts(validation.plan), style="bold")
     screen.print()
+
+
+def _column(problem: Problem) -> str:
+    if problem.code == "row_unreadable":
+        return "whole row"
+    return problem.column or problem.field
 
 
 def _repeats(file: AccountsFile, first: Sequence[Duplicate], count: int) -> str:

@@ -122,6 +122,7 @@ def test_a_misspelt_column_is_named() -> None:
     [row] = file.rows
     assert not isinstance(row, Accepted)
     assert [one.code for one in file.warnings] == ["column_near", "column_near"]
+    assert file.unknown_columns == ()
     assert '--map "smpthost=smtpHost"' in file.warnings[0].message
 
 

@@ -77,8 +77,8 @@ class Columns:
     `layout` is the name of the layout, "" for none. `targets` has the positions of each target,
     the preferred one first: of several the first filled cell counts. `names` has each column as
     people may see it, `unknown` those that are not used. `unclear` are positions of columns that
-    mention a server and are not understood. `near` are unused columns with the target whose name
-    is close to theirs. `notes` are about the columns as a whole.
+    mention a server and are not understood. `near` are other unused columns, with the target whose
+    name is close to theirs. `notes` are about the columns as a whole.
     """
 
     layout: str
@@ -373,9 +373,11 @@ class _Found:
             )
             for at, target in near.items()
         )
-        unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())
+        unused = (
+            self.names[at] for at in sorted(self.unknown) if headers[at].strip() and at not in near
+        )
         return Columns(
-            _layout_of(headers),
+            _layout_of(headers, has_settings=not self.targets.keys().isdisjoint(SETTINGS)),
             self.width,
             {target: tuple(positions) for target, positions in self.targets.items()},
             tuple(self.names[at] for at in range(self.width)),
@@ -520,16 +522,18 @@ def _parted(word: str) -> tuple[str, ...]:
     return ways[-1] or (word,)
 
 
-def _layout_of(headers: Cells) -> str:
+def _layout_of(headers: Cells, *, has_settings: bool) -> str:
     """Name the layout that has all its headers here, and most of the others; '' if none has.
 
-    Smartlead and SalesBlink write the same columns, in another order.
+    Smartlead and SalesBlink write the same columns, in another order. A layout without settings
+    is not that of a file that has some: they would seem to be ignored.
     """
     present = dict.fromkeys(map(normalize_header, headers))
     fitting: dict[str, tuple[int, bool]] = {}
     for name, wanted in LAYOUTS.items():
         own = _normalized(wanted)
-        if own.keys() <= present.keys():
+        is_whole = not has_settings or not {*SETTINGS}.isdisjoint(map(_meaning, wanted))
+        if own.keys() <= present.keys() and is_whole:
             others = _normalized(OPTIONAL_HEADERS.get(name, ())).keys() & present.keys()
             fitting[name] = (len(own.keys() | others), next(iter(own)) == next(iter(present)))
     return max(fitting, key=fitting.__getitem__, default="")
