@@ -197,7 +197,7 @@ def test_a_shell_that_has_the_environment_has_the_command(tmp_path: Path) -> Non
     """Every page and mail writes `email-accounts` alone."""
     file = tmp_path / "env"
     file.write_text(_exports(Cloud(DEFAULTS, {}, "", {})))
-    asked = ["/bin/sh", "-c", '. "$0"; command -v email-accounts; command -v ls', file]
+    asked = ["/bin/sh", "-c", '. "$0"; command -v email-accounts; command -v ls', str(file)]
     found = subprocess.run(
         asked, env={"PATH": os.defpath}, capture_output=True, text=True, check=True
     )
