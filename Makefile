@@ -7,6 +7,8 @@ export FILE
 # The SAM CLI sends no telemetry, and keeps its state in this folder.
 export SAM_CLI_TELEMETRY := 0
 export __SAM_CLI_APP_DIR := $(CURDIR)/.local/sam
+# uv trusts this computer's certificates, as pip does: a company's proxy may have its own.
+export UV_SYSTEM_CERTS ?= 1
 
 UV := .venvs/uv/bin/uv
 DEV := .venv/.synced

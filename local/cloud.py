@@ -17,6 +17,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -109,7 +110,7 @@ class State:
         self.cloud = path / "cloud.json"
         """The running cloud, written when all of it runs."""
         self.environment = path / "env"
-        """Shell exports for `aws`, `sam` and boto3."""
+        """Shell exports for `email-accounts`, `aws`, `sam` and boto3."""
         self.api_key = path / "api-key"
         self.control_key = path / "control-key"
         self.database = path / "fake_api.sqlite"
@@ -388,7 +389,8 @@ def _exports(cloud: Cloud) -> str:
     for name, value in cloud.outputs.items():
         shell_name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).upper().removesuffix("_NAME")
         values[shell_name] = value
-    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    commands = shlex.quote(str(Path(sys.executable).parent))
+    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN", f'export PATH={commands}:"$PATH"']
     lines += [f"export {name}='{value}'" for name, value in values.items()]
     return "\n".join(lines) + "\n"
 
@@ -483,7 +485,7 @@ def _up(state: State, arguments: argparse.Namespace, api_key: str) -> None:
     )
     cloud = up(state, settings, api_key)
     print(f"The local cloud runs at {cloud.endpoint}, the API at {cloud.api_base_url}.")
-    print(f"For aws, sam and boto3: source {_shown(state.environment)}")
+    print(f"For email-accounts, aws, sam and boto3: . {_shown(state.environment)}")
 
 
 def _status(state: State) -> None:
@@ -525,6 +527,11 @@ def _run(state: State, file: Path) -> None:
     finally:
         if started_here:
             down(state)
+    if started_here:
+        print(
+            "The cloud and its imports are gone. To use email-accounts: make up, then "
+            f". {_shown(state.environment)}, then make run again."
+        )
 
 
 def _email_accounts(command: str, *arguments: str, output: int | None = None) -> str:

@@ -15,7 +15,7 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.accounts_file import AccountsFile
 from email_accounts.intake.rows import Duplicate, Rejected, shortened
 from email_accounts.models.account import Problem
-from email_accounts.models.imports import Plan
+from email_accounts.models.imports import Plan, ReasonCode
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts_cli.terminal import (
     ALL_WELL,
@@ -24,6 +24,7 @@ from email_accounts_cli.terminal import (
     console,
     counted,
     echo,
+    print_json,
     printable,
     table,
 )
@@ -61,7 +62,10 @@ def check_files(  # noqa: PLR0913  options of the command
         try:
             validation = check(name, preview, options, servers)
         except FileRefusedError as error:
-            echo(f"{printable(name)}: {error}", err=True)
+            if as_json:
+                print_json(_refused(name, error))
+            else:
+                echo(f"{printable(name)}: {error}", err=True)
             return IMPOSSIBLE
         all_well, accepted = validation.is_clean, validation.plan.accepted
         if signs_in and accepted:
@@ -75,7 +79,12 @@ def check_files(  # noqa: PLR0913  options of the command
     return max([exit_code(name) for name in names])
 
 
-# For programs: one complete document per file, or none.
+# For programs: one complete document per file.
+
+
+def _refused(name: str, error: FileRefusedError) -> dict[str, object]:
+    why = {"code": ReasonCode.FILE_REFUSED, "message": error.problem, "fix": error.fix}
+    return {"file": name, "refused": why}
 
 
 def _check_for_program(
@@ -181,8 +190,7 @@ def _print(name: str, validation: Validation, found: _Findings) -> None:
         screen.print(table((), account.items()))
     if found.problems:
         rows = [
-            (file.shown(row), one.column or one.field, one.message, one.fix)
-            for row, one in found.problems
+            (file.shown(row), _column(one), one.message, one.fix) for row, one in found.problems
         ]
         screen.print()
         if screen.width >= _TABLE_WIDTH:
@@ -203,6 +211,12 @@ def _print(name: str, validation: Validation, found: _Findings) -> None:
         screen.print(f"Warning: {warning}", style="yellow")
     screen.print(counts(validation.plan), style="bold")
     screen.print()
+
+
+def _column(problem: Problem) -> str:
+    if problem.code == "row_unreadable":
+        return "whole row"
+    return problem.column or problem.field
 
 
 def _repeats(file: AccountsFile, first: Sequence[Duplicate], count: int) -> str:

@@ -1,5 +1,6 @@
 """Check files, upload them to the inbox, and follow their imports."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def _check(
     files: Sequence[Path], largest: float, options: UploadOptions, *, strict: bool, whole: bool
 ) -> None:
     """Check files; print the problems of each, or the `whole` summary."""
-    refused = rejected = 0
+    refused, rejected = 0, list[str]()
     for file in files:
         try:
             _refuse_too_large(file, largest)
@@ -127,7 +128,8 @@ def _check(
             refused += 1
             echo(f"{printable(str(file))}: {error}", err=True)
         else:
-            rejected += not validation.is_clean
+            if not validation.is_clean:
+                rejected.append(str(file))
             if whole or not validation.is_clean:
                 echo(f"{printable(str(file))}: {counts(validation.plan)}", err=True)
             for warning in validation.warnings if whole else ():
@@ -137,13 +139,14 @@ def _check(
             f"Nothing was uploaded: {counted(refused, 'file')} cannot be used. Fix or omit "
             f"{'it' if refused == 1 else 'them'}, or add --anyway to get the result by mail."
         )
+    command = shlex.join(["email-accounts", "check", *rejected])
     if rejected and strict:
         raise CommandError(
-            f"Nothing was uploaded: {counted(rejected, 'file')} with rows that would not be sent. "
-            "To list them: email-accounts check FILE"
+            f"Nothing was uploaded: {counted(len(rejected), 'file')} with rows that would not be "
+            f"sent. To list them: {command}"
         )
     if rejected:
-        echo("To list the rows that will not be sent: email-accounts check FILE", err=True)
+        echo(f"To list the rows that will not be sent: {command}", err=True)
 
 
 def _refuse_too_large(file: Path, largest: float) -> None:

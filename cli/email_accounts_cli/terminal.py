@@ -47,7 +47,8 @@ class CommandError(click.ClickException):
 def output_written() -> Iterator[None]:
     """Flush all output before the end; a failure prints one line and exits with IMPOSSIBLE.
 
-    Without this, Python flushes at exit, and a failure prints a traceback and exits with 120.
+    A closed pipe prints nothing: its reader, such as `head`, has enough. Without this, Python
+    flushes at exit, and a failure prints a traceback and exits with 120.
     """
     if sys.stdout is None:
         click.echo("The output cannot be written: stdout is closed.", err=True)
@@ -59,6 +60,8 @@ def output_written() -> Iterator[None]:
             sys.stdout.flush()
     except OSError as error:
         _discard(sys.stdout)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(IMPOSSIBLE)
         what = printable(str(error.filename or "The output cannot be written"))
         try:
             click.echo(f"{what}: {error.strerror or error}.", err=True)

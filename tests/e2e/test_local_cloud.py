@@ -175,6 +175,15 @@ def test_another_api(cloud: LocalCloud, second: LocalCloud, tmp_path: Path) -> N
     assert second.command("down").stdout == "No local cloud is running.\n"
 
 
+@pytest.mark.long
+def test_a_cloud_for_one_file_is_stopped_and_says_so(second: LocalCloud) -> None:
+    """The commands that its mail names need a cloud that stays."""
+    shown = second.take(SAMPLE)
+    assert "email-accounts failed" in shown
+    assert shown.splitlines()[-1].startswith("The cloud and its imports are gone.")
+    assert processes_of(second) == []
+
+
 def test_another_api_needs_its_key(second: LocalCloud) -> None:
     """An address of an API without its key is refused before anything starts."""
     environment = {name: value for name, value in os.environ.items() if name != "API_KEY"}

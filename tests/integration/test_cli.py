@@ -131,6 +131,12 @@ def test_a_person_sees_the_same() -> None:
     assert "246 rows: 240 accepted, 5 rejected, 1 duplicate" in lines
 
 
+def test_a_row_that_cannot_be_read_is_in_no_column(made: Maker) -> None:
+    """Its problem is that of the whole row, in a table and in lines."""
+    done = run("check", made(b"email,password\na@n.example,x,y\n"))
+    assert "2    whole row  " in done.stdout
+
+
 @pytest.mark.parametrize("name", ["accounts.json", "instantly.csv", "smartlead.csv"])
 def test_a_good_file_ends_with_0(name: str) -> None:
     """Where every row is accepted the exit code is 0."""
@@ -257,8 +263,8 @@ def test_each_file_has_its_document_and_the_worst_code_counts(made: Maker) -> No
     assert done.returncode == 1
     assert [json.loads(line)["accepted"] for line in done.stdout.splitlines()] == [1, 0]
     done = run("check", "--json", "nowhere.csv", good)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == len(done.stdout.splitlines()) == 1
+    assert (done.returncode, done.stderr) == (2, "")
+    assert ["refused" in json.loads(line) for line in done.stdout.splitlines()] == [True, False]
     done = run("check", good, "nowhere.csv", some)
     assert (done.returncode, done.stdout.count("accepted")) == (2, 2)
 
@@ -274,16 +280,22 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("options", [(), ("--json",)], ids=["person", "program"])
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_a_refused_file_is_one_line(made: Maker, content: bytes, options: tuple[str]) -> None:
-    """A file refused as a whole, even half-way, ends with 2, one line on stderr, and no more."""
+def test_a_refused_file_is_one_line(made: Maker, content: bytes) -> None:
+    """A file refused as a whole, even half-way, ends with 2 and one line, for programs as JSON."""
     file = made(content)
-    done = run("check", *options, file)
+    done = run("check", file)
     assert (done.returncode, done.stdout) == (2, "")
     [line] = done.stderr.splitlines()
-    assert line.startswith(f"{file}: ")
     assert line.endswith(".")
+    read = run("check", "--json", file)
+    assert (read.returncode, read.stderr) == (2, "")
+    document = json.loads(read.stdout)
+    refused = document.pop("refused")
+    assert document == {"file": str(file)}
+    assert refused.pop("code") == "file_refused"
+    assert line == f"{file}: {refused.pop('message')} {refused.pop('fix')}"
+    assert not refused
 
 
 def test_what_is_no_file_is_one_line(tmp_path: Path) -> None:
@@ -323,7 +335,7 @@ SPEAKING = [["--help"], ["--version"], ["template"], ["check"], ["check", "--jso
 def test_output_that_cannot_be_written_is_one_line(
     made: Maker, arguments: list[str], unbuffered: str, reason: str
 ) -> None:
-    """A reader that has gone and a full disk end with 2 and one line."""
+    """A full disk ends with 2 and one line; a reader that has gone, as `head` goes, with none."""
     files = [made(bad(3_000))] if "check" in arguments else []
     if reason == NO_SPACE:
         output = os.open("/dev/full", os.O_WRONLY)
@@ -340,7 +352,7 @@ def test_output_that_cannot_be_written_is_one_line(
     os.close(output)
     assert (done.returncode, done.stderr) == (
         2,
-        f"The output cannot be written: {reason}.\n".encode(),
+        b"" if reason == "Broken pipe" else f"The output cannot be written: {reason}.\n".encode(),
     )
 
 

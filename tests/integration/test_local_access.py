@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from playwright.sync_api import Browser
 
 from local import processes
-from local.cloud import DEFAULTS, Cloud, State
+from local.cloud import DEFAULTS, Cloud, State, _exports
 from tests.support.fake_api import API_KEY
 from tests.support.files import api_key, open_to_others
 
@@ -191,6 +191,19 @@ def test_a_user_of_the_cloud_has_a_key_of_their_own(cloud: Cloud) -> None:
 
 
 # Other users of this computer
+
+
+def test_a_shell_that_has_the_environment_has_the_command(tmp_path: Path) -> None:
+    """Every page and mail writes `email-accounts` alone."""
+    file = tmp_path / "env"
+    file.write_text(_exports(Cloud(DEFAULTS, {}, "", {})))
+    asked = ["/bin/sh", "-c", '. "$0"; command -v email-accounts; command -v ls', str(file)]
+    found = subprocess.run(
+        asked, env={"PATH": os.defpath}, capture_output=True, text=True, check=True
+    )
+    command, other = found.stdout.splitlines()
+    assert command == str(Path(sys.executable).with_name("email-accounts"))
+    assert other
 
 
 def test_a_key_is_no_argument() -> None:

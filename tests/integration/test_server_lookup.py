@@ -112,6 +112,20 @@ def test_no_password_goes_where_a_stranger_points(records: dict, is_found: bool)
     assert isinstance(found, FoundServers) is is_found
 
 
+@pytest.mark.parametrize("top_level", [dns.rcode.NXDOMAIN, dns.rcode.SERVFAIL, None])
+def test_a_resolver_of_internal_names_has_no_answer(top_level: dns.rcode.Rcode | None) -> None:
+    """One that does not know `com.` cannot say that a domain does not exist.
+
+    That is asked once, however many domains are missing.
+    """
+    domains = [f"d{number}.example" for number in range(40)]
+    zone = dict.fromkeys(((domain, "MX") for domain in domains), dns.rcode.NXDOMAIN)
+    with answering({**zone, ("com", "SOA"): top_level}) as server:
+        found = ServerLookup(server.address, 3)(domains)
+    assert found == dict.fromkeys(domains, NotFound.NO_ANSWER)
+    assert top_level is None or server.questions.count(("com", "SOA")) == 1
+
+
 def test_alias_loops_end() -> None:
     """A name that is its own alias has no answer, at once."""
     zone = {(name, "CNAME"): (f"{name}.",) for name in ("a.example", "b.example")}

@@ -44,7 +44,7 @@ def test_a_file_comes_out_as_its_owner_expects(case: dict[str, Any]) -> None:
     content = case["text"].replace("PASSWORD", PASSWORD).encode(case["encoding"])
     if case["rows"] == "refused":
         with pytest.raises(FileRefusedError):
-            open_accounts_file(io.BytesIO(content))
+            became(open_accounts_file(io.BytesIO(content)).rows)
         return
     file = open_accounts_file(io.BytesIO(content))
     rows = [*file.rows]

@@ -21,7 +21,7 @@ KNOWN = sorted(
     [
         *KNOWN,
         *("Notes", "Größe", "メモ", "Имя", "E-Mail (privat)", "Custom Field", "Sent/Received"),
-        *("Grösse", "Gro\u0308ße", " Team ", "ID", "isActive", "HTTPProxy"),
+        *("Grösse", "Gro\u0308ße", " Team ", "ID", "isActive", "HTTPProxy", "A [Required]"),
     ],
 )
 def test_names_of_columns_are_quoted(header: str) -> None:

@@ -219,6 +219,13 @@ def test_every_name_leads_to_its_target(target: str, spelling: str) -> None:
         assert (first(layout), layout.unknown) == ({target: 1}, ("note",)), name
 
 
+@pytest.mark.parametrize("header", ["email,password,SMTP Host", "password,email,imap port,Name"])
+def test_an_address_and_a_password_are_no_layout_beside_servers(header: str) -> None:
+    """It would read as if the columns of the servers were not used."""
+    assert find_columns(header.split(",")).layout == ""
+    assert find_columns([*header.split(",")[:2], "Name"]).layout == "address and password"
+
+
 def test_a_byte_order_mark_is_no_part_of_the_first_name() -> None:
     """Excel writes one in front of UTF-8."""
     file = opened(b"\xef\xbb\xbfemail,password\n")

@@ -117,11 +117,13 @@ def test_what_cannot_be_meant_is_one_clear_error(options: UploadOptions, message
 
 def test_a_misspelt_column_is_named() -> None:
     """A server of the file is not replaced by the provider's, because its name has a slip."""
-    file = opened("email,pasword,smpthost\na@gmail.com,x,mail.n.example", UploadOptions())
+    text = "email,password,smpthost,provder\na@gmail.com,x,mail.n.example,x"
+    file = opened(text, UploadOptions())
     [row] = file.rows
     assert not isinstance(row, Accepted)
     assert [one.code for one in file.warnings] == ["column_near", "column_near"]
-    assert '--map "pasword=password"' in file.warnings[0].message
+    assert file.unknown_columns == ()
+    assert '--map "smpthost=smtpHost"' in file.warnings[0].message
 
 
 def test_a_refusal_names_the_row_that_was_taken_for_the_header() -> None:

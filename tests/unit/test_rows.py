@@ -248,11 +248,49 @@ def test_a_blank_imap_password_is_that_of_smtp(
     assert the_account(email=ADDRESS, **columns).secrets == (Secret(smtp), Secret(imap))
 
 
-@pytest.mark.parametrize("columns", [{}, {"smtp_password": " "}, {"imap_password": "x"}])
+@pytest.mark.parametrize(
+    "columns", [{"smtp_password": " "}, {"password": "", "imap_password": "x"}]
+)
 def test_a_missing_password_is_one_problem(columns: dict[str, str]) -> None:
     """An IMAP password alone is none for sending; warm-up tools export both blank."""
     (one,) = checked(table(SERVERS | {"email": ADDRESS} | columns))
     assert codes(one) == [("smtpPassword", "password_missing")]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "fix"),
+    [
+        (
+            b"title\nemail,SMTP Host\n" + b"a@b.example,x.example\n" * 3,
+            "No password column found; its columns are: email, SMTP Host.",
+            "or drop the file with --map COLUMN=password.",
+        ),
+        (b"email,Pasword\na@b.example,x\n", "No password column", "Rename the column Pasword to"),
+        (
+            b"email,imap_password\na@b.example,x\n",
+            "No SMTP password column found; its columns are: email, imap_password.",
+            "Name the password column password (or pass, app_password",
+        ),
+        (b'{"email": "a@b.example"}\n{"email": "c@b.example", "note": 1}', "No password", "Name"),
+        (b"email\n", "No password column", "Name"),
+    ],
+)
+def test_a_file_without_a_password_column_is_refused_once(
+    content: bytes, problem: str, fix: str
+) -> None:
+    """Each row lacks it, so it is one problem of the file, with its columns and the fix."""
+    with pytest.raises(FileRefusedError) as refused:
+        checked(content)
+    assert problem in refused.value.problem
+    assert fix in refused.value.fix
+
+
+def test_one_item_with_a_password_makes_a_file_of_accounts() -> None:
+    """Items of JSON have columns of their own, and so do parts of a table."""
+    items = json.dumps(
+        [SERVERS | {"email": ADDRESS}, SERVERS | {"email": "b@b.example", "pass": "x"}]
+    )
+    assert kinds(checked(items.encode())) == [Rejected, Accepted]
 
 
 @pytest.mark.parametrize(
@@ -650,7 +688,7 @@ def test_ever_new_columns_are_not_kept_for_good() -> None:
     """Objects with keys of their own take no memory for good."""
 
     def content(rows: int) -> bytes:
-        items = ({"email": "a", f"note{at}": 1} for at in range(rows))
+        items = [{"email": "a", f"note{at}": 1} for at in range(rows)] + [{"email": "a", "pass": 1}]
         return b"\n".join(json.dumps(item).encode() for item in items)
 
     assert peak(content(1_900)) < peak(content(950)) + 1_000_000

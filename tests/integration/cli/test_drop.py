@@ -74,7 +74,7 @@ SOME = accounts_file("a@n.example", row("b@n.example", smtpPort="x"))
         (b"", "default", {"anyway": True, "follow": True}, "a.csv is empty"),
         (bytes(2_000_000), "default", {}, "the limit of the stack is 1 MB"),
         (SOME, "south", {}, "email-accounts workspace add south"),
-        (SOME, "default", {"strict": True}, "1 file with rows that would not be sent"),
+        (SOME, "default", {"strict": True}, "email-accounts check /"),
     ],
     ids=["empty", "large", "no such workspace", "strict"],
 )

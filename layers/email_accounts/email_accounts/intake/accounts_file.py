@@ -11,6 +11,7 @@ from email_accounts.intake.columns import (
     folded,
     recognized,
     refuse_unused,
+    refuse_without_password,
     resolve,
 )
 from email_accounts.intake.options import ReadOptions, understood
@@ -141,7 +142,7 @@ def _rows_by_header(  # noqa: PLR0913, PLR0917  what a reading is made of
     the table of addresses, until a full garbage collection.
     """
     seen = SeenAddresses()
-    names, unused = columns.names, {*mapped}
+    first, unused, has_password = columns, {*mapped}, columns.has_password
     readers = {header: RowReader(reader_of(columns), seen, warnings)}
     while header:
         if unused:
@@ -153,8 +154,11 @@ def _rows_by_header(  # noqa: PLR0913, PLR0917  what a reading is made of
             if len(readers) >= _HEADERS_KEPT:
                 readers.clear()
             columns = find_columns(header, mapped=mapped)
+            has_password |= columns.has_password
             readers[header] = RowReader(reader_of(columns), seen, warnings)
-    refuse_unused(unused, names)
+    refuse_unused(unused, first.names)
+    if not has_password:
+        refuse_without_password(first)
 
 
 def open_accounts_file(

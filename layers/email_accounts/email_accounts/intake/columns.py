@@ -47,7 +47,8 @@ _CAPITAL_INSIDE = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W_]+")
 _SIDES = ("smtp", "imap")
 _SIGN_IN = {"smtpUserName", PASSWORD}
-PASSWORDS = {PASSWORD, "smtpPassword", "imapPassword"}
+_SENDING = {PASSWORD, "smtpPassword"}
+PASSWORDS = {*_SENDING, "imapPassword"}
 NAMES = ("fromFirstName", "fromLastName")
 _ENGLISH = {"first", "firstname", "given", "givenname", "last", "lastname", "surname"}
 """Beside these, `Name` is a whole name."""
@@ -76,8 +77,8 @@ class Columns:
     `layout` is the name of the layout, "" for none. `targets` has the positions of each target,
     the preferred one first: of several the first filled cell counts. `names` has each column as
     people may see it, `unknown` those that are not used. `unclear` are positions of columns that
-    mention a server and are not understood. `near` are unused columns with the target whose name
-    is close to theirs. `notes` are about the columns as a whole.
+    mention a server and are not understood. `near` are other unused columns, with the target whose
+    name is close to theirs. `notes` are about the columns as a whole.
     """
 
     layout: str
@@ -93,6 +94,11 @@ class Columns:
     def has_address(self) -> bool:
         """Whether a column holds the address of an account."""
         return any(target in self.targets for target in ADDRESS_TARGETS)
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a column holds the password for sending, which every account needs."""
+        return bool(_SENDING & self.targets.keys())
 
     def name_of(self, target: str) -> str:
         """Return what the file calls a target; "" where it has no column for it."""
@@ -161,6 +167,19 @@ def refuse_unused(unused: Iterable[str], names: Sequence[str]) -> None:
             f"The file has no column {missing}; its columns are: {_listed(names)}.",
             "Map the column by the name it has in the file.",
         )
+
+
+def refuse_without_password(columns: Columns) -> None:
+    """Refuse a file in which no column holds the password: it is missing in every row."""
+    near = next((name for name, target in columns.near if target in _SENDING), None)
+    kind = "SMTP password" if PASSWORDS & columns.targets.keys() else "password"
+    raise FileRefusedError(
+        f"No {kind} column found; its columns are: {_listed(columns.names)}.",
+        f"Rename the column {near} to password."
+        if near
+        else f"Name the password column {PASSWORD} (or {', '.join(ALIASES[PASSWORD][1:])}), "
+        f"or drop the file with --map COLUMN={PASSWORD}.",
+    )
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -354,9 +373,11 @@ class _Found:
             )
             for at, target in near.items()
         )
-        unused = (self.names[at] for at in sorted(self.unknown) if headers[at].strip())
+        unused = (
+            self.names[at] for at in sorted(self.unknown) if headers[at].strip() and at not in near
+        )
         return Columns(
-            _layout_of(headers),
+            _layout_of(headers, has_settings=not self.targets.keys().isdisjoint(SETTINGS)),
             self.width,
             {target: tuple(positions) for target, positions in self.targets.items()},
             tuple(self.names[at] for at in range(self.width)),
@@ -501,16 +522,18 @@ def _parted(word: str) -> tuple[str, ...]:
     return ways[-1] or (word,)
 
 
-def _layout_of(headers: Cells) -> str:
+def _layout_of(headers: Cells, *, has_settings: bool) -> str:
     """Name the layout that has all its headers here, and most of the others; '' if none has.
 
-    Smartlead and SalesBlink write the same columns, in another order.
+    Smartlead and SalesBlink write the same columns, in another order. A layout without settings
+    is not that of a file that has some: they would seem to be ignored.
     """
     present = dict.fromkeys(map(normalize_header, headers))
     fitting: dict[str, tuple[int, bool]] = {}
     for name, wanted in LAYOUTS.items():
         own = _normalized(wanted)
-        if own.keys() <= present.keys():
+        is_whole = not has_settings or not {*SETTINGS}.isdisjoint(map(_meaning, wanted))
+        if own.keys() <= present.keys() and is_whole:
             others = _normalized(OPTIONAL_HEADERS.get(name, ())).keys() & present.keys()
             fitting[name] = (len(own.keys() | others), next(iter(own)) == next(iter(present)))
     return max(fitting, key=fitting.__getitem__, default="")

@@ -62,7 +62,13 @@ class ServerLookup:
                 return NotFound.NO_ANSWER
 
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip(domains, pool.map(found, domains), strict=True))
+            result = dict(zip(domains, pool.map(found, domains), strict=True))
+        if NotFound.NO_DOMAIN in result.values() and not _knows_the_internet(ask):
+            return {
+                domain: NotFound.NO_ANSWER if one is NotFound.NO_DOMAIN else one
+                for domain, one in result.items()
+            }
+        return result
 
 
 def _resolver(name_server: str) -> "Resolver":
@@ -96,6 +102,19 @@ def _asking(resolver: "Resolver", until: float) -> _Ask:
             return None
 
     return ask
+
+
+def _knows_the_internet(ask: _Ask) -> bool:
+    """Say whether the name server has more than internal names.
+
+    It is not asked for the top-level domain of an address, which may be a slip such as `.con`.
+    """
+    from dns.exception import DNSException  # noqa: PLC0415  see above
+
+    try:
+        return ask("com", "SOA") is not None
+    except (DNSException, OSError):
+        return False
 
 
 def _found(domain: str, ask: _Ask) -> Found:

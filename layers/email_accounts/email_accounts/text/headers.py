@@ -6,7 +6,7 @@ import unicodedata
 _NO_LETTERS = re.compile(r"[^0-9a-z]+")
 _ADDRESS = re.compile(r"\S@\S")
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z][^\W\d_]*")
-_BETWEEN = re.compile(r"[ _./&()-]*")
+_BETWEEN = re.compile(r"[ _./&()[\]-]*")
 _LONGEST_NAME = 40
 _LONGEST_WORD = 15
 _FEW_WORDS = _FEW_LETTERS = 2
