@@ -474,7 +474,7 @@ def test_a_row_that_is_sent_untried_says_so(
     assert untried == [says] * bool(says)
 
 
-def test_a_row_that_is_left_out_is_not_called_sent_untried() -> None:
+def test_a_row_that_is_skipped_is_not_called_sent_untried() -> None:
     """It is connected already, and was not sent at all."""
     batch = replace(one_checked_batch(SignInState.SKIPPED), reconciliation=True)
     observed = {1: {ADDRESS: Observation(sent=False)}}

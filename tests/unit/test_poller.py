@@ -1146,7 +1146,7 @@ def test_a_throttled_look_waits_as_long_as_told(world: World) -> None:
     assert world.journal.about("status") == ["request-1", "request-2", "request-2", "request-3"]
 
 
-def test_a_throttled_look_keeps_nothing_from_being_sent(world: World) -> None:
+def test_a_throttled_poll_keeps_nothing_from_being_sent(world: World) -> None:
     """Where batches are left, they are sent after the wait."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES))
     left = iter([300.0, SAFE_MARGIN, 0.0])

@@ -961,7 +961,7 @@ def test_an_answered_import_is_taken_up_again(world: World) -> None:
     assert list(world.saleshandy.requests.values()) == BATCHES
 
 
-def test_an_import_taken_up_again_has_the_time_that_it_needs(world: World) -> None:
+def test_a_resumed_import_has_the_time_that_it_needs(world: World) -> None:
     """However short the deadline is that the owner set."""
     upload = answered(world)
     world.policy = replace(world.policy, deadline=1.0)
@@ -970,10 +970,10 @@ def test_an_import_taken_up_again_has_the_time_that_it_needs(world: World) -> No
     assert world.imported(upload).deadline > world.clock() + needs
 
 
-def test_who_dies_taking_an_import_up_again_may_try_again(
+def test_a_resumption_that_was_killed_can_be_repeated(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The import is reopened, but has no execution: the second attempt starts it."""
+    """The import is open again, but has no execution: the second attempt starts it."""
     upload = answered(world)
     with monkeypatch.context() as patched:
         patched.setattr(type(world.executions), "start", kill)
