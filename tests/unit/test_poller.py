@@ -610,9 +610,10 @@ def test_a_list_that_does_not_come_keeps_every_batch_waiting(world: World) -> No
     grace = world.policy.grace
     for number, seconds in ((1, grace), (2, grace / 2)):
         polled_at(world.ledger, upload.import_id, number, world.clock() + seconds)
-    world.clock.advance(grace)
-    world.saleshandy.list_errors.append(OutcomeUnknownError("HTTP 502"))
-    assert world.poll(upload) == TaskResult(NextAction.CHECK, 10)
+    world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * 2)
+    for _ in range(2):
+        world.clock.advance(grace)
+        assert world.poll(upload) == TaskResult(NextAction.CHECK, 10)
     assert world.states(upload) == [BatchState.REPORTED] * 2
 
 
