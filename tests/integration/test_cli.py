@@ -21,7 +21,7 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
-from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
+from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, WarningCode
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 from tests.support.terminal import written
@@ -622,6 +622,15 @@ def test_the_page_has_the_tables_of_the_code() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert page.count("<!-- table: ") == page.count("<!-- end -->") == 11
     assert renewed(page) == page
+
+
+def test_every_warning_is_on_the_page() -> None:
+    """Warnings are made with codes of the page, and each of its codes is one that is made."""
+    texts = "".join(file.read_text("utf-8") for file in (ROOT / "layers").rglob("*.py"))
+    made = re.findall(r"\b(?:RowWarning|WarningCount)\(\s*([^\s,]+)", texts)
+    assert {*made} - {"warning.code", "one.code"} == {
+        f"WarningCode.{one.name}" for one in WarningCode
+    }
 
 
 def test_the_page_shows_a_document_as_it_is(made: Maker) -> None:

@@ -12,18 +12,9 @@ from email_accounts.intake.layouts import (
     PASSWORD,
 )
 from email_accounts.intake.settings import (
-    ENCRYPTION_AND_PORT,
     ENCRYPTION_NAMES,
-    ENCRYPTION_UNKNOWN,
-    MICROSOFT_SIGN_IN,
-    PROVIDER_UNKNOWN,
 )
-from email_accounts.intake.values import (
-    GOOGLE_SIGN_IN,
-    NAME_NOT_UTF_8,
-    PASSWORD_TRIMMED,
-)
-from email_accounts.models.account import PROBLEMS, RULES
+from email_accounts.models.account import PROBLEMS, RULES, WarningCode
 from email_accounts.models.providers import (
     OTHER,
     PROVIDER_TABLE,
@@ -98,15 +89,6 @@ def _side(side: ServerPreset) -> str:
     return f"`{side.host}` {', '.join(f'{port} {name}' for name, port in side.ports)}"
 
 
-def _warnings() -> str:
-    warnings = (
-        *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
-        *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
-        *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
-    )
-    return f"{code(one.code for one in warnings)}\n"
-
-
 _TABLES: dict[str, Callable[[], str]] = {
     "fields": lambda: table(
         ("field", "if blank"), ((f"`{field}`", IF_BLANK[field]) for field in RULES)
@@ -120,7 +102,7 @@ _TABLES: dict[str, Callable[[], str]] = {
     "presets": _presets,
     "found": _found,
     "rules": lambda: f"{code(PROBLEMS)}\n",
-    "warnings": _warnings,
+    "warnings": lambda: f"{code(WarningCode)}\n",
 }
 
 if __name__ == "__main__":
