@@ -1,4 +1,4 @@
-"""The protocols of everything outside the domain, except the ledger."""
+"""The protocols of everything outside the domain."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
