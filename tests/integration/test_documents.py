@@ -27,7 +27,7 @@ WRITTEN = (
     ROOT / "local/fake_api/README.md",
 )
 """The pages for readers. Decisions and the changelog keep the words of their day."""
-MOST_WORDS = 15_000
+MOST_WORDS = 13_400
 PRIVATE_WORDS = re.compile(
     r"""(?ix) \b (?:
         mend(?:s|ed|ing)? | cures? | judg(?:e[sd]?|ing) | care | stand-in | tally | egress
@@ -187,8 +187,12 @@ def test_no_document_keeps_a_conflict(page: Path) -> None:
 
 
 def test_documents_are_short() -> None:
-    """All pages together can be read in an afternoon."""
-    texts = (without_code(page.read_text("utf-8")) for page in WRITTEN)
+    """All pages together can be read in an afternoon.
+
+    Generated tables do not count: they are there to find one line in, and grow with the code.
+    """
+    pages = (without_code(page.read_text("utf-8")) for page in WRITTEN)
+    texts = [re.sub(r"<!-- table: .*?<!-- end -->", "", page, flags=re.DOTALL) for page in pages]
     words = [word for text in texts for word in text.split() if re.search(r"\w", word)]
     assert len(words) <= MOST_WORDS
 
