@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -178,6 +179,14 @@ def test_documents_name_commands_and_options_that_exist(page: Path) -> None:
     for name, rest in lines:
         assert name in known
         assert [one for one in re.findall(r" (--[a-z-]+)", rest) if one not in known[name]] == []
+
+
+def test_modules_that_documents_run_are_installed() -> None:
+    """`make setup` installs each, or it is the project's own."""
+    texts = "".join(page.read_text("utf-8") for page in WRITTEN)
+    named = set(re.findall(r"python -m ([\w.]+)", texts))
+    assert named
+    assert [name for name in named if not find_spec(name)] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
