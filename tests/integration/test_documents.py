@@ -326,6 +326,22 @@ def test_what_the_checks_leave_out() -> None:
     assert not list(ROOT.glob("*cfnlintrc*"))
 
 
+def test_attempts_before_the_dead_letters() -> None:
+    """Alarm, runbook and architecture have the numbers of the queues."""
+    queues = of_type("AWS::SQS::Queue")
+    upload, failure = (queues[f"{one}Queue"] for one in ("Upload", "Failure"))
+    attempts = [one["RedrivePolicy"]["maxReceiveCount"] for one in (upload, failure)]
+    said = "{} attempts to process an upload, or {} to answer a failed import".format(*attempts)
+    alarm = of_type("AWS::CloudWatch::Alarm")["DeadLetterAlarm"]
+    runbook = (ROOT / "docs/runbook.md").read_text("utf-8")
+    assert said in alarm["AlarmDescription"]
+    assert said in runbook
+    for many, one in zip(attempts, (upload, failure), strict=True):
+        hours = f"for {many * one['VisibilityTimeout'] / 3600} hours"
+        assert hours in runbook
+        assert hours in ARCHITECTURE.read_text("utf-8")
+
+
 def test_watched_alarms() -> None:
     """The alarms that take an update back are alarms of the template, and are named."""
     (sentence,) = re.findall(r"watches the alarms (.+) during .+ for (\d+) minutes", DEPLOYMENT)
