@@ -559,6 +559,14 @@ def test_the_list_is_narrowed_as_documented(
     assert json.loads(service.calls[0].body) == {"page": 1, "pageSize": 100} | body
 
 
+def test_half_an_emoji_in_the_list_can_be_written(service: Service) -> None:
+    """JavaScript cuts texts between the halves of one, and writes a half as an escape."""
+    halved = dict.fromkeys(("id", "fromEmail"), "robin\ud83d@reach.example")
+    service.answers.append(said(200, {"emails": [RECONCILED | halved]}))
+    (one,) = api(service.url).listed(ListQuery())
+    assert one.address == "robin?@reach.example"
+
+
 @pytest.mark.parametrize("body", [{"payload": {"emails": [RECONCILED]}}, {"emails": [RECONCILED]}])
 def test_an_account_of_the_list_is_read_wherever_it_stands(service: Service, body: object) -> None:
     """Its address is in lower case and without blanks around it; of its id, a digest is read."""

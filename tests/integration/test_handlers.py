@@ -17,11 +17,16 @@ from typing import Any
 
 import pytest
 import requests
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    EndpointConnectionError,
+    ParamValidationError,
+    ReadTimeoutError,
+)
 from jsonschema import Draft202012Validator
 
 from email_accounts.aws.dynamodb import DynamoLedger
-from email_accounts.errors import OutcomeUnknownError
+from email_accounts.errors import OutcomeUnknownError, ServiceUnavailableError
 from email_accounts.intake.servers import RECORD_NAME
 from email_accounts.lambda_runtime.settings import Settings
 from email_accounts.models.upload import FILE_READY, Upload
@@ -47,7 +52,7 @@ from tests.support.ledger import downgrade, lose
 from tests.support.name_servers import answering
 from tests.support.policies import ENVIRONMENT, Grant, Rights, grants, hold
 from tests.support.service import closed_port
-from tests.support.template import ROOT, of_type, statements_of, template
+from tests.support.template import ROOT, of_type, state_machine, statements_of, template
 
 FIRST_LOOK = 0.05
 FUNCTIONS = ("submit_accounts", "check_status", "deliver_report")
@@ -393,6 +398,44 @@ def test_settings_have_the_units_of_the_domain() -> None:
     assert settings.trusted_report_hosts == {"127.0.0.1", "reports.example"}
     assert Settings.read(SETTINGS | {"PRESIGNED_REPORT_HOURS": "2"}).report_link == 7_200
     assert Settings.read(SETTINGS).trusted_report_hosts == set()
+
+
+# Errors of AWS
+
+
+def client_error(code: str, status: int) -> ClientError:
+    """Make what a client raises for an answer."""
+    answer: Any = {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(answer, "GetObject")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_outage"),
+    [
+        (EndpointConnectionError(endpoint_url="https://s3.example"), True),
+        (ReadTimeoutError(endpoint_url="https://s3.example"), True),
+        (client_error("SlowDown", 503), True),
+        (client_error("InternalError", 500), True),
+        (client_error("ProvisionedThroughputExceededException", 400), True),
+        (client_error("AccessDenied", 403), False),
+        (ParamValidationError(report="no key"), False),
+        (ValueError("x"), False),
+    ],
+)
+@pytest.mark.usefixtures("stack")
+def test_an_outage_of_aws_is_known_by_its_name(error: Exception, is_outage: bool) -> None:  # noqa: FBT001  a case
+    """The state machine retries it for more than ten minutes; anything else is an error of ours."""
+    module = loaded("check_status")
+
+    def handle(event: dict[str, Any], _: object) -> None:
+        module.bind_import_id(event["importId"])
+        raise error
+
+    with pytest.raises(ServiceUnavailableError if is_outage else type(error)):
+        module.instrumented(handle)({"importId": "x"}, Context("check_status"))
+    for state in state_machine()["States"].values():
+        for retrier in state.get("Retry", [])[:1]:
+            assert ServiceUnavailableError.__name__ in retrier["ErrorEquals"]
 
 
 # Events of uploads

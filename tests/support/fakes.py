@@ -445,7 +445,7 @@ class FakeReports:
         text = io.StringIO(newline="")
         yield text
         self.journal.effect("report", name)
-        self.texts[import_id, name] = text.getvalue()
+        self.texts[import_id, name] = text.getvalue().encode().decode()
         self.content_types[import_id, name] = f"{content_type}; charset=utf-8"
 
     def create(self, import_id: str, name: str, content_type: str, text: str) -> bool:

@@ -26,7 +26,11 @@ class TooManyRequestsError(Exception):
     """Lambda does not run the function."""
 
 
-NAMES = {TooManyRequestsError: "Lambda.TooManyRequestsException", Killed: "Lambda.Unknown"}
+NAMES = {
+    TooManyRequestsError: "Lambda.TooManyRequestsException",
+    Killed: "Lambda.Unknown",
+    ConnectionError: "ServiceUnavailableError",
+}
 """What the state machine calls an error that is not the function's own."""
 
 
@@ -173,3 +177,27 @@ def test_a_minute_without_s3(world: World, begins: float, monkeypatch: pytest.Mo
     seconds, subject = until_answered(world)
     assert subject == "2 connected"
     assert seconds <= begins + 60 + 60 + 25
+
+
+@pytest.mark.parametrize(
+    ("port", "name", "begins"),
+    [("uploads", "open", 0), ("ledger", "get", 0), ("notifications", "publish", 24)],
+    ids=["S3", "DynamoDB", "SNS"],
+)
+def test_ten_minutes_without_a_service(
+    world: World, port: str, name: str, begins: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a function raises because of AWS is no error of the function."""
+    start = world.clock() + begins
+    real: Callable[..., object] = getattr(type(getattr(world, port)), name)
+
+    def tried(self: object, *args: object) -> object:
+        if start <= world.clock() < start + 600:
+            world.clock.advance(UNREACHABLE)
+            raise ConnectionError
+        return real(self, *args)
+
+    monkeypatch.setattr(type(getattr(world, port)), name, tried)
+    seconds, subject = until_answered(world)
+    assert subject == "2 connected"
+    assert seconds <= begins + 600 + 60 + UNREACHABLE + 25

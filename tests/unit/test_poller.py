@@ -290,7 +290,10 @@ def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> 
     world.saleshandy.running.discard("request-2")
     assert world.poll(upload).next == NextAction.CHECK
     assert batch(world, upload, 2).state is BatchState.COMPLETED
-    world.clock.advance(3599)
+    for _ in range(11):
+        world.clock.advance(300)
+        assert world.poll(upload).next == NextAction.CHECK
+    world.clock.advance(299)
     assert world.poll(upload).next == NextAction.CHECK
     assert batch(world, upload).state is BatchState.SUBMITTED
     world.clock.advance(1)
@@ -298,6 +301,43 @@ def test_an_hour_without_progress_is_counted_from_the_last_one(world: World) -> 
     assert world.poll(upload) == settling
     world.clock.advance(world.policy.settle)
     assert batch(world, upload).state is BatchState.UNCONFIRMED
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknownError("HTTP 502"), ThrottledError(3600)])
+def test_an_hour_without_saleshandy_is_no_hour_without_progress(
+    world: World, error: Exception
+) -> None:
+    """The first answer after it says what is now, not that nothing happened meanwhile."""
+    upload = submitted(world, *ADDRESSES[:2])
+    world.saleshandy.running.add(FIRST)
+    end = world.clock() + 3600
+    while world.clock() < end:
+        world.saleshandy.status_errors.append(error)
+        world.clock.advance(world.poll(upload).wait_seconds)
+    world.saleshandy.status_errors.clear()
+    world.poll(upload)
+    assert world.states(upload) == [BatchState.SUBMITTED]
+    assert world.follow(upload) == DELIVER
+    assert batch(world, upload).reason == NO_PROGRESS
+
+
+@pytest.mark.parametrize("settle", [15.0, 600.0])
+def test_no_poll_follows_another_without_a_wait(world: World, settle: float) -> None:
+    """Also in the last minutes before the deadline a batch to be verified waits for its time."""
+    world.policy = replace(
+        world.policy, batch_size=1, verify_connected=True, deadline=3000.0, settle=settle
+    )
+    upload = submitted(world, *ADDRESSES[:2])
+    world.saleshandy.running |= {"request-1", "request-2"}
+    while world.clock() < world.imported(upload).deadline - 200:
+        world.clock.advance(world.poll(upload).wait_seconds)
+    world.saleshandy.running.remove("request-1")
+    waits: list[float] = []
+    while (step := world.poll(upload)).next is NextAction.CHECK and len(waits) < 10:
+        waits.append(step.wait_seconds)
+        world.clock.advance(step.wait_seconds)
+    assert waits
+    assert min(waits) > 0
 
 
 def test_what_waits_to_be_sent_is_no_lack_of_progress(world: World) -> None:

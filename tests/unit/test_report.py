@@ -372,6 +372,12 @@ def test_of_two_lines_on_one_address_the_failure_counts(lines: Sequence[str]) ->
     assert checked(report) == {"a@b.example": Verdict(connected=False, reason="failed")}
 
 
+def test_half_an_emoji_is_no_reason_that_cannot_be_written() -> None:
+    """JavaScript cuts texts between the halves of one, and writes a half as an escape."""
+    report = 'Email,Status,Reason\na@b.example,Failed,"{""message"":""Too long: \\ud83d""}"\n'
+    assert checked(report)["a@b.example"].reason == "Too long: ?"
+
+
 def test_a_reason_without_end_is_cut() -> None:
     """Reasons go into a message of limited size."""
     assert len(checked(f"Email,Reason\na@b.example,{'x' * 5000}\n")["a@b.example"].reason) <= 500

@@ -33,7 +33,16 @@ from email_accounts.models.upload import Upload
 from email_accounts.saleshandy.rate_limit import SAFE_MARGIN
 from email_accounts.saleshandy.reconciliation import Observation, read_reconciliation
 from email_accounts.text.secret import Secret
-from tests.support.fakes import INBOX, FakeRemote, Killed, World, crash, kill, plenty
+from tests.support.fakes import (
+    INBOX,
+    FakeExecutions,
+    FakeRemote,
+    Killed,
+    World,
+    crash,
+    kill,
+    plenty,
+)
 from tests.support.files import MARK, accounts_file, api_key, row
 from tests.support.ledger import answer, change, send
 
@@ -142,6 +151,22 @@ def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
     lost = world.batches(upload)[1]
     assert (lost.state, lost.next_poll_at) == (BatchState.UNCONFIRMED, world.clock() + 10)
     assert "may have received it" in lost.reason
+
+
+def test_an_event_put_back_after_the_deadline_is_imported(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be started yesterday, and never was read, is no file that cannot be read."""
+    upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
+    with monkeypatch.context() as yesterday:
+        yesterday.setattr(FakeExecutions, "start", crash)
+        with pytest.raises(ZeroDivisionError):
+            world.receive(upload)
+    world.clock.advance(world.policy.deadline)
+    world.receive(upload)
+    assert world.follow(upload) == DELIVER
+    assert world.states(upload) == [BatchState.COMPLETED]
+    assert world.imported(upload).deadline > world.clock()
 
 
 def test_two_versions_of_a_file_are_two_imports(world: World) -> None:

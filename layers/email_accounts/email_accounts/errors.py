@@ -35,6 +35,10 @@ class LedgerConflictError(ImporterError):
     """The ledger holds another state than the change starts from."""
 
 
+class ServiceUnavailableError(ImporterError):
+    """A service of AWS throttles, fails or cannot be reached; retry for more than ten minutes."""
+
+
 class ImportLockedError(ImporterError):
     """Another worker holds the lease; retry later."""
 

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
+
+from email_accounts.aws.outages import is_outage
+from email_accounts.errors import ServiceUnavailableError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -20,6 +24,8 @@ _Handler = Callable[[dict[str, Any], "LambdaContext"], dict[str, object] | None]
 
 def instrumented(handle: _Handler) -> _Handler:
     """Make a function a handler: errors are logged and raised, and metrics are emitted.
+
+    An outage of AWS is raised as ServiceUnavailableError.
 
     What the domain logs gets the same keys, the import's id among them, and does not come a second
     time from the root logger, whose lines have none.
@@ -35,9 +41,11 @@ def instrumented(handle: _Handler) -> _Handler:
     def handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, object] | None:
         try:
             return handle(event, context)
-        except Exception:
+        except Exception as error:
             # Lambda logs it as well, without the import's id.
             logger.exception("failed")
+            if isinstance(error, BotoCoreError | ClientError) and is_outage(error):
+                raise ServiceUnavailableError(str(error)) from None  # the state machine knows it
             raise
         finally:
             if metrics.metric_set:

@@ -203,11 +203,11 @@ class Batch:
     """The accounts of one request and its state. Times are seconds since the epoch.
 
     `sent` counts the sendings that may have arrived; `next_poll_at` is when it is polled next,
-    `changed_at` when its state last changed. `reason` is Saleshandy's refusal, or why its answer
-    or report is missing; `reports_missed` counts the times a report could not be had. `report`
-    says that a cleaned copy of its report is in the reports bucket, `reconciliation` that the
-    reconciliation record is there, `sign_in` how far the sign-in check came, `sign_ins` what it
-    found. `revision` names the ledger's last write of it.
+    `changed_at` when its state last changed, or nobody knew it for a while. `reason` is
+    Saleshandy's refusal, or why its answer or report is missing; `reports_missed` counts the times
+    a report could not be had. `report` says that a cleaned copy of its report is in the reports
+    bucket, `reconciliation` that the reconciliation record is there, `sign_in` how far the sign-in
+    check came, `sign_ins` what it found. `revision` names the ledger's last write of it.
 
     The methods return the batch in its next state. They raise LedgerConflictError where that
     state does not follow; `Ledger.save` remembers the result.

@@ -49,7 +49,7 @@ _LONGEST_TEXT = 500
 _LONGEST_LINK = 8192
 _SHORTEST_EPOCH = 1e9
 _SHORTEST_EPOCH_IN_MILLISECONDS = 1e11
-_ADDRESS = re.compile(r"[^\s@]+@[^\s@]{1,255}")
+_ADDRESS = re.compile(r"[^\s@]{1,255}@[^\s@]{1,255}")
 _REQUEST_ID = re.compile("[!-~]{1,200}")
 _CODE = re.compile("[0-9]{1,9}")
 _REPORT_FIELD = re.compile("report|url|link|csv|file", re.IGNORECASE)
@@ -268,7 +268,7 @@ def _date(value: str, now: float) -> float | None:
     """Read a date as HTTP, JavaScript or ISO 8601 has it; without a zone it is in UTC."""
     value = value.replace("GMT+", "+").replace("GMT-", "-")
     for parse in (parsedate_to_datetime, datetime.fromisoformat):
-        with suppress(ValueError):
+        with suppress(ValueError, OverflowError):
             moment = parse(value)
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
     return None

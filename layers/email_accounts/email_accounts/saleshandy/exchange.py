@@ -140,9 +140,14 @@ def _content(response: Response) -> bytes:
 
 
 def _json(content: bytes) -> object:
-    """Read JSON; None for what is none, or nested too deeply."""
+    """Read JSON; None for what is none, or nested too deeply.
+
+    Half an emoji, as JavaScript leaves it of a text that it cuts, could not be written anywhere.
+    """
     try:
         found: object = json.loads(content)
+        if b"\\ud" in content.lower():
+            found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
     except (ValueError, RecursionError):
         return None
     return found

@@ -18,6 +18,7 @@ from email_accounts.errors import FileRefusedError, ReportUnavailableError
 from email_accounts.models.account import is_address
 from email_accounts.models.causes import UNKNOWN, cause_of
 from email_accounts.parsing.encoding import Text, lines_in, whole_lines
+from email_accounts.text.display import visible
 from email_accounts.text.headers import normalize_header
 from email_accounts.text.secret import HIDDEN, Redactor
 from email_accounts.text.spreadsheet import escape_formula, unescape_formula
@@ -486,7 +487,7 @@ def _addresses(cells: Iterable[str]) -> Iterator[str]:
 
 
 def _said(cell: str) -> str:
-    """Return what a cell says."""
+    """Return what a cell says; what is decoded only now may hold anything."""
     if not _may_be_answer(cell):
         return cell
     try:
@@ -494,7 +495,7 @@ def _said(cell: str) -> str:
     except (ValueError, RecursionError):
         return cell
     said = (answer.get(name) for name in ("error", "message", "reason"))
-    return "; ".join(text for text in said if isinstance(text, str) and text) or cell
+    return visible("; ".join(text for text in said if isinstance(text, str) and text)) or cell
 
 
 def _last(record: Sequence[str]) -> str:

@@ -278,7 +278,9 @@ class Submitter:
         """
         waiting_until = self.ledger.waiting_until(imported.upload.workspace, self.now())
         batches = len(planned.batches)
-        expected = estimate(batches, imported.began_at, waiting_until, self.policy)
+        now = self.now()
+        began_at = imported.began_at if now < imported.deadline else now  # put back late
+        expected = estimate(batches, began_at, waiting_until, self.policy)
         try:
             self.events.put(estimated_event(imported, planned, expected))
         except Exception:  # noqa: BLE001  no import fails because its estimate was not announced

@@ -50,6 +50,8 @@ from email_accounts.tracking.reconciler import Reconciler, Resolution
 _HOUR = 3600.0
 _UNKNOWN_REQUEST_GRACE = 600.0
 """Seconds after its submission for which 'request not found' is taken to mean 'not yet'."""
+_UNWATCHED = 600.0
+"""Seconds by which a poll is so late that nobody knows what happened before."""
 _SHORTEST_WAIT = 1.5
 """The second poll comes this many first delays later."""
 _REPORTS_MISSED = 3
@@ -120,7 +122,7 @@ class PollRound:
 
     def verify_at(self, moment: float) -> None:
         """Have reported batches verified at a moment, or with others that are polled later."""
-        self.poll_again_at(self.last_scan_at if self.waits_for_others else moment)
+        self.poll_again_at(max(moment, self.last_scan_at) if self.waits_for_others else moment)
 
     @property
     def waits_for_others(self) -> bool:
@@ -200,7 +202,9 @@ class Poller:
     ) -> TaskResult:
         now = self.now()
         leased = imported.lease_until > now
-        if imported.stopped or now >= imported.deadline:
+        # An event that was put back late: the deadline is counted from the plan.
+        was_tried = imported.attempts > 0 or imported.state is not ImportState.RECEIVED
+        if imported.stopped or (now >= imported.deadline and was_tried):
             return TaskResult(NextAction.DELIVER)
         if imported.state is ImportState.RECEIVED:
             return (
@@ -305,11 +309,12 @@ class Poller:
             _log.warning("batch %d: no status this time: %s", batch.number, error)
             self._poll_again(round_, batch)
         except OutcomeUnknownError:
-            self._poll_again(round_, batch)
+            self._poll_again(round_, batch, is_watched=False)
             raise
         else:
             if not status.completed:
-                self._poll_again(round_, batch)
+                overdue = now - batch.next_poll_at > _UNWATCHED
+                self._poll_again(round_, batch, is_watched=not overdue)
             elif status.report_link is None:
                 self._report_missed(round_, batch, "its link is not valid")
             elif status.report_link:
@@ -318,8 +323,14 @@ class Poller:
                 self._completed(round_, batch, report=False)
 
     def _poll_again(
-        self, round_: PollRound, batch: Batch, *, reports_missed: int | None = None
+        self,
+        round_: PollRound,
+        batch: Batch,
+        *,
+        reports_missed: int | None = None,
+        is_watched: bool = True,
     ) -> None:
+        """Poll a batch later; the hour without progress begins again if it was not watched."""
         now = self.now()
         shortest = _SHORTEST_WAIT * self.policy.initial_poll_delay
         wait = max(shortest, _interval(now - batch.sent_at))
@@ -332,6 +343,9 @@ class Poller:
             next_poll_at = min(next_poll_at, grace_ends)
         missed = batch.reports_missed if reports_missed is None else reports_missed
         polled = batch.polled(next_poll_at, reports_missed=missed)
+        if not is_watched:
+            round_.moved_at = now
+            polled = replace(polled, changed_at=now)
         polled = self.ledger.save(round_.imported.id, batch, polled)
         if batch.number in round_.running:
             round_.running[batch.number] = polled
