@@ -203,6 +203,18 @@ def test_a_stop_is_of_one_run_and_changes_no_state(ledger: Ledger) -> None:
     assert ledger.get(ID).stopped == ""
 
 
+def test_a_deadline_is_moved_by_whoever_saw_it(ledger: Ledger) -> None:
+    """Once, and not after its report was begun."""
+    planned(ledger)
+    before = ledger.get(ID)
+    ledger.extend(before, NOW + 8000)
+    ledger.extend(before, NOW + 9000)
+    assert ledger.get(ID).deadline == NOW + 8000
+    answer(ledger, ID)
+    ledger.extend(ledger.get(ID), NOW + 9000)
+    assert ledger.get(ID).deadline == NOW + 8000
+
+
 def test_one_delivers_at_a_time(ledger: Ledger) -> None:
     """Delivering waits for the end of the lease; after it nobody leases.
 

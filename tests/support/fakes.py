@@ -217,6 +217,13 @@ class FakeLedger:
         self.journal.effect("stop", reason)
         self._imports[imported.id] = replace(found, stopped=reason, reason_code=code)
 
+    def extend(self, imported: Import, deadline: float) -> None:
+        """Move a deadline on."""
+        found = self._imports[imported.id]
+        if (found.state, found.deadline) == (ImportState.PLANNED, imported.deadline):
+            self.journal.effect("extend", imported.id)
+            self._imports[imported.id] = replace(found, deadline=deadline)
+
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order, as they were when they were asked for."""
         batches = self._batches.get(import_id, {})

@@ -196,6 +196,25 @@ def test_a_page_of_which_a_search_knows_everything_does_not_end_what_was_added(
     assert asked(world) == ["newest 1", "newest 2", "newest 3"]
 
 
+def test_an_address_is_searched_for_in_every_page_that_is_found(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the end of many others, which come before it."""
+    real = FakeRemote.page_of
+    monkeypatch.setattr(
+        FakeRemote, "page_of", lambda self, accounts, query: real(self, accounts, by_date(query))
+    )
+    have(world, "1", status=INACTIVE)
+    many(world)
+    have(world, *(f"{number}1" for number in range(3)))
+    assert before(world, ["1"]) == {"1": INACTIVE}
+
+
+def by_date(query: ListQuery) -> ListQuery:
+    """Have a query ordered as it is by default: by date."""
+    return replace(query, order=query.order or Order.NEWEST_FIRST)
+
+
 def test_few_that_are_known_are_searched_for(world: World) -> None:
     """What was seen long ago may have changed."""
     many(world)
@@ -434,6 +453,13 @@ class Strict(FakeRemote):
         if query.order or query.status:
             raise RequestRefusedError("sort is not allowed")
         return super().page_of(accounts, query)
+
+
+def test_a_list_of_one_page_shows_nothing_that_is_remembered(world: World) -> None:
+    """A first call that was refused says nothing about the list of later."""
+    world.saleshandy.list_errors.append(RequestRefusedError("HTTP 422"))
+    before(world, ["a"])
+    assert world.ledger.honoured("default") is None
 
 
 def test_a_parameter_that_is_refused_is_not_honoured(world: World) -> None:

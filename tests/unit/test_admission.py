@@ -5,10 +5,17 @@ from dataclasses import replace
 
 import pytest
 
-from email_accounts.models.imports import Batch, BatchRange, BatchState, Import, ImportState
+from email_accounts.models.imports import (
+    LONGEST_DEADLINE,
+    Batch,
+    BatchRange,
+    BatchState,
+    Import,
+    ImportState,
+)
 from email_accounts.models.messages import IMPORT_ESTIMATED
 from email_accounts.models.upload import Upload
-from email_accounts.submission.admission import LONGEST_DEADLINE, estimate, expected_end, refusal
+from email_accounts.submission.admission import estimate, expected_end, refusal
 from email_accounts.text.display import iso
 from tests.support.fakes import INBOX, World
 from tests.support.files import accounts_file
@@ -144,9 +151,10 @@ def test_the_expected_end_moves_with_the_batches() -> None:
     assert running(0, 10, since=300) == 5
 
 
-def test_the_expected_end_is_at_the_deadline_at_the_latest() -> None:
-    """Every upload is answered by then; one that is stopped sends no more."""
-    assert running(10, 0, deadline=NOW + 120) == 120
-    assert running(10, 0, deadline=NOW - 1) == 0
+def test_the_expected_end_is_within_a_day() -> None:
+    """Its deadline moves while it is sent, and no further; one that is stopped sends no more."""
+    assert running(10, 0, deadline=NOW + 120) == 100 + 10 * 3 + 50
+    assert running(10, 0, began_at=NOW + 120 - LONGEST_DEADLINE) == 120
+    assert running(10, 0, began_at=NOW - 1 - LONGEST_DEADLINE) == 0
     assert running(5, 5, stopped="the API key was refused") == 5
     assert running(5, 5, expected_end=0.0) == -NOW

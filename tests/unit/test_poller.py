@@ -647,6 +647,19 @@ def test_a_lost_batch_that_arrived_in_part_is_waited_for(world: World) -> None:
     assert len(world.journal.about("connect")) == 1
 
 
+@pytest.mark.parametrize("failures", [1, 999])
+def test_a_list_that_fails_is_asked_for_during_a_grace_period(world: World, failures: int) -> None:
+    """One failed call leaves nothing unconfirmed: the next shows that nothing arrived."""
+    upload = lost(world, arrived=False)
+    grace_is_over = batch(world, upload).sent_at + world.policy.grace
+    while world.clock() < grace_is_over:
+        world.clock.advance(world.poll(upload).wait_seconds)
+    world.saleshandy.list_errors.extend([OutcomeUnknownError("HTTP 502")] * failures)
+    assert world.follow(upload) == DELIVER
+    assert len(world.journal.about("connect")) == 1 + (failures == 1)
+    assert world.clock() >= grace_is_over + world.policy.grace * (failures > 1)
+
+
 def test_a_lost_batch_is_not_sent_again_before_the_grace_is_over(world: World) -> None:
     """What the list does not show may still be on its way; after the grace it is sent again."""
     upload = lost(world, arrived=False)

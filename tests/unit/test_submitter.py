@@ -426,7 +426,8 @@ def test_nothing_is_sent_after_the_deadline(world: World) -> None:
     upload = five(world)
     assert world.receive(upload, lambda: 0.0) == TaskResult(NextAction.SUBMIT)
     world.clock.advance(world.policy.deadline)
-    assert world.submit(upload) == DELIVER
+    assert world.submit(upload) == TaskResult(NextAction.CHECK)
+    assert world.poll(upload) == DELIVER
     assert world.journal.about("connect") == []
 
 
@@ -689,6 +690,20 @@ def test_a_list_that_does_not_come_is_asked_for_until_the_grace_is_over(world: W
     assert world.journal.about("connect") == BATCHES
 
 
+def test_one_failed_call_of_the_list_has_nothing_sent(world: World) -> None:
+    """It was asked for later than the grace period, because Saleshandy throttled until then."""
+    skipping(world)
+    world.saleshandy.have(*ADDRESSES)
+    world.saleshandy.list_errors.extend([ThrottledError(700), OutcomeUnknownError("HTTP 502")])
+    upload = five(world)
+    step = world.receive(upload)
+    while step and step.next is NextAction.SUBMIT:
+        world.clock.advance(step.wait_seconds)
+        step = world.submit(upload)
+    assert world.journal.about("connect") == []
+    assert world.states(upload) == [BatchState.COMPLETED] * 3
+
+
 # What an attempt leaves undone
 
 
@@ -867,7 +882,8 @@ def test_no_turn_of_a_long_queue_passes_the_deadline(world: World) -> None:
     upload = five(world)
     assert world.receive(upload) == TaskResult(NextAction.SUBMIT, 3600.0)
     world.clock.time = world.imported(upload).deadline
-    assert world.submit(upload) == DELIVER
+    assert world.submit(upload) == TaskResult(NextAction.CHECK)
+    assert world.poll(upload) == DELIVER
     assert world.journal.about("connect") == []
 
 

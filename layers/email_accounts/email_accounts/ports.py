@@ -182,6 +182,9 @@ class Ledger(HostBrakes, Protocol):
     def stop(self, imported: Import, code: ReasonCode, reason: str) -> None:
         """Remember that nothing more is sent, and why; `imported` names its run."""
 
+    def extend(self, imported: Import, deadline: float) -> None:
+        """Move a deadline on; a no-op where it was moved, or its report begun, meanwhile."""
+
     def batches(self, import_id: str) -> Iterator[Batch]:
         """Yield the batches in their order."""
 

@@ -268,6 +268,15 @@ class DynamoLedger(LedgerReader):
             {"planned": ImportState.PLANNED, "seen": imported.began_at},
         )
 
+    def extend(self, imported: Import, deadline: float) -> None:
+        """Move a deadline on; see `Ledger`."""
+        self._changed(
+            _key("IMPORT", imported.id),
+            {"deadline": deadline},
+            "#state = :planned AND deadline = :seen",
+            {"planned": ImportState.PLANNED, "seen": imported.deadline},
+        )
+
     def save(self, import_id: str, seen: Batch, changed: Batch) -> Batch:
         """Replace a batch; see `Ledger`."""
         revision = uuid.uuid4().hex

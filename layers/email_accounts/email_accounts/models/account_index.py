@@ -62,6 +62,7 @@ class AccountIndex:
     readings under way are `scan`, `newest` and `stopped`; `glance` is one of the newest pages that
     shows what was just sent, and ends anywhere. `first_at` is when the one page of a list without
     pages was read. `probed` counts the calls made so far to find out what the service honours.
+    `failing_since` is when the first of the calls failed that have failed since; 0 for none.
     """
 
     version: int = 0
@@ -79,6 +80,7 @@ class AccountIndex:
     first_at: float = 0.0
     glance: Reading = Reading(0.0, 0.0)
     probed: int = 0
+    failing_since: float = 0.0
 
     @property
     def is_repeated(self) -> bool:

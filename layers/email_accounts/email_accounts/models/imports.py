@@ -12,6 +12,8 @@ ANSWER_LOST = "the request was interrupted while it was sent, so Saleshandy may 
 UPLOAD_DELETED = "the file was deleted during its import"
 FILE_NOT_READ = "Every attempt to read it failed. The log of submit_accounts says why."
 NO_PROGRESS = "Saleshandy accepted the request, but made no progress for an hour"
+LONGEST_DEADLINE = 86_400.0
+"""Seconds after which every import is answered: the state machine ends an hour later."""
 LEASE_MARGIN = 30.0
 """Seconds by which a lease outlasts the invocation that has it."""
 OUTCOME_NAME = "outcome.csv"
@@ -203,7 +205,7 @@ class Batch:
     """The accounts of one request and its state. Times are seconds since the epoch.
 
     `sent` counts the sendings that may have arrived; `next_poll_at` is when it is polled next,
-    `changed_at` when its state last changed, or nobody knew it for a while. `reason` is
+    `changed_at` when its state last changed, or was unknown for a while. `reason` is
     Saleshandy's refusal, or why its answer or report is missing; `reports_missed` counts the times
     a report could not be had. `report` says that a cleaned copy of its report is in the reports
     bucket, `reconciliation` that the reconciliation record is there, `sign_in` how far the sign-in

@@ -16,9 +16,12 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import count
 from typing import NamedTuple
 
 from email_accounts.errors import (
+    NotSentError,
+    OutcomeUnknownError,
     ReportMissingError,
     RequestRefusedError,
     RetryAfterError,
@@ -158,6 +161,11 @@ class AccountListReader:
         since = {address: min(moment, now) for address, moment in wanted.items()}
         self._read(lambda: self._step_after(since, kept, lost), max(since.values(), default=now))
         return {address: self._after(address, at, kept, lost) for address, at in since.items()}
+
+    def has_failed_for(self, seconds: float) -> bool:
+        """Say whether every call has failed for so long."""
+        since = self._index.failing_since
+        return since > 0 and self.now() >= since + seconds
 
     # What to read next
 
@@ -489,11 +497,16 @@ class AccountListReader:
     def _search(self, addresses: Sequence[str]) -> None:
         """Search for addresses one by one."""
         for address in addresses:
-            at, accounts = self._page(ListQuery(search=address))
+            self._see(*self._found(address))
+
+    def _found(self, address: str) -> tuple[float, Sequence[ListedAccount]]:
+        """Return an account, and when it was searched for; a part of others has many pages."""
+        for number in count(1):
+            at, accounts = self._page(ListQuery(number, search=address))
             found = [one for one in accounts if one.address == address]
-            if not found:
-                found = [ListedAccount(address, AccountStatus.ABSENT, None)]
-            self._see(at, found)
+            if found or len(accounts) < PAGE_SIZE or not self._can.page:
+                break
+        return at, found or [ListedAccount(address, AccountStatus.ABSENT, None)]
 
     def _probe(self) -> None:
         """Find out what the service honours."""
@@ -508,8 +521,10 @@ class AccountListReader:
             else:
                 self.answers.append(answer)
             self.index = replace(self._index, probed=len(self.answers))
-        self.honoured = honoured(self.answers) or _NOTHING
-        self.ledger.save_honoured(self._workspace, self.honoured)
+        shown = honoured(self.answers)
+        if shown:
+            self.ledger.save_honoured(self._workspace, shown)
+        self.honoured = shown or _NOTHING
         self.index = self._index.probed_again()
         self.answers.clear()
 
@@ -527,8 +542,14 @@ class AccountListReader:
         if self.time_left() < SAFE_MARGIN:
             raise RetryAfterError(0)
         self.saleshandy.turn(_PAGES_WANTED, rank=self.now() if rank is None else rank)
-        at = self.now()
-        return at, self.saleshandy.listed(query)
+        at, index = self.now(), self._index
+        try:
+            accounts = self.saleshandy.listed(query)
+        except (NotSentError, OutcomeUnknownError):
+            self.index = replace(index, failing_since=index.failing_since or at)
+            raise
+        self.index = replace(index, failing_since=0.0)
+        return at, accounts
 
     def _see(self, at: float, accounts: Sequence[ListedAccount], listed_at: float = 0.0) -> None:
         for one in accounts:

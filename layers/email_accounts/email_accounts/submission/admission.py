@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from email_accounts.errors import FileRefusedError
-from email_accounts.models.imports import Batch, BatchState, Import, Plan
+from email_accounts.models.imports import LONGEST_DEADLINE, Batch, BatchState, Import, Plan
 from email_accounts.models.messages import IMPORT_ESTIMATED, Event, file_document
 from email_accounts.models.policy import Policy
 from email_accounts.saleshandy.budget import COUNTED_SECONDS
 from email_accounts.text.display import iso
 
-LONGEST_DEADLINE = 86_400.0
-"""Seconds after which every import is answered: the state machine ends an hour later."""
 SCHEMA = 1
 _CALLS_PER_BATCH = 3
 """The batch, and the two status checks that it needs on average."""
@@ -100,7 +98,7 @@ def expected_end(  # noqa: PLR0913, PLR0917  what is known of a running import
         if sent:
             takes = max(takes, (now - min(sent)) / len(sent) * len(left))
         end = max(end, max(now, next_call_at) + takes + tail)
-    return min(end, max(imported.deadline, now))
+    return min(end, max(imported.began_at + LONGEST_DEADLINE, now))
 
 
 def _seconds(batches: int, calls_per_minute: float) -> float:

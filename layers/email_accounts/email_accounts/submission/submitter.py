@@ -365,8 +365,6 @@ class Submitter:
             return TaskResult(NextAction.SUBMIT, backoff(imported, self.now()))
         except OutcomeUnknownError:
             return TaskResult(NextAction.CHECK, backoff(imported, self.now()))
-        if self.now() >= imported.deadline:
-            return TaskResult(NextAction.DELIVER)
         return TaskResult(NextAction.CHECK, self.policy.initial_poll_delay)
 
     def _unconfirmed_batches(self, imported: Import) -> int:
@@ -433,7 +431,7 @@ class Submitter:
         except RequestRefusedError:
             return {}
         except OutcomeUnknownError as error:
-            if self.now() > imported.began_at + self.policy.grace:
+            if reader.has_failed_for(self.policy.grace):
                 return {}
             raise NotSentError(str(error)) from None
         seen_within = self.now() - SEEN_WITHIN

@@ -22,6 +22,8 @@ from email_accounts.intake.batches import UploadReader
 from email_accounts.models.account import secrets_of
 from email_accounts.models.imports import (
     ANSWER_LOST,
+    FINAL,
+    LONGEST_DEADLINE,
     MOST_UNCONFIRMED,
     NO_PROGRESS,
     UPLOAD_DELETED,
@@ -51,7 +53,9 @@ _HOUR = 3600.0
 _UNKNOWN_REQUEST_GRACE = 600.0
 """Seconds after its submission for which 'request not found' is taken to mean 'not yet'."""
 _UNWATCHED = 600.0
-"""Seconds by which a poll is so late that nobody knows what happened before."""
+"""Seconds by which a poll is so late that what happened before it is unknown."""
+_WINDOWS = 6
+"""Parts of DeadlineHours; an import that has sent a batch in the last one gets another."""
 _SHORTEST_WAIT = 1.5
 """The second poll comes this many first delays later."""
 _REPORTS_MISSED = 3
@@ -186,7 +190,7 @@ class Poller:
         # In this order: the sender of a batch has the lease before, so that a batch being sent
         # under no lease is one whose submitter has died.
         batches = list(self.ledger.batches(import_id))
-        imported = self.ledger.get(import_id)
+        imported = self._extended(self.ledger.get(import_id), batches)
         result = self._polled(imported, batches, time_left)
         now = self.now()
         if result.next is NextAction.DELIVER:
@@ -196,6 +200,21 @@ class Poller:
                 overdue = max(now - imported.deadline, 0.0)
                 return replace(waiting.before(leased_for), overdue_seconds=overdue)
         return result.before(imported.deadline - now)
+
+    def _extended(self, imported: Import, batches: Sequence[Batch]) -> Import:
+        """Move the deadline of an import on while its batches are being sent.
+
+        How many calls other imports will need is not known at its beginning.
+        """
+        now = self.now()
+        latest = imported.began_at + LONGEST_DEADLINE
+        window = self.policy.deadline / _WINDOWS
+        sent_at = max((batch.sent_at for batch in batches), default=0.0)
+        is_done = all(batch.state in FINAL for batch in batches)
+        if not imported.deadline <= now < latest or now - sent_at > window or is_done:
+            return imported
+        self.ledger.extend(imported, min(now + window, latest))
+        return self.ledger.get(imported.id)
 
     def _polled(
         self, imported: Import, batches: Sequence[Batch], time_left: Callable[[], float]
@@ -281,6 +300,18 @@ class Poller:
             self._unconfirmed(round_, batch, ReasonCode.NO_PROGRESS, NO_PROGRESS)
 
     def _poll_due(self, round_: PollRound) -> None:
+        """Reconcile and poll what is due.
+
+        The calls for polls of a large import are used up in each round: what is reported would be
+        verified at its end alone.
+        """
+        interrupted: Exception | None = None
+        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
+        if others:
+            try:
+                self._reconcile(round_, others)
+            except (RetryAfterError, NotSentError, OutcomeUnknownError) as error:
+                interrupted = error
         submitted = [batch for batch in round_.due if batch.state is BatchState.SUBMITTED]
         submitted.sort(key=lambda batch: batch.next_poll_at)
         for at, batch in enumerate(submitted):
@@ -291,9 +322,8 @@ class Poller:
             )
             round_.client.turn(len(submitted) - at, CallKind.POLL, rank)
             self._poll_batch(round_, batch)
-        others = [batch for batch in round_.due if batch.state is not BatchState.SUBMITTED]
-        if others:
-            self._reconcile(round_, others)
+        if interrupted:
+            raise interrupted
 
     def _poll_batch(self, round_: PollRound, batch: Batch) -> None:
         now = self.now()

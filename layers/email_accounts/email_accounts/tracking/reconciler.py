@@ -104,8 +104,9 @@ class Reconciler:
             for address, one in observations.items()
             if one.sent
         ]
+        reader = self.account_list.reader(saleshandy, time_left)
         try:
-            return self.account_list.reader(saleshandy, time_left).after(
+            return reader.after(
                 {address: batch.next_poll_at for batch, address, _ in sent},
                 {address for _, address, one in sent if one.before is not AccountStatus.ABSENT},
                 {address for batch, address, _ in sent if self._may_be_sent_again(batch)},
@@ -113,7 +114,8 @@ class Reconciler:
         except RequestRefusedError:
             return {}
         except (NotSentError, OutcomeUnknownError):
-            if all(self._grace_is_over(batch) for batch in observed):
+            is_over = all(self._grace_is_over(batch) for batch in observed)
+            if is_over and reader.has_failed_for(self.policy.grace):
                 return {}
             raise
 
