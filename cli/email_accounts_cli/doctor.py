@@ -195,7 +195,7 @@ def _keys(stack: Stack) -> Iterator[tuple[str, ...]]:
             replace = " --replace" if one.has_key else ""
             yield (
                 PROBLEM,
-                result.code,
+                result.code or "",
                 f"the key of {one.name} {result.said}",
                 f"email-accounts workspace add {one.name}{replace}",
             )

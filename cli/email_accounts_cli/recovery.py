@@ -2,6 +2,7 @@
 
 import json
 from contextlib import suppress
+from enum import StrEnum
 from typing import Any
 
 from email_accounts.delivery.outcomes import Outcome
@@ -24,9 +25,30 @@ _SECONDS_TO_COME = 1
 _ALL_KNOWN = ("complete", "partial", "failed")
 _OF_EXECUTIONS = "aws.states"
 """The source of events about executions; all others are about uploads."""
-_REFUSED = "file_refused", "the file was refused: nothing was sent. Fix the file and drop it."
+
+
+class WhyNot(StrEnum):
+    """Why an import was not resumed or stopped."""
+
+    FILE_REFUSED = "file_refused"
+    """Not resumed: the file was refused."""
+    UPLOAD_DELETED = "upload_deleted"
+    """Not resumed: the file was deleted or has expired."""
+    NOTHING_LEFT = "nothing_left"
+    """Not resumed: every row has a result."""
+    RUNNING = "running"
+    """Not resumed: it is running."""
+    VALIDATING = "validating"
+    """Not stopped: the file is still read."""
+    STOPPED_BEFORE = "stopped_before"
+    """Not stopped: it was stopped before."""
+    ENDED = "ended"
+    """Not stopped: it has ended."""
+
+
+_REFUSED = WhyNot.FILE_REFUSED, "the file was refused: nothing was sent. Fix the file and drop it."
 _UPLOAD_GONE = (
-    "upload_deleted",
+    WhyNot.UPLOAD_DELETED,
     (
         "its file was deleted or has expired. Search for the unconfirmed addresses in Saleshandy, "
         "and drop a file of those that are missing there and of the rows that were not sent."
@@ -72,7 +94,7 @@ def _ask(stack: Stack, action: str, imported: Import, done: str) -> bool:
     return said[done] is True
 
 
-Reason = tuple[str, str]
+Reason = tuple[WhyNot, str]
 """Why nothing was done: a code and a text."""
 
 
@@ -99,23 +121,23 @@ def _why_needless(imported: Import, ending: Ending) -> Reason | None:
     text = "every row already has a result."
     if ending.status != "complete":
         text += f" To fix the failed rows: email-accounts failed {short(imported.id)}"
-    return "nothing_left", text
+    return WhyNot.NOTHING_LEFT, text
 
 
 def _why_not_resumed(imported: Import) -> Reason:
     if imported.refusal:
         return _REFUSED
-    return (
-        _UPLOAD_GONE if imported.is_answered else ("running", f"it is running. {_watch(imported)}")
-    )
+    if imported.is_answered:
+        return _UPLOAD_GONE
+    return WhyNot.RUNNING, f"it is running. {_watch(imported)}"
 
 
 def _why_not_stopped(imported: Import) -> Reason:
     if imported.stopped:
-        return "stopped_before", f"it was stopped before. {_watch(imported)}"
+        return WhyNot.STOPPED_BEFORE, f"it was stopped before. {_watch(imported)}"
     if imported.state is ImportState.RECEIVED:
-        return "validating", "it is still being validated. Try again in a minute."
-    return "ended", f"it has ended. See: email-accounts show {short(imported.id)}"
+        return WhyNot.VALIDATING, "it is still being validated. Try again in a minute."
+    return WhyNot.ENDED, f"it has ended. See: email-accounts show {short(imported.id)}"
 
 
 def redrive(stack: Stack, *, as_json: bool) -> int:

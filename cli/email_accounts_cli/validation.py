@@ -18,8 +18,7 @@ from email_accounts.intake.options import understood
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
 from email_accounts.intake.server_lookup import ServerLookup
 from email_accounts.intake.servers import WantedDomains
-from email_accounts.intake.settings import SERVERS_FOUND
-from email_accounts.models.account import FIELDS, Account, Server, secrets_of
+from email_accounts.models.account import FIELDS, Account, Server, WarningCode, secrets_of
 from email_accounts.models.imports import Plan
 from email_accounts.models.providers import OTHER, ServerPreset
 from email_accounts.models.servers import Found, FoundServers, NotFound, ServersOf
@@ -58,7 +57,7 @@ class Validation:
     @property
     def warnings(self) -> list[str]:
         """Warnings about rows that are not rejected, and unused columns."""
-        warnings = [one.text for one in self.file.warnings if one.code != SERVERS_FOUND]
+        warnings = [one.text for one in self.file.warnings if one.code != WarningCode.SERVERS_FOUND]
         columns = [_cut(column) for column in self.file.unknown_columns]
         if not columns:
             return warnings

@@ -80,13 +80,21 @@ class Stage(StrEnum):
     """How far an import is."""
 
     QUEUED = "queued"
+    """The import has not started."""
     VALIDATING = "validating"
+    """The file is read."""
     SUBMITTING = "submitting"
+    """Batches are submitted."""
     PROCESSING = "processing"
+    """All batches are submitted; some are not processed."""
     REPORTING = "reporting"
+    """The report is written."""
     REFUSED = "refused"
+    """The file is refused, and the report written."""
     STOPPED = "stopped"
+    """Nothing more is submitted, and the report written."""
     ENDED = "ended"
+    """The import has ended."""
 
 
 _STAGES = {

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from dataclasses import replace as replace_fields
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,19 @@ class Workspace:
     changed_at: float
 
 
+class KeyProblem(StrEnum):
+    """Why a key does not work, or could not be tried."""
+
+    MISSING = "key_missing"
+    """The workspace has no key."""
+    REFUSED = "key_refused"
+    """Saleshandy refused it."""
+    RATE_LIMITED = "rate_limited"
+    """Not tried: Saleshandy throttles."""
+    UNREACHABLE = "unreachable"
+    """Not tried: Saleshandy did not respond as documented."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """Whether a key works; `code` and `said` are the reason for programs and people.
@@ -67,7 +81,7 @@ class Trial:
     """
 
     works: bool
-    code: str
+    code: KeyProblem | None
     said: str
     honoured: Honoured | None = None
 
@@ -76,7 +90,7 @@ class Trial:
         return {
             "workspace": workspace,
             "works": self.works,
-            "code": self.code,
+            "code": self.code or "",
             "said": self.said,
             "honoured": asdict(self.honoured) if self.honoured else None,
         }
@@ -249,14 +263,16 @@ def try_key(
     try:
         call(api)
     except ApiKeyMissingError as error:
-        return Trial(works=False, code="key_missing", said=f"does not work: {error}")
+        return Trial(works=False, code=KeyProblem.MISSING, said=f"does not work: {error}")
     except ApiKeyRefusedError as error:
-        return Trial(works=False, code="key_refused", said=f"does not work: {error}")
+        return Trial(works=False, code=KeyProblem.REFUSED, said=f"does not work: {error}")
     except ThrottledError as error:
-        return Trial(works=False, code="rate_limited", said=f"cannot be tried now: {error}")
+        return Trial(
+            works=False, code=KeyProblem.RATE_LIMITED, said=f"cannot be tried now: {error}"
+        )
     except SaleshandyError as error:
-        return Trial(works=False, code="unreachable", said=f"cannot be tried: {error}")
-    return Trial(works=True, code="", said="works")
+        return Trial(works=False, code=KeyProblem.UNREACHABLE, said=f"cannot be tried: {error}")
+    return Trial(works=True, code=None, said="works")
 
 
 def workspaces(stack: Stack) -> list[Workspace]:

@@ -14,6 +14,7 @@ from email_accounts.delivery.outcomes import Outcome, RowOutcome
 from email_accounts.delivery.result import ImportResult, ImportStatus, Link
 from email_accounts.delivery.summary import Summary
 from email_accounts.intake.rows import WarningCount
+from email_accounts.models.account import WarningCode
 from email_accounts.models.causes import Cause
 from email_accounts.models.messages import Message
 from tests.support import answers
@@ -116,7 +117,7 @@ def largest(char: str) -> ImportResult:
         made.summary.add(
             RowOutcome(10**9 + number, "a@x.example", Outcome.FAILED, char * 500, "other", (cause,))
         )
-    made.summary.notes = [WarningCount("column_near", char * 10_000)] * 40
+    made.summary.notes = [WarningCount(WarningCode.COLUMN_NEAR, char * 10_000)] * 40
     url = f"https://reports.example/{'s' * 2000}"
     link = Link(url, url, 1_795_354_800.0)
     return replace(made, link=link, imported=replace(made.imported, resumed=9))

@@ -21,7 +21,7 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.worksheet import Worksheet
 
-from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS
+from email_accounts.models.account import ENCRYPTIONS, FIELDS, PROVIDERS, WarningCode
 from email_accounts_cli.template import IF_BLANK
 from tests.support.files import MARK, PASSWORD, accounts_file, row
 from tests.support.terminal import written
@@ -29,7 +29,7 @@ from tools.docs.commands import PAGE as COMMANDS_PAGE
 from tools.docs.commands import STEPS, every_command, options_of, recordings_of
 from tools.docs.commands import renewed as options_renewed
 from tools.docs.licences import normal, of_the_command_line
-from tools.docs.tables import PAGE, renewed
+from tools.docs.tables import PAGES, TABLES, renewed
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = ROOT / "tests" / "samples"
@@ -629,16 +629,26 @@ def test_shells_complete_commands(shell: str) -> None:
     assert answer.stdout.split() == ["plain,watch", "plain,workspace"]
 
 
-def test_the_page_has_the_tables_of_the_code() -> None:
-    """docs/account-files.md says what the code does: `make docs` renews it."""
-    page = PAGE.read_text(encoding="utf-8")
-    assert page.count("<!-- table: ") == page.count("<!-- end -->") == 11
-    assert renewed(page) == page
+def test_the_pages_have_the_tables_of_the_code() -> None:
+    """They say what the code does: `make docs` renews them."""
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    parts = re.findall(r"<!-- table: (\w+) -->\n(?:(?!<!--).)*<!-- end -->", text, re.DOTALL)
+    assert sorted(parts) == sorted(TABLES)
+    assert renewed(text) == text
+
+
+def test_every_warning_is_on_the_page() -> None:
+    """Warnings are made with codes of the page, and each of its codes is one that is made."""
+    texts = "".join(file.read_text("utf-8") for file in (ROOT / "layers").rglob("*.py"))
+    made = re.findall(r"\b(?:RowWarning|WarningCount)\(\s*([^\s,]+)", texts)
+    assert {*made} - {"warning.code", "one.code"} == {
+        f"WarningCode.{one.name}" for one in WarningCode
+    }
 
 
 def test_the_page_shows_a_document_as_it_is(made: Maker) -> None:
     """The JSON on the page has the keys of a real document, in their order."""
-    example = json.loads(PAGE.read_text(encoding="utf-8").split("```json\n")[1].split("```")[0])
+    example = json.loads(PAGES[0].read_text(encoding="utf-8").split("```json\n")[1].split("```")[0])
     document = checked(made(bad(1)))
     assert [*example] == [*document]
     assert [*example["problems"][0]] == [*document["problems"][0]]

@@ -21,6 +21,12 @@ def example(name: str) -> str:
     return found[1].strip()
 
 
+def test_the_command_for_some_tests_selects_some() -> None:
+    """What `-k` asks for is in the name of a test of that file."""
+    [(file, word)] = re.findall(r"pytest (\S+) -k (\w+)", PAGE.read_text("utf-8"))
+    assert re.search(rf"def test_\w*{word}", (PAGE.parent / file).read_text("utf-8"))
+
+
 def test_a_layout_is_added_as_described(monkeypatch: pytest.MonkeyPatch) -> None:
     """After the one entry the layout is known by its name, and all of its columns are used."""
     [(name, line)] = ast.literal_eval(f"{{{example('layout')}}}").items()

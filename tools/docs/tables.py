@@ -1,4 +1,4 @@
-"""Renews the tables of account-files.md from the code: `make docs`."""
+"""Renews the tables of account-files.md and codes.md from the code: `make docs`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,18 +12,10 @@ from email_accounts.intake.layouts import (
     PASSWORD,
 )
 from email_accounts.intake.settings import (
-    ENCRYPTION_AND_PORT,
     ENCRYPTION_NAMES,
-    ENCRYPTION_UNKNOWN,
-    MICROSOFT_SIGN_IN,
-    PROVIDER_UNKNOWN,
 )
-from email_accounts.intake.values import (
-    GOOGLE_SIGN_IN,
-    NAME_NOT_UTF_8,
-    PASSWORD_TRIMMED,
-)
-from email_accounts.models.account import PROBLEMS, RULES
+from email_accounts.models.account import PROBLEMS, RULES, WarningCode
+from email_accounts.models.imports import ReasonCode
 from email_accounts.models.providers import (
     OTHER,
     PROVIDER_TABLE,
@@ -31,10 +23,13 @@ from email_accounts.models.providers import (
     ServerPreset,
     providers,
 )
+from email_accounts_cli.recovery import WhyNot
 from email_accounts_cli.template import IF_BLANK
-from tools.docs.parts import code, table, with_parts
+from email_accounts_cli.watch import Stage
+from email_accounts_cli.workspaces import KeyProblem
+from tools.docs.parts import code, codes, table, with_parts
 
-PAGE = Path(__file__).parents[2] / "docs/account-files.md"
+PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("account-files.md", "codes.md")]
 _MEANING = {
     ADDRESS: "both addresses",
     FULL_NAME: "first and last name, parted at the first blank",
@@ -43,8 +38,8 @@ _MEANING = {
 
 
 def renewed(page: str) -> str:
-    """Return the page with its tables as the code has them."""
-    return with_parts(page, _TABLES)
+    """Return a page with its tables as the code has them."""
+    return with_parts(page, TABLES)
 
 
 def _layouts() -> str:
@@ -98,16 +93,7 @@ def _side(side: ServerPreset) -> str:
     return f"`{side.host}` {', '.join(f'{port} {name}' for name, port in side.ports)}"
 
 
-def _warnings() -> str:
-    warnings = (
-        *(GOOGLE_SIGN_IN, MICROSOFT_SIGN_IN, ENCRYPTION_AND_PORT),
-        *(PASSWORD_TRIMMED, NAME_NOT_UTF_8),
-        *(PROVIDER_UNKNOWN, ENCRYPTION_UNKNOWN),
-    )
-    return f"{code(one.code for one in warnings)}\n"
-
-
-_TABLES: dict[str, Callable[[], str]] = {
+TABLES: dict[str, Callable[[], str]] = {
     "fields": lambda: table(
         ("field", "if blank"), ((f"`{field}`", IF_BLANK[field]) for field in RULES)
     ),
@@ -120,8 +106,13 @@ _TABLES: dict[str, Callable[[], str]] = {
     "presets": _presets,
     "found": _found,
     "rules": lambda: f"{code(PROBLEMS)}\n",
-    "warnings": _warnings,
+    "warnings": lambda: f"{code(WarningCode)}\n",
+    "reasons": lambda: codes(ReasonCode),
+    "stages": lambda: codes(Stage),
+    "why_not": lambda: codes(WhyNot),
+    "key_problems": lambda: codes(KeyProblem),
 }
 
 if __name__ == "__main__":
-    PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    for one in PAGES:
+        one.write_text(renewed(one.read_text(encoding="utf-8")), encoding="utf-8")

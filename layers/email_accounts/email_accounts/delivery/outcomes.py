@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 
 from email_accounts.intake.rows import Accepted, Duplicate, Rejected, RowResult
-from email_accounts.models.account import RowWarning
+from email_accounts.models.account import RowWarning, WarningCode
 from email_accounts.models.causes import (
     DUPLICATE,
     NOT_SENT,
@@ -289,7 +289,7 @@ def _with_sign_in(
     else:
         not_tried = _NO_FINDINGS.get(batch.sign_in, "")
     if not_tried and outcome.outcome not in (Outcome.ALREADY_CONNECTED, Outcome.NOT_SENT):
-        warning = RowWarning("sign_in_not_tried", not_tried)
+        warning = RowWarning(WarningCode.SIGN_IN_NOT_TRIED, not_tried)
         outcome = replace(outcome, warnings=(*outcome.warnings, warning))
     known = found.cause(row.settings) if found else None
     if not known or not outcome.causes or outcome.causes[0] not in _SAYS_LITTLE:

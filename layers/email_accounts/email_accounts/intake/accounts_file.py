@@ -18,6 +18,7 @@ from email_accounts.intake.options import ReadOptions, understood
 from email_accounts.intake.rows import RowReader, RowResult, WarningCount, Warnings
 from email_accounts.intake.seen_addresses import SeenAddresses
 from email_accounts.intake.values import ValueReader
+from email_accounts.models.account import WarningCode
 from email_accounts.models.servers import ServersOf
 from email_accounts.models.upload import NO_OPTIONS, UploadOptions
 from email_accounts.parsing.bounds import SAMPLE
@@ -90,7 +91,7 @@ class AccountsFile:
         notes = [WarningCount(one.code, one.message) for one in about]
         if left_out := self._records.left_out:
             sheets = f"these sheets are not read: {', '.join(left_out)}"
-            notes.append(WarningCount("sheets_left_out", sheets))
+            notes.append(WarningCount(WarningCode.SHEETS_LEFT_OUT, sheets))
         return notes
 
     @property

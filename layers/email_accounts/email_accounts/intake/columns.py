@@ -21,7 +21,13 @@ from email_accounts.intake.layouts import (
     PHRASES,
     WORDS,
 )
-from email_accounts.models.account import ADDRESS_FIELD, SETTINGS, RowWarning, is_address
+from email_accounts.models.account import (
+    ADDRESS_FIELD,
+    SETTINGS,
+    RowWarning,
+    WarningCode,
+    is_address,
+)
 from email_accounts.parsing.bounds import COLUMNS
 from email_accounts.parsing.records import WITH_PASSWORD
 from email_accounts.text.headers import (
@@ -337,7 +343,7 @@ class _Found:
             self.targets[ADDRESS] = kept
             self.unknown = [at for at in self.unknown if at not in kept]
             text = f"the address is taken from the column {self.names[kept[0]]}"
-            self.notes.append(RowWarning("address_column", text))
+            self.notes.append(RowWarning(WarningCode.ADDRESS_COLUMN, text))
             return
         kept.sort(key=lambda at: -(held[at] or 0))
         self.targets[ADDRESS] = kept
@@ -346,7 +352,7 @@ class _Found:
             lost = ", ".join(self.names[at] for at in left)
             self.notes.append(
                 RowWarning(
-                    "address_column",
+                    WarningCode.ADDRESS_COLUMN,
                     f"the address is taken from the column {self.names[kept[0]]}, because "
                     f"{lost} has no addresses",
                 )
@@ -361,13 +367,13 @@ class _Found:
         }
         self.unclear += (at for at, target in near.items() if target in SETTINGS[1:])
         self.notes += (
-            RowWarning("column_unclear", f"the column {self.names[at]} is not recognized")
+            RowWarning(WarningCode.COLUMN_UNCLEAR, f"the column {self.names[at]} is not recognized")
             for at in self.unclear
             if at not in near
         )
         self.notes += (
             RowWarning(
-                "column_near",
+                WarningCode.COLUMN_NEAR,
                 f"the column {self.names[at]} is not used: if it is {target}, rename it, or drop "
                 f'the file with --map "{self.names[at]}={target}"',
             )

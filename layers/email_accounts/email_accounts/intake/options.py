@@ -7,7 +7,7 @@ from email_accounts.errors import FileRefusedError
 from email_accounts.intake.columns import folded, target_named
 from email_accounts.intake.layouts import ALIASES
 from email_accounts.intake.settings import is_setting
-from email_accounts.models.account import RULES, SETTINGS, RowWarning
+from email_accounts.models.account import RULES, SETTINGS, RowWarning, WarningCode
 from email_accounts.models.upload import UploadOptions
 from email_accounts.text.headers import looks_like_a_name
 
@@ -43,7 +43,9 @@ def understood(options: UploadOptions) -> ReadOptions:
         f"the column {_quoted(name)} is {f'read as {target}' if target else 'ignored'}"
         for name, target in ((name, columns[key]) for key, name in given.items())
     ]
-    notes = (RowWarning("options_given", f"as you asked, {', '.join(said)}"),) if said else ()
+    notes = (
+        (RowWarning(WarningCode.OPTIONS_GIVEN, f"as you asked, {', '.join(said)}"),) if said else ()
+    )
     return ReadOptions(values, columns, notes)
 
 

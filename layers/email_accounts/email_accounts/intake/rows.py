@@ -8,7 +8,7 @@ from typing import NamedTuple
 from email_accounts.intake.cells import PLAIN_PASSWORD
 from email_accounts.intake.columns import Columns
 from email_accounts.intake.seen_addresses import SeenAddresses
-from email_accounts.intake.settings import SERVERS_FOUND, SERVERS_FOUND_FOR, Settings
+from email_accounts.intake.settings import SERVERS_FOUND_FOR, Settings
 from email_accounts.intake.values import (
     ADDRESSES,
     APP_PASSWORD,
@@ -28,6 +28,7 @@ from email_accounts.models.account import (
     Account,
     Problem,
     RowWarning,
+    WarningCode,
     account_of,
 )
 from email_accounts.parsing.records import DamagedRow, NewHeader, Record, Unreadable
@@ -86,7 +87,7 @@ class WarningCount:
     `first_places` is where people find the first rows.
     """
 
-    code: str
+    code: WarningCode
     message: str
     rows: int = 0
     first_rows: list[int] = field(default_factory=list)
@@ -130,11 +131,11 @@ class Warnings:
 
     def counts(self) -> list[WarningCount]:
         """Return each warning, the most frequent first; all servers found are one warning."""
-        counts = [one for one in self._counts.values() if one.code != SERVERS_FOUND]
+        counts = [one for one in self._counts.values() if one.code != WarningCode.SERVERS_FOUND]
         if found := self._found():
             first = min(found, key=lambda one: one.first_rows)
             text = "; ".join(shortened(self.servers_found(), _DOMAINS_NAMED, "domains"))
-            merged = WarningCount(SERVERS_FOUND, f"servers found by DNS: {text}")
+            merged = WarningCount(WarningCode.SERVERS_FOUND, f"servers found by DNS: {text}")
             merged.rows = sum(one.rows for one in found)
             merged.first_rows, merged.first_places = [*first.first_rows], [*first.first_places]
             counts.append(merged)
@@ -149,7 +150,7 @@ class Warnings:
         ]
 
     def _found(self) -> list[WarningCount]:
-        found = (one for one in self._counts.values() if one.code == SERVERS_FOUND)
+        found = (one for one in self._counts.values() if one.code == WarningCode.SERVERS_FOUND)
         return sorted(found, key=lambda one: -one.rows)
 
 

@@ -18,6 +18,7 @@ from email_accounts.models.account import (
     SETTINGS,
     Problem,
     RowWarning,
+    WarningCode,
     problem,
 )
 from email_accounts.models.providers import (
@@ -80,22 +81,22 @@ _DEFAULT_ENCRYPTION = "ssl"
 """That of the example in the API, where neither port nor word name one."""
 
 MICROSOFT_SIGN_IN = RowWarning(
-    "microsoft_sign_in",
+    WarningCode.MICROSOFT_SIGN_IN,
     "Microsoft 365 and Outlook usually refuse passwords, for IMAP since 2022 and for SMTP from "
     "the end of 2026: connect the mailbox with the Microsoft button in Saleshandy",
     about_sign_in=True,
 )
 ENCRYPTION_AND_PORT = RowWarning(
-    "encryption_and_port",
+    WarningCode.ENCRYPTION_AND_PORT,
     "encryption and port do not match, so the server may not answer: "
     "465 and 993 require ssl; 587, 143, 25 and 2525 require tls",
     about_sign_in=True,
 )
 PROVIDER_UNKNOWN = RowWarning(
-    "provider_unknown", "unknown provider: the servers of the row are used"
+    WarningCode.PROVIDER_UNKNOWN, "unknown provider: the servers of the row are used"
 )
 ENCRYPTION_UNKNOWN = RowWarning(
-    "encryption_unknown",
+    WarningCode.ENCRYPTION_UNKNOWN,
     "the encryption is missing or not understood: it is chosen by the port, and ssl where the port "
     "is unusual",
 )
@@ -105,8 +106,8 @@ _NOT_FOUND = {
     NotFound.NO_ANSWER: "servers_unanswered",
     NotFound.NOT_ASKED: "servers_not_asked",
 }
-SERVERS_FOUND, SERVERS_FOUND_FOR = "servers_found", "servers found for "
-"""The code of the warning that names the servers found for a domain, and how its text begins."""
+SERVERS_FOUND_FOR = "servers found for "
+"""How the warning begins that names the servers found for a domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class SettingsReader:
             code = found.provider if found.provider in providers() else OTHER
             provider = replace(providers()[code], personal="", smtp=found.smtp, imap=found.imap)
             text = f"{SERVERS_FOUND_FOR}{domain}: {found.name} (by {found.by})"
-            warnings.append(RowWarning(SERVERS_FOUND, text))
+            warnings.append(RowWarning(WarningCode.SERVERS_FOUND, text))
         preset = provider if not unclear else providers()[OTHER]
         smtp = _server(texts[1:4], preset.smtp, "smtp", fill=not unclear)
         imap = _server(texts[4:7], preset.imap, "imap", fill=not unclear)
@@ -263,7 +264,7 @@ def is_setting(field: str, value: str) -> bool:
 
 def invisible_removed(characters: str, column: str) -> RowWarning:
     """Return the warning about invisible characters that were removed from a cell."""
-    return RowWarning("invisible_removed", f"{characters} was removed from {column}")
+    return RowWarning(WarningCode.INVISIBLE_REMOVED, f"{characters} was removed from {column}")
 
 
 def once(problems: Iterable[Problem]) -> list[Problem]:

@@ -34,6 +34,7 @@ from email_accounts.models.account import (
     SETTINGS,
     Problem,
     RowWarning,
+    WarningCode,
     is_address,
     problem,
 )
@@ -78,41 +79,44 @@ _HAS_CHANGED = frozenset(_DAMAGE)
 _NO_VALUE = frozenset((Damage.FORMULA, Damage.ERROR))
 
 GOOGLE_SIGN_IN = RowWarning(
-    "google_sign_in",
+    WarningCode.GOOGLE_SIGN_IN,
     "Google accepts only app passwords (16 letters): create one in the account's security "
     "settings, with 2-Step Verification on",
     about_sign_in=True,
 )
 PASSWORD_TRIMMED = RowWarning(
-    "password_trimmed", "spaces before or after the password were removed", about_sign_in=True
+    WarningCode.PASSWORD_TRIMMED,
+    "spaces before or after the password were removed",
+    about_sign_in=True,
 )
 PASSWORD_LIKE_DATE = RowWarning(
-    "password_like_date",
+    WarningCode.PASSWORD_LIKE_DATE,
     "the password looks like a date, a time or an amount, perhaps changed by a spreadsheet: if so, "
     "format the column as text and type it again",
     about_sign_in=True,
 )
 PASSWORD_APOSTROPHE = RowWarning(
-    "password_apostrophe",
+    WarningCode.PASSWORD_APOSTROPHE,
     "the password begins with an apostrophe, which spreadsheets use to mark text: it is sent as "
     "part of the password",
     about_sign_in=True,
 )
 PASSWORD_QUOTED = RowWarning(
-    "password_quoted",
+    WarningCode.PASSWORD_QUOTED,
     "the password is in quotes, which are sent as part of it",
     about_sign_in=True,
 )
 NAME_MISREAD = RowWarning(
-    "name_misread",
+    WarningCode.NAME_MISREAD,
     "the sender's name has letters that were damaged when the file was converted: export it again "
     "as 'CSV UTF-8'",
 )
 NAME_DAMAGED = RowWarning(
-    "name_damaged", "a spreadsheet has changed the sender's name: format the column as text"
+    WarningCode.NAME_DAMAGED,
+    "a spreadsheet has changed the sender's name: format the column as text",
 )
 NAME_NOT_UTF_8 = RowWarning(
-    "name_not_utf_8",
+    WarningCode.NAME_NOT_UTF_8,
     "the sender's name may be wrong, because the file is not UTF-8: save it as 'CSV UTF-8'",
 )
 
@@ -248,7 +252,7 @@ class ValueReader:
             if others and target not in NAMES:
                 names = self.columns.names
                 yield RowWarning(
-                    "columns_differ",
+                    WarningCode.COLUMNS_DIFFER,
                     f"{names[used]} and {', '.join(names[at] for at in others)} differ: "
                     f"{names[used]} is used",
                 )

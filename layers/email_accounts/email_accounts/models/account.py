@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 from email_accounts.models.providers import PROVIDER_TABLE
@@ -45,6 +46,32 @@ class Problem:
     column: str = ""
 
 
+class WarningCode(StrEnum):
+    """The codes of all warnings: about a row, then about a file."""
+
+    GOOGLE_SIGN_IN = "google_sign_in"
+    MICROSOFT_SIGN_IN = "microsoft_sign_in"
+    SIGN_IN_NOT_TRIED = "sign_in_not_tried"
+    PASSWORD_TRIMMED = "password_trimmed"  # noqa: S105  a code, not a password
+    PASSWORD_LIKE_DATE = "password_like_date"  # noqa: S105  as above
+    PASSWORD_APOSTROPHE = "password_apostrophe"  # noqa: S105  as above
+    PASSWORD_QUOTED = "password_quoted"  # noqa: S105  as above
+    NAME_MISREAD = "name_misread"
+    NAME_DAMAGED = "name_damaged"
+    NAME_NOT_UTF_8 = "name_not_utf_8"
+    INVISIBLE_REMOVED = "invisible_removed"
+    COLUMNS_DIFFER = "columns_differ"
+    PROVIDER_UNKNOWN = "provider_unknown"
+    SERVERS_FOUND = "servers_found"
+    ENCRYPTION_AND_PORT = "encryption_and_port"
+    ENCRYPTION_UNKNOWN = "encryption_unknown"
+    OPTIONS_GIVEN = "options_given"
+    ADDRESS_COLUMN = "address_column"
+    COLUMN_UNCLEAR = "column_unclear"
+    COLUMN_NEAR = "column_near"
+    SHEETS_LEFT_OUT = "sheets_left_out"
+
+
 @dataclass(frozen=True, slots=True)
 class RowWarning:
     """A warning about a row that is sent nevertheless.
@@ -52,7 +79,7 @@ class RowWarning:
     One `about_sign_in` has no meaning any more once the mailbox is connected.
     """
 
-    code: str
+    code: WarningCode
     message: str
     about_sign_in: bool = False
 

@@ -172,16 +172,15 @@ class Submitter:
             imported.state is ImportState.NOTIFIED and not self._has_upload(imported.upload)
         ):
             return False
-        if imported.state is ImportState.DELIVERING and (
-            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
-        ):
-            # The invocation that wrote its answer is gone, perhaps after sending it.
-            self.ledger.notified(import_id, lease)
-        if self.ledger.get(import_id).state is ImportState.NOTIFIED:
+        lease = ""
+        if imported.state is ImportState.DELIVERING:
+            # With a lease the invocation that wrote its answer is gone, perhaps after sending it.
+            lease = self.ledger.deliver(imported, now, now + LEASE_MARGIN) or ""
+        if imported.state is ImportState.NOTIFIED or lease:
             for name in (OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME):
                 self.reports.delete(import_id, name)
         deadline = estimate(imported.batches, now, now, self.policy).deadline
-        reopened = self.ledger.restart(import_id, now, deadline)
+        reopened = self.ledger.restart(import_id, now, deadline, lease)
         imported = self.ledger.get(import_id)
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
