@@ -156,13 +156,13 @@ def test_a_batch_that_was_being_sent_is_not_sent_again(world: World) -> None:
 def test_an_event_put_back_after_the_deadline_is_imported(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be started yesterday, and never was read, is no file that cannot be read."""
+    """What could not be started days ago, and never was read, is no file that cannot be read."""
     upload = world.uploads.put("uploads/a.csv", accounts_file(*ADDRESSES[:2]))
-    with monkeypatch.context() as yesterday:
-        yesterday.setattr(FakeExecutions, "start", crash)
+    with monkeypatch.context() as then:
+        then.setattr(FakeExecutions, "start", crash)
         with pytest.raises(ZeroDivisionError):
             world.receive(upload)
-    world.clock.advance(world.policy.deadline)
+    world.clock.advance(3 * 86_400)
     world.receive(upload)
     assert world.follow(upload) == DELIVER
     assert world.states(upload) == [BatchState.COMPLETED]
