@@ -437,18 +437,6 @@ def test_an_answered_import_is_restarted(ledger: Ledger) -> None:
     assert ledger.get(ID).resumed == 2
 
 
-def test_an_import_whose_answer_was_taken_over_is_restarted(ledger: Ledger) -> None:
-    """By the lease alone that ends the one who was writing it, and once."""
-    planned(ledger)
-    assert deliver(ledger, NOW + 2000)
-    assert not ledger.restart(ID, NOW + 2001, NOW + 9999)
-    assert not ledger.restart(ID, NOW + 2001, NOW + 9999, "another's")
-    lease = deliver(ledger, NOW + 9999)
-    assert lease
-    assert [ledger.restart(ID, NOW + 9999, NOW + 20_000, lease) for _ in range(2)] == [True, False]
-    assert ledger.get(ID).state is ImportState.PLANNED
-
-
 def test_batches_whose_end_is_not_sure_are_reopened(ledger: Ledger) -> None:
     """The others stay as they are."""
     planned(ledger)

@@ -305,13 +305,10 @@ class FakeLedger:
         self.journal.effect("save index", workspace)
         self._indexes[workspace] = replace(index, version=index.version + 1), 0.0
 
-    def restart(self, import_id: str, now: float, deadline: float, lease: str = "") -> bool:
+    def restart(self, import_id: str, now: float, deadline: float) -> bool:
         """Take an import up again that was answered."""
         imported = self.get(import_id)
-        is_ours = self._leases.get(import_id) == lease
-        if imported.state is not ImportState.NOTIFIED and not (
-            imported.state is ImportState.DELIVERING and is_ours
-        ):
+        if imported.state is not ImportState.NOTIFIED:
             return False
         self.journal.effect("reopen", import_id)
         for batch in list(self.batches(import_id)):

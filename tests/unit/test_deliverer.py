@@ -661,10 +661,14 @@ def test_a_failure_of_an_earlier_execution_ends_nothing(world: World) -> None:
     assert world.deliverer().deliver(upload.import_id, execution=second)
 
 
+@pytest.mark.parametrize("has_upload", [True, False])
 def test_an_import_whose_deliverer_is_gone_can_be_resumed(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: World, monkeypatch: pytest.MonkeyPatch, *, has_upload: bool
 ) -> None:
-    """Its message is sent, but the ledger does not know: once the lease is over, it may go on."""
+    """Its message is sent, but the ledger does not know: once the lease is over, it may go on.
+
+    Without its file it keeps the state from which its execution has it answered.
+    """
     upload = submitted(world)
     with monkeypatch.context() as patched:
         patched.setattr(type(world.ledger), "notified", fail)
@@ -672,8 +676,11 @@ def test_an_import_whose_deliverer_is_gone_can_be_resumed(
     assert len(world.notifications.messages) == 1
     assert not world.submitter().restart(upload.import_id)
     world.clock.advance(LONGEST_RUN + LEASE_MARGIN)
-    assert world.submitter().restart(upload.import_id)
-    assert world.imported(upload).state is ImportState.PLANNED
+    if not has_upload:
+        world.uploads.delete_version(upload)
+    assert world.submitter().restart(upload.import_id) is has_upload
+    state = ImportState.PLANNED if has_upload else ImportState.DELIVERING
+    assert world.imported(upload).state is state
 
 
 def test_a_file_nobody_could_read_is_refused_when_its_execution_ends(

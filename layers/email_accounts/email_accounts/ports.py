@@ -243,8 +243,8 @@ class Ledger(HostBrakes, Protocol):
     def notified(self, import_id: str, lease: str) -> bool:
         """Remember that the message was sent; False for anyone but its deliverer."""
 
-    def restart(self, import_id: str, now: float, deadline: float, lease: str = "") -> bool:
-        """Restart an import that was answered, or whose answer has this lease; else False.
+    def restart(self, import_id: str, now: float, deadline: float) -> bool:
+        """Restart an import that was answered; False for any other.
 
         Batches whose end is not certain are polled again.
         """

@@ -405,13 +405,13 @@ class DynamoLedger(LedgerReader):
             {"delivering": ImportState.DELIVERING, "lease": lease},
         )
 
-    def restart(self, import_id: str, now: float, deadline: float, lease: str = "") -> bool:
+    def restart(self, import_id: str, now: float, deadline: float) -> bool:
         """Restart an import that was answered; see `Ledger`.
 
         Its batches come first: a crash between leaves an import that can be restarted.
         """
         imported = self.get(import_id)
-        if not (imported.state is ImportState.NOTIFIED or lease):
+        if imported.state is not ImportState.NOTIFIED:
             return False
         for batch in self.batches(import_id):
             if (reopened := batch.reopened(now)) != batch:
@@ -429,14 +429,8 @@ class DynamoLedger(LedgerReader):
                 "reason_code": "",
                 "expires_at": self._import_expiry(),
             },
-            "(#state = :notified OR (#state = :delivering AND lease_token = :lease))"
-            " AND began_at = :seen",
-            {
-                "notified": ImportState.NOTIFIED,
-                "delivering": ImportState.DELIVERING,
-                "lease": lease,
-                "seen": imported.began_at,
-            },
+            "#state = :notified AND began_at = :seen",
+            {"notified": ImportState.NOTIFIED, "seen": imported.began_at},
         )
 
     def _braked(

@@ -168,19 +168,19 @@ class Submitter:
         """
         now = self.now()
         imported = self.ledger.get(import_id)
-        if imported.refusal or (
-            imported.state is ImportState.NOTIFIED and not self._has_upload(imported.upload)
-        ):
+        is_underway = imported.state in (ImportState.RECEIVED, ImportState.PLANNED)
+        if imported.refusal or not (is_underway or self._has_upload(imported.upload)):
             return False
-        lease = ""
-        if imported.state is ImportState.DELIVERING:
-            # With a lease the invocation that wrote its answer is gone, perhaps after sending it.
-            lease = self.ledger.deliver(imported, now, now + LEASE_MARGIN) or ""
-        if imported.state is ImportState.NOTIFIED or lease:
+        if imported.state is ImportState.DELIVERING and (
+            lease := self.ledger.deliver(imported, now, now + LEASE_MARGIN)
+        ):
+            # The invocation that wrote its answer is gone, perhaps after sending it.
+            self.ledger.notified(import_id, lease)
+        if self.ledger.get(import_id).state is ImportState.NOTIFIED:
             for name in (OUTCOME_NAME, PAGE_NAME, SUMMARY_NAME):
                 self.reports.delete(import_id, name)
         deadline = estimate(imported.batches, now, now, self.policy).deadline
-        reopened = self.ledger.restart(import_id, now, deadline, lease)
+        reopened = self.ledger.restart(import_id, now, deadline)
         imported = self.ledger.get(import_id)
         if imported.resumed:
             self._start(imported, TaskResult(NextAction.CHECK))
