@@ -55,7 +55,7 @@ _UNKNOWN_REQUEST_GRACE = 600.0
 _UNWATCHED = 600.0
 """Seconds by which a poll is so late that what happened before it is unknown."""
 _WINDOWS = 6
-"""Parts of DeadlineHours; an import that has sent a batch in the last one gets another."""
+"""Parts of the time to a deadline; an import that has sent a batch in the last gets another."""
 _SHORTEST_WAIT = 1.5
 """The second poll comes this many first delays later."""
 _REPORTS_MISSED = 3
@@ -208,7 +208,7 @@ class Poller:
         """
         now = self.now()
         latest = imported.began_at + LONGEST_DEADLINE
-        window = self.policy.deadline / _WINDOWS
+        window = min(self.policy.deadline, imported.deadline - imported.began_at) / _WINDOWS
         sent_at = max((batch.sent_at for batch in batches), default=0.0)
         is_done = all(batch.state in FINAL for batch in batches)
         if not imported.deadline <= now < latest or now - sent_at > window or is_done:
