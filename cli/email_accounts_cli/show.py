@@ -36,11 +36,13 @@ _FILE = 3
 """The column that is cut if the table is too wide."""
 _TEXTS = {"submitted": "submission continued"}
 """What is shown of an event if it is not its code."""
-_TASKS = {
+TASKS = {
+    "CheckSignIn": "sign_ins_checked",
     "CheckStatus": "status_checked",
     "SubmitAccounts": "submitted",
     "DeliverReport": "report_written",
 }
+"""The codes of the state machine's tasks."""
 
 Listed = tuple[Import, Ending]
 
@@ -291,7 +293,7 @@ def _event_of(event: "HistoryEventTypeDef", start: str) -> _Event | None:
     """Return the entry for an event of an execution; None for most events."""
     kind, at = event["type"], event["timestamp"].timestamp()
     if kind == "TaskStateEntered":
-        code = _TASKS.get(event["stateEnteredEventDetails"]["name"])
+        code = TASKS.get(event["stateEnteredEventDetails"]["name"])
         return _Event(at, code) if code else None
     if kind == "ExecutionStarted":
         return _Event(at, start)

@@ -8,7 +8,7 @@ import pytest
 
 from email_accounts_cli.history import History
 from email_accounts_cli.recovery import redrive, resume, stop
-from email_accounts_cli.show import show
+from email_accounts_cli.show import TASKS, show
 from email_accounts_cli.stack import Stack
 from email_accounts_cli.terminal import CommandError
 from tests.support.deployment import (
@@ -23,6 +23,7 @@ from tests.support.deployment import (
 )
 from tests.support.files import accounts_file
 from tests.support.ledger import answer, refuse
+from tests.support.template import state_machine
 
 
 def refused(stack: Stack) -> str:
@@ -112,6 +113,12 @@ def test_a_resumed_import_is_followed_by_its_new_execution(stack: Stack, capsys:
     assert document["execution"]["status"] == "running"
     happened = [one["code"] for one in document["timeLine"]]
     assert happened.count("tracking_started") == happened.count("resumed") == 1
+
+
+def test_every_task_is_in_the_time_line() -> None:
+    """The state machine's names are what its history has."""
+    states = state_machine()["States"].items()
+    assert TASKS.keys() == {name for name, state in states if state["Type"] == "Task"}
 
 
 @pytest.mark.parametrize("error", [True, False])
